@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package storage owns the contract between Gatehouse's records and whatever keeps them: a small transactional
+// key-value store. [DB] and [Tx] are what an engine implements; [Table] is what repositories are written with, once,
+// above every engine.
+//
+// The contract has ten clauses. Each is a named test in the package storagetest, run over every engine.
+//
+//  1. [DB.View] sees one snapshot; [DB.Update] is all or nothing.
+//  2. Two updates that Get the same key, present or absent, and write it cannot both commit unaware of each other.
+//  3. Scan gives no protection against phantoms. Uniqueness is therefore a reserved index key and a limit is a counter
+//     key, never the result of a scan.
+//  4. The closure may run several times. It touches nothing but its Tx and its own locals: no HTTP, log, channel or
+//     fresh randomness. Retries are bounded; then the update fails with [ErrConflict].
+//  5. Insert on a live key is [ErrExists]; on an expired one it succeeds.
+//  6. An expired item is invisible at the injected clock, whether or not the engine has purged it.
+//  7. Values returned belong to the caller. Keys are at most [MaxKey] bytes, values at most [MaxValue], and a closure
+//     writes at most [MaxWrites] items: [ErrTooLarge].
+//  8. Cancellation before the commit leaves nothing behind. A commit whose result is unknown is [ErrUnknown]: callers
+//     treat it as a failure, which is safe because what is single-use is then either spent or untouched.
+//  9. After Close every call is [ErrClosed].
+//  10. All of it holds between two processes, for an engine that more than one process can open.
+package storage

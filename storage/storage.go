@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+)
+
+// Limits every engine enforces, so that a record that fits one engine fits them all.
+const (
+	MaxKey    = 512      // bytes in a key
+	MaxValue  = 64 << 10 // bytes in a value
+	MaxWrites = 64       // items written by one closure
+)
+
+// Errors of the contract. Engines wrap them; callers compare with [errors.Is].
+var (
+	ErrNotFound = errors.New("not found")
+	ErrExists   = errors.New("already exists")
+	ErrConflict = errors.New("too many conflicting transactions")
+	ErrTooLarge = errors.New("key, value or transaction too large")
+	ErrReadOnly = errors.New("write in a read-only transaction")
+	ErrUnknown  = errors.New("outcome of the commit is unknown")
+	ErrClosed   = errors.New("store is closed")
+	ErrFull     = errors.New("no space left for the store")
+)
+
+// DB is a store. Its methods are safe for concurrent use and honour the cancellation of ctx. A closure's error rolls the
+// transaction back and is returned as it is, so that [errors.Is] and [errors.As] see through it.
+type DB interface {
+	// View runs fn over one snapshot. Writes in fn are [ErrReadOnly].
+	View(ctx context.Context, fn func(Tx) error) error
+	// Update runs fn and commits what it wrote, all or nothing, durably. fn may run several times.
+	Update(ctx context.Context, fn func(Tx) error) error
+	// Close waits for transactions under way and releases the store. It is safe to call twice.
+	Close() error
+}
+
+// Tx is one transaction. It must not be used after its closure returned, nor by two goroutines at once.
+type Tx interface {
+	// Get returns the live item at key or [ErrNotFound].
+	Get(key string) (Item, error)
+	// Put writes an item whether or not the key is taken.
+	Put(Item) error
+	// Insert writes an item and refuses a live key with [ErrExists].
+	Insert(Item) error
+	// Delete removes the item at key, if there is one.
+	Delete(key string) error
+	// Scan yields the live items whose key begins with prefix and is greater than after, in ascending byte order of the
+	// key, at most limit of them (0 is no limit). It sees the writes of its own transaction.
+	Scan(prefix, after string, limit int) iter.Seq2[Item, error]
+}
+
+// Item is what a store keeps under a key.
+type Item struct {
+	Key   string
+	Value []byte
+	// ExpiresAt is when the item turns invisible; zero is never. Engines keep it to the millisecond.
+	ExpiresAt time.Time
+}
+
+// Live reports whether the item is visible at now.
+func (i Item) Live(now time.Time) bool {
+	return i.ExpiresAt.IsZero() || now.Before(i.ExpiresAt)
+}
+
+// CheckSize refuses an item beyond the contract's limits with [ErrTooLarge]. Engines call it on every write.
+func CheckSize(i Item) error {
+	switch {
+	case i.Key == "":
+		return fmt.Errorf("writing an item without a key: %w", ErrTooLarge)
+	case len(i.Key) > MaxKey:
+		return fmt.Errorf("writing a key of %d bytes: %w", len(i.Key), ErrTooLarge)
+	case len(i.Value) > MaxValue:
+		return fmt.Errorf("writing a value of %d bytes: %w", len(i.Value), ErrTooLarge)
+	}
+	return nil
+}
+
+// Sealer encrypts and decrypts values that hold secrets. The label is authenticated, not stored: a value sealed for one
+// key does not open under another.
+type Sealer interface {
+	Seal(label string, plain []byte) ([]byte, error)
+	Open(label string, sealed []byte) ([]byte, error)
+}

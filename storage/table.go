@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package storage
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"time"
+)
+
+// Table keeps records of one kind under "name/id". A value is one version byte and JSON, sealed where Sealer is set.
+// A table is a description, not a handle: it holds no state and is safe for concurrent use.
+type Table[T any] struct {
+	// Name is the kind: short, lower case, unique in the store, without "/" or "#".
+	Name string
+	// Version is written before every value. A value of a newer version is refused, never guessed at.
+	Version byte
+	// ID returns the record's primary key. It must not be empty.
+	ID func(*T) string
+	// Expiry returns when the record turns invisible; nil or a zero time is never.
+	Expiry func(*T) time.Time
+	// Indexes are rewritten with the record, in the same transaction.
+	Indexes []Index[T]
+	// Sealer encrypts the values; nil leaves them readable.
+	Sealer Sealer
+}
+
+// Index is a second way to a record.
+type Index[T any] struct {
+	// Name is unique in its table.
+	Name string
+	// Values returns the keys under which the record is found; none leaves it out of the index.
+	Values func(*T) []string
+	// Unique reserves a value for one record: writing a second record with it is [ErrExists].
+	Unique bool
+}
+
+// Get returns the record with the given id or [ErrNotFound].
+func (t *Table[T]) Get(tx Tx, id string) (T, error) {
+	item, err := tx.Get(t.key(id))
+	if err != nil {
+		var none T
+		return none, fmt.Errorf("reading %s: %w", t.Name, err)
+	}
+	return t.decode(item)
+}
+
+// Find is [Table.Get] for records that may well be absent.
+func (t *Table[T]) Find(tx Tx, id string) (record T, ok bool, err error) {
+	record, err = t.Get(tx, id)
+	if errors.Is(err, ErrNotFound) {
+		return record, false, nil
+	}
+	return record, err == nil, err
+}
+
+// Insert writes a new record and refuses a taken id or a taken unique index value with [ErrExists].
+func (t *Table[T]) Insert(tx Tx, record T) error {
+	item, err := t.encode(&record)
+	if err != nil {
+		return err
+	}
+	if err := tx.Insert(item); err != nil {
+		return fmt.Errorf("inserting %s: %w", t.Name, err)
+	}
+	return t.reindex(tx, nil, &record)
+}
+
+// Put writes a record over whatever stands under its id and moves its index entries.
+func (t *Table[T]) Put(tx Tx, record T) error {
+	var old *T
+	if len(t.Indexes) > 0 {
+		was, ok, err := t.Find(tx, t.ID(&record))
+		if err != nil {
+			return err
+		}
+		if ok {
+			old = &was
+		}
+	}
+	item, err := t.encode(&record)
+	if err != nil {
+		return err
+	}
+	if err := tx.Put(item); err != nil {
+		return fmt.Errorf("writing %s: %w", t.Name, err)
+	}
+	return t.reindex(tx, old, &record)
+}
+
+// Delete removes the record with the given id and its index entries; an absent record is no error.
+func (t *Table[T]) Delete(tx Tx, id string) error {
+	old, ok, err := t.Find(tx, id)
+	if err != nil || !ok {
+		return err
+	}
+	if err := tx.Delete(t.key(id)); err != nil {
+		return fmt.Errorf("deleting %s: %w", t.Name, err)
+	}
+	return t.reindex(tx, &old, nil)
+}
+
+// All yields the records in ascending order of their id, beginning after the given id, at most limit of them (0 is no
+// limit).
+func (t *Table[T]) All(tx Tx, after string, limit int) iter.Seq2[T, error] {
+	start := ""
+	if after != "" {
+		start = t.key(after)
+	}
+	return func(yield func(T, error) bool) {
+		for item, err := range tx.Scan(t.Name+"/", start, limit) {
+			var record T
+			if err == nil {
+				record, err = t.decode(item)
+			}
+			if !yield(record, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Lookup returns the one record of a unique index with the given value or [ErrNotFound].
+func (t *Table[T]) Lookup(tx Tx, index, value string) (T, error) {
+	item, err := tx.Get(t.uniqueKey(index, value))
+	if err != nil {
+		var none T
+		return none, fmt.Errorf("reading %s by %s: %w", t.Name, index, err)
+	}
+	return t.Get(tx, string(item.Value))
+}
+
+// List yields the records that an index holds under the given value, in ascending order of their id, beginning after the
+// given id, at most limit of them (0 is no limit).
+func (t *Table[T]) List(tx Tx, index, value, after string, limit int) iter.Seq2[T, error] {
+	prefix := t.entryPrefix(index, value)
+	start := ""
+	if after != "" {
+		start = prefix + after
+	}
+	return func(yield func(T, error) bool) {
+		for item, err := range tx.Scan(prefix, start, limit) {
+			var record T
+			if err == nil {
+				record, err = t.Get(tx, strings.TrimPrefix(item.Key, prefix))
+			}
+			if !yield(record, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (t *Table[T]) key(id string) string { return t.Name + "/" + id }
+
+// Index keys stand beside the table's own ("name#index/…" against "name/…"), so no id can collide with them. The value's
+// length stands before it: neither a value nor an id can contain what separates them.
+func (t *Table[T]) uniqueKey(index, value string) string {
+	return t.Name + "#" + index + "/" + value
+}
+
+func (t *Table[T]) entryPrefix(index, value string) string {
+	return fmt.Sprintf("%s#%s/%d:%s/", t.Name, index, len(value), value)
+}
+
+func (t *Table[T]) encode(record *T) (Item, error) {
+	id := t.ID(record)
+	if id == "" {
+		return Item{}, fmt.Errorf("writing %s without an id: %w", t.Name, ErrTooLarge)
+	}
+	data, err := json.Marshal(record)
+	if err != nil {
+		return Item{}, fmt.Errorf("encoding %s: %w", t.Name, err)
+	}
+	key := t.key(id)
+	if t.Sealer != nil {
+		if data, err = t.Sealer.Seal(key, data); err != nil {
+			return Item{}, fmt.Errorf("sealing %s: %w", t.Name, err)
+		}
+	}
+	item := Item{Key: key, Value: append([]byte{t.Version}, data...)}
+	if t.Expiry != nil {
+		item.ExpiresAt = t.Expiry(record)
+	}
+	return item, nil
+}
+
+func (t *Table[T]) decode(item Item) (T, error) {
+	var record T
+	if len(item.Value) == 0 || item.Value[0] > t.Version {
+		return record, fmt.Errorf("reading %s: the value is damaged or of a newer version", t.Name)
+	}
+	data := item.Value[1:]
+	if t.Sealer != nil {
+		var err error
+		if data, err = t.Sealer.Open(item.Key, data); err != nil {
+			return record, fmt.Errorf("opening %s: %w", t.Name, err)
+		}
+	}
+	if err := json.Unmarshal(data, &record); err != nil {
+		return record, fmt.Errorf("decoding %s: %w", t.Name, err)
+	}
+	return record, nil
+}
+
+// reindex moves index entries from old to record; either may be nil. Entries are removed before they are added, so that a
+// value can pass from one spelling to another in one write.
+func (t *Table[T]) reindex(tx Tx, old, record *T) error {
+	for _, index := range t.Indexes {
+		if err := t.unindex(tx, index, old); err != nil {
+			return err
+		}
+		if err := t.index(tx, index, record); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *Table[T]) unindex(tx Tx, index Index[T], old *T) error {
+	if old == nil {
+		return nil
+	}
+	for _, value := range index.Values(old) {
+		key := t.uniqueKey(index.Name, value)
+		if !index.Unique {
+			key = t.entryPrefix(index.Name, value) + t.ID(old)
+		}
+		if err := tx.Delete(key); err != nil {
+			return fmt.Errorf("leaving index %s of %s: %w", index.Name, t.Name, err)
+		}
+	}
+	return nil
+}
+
+func (t *Table[T]) index(tx Tx, index Index[T], record *T) error {
+	if record == nil {
+		return nil
+	}
+	var expires time.Time
+	if t.Expiry != nil {
+		expires = t.Expiry(record)
+	}
+	for _, value := range index.Values(record) {
+		var err error
+		if index.Unique {
+			err = tx.Insert(Item{Key: t.uniqueKey(index.Name, value), Value: []byte(t.ID(record)), ExpiresAt: expires})
+		} else {
+			err = tx.Put(Item{Key: t.entryPrefix(index.Name, value) + t.ID(record), ExpiresAt: expires})
+		}
+		if err != nil {
+			return fmt.Errorf("entering index %s of %s: %w", index.Name, t.Name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package arch_test
+
+import (
+	"slices"
+	"strings"
+)
+
+// ours stands for every package of this module in the import table.
+const ours = "..."
+
+// wall says what some packages must never import. Our own packages are looked for through any number of imports, everything
+// else only among the direct ones.
+type wall struct {
+	room  []string          // the packages behind the wall
+	but   []string          // packages the room's pattern covers and the wall does not
+	never map[string]string // what they must not import, and why
+	door  []string          // imports that are allowed in spite of never, and not looked through
+}
+
+var (
+	caddy = []string{"github.com/caddyserver/...", "go.uber.org/zap/..."}
+
+	// faces are the packages that meet in stored records only.
+	faces = []string{
+		"authz/flow", "authz/login", "authz/native", "authz/grants", "authz/endpoints", "authz/account", "authz/site",
+	}
+
+	// planned are packages of the table that are not there yet. A package that is needed no earlier is created no earlier,
+	// but its walls are decided.
+	planned = []string{
+		"authz/flow", "authz/login", "authz/native", "authz/grants", "authz/endpoints", "authz/account", "authz/site",
+		"authz/realm/formauth", "authz/realm/identitystore", "authz/revocation",
+		"mobileauth/device", "mobileauth/envelope", "mobileauth/push", "mobileauth/sms",
+		"internal/web", "internal/jose", "storage/badgerstore", "storage/pgstore",
+		"validation", "caddymodule", "cmd",
+	}
+)
+
+// walls is the import table.
+var walls = slices.Concat([]wall{
+	{
+		room: []string{"internal/oauth", "internal/web", "internal/jose", "internal/randid"},
+		never: map[string]string{
+			ours: "a leaf: everybody builds on it, so it builds on nobody",
+		},
+	},
+	{
+		room: []string{"internal/..."},
+		never: map[string]string{
+			"authz/...":      "the rooms stand on internal, not the other way round",
+			"mobileauth/...": "the rooms stand on internal, not the other way round",
+			"validation/...": "the rooms stand on internal, not the other way round",
+		},
+	},
+	{
+		room: []string{"storage"},
+		never: map[string]string{
+			"storage/...":                    "the contract knows no engine",
+			"github.com/dgraph-io/...":       "the contract knows no engine",
+			"github.com/jackc/...":           "the contract knows no engine",
+			"database/sql":                   "the contract knows no engine",
+			"google.golang.org/protobuf/...": "values are a version byte and JSON",
+		},
+	},
+	{
+		room: []string{"storage/..."},
+		never: map[string]string{
+			"authz/...":      "the cellar knows no record: repositories are written above it",
+			"mobileauth/...": "the cellar knows no record: repositories are written above it",
+			"validation/...": "the cellar knows no record: repositories are written above it",
+			"net/http":       "the cellar knows no request",
+		},
+	},
+	{
+		room: []string{"authz", "authz/realm"},
+		never: map[string]string{
+			"net/http":         "records and transitions hold for every face, so they know no HTTP",
+			"internal/web/...": "records and transitions hold for every face, so they know no page",
+			"mobileauth/...":   "a phone is one realm among others and comes in through the realm's ports",
+		},
+	},
+	{
+		room: []string{"authz/revocation"},
+		never: map[string]string{
+			"net/http":         "one view serves gate, introspection, userinfo and refresh alike, so it knows no HTTP",
+			"internal/web/...": "one view serves gate, introspection, userinfo and refresh alike, so it knows no page",
+			"mobileauth/...":   "whoever locks a user or a device writes the fact; the view only reads it",
+		},
+	},
+	{
+		room: []string{"authz/realm/formauth"},
+		never: map[string]string{
+			"net/http":         "the form authenticator says what to ask; pages and apps ask in their own way",
+			"internal/web/...": "the form authenticator says what to ask; pages and apps ask in their own way",
+			"mobileauth/...":   "an authenticator collects, it verifies nothing",
+			"storage/...":      "an authenticator keeps nothing between calls",
+		},
+	},
+	{
+		room: []string{"authz/realm/identitystore"},
+		never: map[string]string{
+			"net/http":         "a login module judges credentials, whoever collected them",
+			"internal/web/...": "a login module judges credentials, whoever collected them",
+			"mobileauth/...":   "of the phone's room a login module needs the users, nothing more",
+		},
+		door: []string{"mobileauth/identity"},
+	},
+	{
+		room: []string{"mobileauth", "mobileauth/identity"},
+		never: map[string]string{
+			"authz/...":        "users, devices and operations serve any authorization server",
+			"validation/...":   "users, devices and operations serve any authorization server",
+			"internal/web/...": "records and transitions know no page",
+			"net/http":         "records and transitions know no HTTP",
+		},
+	},
+	{
+		room: []string{"mobileauth/push/...", "mobileauth/sms/..."},
+		never: map[string]string{
+			"storage/...": "a sender sends; the outbox remembers",
+		},
+		door: []string{"mobileauth"},
+	},
+	{
+		room: []string{"validation/..."},
+		never: map[string]string{
+			"authz/...":      "it must be usable in front of somebody else's issuer",
+			"mobileauth/...": "it must be usable in front of somebody else's issuer",
+			"storage/...":    "it must be usable in front of somebody else's issuer",
+		},
+	},
+	{
+		room: []string{"mobileauth/device"},
+		never: map[string]string{
+			ours: "an app vendor ports it: only the envelope and what that needs",
+		},
+		door: []string{"mobileauth/envelope"},
+	},
+	{
+		room: []string{ours},
+		but:  []string{"caddymodule/...", "cmd/...", "tests/..."},
+		never: map[string]string{
+			caddy[0]:          "below caddymodule nothing knows Caddy: flows are tested on httptest with a fake clock",
+			caddy[1]:          "below caddymodule the logger is *slog.Logger",
+			"caddymodule/...": "wiring is on top: nothing below it may need it",
+		},
+	},
+	{
+		room: []string{ours},
+		but:  []string{"tests/..."},
+		never: map[string]string{
+			"tests/...":    "what ships does not need what tests it",
+			"cmd/...":      "a command is used by people, not by packages",
+			"math/rand":    "randomness comes from crypto/rand, also where it seems not to matter",
+			"math/rand/v2": "randomness comes from crypto/rand, also where it seems not to matter",
+		},
+	},
+	{
+		room:  []string{ours},
+		but:   []string{"internal/jose/...", "tests/..."},
+		never: map[string]string{"github.com/go-jose/...": "the strict profile is internal/jose; the library is a detail of it"},
+	},
+	{
+		room:  []string{ours},
+		but:   []string{"storage/badgerstore/...", "tests/..."},
+		never: map[string]string{"github.com/dgraph-io/...": "Badger is a detail of storage/badgerstore"},
+	},
+	{
+		room:  []string{ours},
+		but:   []string{"storage/pgstore/...", "tests/..."},
+		never: map[string]string{"github.com/jackc/...": "PostgreSQL is a detail of storage/pgstore"},
+	},
+	{
+		room:  []string{ours},
+		but:   []string{"caddymodule/...", "cmd/...", "tests/..."},
+		never: map[string]string{"github.com/spf13/...": "a command line is wiring"},
+	},
+}, strangers(faces, "faces meet in stored records, never in each other's code"))
+
+// strangers returns walls between packages of which none may import another.
+func strangers(packages []string, reason string) []wall {
+	var between []wall
+	for _, name := range packages {
+		never := map[string]string{}
+		for _, other := range packages {
+			if other != name {
+				never[other+"/..."] = reason
+			}
+		}
+		between = append(between, wall{room: []string{name + "/..."}, never: never})
+	}
+	return between
+}
+
+// checkWalls reports every import that crosses a wall, with the way it goes.
+func checkWalls(t *tree) []finding {
+	g := imports(t)
+	var found []finding
+	for _, w := range walls {
+		found = append(found, w.check(g)...)
+	}
+	return found
+}
+
+func (w wall) check(g graph) []finding {
+	var found []finding
+	sorted(g, func(dir string, edges map[string]finding) {
+		if !under(dir, w.room...) || under(dir, w.but...) {
+			return
+		}
+		sorted(edges, func(target string, at finding) {
+			if way, reason := w.crossing(g, target, map[string]bool{dir: true}); way != nil {
+				found = append(found, finding{at.path, at.line, dir + " imports " + strings.Join(way, " → ") + ": " + reason})
+			}
+		})
+	})
+	return found
+}
+
+// crossing returns the way from target to something forbidden, target included, and the reason it is forbidden.
+func (w wall) crossing(g graph, target string, seen map[string]bool) (way []string, reason string) {
+	if seen[target] || under(target, w.door...) {
+		return nil, ""
+	}
+	seen[target] = true
+	_, own := g[target]
+	if reason, forbidden := w.forbids(target, own); forbidden {
+		return []string{target}, reason
+	}
+	sorted(g[target], func(next string, _ finding) {
+		if _, own := g[next]; own && way == nil {
+			if rest, why := w.crossing(g, next, seen); rest != nil {
+				way, reason = append([]string{target}, rest...), why
+			}
+		}
+	})
+	return way, reason
+}
+
+func (w wall) forbids(target string, own bool) (reason string, forbidden bool) {
+	sorted(w.never, func(pattern, why string) {
+		if under(target, pattern) && (own || pattern != ours) {
+			reason, forbidden = why, true
+		}
+	})
+	return reason, forbidden
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authz
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
+	"github.com/gatehouse-id/gatehouse/internal/randid"
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+const (
+	// CodeTTL is how long an authorization code can be redeemed.
+	CodeTTL = time.Minute
+	// codeKept is how long a spent code is remembered, so that its replay revokes what it had issued.
+	codeKept = MaxAccessTTL
+	// codeTries is how often a code may be presented wrongly before it is spent.
+	codeTries = 5
+)
+
+// Code is an authorization code. The code itself is random; only its hash is kept.
+type Code struct {
+	Hash        string    `json:"hash"`
+	ClientID    string    `json:"client_id"`
+	RedirectURI string    `json:"redirect_uri"`
+	Challenge   string    `json:"challenge"`
+	Nonce       string    `json:"nonce,omitempty"`
+	GrantID     string    `json:"grant_id"`
+	Tries       int       `json:"tries,omitempty"`
+	CreatedAt   time.Time `json:"created_at"`
+	ExpiresAt   time.Time `json:"expires_at"`
+	SpentAt     time.Time `json:"spent_at,omitzero"`
+}
+
+func codeTable() *storage.Table[Code] {
+	return &storage.Table[Code]{
+		Name: "code", Version: 1,
+		ID:     func(c *Code) string { return c.Hash },
+		Expiry: func(c *Code) time.Time { return c.CreatedAt.Add(codeKept) },
+	}
+}
+
+// Completion is what ends an authorization request with a code.
+type Completion struct {
+	RequestID string
+	Grant     Grant
+	Code      Code
+	// RememberConsent stores the grant's scopes as consented.
+	RememberConsent bool
+}
+
+// ErrSessionEnded is returned when the session that a completion rests on has ended.
+var ErrSessionEnded = errors.New("the session has ended")
+
+// Complete closes an open request and inserts its grant and code, all in one transaction: of two browsers' tabs that
+// finish the same request, one gets the code and the other [storage.ErrNotFound]. The session must still be live.
+func (s *Store) Complete(ctx context.Context, c Completion) error {
+	return s.db.Update(ctx, func(tx storage.Tx) error {
+		r, err := s.openRequest(tx, c.RequestID)
+		if err != nil {
+			return err
+		}
+		session, err := s.liveSession(tx, c.Grant.SessionID)
+		if isGone(err) || err == nil && session.Subject != c.Grant.Subject {
+			return ErrSessionEnded
+		}
+		if err != nil {
+			return err
+		}
+		r.CompletedAt = s.Now()
+		if err := s.requests.Put(tx, r); err != nil {
+			return err
+		}
+		if c.RememberConsent {
+			if err := s.remember(tx, c.Grant); err != nil {
+				return err
+			}
+		}
+		if session.addClient(c.Grant.ClientID) {
+			if err := s.sessions.Put(tx, session); err != nil {
+				return err
+			}
+		}
+		if err := s.grants.Insert(tx, c.Grant); err != nil {
+			return err
+		}
+		return s.codes.Insert(tx, c.Code)
+	})
+}
+
+// Redemption is a presented code.
+type Redemption struct {
+	Code        string
+	ClientID    string
+	RedirectURI string
+	Verifier    string
+	// Family is inserted when the code is good and the client may refresh; its GrantID is filled in.
+	Family *Family
+}
+
+// RedeemOutcome is how the redemption of a code ended.
+type RedeemOutcome string
+
+// Outcomes of a redemption. All of them are committed.
+const (
+	Redeemed       RedeemOutcome = "redeemed"
+	RedeemUnknown  RedeemOutcome = "unknown"  // no such code, or expired
+	RedeemMismatch RedeemOutcome = "mismatch" // wrong client, redirect URI or verifier
+	RedeemReplayed RedeemOutcome = "replayed" // spent before: what it had issued is now revoked
+	RedeemRevoked  RedeemOutcome = "revoked"  // the grant ended between authorization and redemption
+)
+
+// RedeemResult is a redemption's outcome, with the grant and the code when it was redeemed.
+type RedeemResult struct {
+	Outcome     RedeemOutcome
+	Grant       Grant
+	Code        Code
+	Revocations []Revocation
+}
+
+// Redeem spends a code (RFC 6749 4.1.3). A code presented by another client, with another redirect URI or with a wrong
+// verifier is left untouched but counted, so that a stranger cannot burn it with one request; a code presented a second
+// time revokes its grant (RFC 6749 4.1.2). Minting comes after: if it fails the code stays spent, since safety against
+// replay comes before convenience.
+func (s *Store) Redeem(ctx context.Context, in Redemption) (result RedeemResult, err error) {
+	hash := randid.Hash(in.Code)
+	draft := s.newRevocation(KindGrant, "")
+	err = s.db.Update(ctx, func(tx storage.Tx) error {
+		result = RedeemResult{}
+		code, ok, err := s.codes.Find(tx, hash)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			result.Outcome = RedeemUnknown
+			return nil
+		}
+		result.Outcome, err = s.redeem(tx, in, &code, &result, draft)
+		return err
+	})
+	return result, err
+}
+
+func (s *Store) redeem(tx storage.Tx, in Redemption, code *Code, result *RedeemResult, draft Revocation) (RedeemOutcome, error) {
+	now := s.Now()
+	switch {
+	case code.ClientID != in.ClientID:
+		return s.miss(tx, code)
+	case !code.SpentAt.IsZero():
+		draft.Target = code.GrantID
+		ok, err := s.revokeGrant(tx, draft)
+		if ok {
+			result.Revocations = []Revocation{draft}
+		}
+		return RedeemReplayed, err
+	case !now.Before(code.ExpiresAt):
+		return RedeemUnknown, nil
+	case code.RedirectURI != in.RedirectURI || !oauth.VerifierMatches(code.Challenge, in.Verifier):
+		return s.miss(tx, code)
+	}
+	grant, err := s.grants.Get(tx, code.GrantID)
+	if err != nil {
+		return "", err
+	}
+	active, err := s.active(tx, &grant)
+	if err != nil {
+		return "", err
+	}
+	code.SpentAt = now
+	if err := s.codes.Put(tx, *code); err != nil {
+		return "", err
+	}
+	if !active {
+		return RedeemRevoked, nil
+	}
+	if in.Family != nil {
+		family := *in.Family
+		family.GrantID, family.ClientID = grant.ID, grant.ClientID
+		if err := s.families.Insert(tx, family); err != nil {
+			return "", err
+		}
+	}
+	result.Grant, result.Code = grant, *code
+	return Redeemed, nil
+}
+
+// miss counts a wrong presentation and spends the code at the limit.
+func (s *Store) miss(tx storage.Tx, code *Code) (RedeemOutcome, error) {
+	if !code.SpentAt.IsZero() {
+		return RedeemMismatch, nil
+	}
+	code.Tries++
+	if code.Tries >= codeTries {
+		code.SpentAt = s.Now()
+	}
+	return RedeemMismatch, s.codes.Put(tx, *code)
+}

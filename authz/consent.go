@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authz
+
+import (
+	"context"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
+	"github.com/gatehouse-id/gatehouse/internal/randid"
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+// Consent is a user's lasting agreement that a client may have some scopes.
+type Consent struct {
+	Subject   string       `json:"sub"`
+	ClientID  string       `json:"client_id"`
+	Scopes    oauth.Scopes `json:"scopes"`
+	GrantedAt time.Time    `json:"granted_at"`
+}
+
+// consentID hashes both parts: a client id may hold any printable character and be long.
+func consentID(subject, client string) string { return subject + "/" + randid.Hash(client) }
+
+func consentTable() *storage.Table[Consent] {
+	return &storage.Table[Consent]{
+		Name: "consent", Version: 1,
+		ID:      func(c *Consent) string { return consentID(c.Subject, c.ClientID) },
+		Indexes: []storage.Index[Consent]{{Name: "subject", Values: func(c *Consent) []string { return []string{c.Subject} }}},
+	}
+}
+
+// Consented reports whether the user has agreed to all of the scopes for the client.
+func (s *Store) Consented(ctx context.Context, subject, client string, scopes oauth.Scopes) (consented bool, err error) {
+	err = s.db.View(ctx, func(tx storage.Tx) error {
+		c, ok, err := s.consents.Find(tx, consentID(subject, client))
+		consented = ok && scopes.Within(c.Scopes)
+		return err
+	})
+	return consented, err
+}
+
+func (s *Store) remember(tx storage.Tx, g Grant) error {
+	c, _, err := s.consents.Find(tx, consentID(g.Subject, g.ClientID))
+	if err != nil {
+		return err
+	}
+	return s.consents.Put(tx, Consent{
+		Subject: g.Subject, ClientID: g.ClientID, Scopes: c.Scopes.Union(g.Scopes), GrantedAt: s.Now(),
+	})
+}
+
+// ConsentsOf returns what a user has agreed to.
+func (s *Store) ConsentsOf(ctx context.Context, subject string) (consents []Consent, err error) {
+	err = s.db.View(ctx, func(tx storage.Tx) error {
+		consents = nil
+		for c, err := range s.consents.List(tx, "subject", subject, "", 0) {
+			if err != nil {
+				return err
+			}
+			consents = append(consents, c)
+		}
+		return nil
+	})
+	return consents, err
+}
+
+// WithdrawConsent forgets a user's agreement and revokes every grant the client holds of that user.
+func (s *Store) WithdrawConsent(ctx context.Context, subject, client string) ([]Revocation, error) {
+	grants, err := s.GrantsOf(ctx, subject)
+	if err != nil {
+		return nil, err
+	}
+	err = s.db.Update(ctx, func(tx storage.Tx) error {
+		return s.consents.Delete(tx, consentID(subject, client))
+	})
+	var revoked []Revocation
+	for _, g := range grants {
+		if err != nil {
+			break
+		}
+		if g.ClientID != client {
+			continue
+		}
+		var made []Revocation
+		made, err = s.RevokeGrant(ctx, g.ID, subject)
+		revoked = append(revoked, made...)
+	}
+	return revoked, err
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authz
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/internal/randid"
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+// Family is a line of refresh tokens that replace one another. Its tokens are derived from a sealed seed and a generation
+// number: a token of an older generation is recognised as a genuine one that was used before, which revokes the family,
+// while a guess is told apart and revokes nothing. And two requests that refresh in parallel with the same token can be
+// given the same successor.
+type Family struct {
+	ID            string    `json:"id"`
+	GrantID       string    `json:"grant_id"`
+	ClientID      string    `json:"client_id"`
+	Seed          []byte    `json:"seed"`
+	Generation    uint64    `json:"generation"`
+	RotatedAt     time.Time `json:"rotated_at"`
+	RevokedAt     time.Time `json:"revoked_at,omitzero"`
+	IdleTTL       Seconds   `json:"idle_ttl"`
+	IdleExpiresAt time.Time `json:"idle_expires_at"`
+	ExpiresAt     time.Time `json:"expires_at"`
+}
+
+func familyTable(sealer storage.Sealer) *storage.Table[Family] {
+	return &storage.Table[Family]{
+		Name: "family", Version: 1, Sealer: sealer,
+		ID:     func(f *Family) string { return f.ID },
+		Expiry: func(f *Family) time.Time { return f.ExpiresAt },
+	}
+}
+
+// NewFamily draws a family that begins now. The store fills in its grant when the code is redeemed.
+func NewFamily(now time.Time, ttl, idle time.Duration) Family {
+	return Family{
+		ID: randid.New("rt"), Seed: []byte(randid.Secret()), Generation: 1, RotatedAt: now,
+		IdleTTL: Seconds(idle / time.Second), IdleExpiresAt: now.Add(idle), ExpiresAt: now.Add(ttl),
+	}
+}
+
+// Token returns the family's current refresh token: id, generation and a secret derived from both.
+func (f *Family) Token() string {
+	return f.ID + "." + strconv.FormatUint(f.Generation, 36) + "." + f.secret(f.Generation)
+}
+
+func (f *Family) secret(generation uint64) string {
+	mac := hmac.New(sha256.New, f.Seed)
+	mac.Write([]byte(f.ID))
+	var number [8]byte
+	binary.BigEndian.PutUint64(number[:], generation)
+	mac.Write(number[:])
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// genuine reports whether the token was issued by this family, whatever its generation.
+func (f *Family) genuine(t refreshToken) bool {
+	return t.generation <= f.Generation && hmac.Equal([]byte(f.secret(t.generation)), []byte(t.secret))
+}
+
+type refreshToken struct {
+	family     string
+	generation uint64
+	secret     string
+}
+
+// parseRefreshToken reads a refresh token; false when it is not one of ours by its shape.
+func parseRefreshToken(text string) (refreshToken, bool) {
+	if len(text) > 256 || !strings.HasPrefix(text, "rt_") {
+		return refreshToken{}, false
+	}
+	parts := strings.Split(text, ".")
+	if len(parts) != 3 {
+		return refreshToken{}, false
+	}
+	generation, err := strconv.ParseUint(parts[1], 36, 63)
+	if err != nil || generation == 0 || strconv.FormatUint(generation, 36) != parts[1] {
+		return refreshToken{}, false
+	}
+	return refreshToken{family: parts[0], generation: generation, secret: parts[2]}, true
+}
+
+// LooksLikeRefreshToken reports whether text has the shape of a refresh token of ours.
+func LooksLikeRefreshToken(text string) bool {
+	_, ok := parseRefreshToken(text)
+	return ok
+}
+
+// RefreshOutcome is how a refresh ended.
+type RefreshOutcome string
+
+// Outcomes of a refresh. All of them are committed.
+const (
+	Rotated        RefreshOutcome = "rotated"
+	Repeated       RefreshOutcome = "repeated" // within the grace window: the same successor again
+	RefreshUnknown RefreshOutcome = "unknown"  // not ours, expired, idle too long, or another client's
+	RefreshRevoked RefreshOutcome = "revoked"  // the family or its grant has ended
+	RefreshReused  RefreshOutcome = "reused"   // used before: the family and its grant are now revoked
+)
+
+// RefreshResult is a refresh's outcome; Family and Grant are set when tokens may be minted.
+type RefreshResult struct {
+	Outcome     RefreshOutcome
+	Family      Family
+	Grant       Grant
+	Revocations []Revocation
+}
+
+// Refresh rotates a refresh token of the client: rotation, detection of reuse and the grace window are one closure
+// (RFC 9700 4.14.2). The token before the current one is answered with the current one for as long as grace lasts since
+// the rotation, for clients that refresh in parallel or lost the answer. Any other genuine token that was used before
+// revokes the family and the grant.
+func (s *Store) Refresh(ctx context.Context, token, clientID string, grace time.Duration) (result RefreshResult, err error) {
+	presented, ok := parseRefreshToken(token)
+	if !ok {
+		return RefreshResult{Outcome: RefreshUnknown}, nil
+	}
+	draft := s.newRevocation(KindGrant, "")
+	err = s.db.Update(ctx, func(tx storage.Tx) error {
+		result = RefreshResult{}
+		family, ok, err := s.families.Find(tx, presented.family)
+		if err != nil {
+			return err
+		}
+		if !ok || family.ClientID != clientID || !family.genuine(presented) {
+			result.Outcome = RefreshUnknown
+			return nil
+		}
+		result.Family = family
+		result.Outcome, err = s.refresh(tx, presented.generation, grace, &result, draft)
+		return err
+	})
+	return result, err
+}
+
+func (s *Store) refresh(tx storage.Tx, generation uint64, grace time.Duration, result *RefreshResult, draft Revocation) (RefreshOutcome, error) {
+	now, family := s.Now(), &result.Family
+	if !family.RevokedAt.IsZero() {
+		return RefreshRevoked, nil
+	}
+	grant, ok, err := s.grants.Find(tx, family.GrantID)
+	if err != nil || !ok {
+		return RefreshRevoked, err
+	}
+	if active, err := s.active(tx, &grant); err != nil || !active {
+		return RefreshRevoked, err
+	}
+	result.Grant = grant
+	inGrace := generation+1 == family.Generation && now.Sub(family.RotatedAt) < grace
+	switch {
+	case generation != family.Generation && !inGrace:
+		return RefreshReused, s.revokeFamily(tx, family, result, draft)
+	case !now.Before(family.IdleExpiresAt):
+		return RefreshUnknown, nil
+	case inGrace:
+		return Repeated, nil
+	}
+	family.Generation++
+	family.RotatedAt = now
+	family.IdleExpiresAt = now.Add(family.IdleTTL.Duration())
+	return Rotated, s.families.Put(tx, *family)
+}
+
+func (s *Store) revokeFamily(tx storage.Tx, family *Family, result *RefreshResult, draft Revocation) error {
+	family.RevokedAt = s.Now()
+	if err := s.families.Put(tx, *family); err != nil {
+		return err
+	}
+	draft.Target = family.GrantID
+	ok, err := s.revokeGrant(tx, draft)
+	if ok {
+		result.Revocations = []Revocation{draft}
+	}
+	return err
+}
+
+// FamilyByToken returns the family and grant of a refresh token without using it, for introspection: false when the token
+// is not a current one, or is not active.
+func (s *Store) FamilyByToken(ctx context.Context, token string) (family Family, grant Grant, ok bool, err error) {
+	presented, parsed := parseRefreshToken(token)
+	if !parsed {
+		return Family{}, Grant{}, false, nil
+	}
+	err = s.db.View(ctx, func(tx storage.Tx) error {
+		ok = false
+		found := false
+		if family, found, err = s.families.Find(tx, presented.family); err != nil || !found {
+			return err
+		}
+		if grant, found, err = s.grants.Find(tx, family.GrantID); err != nil || !found {
+			return err
+		}
+		live := family.RevokedAt.IsZero() && s.Now().Before(family.IdleExpiresAt) &&
+			presented.generation == family.Generation && family.genuine(presented)
+		if live {
+			ok, err = s.active(tx, &grant)
+		}
+		return err
+	})
+	return family, grant, ok, err
+}
+
+// RevokeRefreshToken ends the grant of a refresh token of the client (RFC 7009 2.1). An unknown token, or one of another
+// client, is no error and revokes nothing.
+func (s *Store) RevokeRefreshToken(ctx context.Context, token, clientID string) ([]Revocation, error) {
+	presented, ok := parseRefreshToken(token)
+	if !ok {
+		return nil, nil
+	}
+	draft := s.newRevocation(KindGrant, "")
+	var result RefreshResult
+	err := s.db.Update(ctx, func(tx storage.Tx) error {
+		result = RefreshResult{}
+		family, ok, err := s.families.Find(tx, presented.family)
+		if err != nil || !ok || family.ClientID != clientID || !family.genuine(presented) || !family.RevokedAt.IsZero() {
+			return err
+		}
+		return s.revokeFamily(tx, &family, &result, draft)
+	})
+	return result.Revocations, err
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package realm
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Timeout bounds one round of a realm: a login module that does not answer in time is a refusal with an error.
+const Timeout = 15 * time.Second
+
+// Attempt is what one round of a realm led to: either a challenge, or a judgement.
+type Attempt struct {
+	// Challenge asks for what is missing; Result is then empty.
+	Challenge *Challenge
+	Result    Result
+}
+
+// Try runs one round of the named realm: collect, and verify when everything is there. The default outcome is deny: an
+// unknown realm, a panic or a time-out of a guest is an error, and an accepted identity without a subject does not
+// determine a user. A realm other than an identity realm must prove the user the context already belongs to.
+func (e *Engine) Try(ctx context.Context, name string, in Input) (attempt Attempt, err error) {
+	r, ok := e.realms[name]
+	if !ok {
+		return Attempt{}, fmt.Errorf("trying the realm %q: it is not defined", name)
+	}
+	ctx, cancel := context.WithTimeout(ctx, Timeout)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			attempt, err = Attempt{}, fmt.Errorf("trying the realm %q: a guest panicked: %v", name, p)
+		}
+	}()
+	credentials, challenge, err := r.Authenticator.Collect(ctx, in)
+	if err != nil {
+		return Attempt{}, fmt.Errorf("collecting for the realm %q: %w", name, err)
+	}
+	if challenge != nil {
+		return Attempt{Challenge: challenge}, nil
+	}
+	result, err := r.LoginModule.Verify(ctx, credentials)
+	if err != nil {
+		return Attempt{}, fmt.Errorf("verifying for the realm %q: %w", name, err)
+	}
+	if err := ctx.Err(); err != nil {
+		return Attempt{}, fmt.Errorf("verifying for the realm %q: %w", name, err)
+	}
+	return Attempt{Result: e.confine(name, in.Subject, result)}, nil
+}
+
+// confine turns an acceptance that does not fit the context into a refusal.
+func (e *Engine) confine(name, subject string, result Result) Result {
+	switch {
+	case result.Status != Accepted:
+		return result
+	case e.DeterminesUser(name) && result.Identity.Subject == "":
+		return Result{Status: Refused, Reason: "no_subject"}
+	case !e.DeterminesUser(name) && result.Identity.Subject != "" && result.Identity.Subject != subject:
+		return Result{Status: Refused, Reason: "another_user"}
+	}
+	return result
+}

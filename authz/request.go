@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authz
+
+import (
+	"context"
+	"crypto/subtle"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/authz/realm"
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+// RequestTTL is how long a person may take from the application's request to its answer.
+const RequestTTL = 15 * time.Minute
+
+// Request is an authorization request under way. Its parameters never change after it was accepted: nothing that comes
+// later from the browser can widen it.
+type Request struct {
+	ID string `json:"id"`
+	// Browser is the hash of the cookie of the browser that began the request. No other may go on with it.
+	Browser string `json:"browser"`
+
+	ClientID     string       `json:"client_id"`
+	RedirectURI  string       `json:"redirect_uri"`
+	ResponseMode string       `json:"response_mode"`
+	Scopes       oauth.Scopes `json:"scopes,omitempty"`
+	State        string       `json:"state,omitempty"`
+	Nonce        string       `json:"nonce,omitempty"`
+	Challenge    string       `json:"challenge"`
+	ACRValues    []string     `json:"acr_values,omitempty"`
+	Prompt       oauth.Prompt `json:"prompt,omitzero"`
+	LoginHint    string       `json:"login_hint,omitempty"`
+	UILocales    string       `json:"ui_locales,omitempty"`
+	// Subject is set when the application asked about one user only (id_token_hint).
+	Subject string `json:"sub,omitempty"`
+
+	// Requirements are the realms to prove, fixed when the request was accepted.
+	Requirements []realm.Requirement `json:"requirements"`
+	// RealmState is what each realm's last challenge kept.
+	RealmState map[string][]byte `json:"realm_state,omitempty"`
+	// Consented is set when the user agreed in this request.
+	Consented bool `json:"consented,omitempty"`
+
+	CreatedAt   time.Time `json:"created_at"`
+	ExpiresAt   time.Time `json:"expires_at"`
+	CompletedAt time.Time `json:"completed_at,omitzero"`
+}
+
+// BelongsTo reports whether a browser, known by the hash of its cookie, began the request.
+func (r *Request) BelongsTo(browser string) bool {
+	return subtle.ConstantTimeCompare([]byte(r.Browser), []byte(browser)) == 1
+}
+
+func requestTable() *storage.Table[Request] {
+	return &storage.Table[Request]{
+		Name: "request", Version: 1,
+		ID:     func(r *Request) string { return r.ID },
+		Expiry: func(r *Request) time.Time { return r.ExpiresAt },
+	}
+}
+
+// InsertRequest begins a request. The caller has drawn its ID and checked its parameters.
+func (s *Store) InsertRequest(ctx context.Context, r Request) error {
+	return s.db.Update(ctx, func(tx storage.Tx) error { return s.requests.Insert(tx, r) })
+}
+
+// Request returns an open request or [storage.ErrNotFound]: expired and completed ones are gone.
+func (s *Store) Request(ctx context.Context, id string) (r Request, err error) {
+	err = s.db.View(ctx, func(tx storage.Tx) error {
+		r, err = s.openRequest(tx, id)
+		return err
+	})
+	return r, err
+}
+
+func (s *Store) openRequest(tx storage.Tx, id string) (Request, error) {
+	r, err := s.requests.Get(tx, id)
+	if err == nil && !r.CompletedAt.IsZero() {
+		return Request{}, storage.ErrNotFound
+	}
+	return r, err
+}
+
+// KeepRealmState records what a realm's challenge wants back in the next round.
+func (s *Store) KeepRealmState(ctx context.Context, id, realmName string, state []byte) error {
+	return s.db.Update(ctx, func(tx storage.Tx) error {
+		r, err := s.openRequest(tx, id)
+		if err != nil {
+			return err
+		}
+		if r.RealmState == nil {
+			r.RealmState = map[string][]byte{}
+		}
+		r.RealmState[realmName] = state
+		return s.requests.Put(tx, r)
+	})
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authz
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/internal/randid"
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+// Kind is what a revocation is about.
+type Kind string
+
+// Kinds of revocation.
+const (
+	KindToken   Kind = "token"   // one access token, by jti
+	KindGrant   Kind = "grant"   // everything issued under a grant
+	KindSession Kind = "session" // everything that rests on a browser session
+	KindSubject Kind = "subject" // everything a user was issued up to a moment
+	KindClient  Kind = "client"  // everything a client was issued up to a moment
+)
+
+const (
+	// RevocationTTL is how long a revocation stays in the log that gates read: longer than any access token lives.
+	RevocationTTL = 25 * time.Hour
+	// MaxAccessTTL is the longest lifetime an access token may be configured with.
+	MaxAccessTTL = 24 * time.Hour
+	// MaxRefreshTTL is the longest lifetime a refresh family may be configured with.
+	MaxRefreshTTL = 365 * 24 * time.Hour
+)
+
+// Revocation says that tokens are dead before their time. The log of revocations is ordered by time, so that every node
+// can read what is new; what one revocation covers is decided by the gate's view.
+type Revocation struct {
+	ID        string    `json:"id"`
+	Kind      Kind      `json:"kind"`
+	Target    string    `json:"target"`
+	At        time.Time `json:"at"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+func revocationTable() *storage.Table[Revocation] {
+	return &storage.Table[Revocation]{
+		Name: "revocation", Version: 1,
+		ID:     func(r *Revocation) string { return r.ID },
+		Expiry: func(r *Revocation) time.Time { return r.ExpiresAt },
+	}
+}
+
+// cutoff is the lasting form of a revocation: what was issued for the target up to At is dead. Refresh and sessions look
+// here, since they outlive the log.
+type cutoff struct {
+	Kind   Kind      `json:"kind"`
+	Target string    `json:"target"`
+	At     time.Time `json:"at"`
+	Until  time.Time `json:"until"`
+}
+
+func cutoffID(kind Kind, target string) string { return string(kind) + "/" + target }
+
+func cutoffTable() *storage.Table[cutoff] {
+	return &storage.Table[cutoff]{
+		Name: "cutoff", Version: 1,
+		ID:     func(c *cutoff) string { return cutoffID(c.Kind, c.Target) },
+		Expiry: func(c *cutoff) time.Time { return c.Until },
+	}
+}
+
+// newRevocation draws the id of a revocation. It is called outside closures, which must not draw anything.
+func (s *Store) newRevocation(kind Kind, target string) Revocation {
+	now := s.Now()
+	return Revocation{
+		ID:   revocationID(now) + randid.New("rev"),
+		Kind: kind, Target: target, At: now, ExpiresAt: now.Add(RevocationTTL),
+	}
+}
+
+// revocationID is the sortable beginning of a revocation's id.
+func revocationID(t time.Time) string { return fmt.Sprintf("%013d.", t.UnixMilli()) }
+
+// revoke writes both forms of a revocation.
+func (s *Store) revoke(tx storage.Tx, r Revocation) error {
+	if err := s.revocations.Put(tx, r); err != nil {
+		return err
+	}
+	if r.Kind == KindToken {
+		return nil // it dies with the log entry: nothing else is issued for it
+	}
+	return s.cutoffs.Put(tx, cutoff{Kind: r.Kind, Target: r.Target, At: r.At, Until: r.At.Add(MaxRefreshTTL)})
+}
+
+// cutOff reports whether what was issued for a target at a moment is dead.
+func (s *Store) cutOff(tx storage.Tx, kind Kind, target string, issued time.Time) (bool, error) {
+	c, ok, err := s.cutoffs.Find(tx, cutoffID(kind, target))
+	return ok && !issued.After(c.At), err
+}
+
+// Revoke records revocations in one transaction and returns them.
+func (s *Store) Revoke(ctx context.Context, kind Kind, target string) (Revocation, error) {
+	r := s.newRevocation(kind, target)
+	return r, s.db.Update(ctx, func(tx storage.Tx) error { return s.revoke(tx, r) })
+}
+
+// RevokeSubject writes, in the caller's transaction, that everything the user was issued until now is dead. It is the hook
+// that the identity store runs when a user is locked, deactivated or given a new password. The log id is derived from the
+// user, so that a closure that runs twice writes one entry.
+func (s *Store) RevokeSubject(tx storage.Tx, subject string) error {
+	now := s.Now()
+	return s.revoke(tx, Revocation{
+		ID:   revocationID(now) + subject,
+		Kind: KindSubject, Target: subject, At: now, ExpiresAt: now.Add(RevocationTTL),
+	})
+}
+
+// RevocationsSince returns the log from a moment on. A reader asks again from a little before the newest entry it has
+// seen, because transactions do not commit in the order of their clocks.
+func (s *Store) RevocationsSince(ctx context.Context, since time.Time) (all []Revocation, err error) {
+	after := ""
+	if !since.IsZero() {
+		after = revocationID(since)
+	}
+	err = s.db.View(ctx, func(tx storage.Tx) error {
+		all = nil
+		for r, err := range s.revocations.All(tx, after, 0) {
+			if err != nil {
+				return err
+			}
+			all = append(all, r)
+		}
+		return nil
+	})
+	return all, err
+}

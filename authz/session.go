@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authz
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/authz/realm"
+	"github.com/gatehouse-id/gatehouse/internal/randid"
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+// Session is a browser's security context at the issuer: the proofs one user has given in it.
+type Session struct {
+	ID string `json:"id"`
+	// SecretHash is the hash of the cookie's secret; it changes at login and at each rise of assurance.
+	SecretHash string       `json:"secret_hash"`
+	Subject    string       `json:"sub"`
+	Name       string       `json:"name,omitempty"`
+	Proofs     realm.Proofs `json:"proofs"`
+	// Clients are those that obtained tokens in this session.
+	Clients   []string  `json:"clients,omitempty"`
+	UserAgent string    `json:"user_agent,omitempty"`
+	ClientIP  string    `json:"client_ip,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
+	SeenAt    time.Time `json:"seen_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+	IdleTTL   Seconds   `json:"idle_ttl"`
+	EndedAt   time.Time `json:"ended_at,omitzero"`
+}
+
+// Seconds is a duration kept to the second.
+type Seconds int64
+
+// Duration returns the seconds as a duration.
+func (s Seconds) Duration() time.Duration { return time.Duration(s) * time.Second }
+
+// Live reports whether the session counts at now: not ended, not expired, not idle for too long.
+func (s *Session) Live(now time.Time) bool {
+	return s.EndedAt.IsZero() && now.Before(s.ExpiresAt) && now.Sub(s.SeenAt) <= s.IdleTTL.Duration()
+}
+
+// seenGrain is how stale SeenAt may be before it is written again: a read should not cost a write each time.
+const seenGrain = time.Minute
+
+func sessionTable() *storage.Table[Session] {
+	return &storage.Table[Session]{
+		Name: "session", Version: 1,
+		ID:      func(s *Session) string { return s.ID },
+		Expiry:  func(s *Session) time.Time { return s.ExpiresAt },
+		Indexes: []storage.Index[Session]{{Name: "subject", Values: func(s *Session) []string { return []string{s.Subject} }}},
+	}
+}
+
+// SessionHandle is what a session cookie holds: the session's id and a secret.
+type SessionHandle struct{ ID, Secret string }
+
+// String returns the cookie's value.
+func (h SessionHandle) String() string { return h.ID + "." + h.Secret }
+
+// ParseSessionHandle reads a cookie's value; false when it is malformed.
+func ParseSessionHandle(value string) (SessionHandle, bool) {
+	id, secret, ok := strings.Cut(value, ".")
+	return SessionHandle{id, secret}, ok && strings.HasPrefix(id, "ses_") && len(value) <= 128 && secret != ""
+}
+
+// SessionByHandle returns the live session a cookie names or [storage.ErrNotFound]. A wrong secret is not found. The time
+// it was last seen is refreshed, at most once a minute.
+func (s *Store) SessionByHandle(ctx context.Context, h SessionHandle) (Session, error) {
+	session, err := s.Session(ctx, h.ID)
+	if err != nil {
+		return Session{}, err
+	}
+	if subtle.ConstantTimeCompare([]byte(randid.Hash(h.Secret)), []byte(session.SecretHash)) != 1 {
+		return Session{}, storage.ErrNotFound
+	}
+	if s.Now().Sub(session.SeenAt) < seenGrain {
+		return session, nil
+	}
+	return session, s.touchSession(ctx, h.ID)
+}
+
+// Session returns the live session with the given id or [storage.ErrNotFound].
+func (s *Store) Session(ctx context.Context, id string) (session Session, err error) {
+	err = s.db.View(ctx, func(tx storage.Tx) error {
+		session, err = s.liveSession(tx, id)
+		return err
+	})
+	return session, err
+}
+
+func (s *Store) liveSession(tx storage.Tx, id string) (Session, error) {
+	session, err := s.sessions.Get(tx, id)
+	if err != nil {
+		return Session{}, err
+	}
+	cut, err := s.cutOff(tx, KindSubject, session.Subject, session.CreatedAt)
+	if err != nil {
+		return Session{}, err
+	}
+	if cut || !session.Live(s.Now()) {
+		return Session{}, storage.ErrNotFound
+	}
+	return session, nil
+}
+
+func (s *Store) touchSession(ctx context.Context, id string) error {
+	err := s.db.Update(ctx, func(tx storage.Tx) error {
+		session, err := s.liveSession(tx, id)
+		if err != nil {
+			return err
+		}
+		session.SeenAt = s.Now()
+		return s.sessions.Put(tx, session)
+	})
+	if errors.Is(err, storage.ErrConflict) {
+		return nil // somebody else has just touched it
+	}
+	return err
+}
+
+// OpenSession inserts a new session. The caller has drawn its ID and its secret.
+func (s *Store) OpenSession(ctx context.Context, session Session) error {
+	return s.db.Update(ctx, func(tx storage.Tx) error {
+		return s.sessions.Insert(tx, session)
+	})
+}
+
+// ReplaceSession inserts a new session and ends the one the browser had before, in one transaction: a login never leaves
+// two sessions behind in one browser. It returns the revocations that ending the old one made.
+func (s *Store) ReplaceSession(ctx context.Context, oldID string, session Session) ([]Revocation, error) {
+	revocation := s.newRevocation(KindSession, oldID)
+	var ended []Revocation
+	err := s.db.Update(ctx, func(tx storage.Tx) error {
+		ended = nil
+		if err := s.sessions.Insert(tx, session); err != nil {
+			return err
+		}
+		ok, err := s.endSession(tx, oldID, revocation)
+		if ok {
+			ended = []Revocation{revocation}
+		}
+		return err
+	})
+	return ended, err
+}
+
+// RaiseSession adds a proof to a live session and rotates its secret. [storage.ErrNotFound] means that the session ended
+// meanwhile.
+func (s *Store) RaiseSession(ctx context.Context, id string, proof realm.Proof, secretHash string) (session Session, err error) {
+	err = s.db.Update(ctx, func(tx storage.Tx) error {
+		if session, err = s.liveSession(tx, id); err != nil {
+			return err
+		}
+		session.Proofs[proof.Realm] = proof
+		session.SecretHash = secretHash
+		session.SeenAt = s.Now()
+		return s.sessions.Put(tx, session)
+	})
+	return session, err
+}
+
+// EndSession ends a session: its cookie, every access token that names it and every refresh family that rests on it die.
+// It returns the revocations made; none when the session was not live.
+func (s *Store) EndSession(ctx context.Context, id string) ([]Revocation, error) {
+	revocation := s.newRevocation(KindSession, id)
+	var ended []Revocation
+	err := s.db.Update(ctx, func(tx storage.Tx) error {
+		ended = nil
+		ok, err := s.endSession(tx, id, revocation)
+		if ok {
+			ended = []Revocation{revocation}
+		}
+		return err
+	})
+	return ended, err
+}
+
+func (s *Store) endSession(tx storage.Tx, id string, revocation Revocation) (bool, error) {
+	session, ok, err := s.sessions.Find(tx, id)
+	if err != nil || !ok || !session.EndedAt.IsZero() {
+		return false, err
+	}
+	session.EndedAt = s.Now()
+	if err := s.sessions.Put(tx, session); err != nil {
+		return false, err
+	}
+	return true, s.revoke(tx, revocation)
+}
+
+// SessionsOf returns the live sessions of a user, oldest id first.
+func (s *Store) SessionsOf(ctx context.Context, subject string) (sessions []Session, err error) {
+	err = s.db.View(ctx, func(tx storage.Tx) error {
+		sessions = nil
+		for session, err := range s.sessions.List(tx, "subject", subject, "", 0) {
+			if err != nil {
+				return err
+			}
+			if session.Live(s.Now()) {
+				sessions = append(sessions, session)
+			}
+		}
+		return nil
+	})
+	return sessions, err
+}
+
+// Sessions returns a page of live sessions after the given id, for operators.
+func (s *Store) Sessions(ctx context.Context, after string, limit int) (sessions []Session, err error) {
+	err = s.db.View(ctx, func(tx storage.Tx) error {
+		sessions = nil
+		for session, err := range s.sessions.All(tx, after, 0) {
+			if err != nil {
+				return err
+			}
+			if !session.Live(s.Now()) {
+				continue
+			}
+			if sessions = append(sessions, session); len(sessions) == limit {
+				break
+			}
+		}
+		return nil
+	})
+	return sessions, err
+}
+
+func (s *Session) addClient(id string) bool {
+	if slices.Contains(s.Clients, id) {
+		return false
+	}
+	s.Clients = append(s.Clients, id)
+	return true
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authz
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+// Store is the authorization server's records over a [storage.DB]. It holds no state of its own: two stores over one
+// database are the same store. Its methods are safe for concurrent use.
+type Store struct {
+	db  storage.DB
+	now func() time.Time
+
+	requests    *storage.Table[Request]
+	sessions    *storage.Table[Session]
+	codes       *storage.Table[Code]
+	grants      *storage.Table[Grant]
+	families    *storage.Table[Family]
+	consents    *storage.Table[Consent]
+	assertions  *storage.Table[assertion]
+	revocations *storage.Table[Revocation]
+	cutoffs     *storage.Table[cutoff]
+}
+
+// NewStore returns the records kept in db. Values that hold secrets are sealed with sealer; now is the clock of every
+// expiry. All three are required.
+func NewStore(db storage.DB, sealer storage.Sealer, now func() time.Time) (*Store, error) {
+	if db == nil || sealer == nil || now == nil {
+		return nil, errors.New("building the authorization records: a store, a sealer and a clock are required")
+	}
+	return &Store{
+		db: db, now: now,
+		requests:    requestTable(),
+		sessions:    sessionTable(),
+		codes:       codeTable(),
+		grants:      grantTable(),
+		families:    familyTable(sealer),
+		consents:    consentTable(),
+		assertions:  assertionTable(),
+		revocations: revocationTable(),
+		cutoffs:     cutoffTable(),
+	}, nil
+}
+
+// Now returns the store's time: UTC, to the millisecond, as records keep it.
+func (s *Store) Now() time.Time { return s.now().UTC().Truncate(time.Millisecond) }
+
+// Healthy reads once from the store.
+func (s *Store) Healthy(ctx context.Context) error {
+	return s.db.View(ctx, func(tx storage.Tx) error {
+		_, _, err := s.sessions.Find(tx, "none")
+		return err
+	})
+}

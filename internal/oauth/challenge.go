@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// WWWAuthenticate is the value of a WWW-Authenticate header (RFC 6750 3, RFC 9470 3, RFC 9728 5.1). Empty members are left out.
+type WWWAuthenticate struct {
+	Scheme           string
+	Realm            string
+	Error            Code
+	Description      string
+	Scopes           Scopes
+	ACRValues        []string
+	MaxAge           time.Duration
+	HasMaxAge        bool
+	ResourceMetadata string
+}
+
+// String renders the header value. Each parameter stands at most once and holds only the characters RFC 6749 allows.
+func (c WWWAuthenticate) String() string {
+	var b strings.Builder
+	b.WriteString(c.Scheme)
+	separator := " "
+	add := func(name, value string) {
+		if value == "" {
+			return
+		}
+		b.WriteString(separator + name + `="` + quotable(value) + `"`)
+		separator = ", "
+	}
+	add("realm", c.Realm)
+	add("error", string(c.Error))
+	add("error_description", c.Description)
+	add("scope", c.Scopes.String())
+	add("acr_values", strings.Join(c.ACRValues, " "))
+	if c.HasMaxAge {
+		add("max_age", strconv.FormatInt(int64(c.MaxAge/time.Second), 10))
+	}
+	add("resource_metadata", c.ResourceMetadata)
+	return b.String()
+}
+
+// quotable drops what may not stand in a quoted challenge value, so that no value can end the string or the header.
+func quotable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 || r > 0x7e || r == '"' || r == '\\' {
+			return -1
+		}
+		return r
+	}, text)
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+)
+
+// Code is an error code as it stands on the wire.
+type Code string
+
+// Error codes and where they come from.
+const (
+	InvalidRequest          Code = "invalid_request"           // RFC 6749 4.1.2.1, 5.2
+	InvalidClient           Code = "invalid_client"            // RFC 6749 5.2
+	InvalidGrant            Code = "invalid_grant"             // RFC 6749 5.2
+	UnauthorizedClient      Code = "unauthorized_client"       // RFC 6749 4.1.2.1, 5.2
+	UnsupportedGrantType    Code = "unsupported_grant_type"    // RFC 6749 5.2
+	UnsupportedResponseType Code = "unsupported_response_type" // RFC 6749 4.1.2.1
+	InvalidScope            Code = "invalid_scope"             // RFC 6749 4.1.2.1, 5.2
+	AccessDenied            Code = "access_denied"             // RFC 6749 4.1.2.1
+	ServerError             Code = "server_error"              // RFC 6749 4.1.2.1
+	TemporarilyUnavailable  Code = "temporarily_unavailable"   // RFC 6749 4.1.2.1
+	InvalidTarget           Code = "invalid_target"            // RFC 8707 2
+	UnsupportedTokenType    Code = "unsupported_token_type"    // RFC 7009 2.2.1
+
+	LoginRequired            Code = "login_required"                    // OpenID Connect Core 3.1.2.6
+	InteractionRequired      Code = "interaction_required"              // OpenID Connect Core 3.1.2.6
+	ConsentRequired          Code = "consent_required"                  // OpenID Connect Core 3.1.2.6
+	AccountSelectionRequired Code = "account_selection_required"        // OpenID Connect Core 3.1.2.6
+	RequestNotSupported      Code = "request_not_supported"             // OpenID Connect Core 3.1.2.6
+	RequestURINotSupported   Code = "request_uri_not_supported"         // OpenID Connect Core 3.1.2.6
+	UnmetAuthentication      Code = "unmet_authentication_requirements" // Unmet Authentication Requirements 1.0
+	InvalidToken             Code = "invalid_token"                     // RFC 6750 3.1
+	InsufficientScope        Code = "insufficient_scope"                // RFC 6750 3.1
+	InsufficientUserAuth     Code = "insufficient_user_authentication"  // RFC 9470 3
+)
+
+var statusOf = map[Code]int{
+	InvalidClient:          http.StatusUnauthorized,
+	InvalidToken:           http.StatusUnauthorized,
+	InsufficientUserAuth:   http.StatusUnauthorized,
+	InsufficientScope:      http.StatusForbidden,
+	AccessDenied:           http.StatusForbidden,
+	ServerError:            http.StatusInternalServerError,
+	TemporarilyUnavailable: http.StatusServiceUnavailable,
+}
+
+// Error is an OAuth error. Its description is always safe to send: it is written by us, never copied from input, and holds
+// only the characters RFC 6749 allows. The cause is for the log and is never sent.
+type Error struct {
+	Code        Code
+	Description string
+	// Status overrides the code's usual HTTP status; zero keeps it.
+	Status int
+	cause  error
+}
+
+// NewError returns an error with a code and a description that may be sent to anyone.
+func NewError(code Code, description string) *Error {
+	return &Error{Code: code, Description: description}
+}
+
+// Internal wraps an unexpected cause as server_error. The cause is kept for the log only.
+func Internal(cause error) *Error {
+	return &Error{Code: ServerError, Description: "the server could not process the request", cause: cause}
+}
+
+// Unavailable wraps a cause that will pass, such as a closed or overloaded store, as temporarily_unavailable.
+func Unavailable(cause error) *Error {
+	return &Error{Code: TemporarilyUnavailable, Description: "the server is not ready, try again shortly", cause: cause}
+}
+
+// AsError returns err as an [Error]. Whatever is not one already becomes server_error with err as its cause.
+func AsError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return Internal(err)
+}
+
+// Error returns code and description, and the cause where there is one: it is for logs.
+func (e *Error) Error() string {
+	text := string(e.Code)
+	if e.Description != "" {
+		text += ": " + e.Description
+	}
+	if e.cause != nil {
+		text += ": " + e.cause.Error()
+	}
+	return text
+}
+
+// Unwrap returns the private cause.
+func (e *Error) Unwrap() error { return e.cause }
+
+// HTTPStatus returns the status the error is sent with.
+func (e *Error) HTTPStatus() int {
+	if e.Status != 0 {
+		return e.Status
+	}
+	if status, ok := statusOf[e.Code]; ok {
+		return status
+	}
+	return http.StatusBadRequest
+}
+
+// LogLevel is Error for our faults and Info for what a client or user did.
+func (e *Error) LogLevel() slog.Level {
+	switch e.Code {
+	case ServerError:
+		return slog.LevelError
+	case TemporarilyUnavailable:
+		return slog.LevelWarn
+	default:
+		return slog.LevelInfo
+	}
+}

@@ -1,0 +1,204 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Runs everything that must hold before a change is merged. See usage below.
+set -uo pipefail
+
+STATICCHECK=honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK=golang.org/x/vuln/cmd/govulncheck@v1.8.0
+GOTESTSUM=gotest.tools/gotestsum@v1.13.0
+
+FUZZ_EACH=5    # seconds for one fuzz target
+FUZZ_ALL=120   # seconds for all of them
+TEST_TIMEOUT=15m
+
+usage() {
+	cat <<'EOF'
+Usage: tests/run.sh [options] [packages]
+
+Formatting, vet, staticcheck, govulncheck, a few seconds of every fuzz target, then all tests with the race
+detector in shuffled order. Packages default to ./...
+
+  --no-install   do not install what is missing (Debian packages, only as root)
+  --no-lint      only the tests: skip gofmt, vet, staticcheck and govulncheck
+  --no-fuzz      skip the fuzz targets; their seeds still run as tests
+  --no-race      without the race detector
+  -h, --help     this text
+
+Needs Go and, for the race detector, a C compiler; the browser tests need Chromium. On Debian as root the last
+two are installed when they are missing. Reads nothing from standard input and needs no terminal.
+EOF
+}
+
+install=yes lint=yes fuzz=yes race=yes
+packages=()
+failed=()
+
+step() { printf '\n== %s\n' "$*"; }
+skip() { printf 'SKIPPED %s\n' "$*"; }
+
+# check runs a command, and remembers its name when it fails; the run goes on, so that one run tells everything.
+check() {
+	local name=$1
+	shift
+	step "$name"
+	"$@" || failed+=("$name")
+}
+
+arguments() {
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--no-install) install=no ;;
+		--no-lint) lint=no ;;
+		--no-fuzz) fuzz=no ;;
+		--no-race) race=no ;;
+		-h | --help)
+			usage
+			exit 0
+			;;
+		-*)
+			printf 'unknown option %s\n\n' "$1" >&2
+			usage >&2
+			exit 2
+			;;
+		*) packages+=("$1") ;;
+		esac
+		shift
+	done
+	[ ${#packages[@]} -gt 0 ] || packages=(./...)
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+have_browser() { have chromium || have chromium-browser || have google-chrome || have google-chrome-stable; }
+
+# prepare installs what is missing where that is possible, and says what is skipped where it is not.
+prepare() {
+	if ! have go; then
+		echo "Go is not installed. It is needed in version $(sed -n 's/^go //p' go.mod) or later: https://go.dev/dl/" >&2
+		exit 1
+	fi
+	local missing=()
+	have_browser || missing+=(chromium fonts-liberation)
+	[ "$race" = no ] || have "${CC:-gcc}" || missing+=(gcc libc6-dev)
+	if [ ${#missing[@]} -gt 0 ] && [ "$install" = yes ]; then
+		install_packages "${missing[@]}"
+	fi
+	have_browser || skip "the browser tests: no Chromium was found (apt-get install chromium)"
+	if [ "$race" = yes ] && ! have "${CC:-gcc}"; then
+		skip "the race detector: no C compiler was found (apt-get install gcc libc6-dev)"
+		race=no
+	fi
+}
+
+install_packages() {
+	if ! have apt-get || [ "$(id -u)" != 0 ]; then
+		echo "not installed: $* (that takes root on Debian)"
+		return
+	fi
+	step "apt-get install $*"
+	export DEBIAN_FRONTEND=noninteractive
+	{ apt-get update && apt-get install -y --no-install-recommends "$@"; } >/tmp/gatehouse-apt.$$ 2>&1 ||
+		tail -n 20 /tmp/gatehouse-apt.$$
+	rm -f /tmp/gatehouse-apt.$$
+}
+
+formatted() {
+	local unformatted
+	unformatted=$(find . -name '*.go' -not -path '*/testdata/*' -not -path './.*' -exec gofmt -l {} +) || return 1
+	[ -z "$unformatted" ] || {
+		printf 'not formatted with gofmt:\n%s\n' "$unformatted"
+		return 1
+	}
+}
+
+# vulnerabilities asks the Go vulnerability database about the code that is reached. A machine that cannot reach the
+# database is told so and goes on; one small package is asked about first, to find that out quickly.
+vulnerabilities() {
+	local answer status
+	answer=$(timeout 60 go run "$GOVULNCHECK" ./storage 2>&1)
+	status=$?
+	if [ $status -eq 124 ] || grep -q 'fetching vulnerabilities' <<<"$answer"; then
+		skip "govulncheck: the database at ${GOVULNDB:-https://vuln.go.dev} is unreachable from here"
+		return 0
+	fi
+	timeout 600 go run "$GOVULNCHECK" "${packages[@]}"
+}
+
+# fuzz_targets prints "package target" for every fuzz target of the packages.
+fuzz_targets() {
+	local dir package
+	while read -r dir package; do
+		find "$dir" -maxdepth 1 -name '*_test.go' -exec sed -nE "s|^func (Fuzz[A-Za-z0-9_]+)\\(.*|$package \\1|p" {} +
+	done < <(go list -f '{{.Dir}} {{.ImportPath}}' "${packages[@]}") | sort
+}
+
+fuzz_all() {
+	local targets seconds bad=0
+	mapfile -t targets < <(fuzz_targets)
+	[ ${#targets[@]} -gt 0 ] || {
+		echo "no fuzz targets"
+		return 0
+	}
+	seconds=$((FUZZ_ALL / ${#targets[@]}))
+	[ "$seconds" -le "$FUZZ_EACH" ] || seconds=$FUZZ_EACH
+	[ "$seconds" -ge 1 ] || seconds=1
+	echo "${#targets[@]} targets, ${seconds}s each"
+	for target in "${targets[@]}"; do
+		fuzz_one "${target% *}" "${target#* }" "$seconds" || bad=1
+	done
+	return $bad
+}
+
+# fuzz_one runs one target. The fuzzing engine sometimes fails with its own deadline when the time is up and no input was
+# bad; then the target is run again.
+fuzz_one() {
+	local package=$1 target=$2 seconds=$3 output
+	for _ in 1 2; do
+		output=$(go test -vet=off -run '^$' -fuzz "^$target\$" -fuzztime "${seconds}s" "$package" 2>&1) && {
+			printf 'ok  %s %s: %s\n' "$package" "$target" "$(sed -n 's/.*\(execs: [0-9]*\).*/\1/p' <<<"$output" | tail -n 1)"
+			return 0
+		}
+		if ! grep -q 'context deadline exceeded' <<<"$output" || grep -q 'Failing input' <<<"$output"; then
+			break
+		fi
+	done
+	printf '%s\n' "$output"
+	return 1
+}
+
+# run_tests prints go test's own lines, what failed, what was skipped and why, and the count.
+run_tests() {
+	local flags=(-shuffle=on -vet=off -timeout "$TEST_TIMEOUT")
+	[ "$race" = no ] || flags+=(-race)
+	if go run "$GOTESTSUM" --version >/dev/null 2>&1; then
+		go run "$GOTESTSUM" --format standard-quiet -- "${flags[@]}" "${packages[@]}"
+	else
+		go test "${flags[@]}" "${packages[@]}"
+	fi
+}
+
+main() {
+	arguments "$@"
+	cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+	exec </dev/null
+	prepare
+	if [ "$lint" = yes ]; then
+		check gofmt formatted
+		check vet go vet "${packages[@]}"
+		check staticcheck go run "$STATICCHECK" "${packages[@]}"
+		check govulncheck vulnerabilities
+	fi
+	if [ "$fuzz" = yes ]; then
+		check fuzz fuzz_all
+	else
+		skip "fuzzing: --no-fuzz"
+	fi
+	check tests run_tests
+	if [ ${#failed[@]} -gt 0 ]; then
+		printf '\nFAILED: %s\n' "${failed[*]}"
+		exit 1
+	fi
+}
+
+main "$@"

@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/jose"
@@ -126,15 +127,19 @@ func (c *Client) Check() error {
 	return nil
 }
 
-// Clients is an immutable registry.
+// Clients is an immutable registry: the configured clients and the built-in ones of protected sites.
 type Clients struct {
-	byID map[string]*Client
+	byID  map[string]*Client
+	sites Sites
 }
 
-// NewClients returns a registry of checked clients with distinct ids.
-func NewClients(clients ...*Client) (*Clients, error) {
-	r := &Clients{byID: map[string]*Client{}}
+// NewClients returns a registry of checked clients with distinct ids. The zero [Sites] allows no site.
+func NewClients(sites Sites, clients ...*Client) (*Clients, error) {
+	r := &Clients{byID: map[string]*Client{}, sites: sites}
 	for _, c := range clients {
+		if strings.HasPrefix(c.ID, sitePrefix) {
+			return nil, fmt.Errorf("client %q has an id that is kept for protected sites", c.ID)
+		}
 		if err := c.Check(); err != nil {
 			return nil, err
 		}
@@ -148,6 +153,8 @@ func NewClients(clients ...*Client) (*Clients, error) {
 
 // Find returns the client with the given id.
 func (r *Clients) Find(id string) (*Client, bool) {
-	c, ok := r.byID[id]
-	return c, ok
+	if c, ok := r.byID[id]; ok {
+		return c, true
+	}
+	return r.sites.client(id)
 }

@@ -117,5 +117,20 @@ func (s *Store) GrantsOf(ctx context.Context, subject string) (grants []Grant, e
 	return grants, err
 }
 
+// Grant returns an active grant or [storage.ErrNotFound].
+func (s *Store) Grant(ctx context.Context, id string) (grant Grant, err error) {
+	err = s.db.View(ctx, func(tx storage.Tx) error {
+		if grant, err = s.grants.Get(tx, id); err != nil {
+			return err
+		}
+		ok, err := s.active(tx, &grant)
+		if err == nil && !ok {
+			return storage.ErrNotFound
+		}
+		return err
+	})
+	return grant, err
+}
+
 // isGone reports whether an error means that a record is not there.
 func isGone(err error) bool { return errors.Is(err, storage.ErrNotFound) }

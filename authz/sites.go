@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authz
+
+import (
+	"net/url"
+	"strings"
+
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
+)
+
+// Paths that a protected site keeps for its own browser sessions.
+const (
+	PathSite         = "/_gatehouse/"
+	PathSiteCallback = PathSite + "callback"
+	PathSiteLogout   = PathSite + "logout"
+)
+
+// sitePrefix begins the client id of every protected site. A configured client cannot have such an id.
+const sitePrefix = "site:"
+
+// Sites describes the built-in clients of protected sites: one for each origin that the operator's configuration serves.
+type Sites struct {
+	// Allowed reports whether an origin is one of ours. It depends on the configuration alone, so that every node agrees.
+	Allowed func(origin string) bool
+	// Scopes are those a site may ask for, and Audience is never used for anything but the client's own tokens.
+	Scopes   oauth.Scopes
+	Audience []string
+}
+
+// SiteClientID returns the client id of a protected site.
+func SiteClientID(origin string) string { return sitePrefix + origin }
+
+// CheckOrigin reports whether text is an origin in its one spelling: https, or http on a loopback host; lower-case host, no
+// default port, nothing after it.
+func CheckOrigin(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme+"://"+u.Host != text || strings.ToLower(u.Host) != u.Host {
+		return false
+	}
+	switch u.Scheme {
+	case "https":
+		return u.Port() != "443"
+	case "http":
+		return u.Port() != "80" && oauth.IsLoopback(u.Hostname())
+	}
+	return false
+}
+
+// client returns the built-in client of a site by its id.
+func (s *Sites) client(id string) (*Client, bool) {
+	origin, ok := strings.CutPrefix(id, sitePrefix)
+	if !ok || s.Allowed == nil || !CheckOrigin(origin) || !s.Allowed(origin) {
+		return nil, false
+	}
+	return &Client{
+		ID: id, Name: strings.TrimPrefix(strings.TrimPrefix(origin, "https://"), "http://"),
+		Auth:                   AuthNone,
+		RedirectURIs:           []string{origin + PathSiteCallback},
+		PostLogoutRedirectURIs: []string{origin + "/"},
+		Grants:                 []GrantType{GrantAuthorizationCode},
+		Scopes:                 s.Scopes,
+		DefaultScopes:          oauth.Scopes{oauth.ScopeOpenID},
+		Audience:               s.Audience,
+		FirstParty:             true,
+		Site:                   true,
+	}, true
+}

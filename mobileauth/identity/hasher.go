@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package identity
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/crypto/bcrypt"
+	"golang.org/x/text/unicode/norm"
+)
+
+// Defaults of [HasherConfig]: the first choice of OWASP for Argon2id, and a queue that holds about a second of work.
+const (
+	DefaultMemory  = 19 << 10 // KiB
+	DefaultTime    = 2
+	DefaultThreads = 1
+	queuePerRunner = 32
+	saltBytes      = 16
+	keyBytes       = 32
+)
+
+// HasherConfig describes a [Hasher]. The zero value is usable.
+type HasherConfig struct {
+	// Params are used for new hashes; a hash with others is replaced at the next login. Default: m=19456, t=2, p=1.
+	Params Params
+	// Concurrent is how many hashes are computed at once, each holding Params.Memory. Default: GOMAXPROCS.
+	Concurrent int
+	// Queue is how many more may wait; a negative value lets none wait. Default: 32 per Concurrent.
+	Queue int
+}
+
+// Hasher computes password hashes, a bounded number at once. It is safe for concurrent use.
+type Hasher struct {
+	params Params
+	dummy  Hash
+	// slots bounds what runs, places what runs or waits. A channel serves its waiters in order.
+	slots  chan struct{}
+	places int64
+
+	taken   atomic.Int64
+	running atomic.Int64
+	runs    atomic.Uint64
+	busy    atomic.Uint64
+
+	derive func(password []byte, h Hash) []byte
+}
+
+// Stats is a snapshot of a [Hasher] for metrics.
+type Stats struct {
+	InFlight int64  // hashes being computed now
+	Queued   int64  // attempts that hold a place and compute nothing now
+	Runs     uint64 // hashes computed since the start
+	Busy     uint64 // attempts refused because the queue was full
+}
+
+// NewHasher returns a hasher. It refuses parameters outside the bounds of [Params.Check].
+func NewHasher(c HasherConfig) (*Hasher, error) {
+	if c.Params == (Params{}) {
+		c.Params = Params{Memory: DefaultMemory, Time: DefaultTime, Threads: DefaultThreads}
+	}
+	if err := c.Params.Check(); err != nil {
+		return nil, err
+	}
+	if c.Concurrent <= 0 {
+		c.Concurrent = runtime.GOMAXPROCS(0)
+	}
+	switch {
+	case c.Queue == 0:
+		c.Queue = queuePerRunner * c.Concurrent
+	case c.Queue < 0:
+		c.Queue = 0
+	}
+	h := &Hasher{
+		params: c.Params,
+		slots:  make(chan struct{}, c.Concurrent),
+		places: int64(c.Concurrent) + int64(c.Queue),
+		derive: deriveArgon,
+	}
+	// The dummy is no hash of anything: a random key costs the same to compare with and matches nothing.
+	h.dummy = Hash{params: c.Params, salt: random(saltBytes), key: random(keyBytes)}
+	return h, nil
+}
+
+// Stats returns the hasher's figures.
+func (h *Hasher) Stats() Stats {
+	running, taken := h.running.Load(), h.taken.Load()
+	return Stats{InFlight: running, Queued: max(0, taken-running), Runs: h.runs.Load(), Busy: h.busy.Load()}
+}
+
+// Hash returns a fresh hash of password. It fails with [ErrBusy] when the queue is full and with the cause of ctx when
+// that ends first.
+func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
+	p, err := h.reserve()
+	if err != nil {
+		return "", err
+	}
+	defer p.release()
+	return p.hash(ctx, password)
+}
+
+// Verify reports whether hash is one of password, in the time one hash takes. It fails like [Hasher.Hash], and with
+// [ErrHash] for a hash that cannot be read.
+func (h *Hasher) Verify(ctx context.Context, hash, password string) (bool, error) {
+	p, err := h.reserve()
+	if err != nil {
+		return false, err
+	}
+	defer p.release()
+	return p.verify(ctx, hash, password)
+}
+
+// NeedsRehash reports whether hash was made with another algorithm or other parameters than new hashes are.
+func (h *Hasher) NeedsRehash(hash string) bool {
+	parsed, err := ParseHash(hash)
+	return err != nil || parsed.bcrypt != "" || parsed.params != h.params ||
+		len(parsed.salt) < saltBytes || len(parsed.key) < keyBytes
+}
+
+// place is a right to run or wait, taken before anything else so that an attempt that cannot be served costs nothing and
+// leaves no trace.
+type place struct{ h *Hasher }
+
+func (h *Hasher) reserve() (place, error) {
+	if h.taken.Add(1) > h.places {
+		h.taken.Add(-1)
+		h.busy.Add(1)
+		return place{}, fmt.Errorf("queueing for the password hasher: %w", ErrBusy)
+	}
+	return place{h}, nil
+}
+
+// admit is reserve for work that waits its turn however long the queue is, such as an import.
+func (h *Hasher) admit() place {
+	h.taken.Add(1)
+	return place{h}
+}
+
+func (p place) release() { p.h.taken.Add(-1) }
+
+func (p place) hash(ctx context.Context, password string) (string, error) {
+	fresh := Hash{params: p.h.params, salt: random(saltBytes), key: make([]byte, keyBytes)}
+	err := p.run(ctx, func() { fresh.key = p.h.derive(prepare(password), fresh) })
+	if err != nil {
+		return "", err
+	}
+	return fresh.String(), nil
+}
+
+// verify with an empty hash does the work of one and reports false.
+func (p place) verify(ctx context.Context, hash, password string) (bool, error) {
+	want := p.h.dummy
+	if hash != "" {
+		var err error
+		if want, err = ParseHash(hash); err != nil {
+			return false, err
+		}
+	}
+	var match bool
+	var failure error
+	err := p.run(ctx, func() {
+		if want.bcrypt != "" {
+			failure = bcrypt.CompareHashAndPassword([]byte(want.bcrypt), prepare(password))
+			match = failure == nil
+			return
+		}
+		match = subtle.ConstantTimeCompare(p.h.derive(prepare(password), want), want.key) == 1
+	})
+	switch {
+	case err != nil:
+		return false, err
+	case failure != nil && !errors.Is(failure, bcrypt.ErrMismatchedHashAndPassword):
+		return false, fmt.Errorf("checking a bcrypt hash: %w", ErrHash)
+	}
+	return match && hash != "", nil
+}
+
+func (p place) run(ctx context.Context, work func()) error {
+	// Both cases may be ready, and a select would then choose at random.
+	if ctx.Err() != nil {
+		return fmt.Errorf("waiting for the password hasher: %w", context.Cause(ctx))
+	}
+	select {
+	case p.h.slots <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the password hasher: %w", context.Cause(ctx))
+	}
+	defer func() { <-p.h.slots }()
+	p.h.running.Add(1)
+	defer p.h.running.Add(-1)
+	p.h.runs.Add(1)
+	work()
+	return nil
+}
+
+func deriveArgon(password []byte, h Hash) []byte {
+	return argon2.IDKey(password, h.salt, h.params.Time, h.params.Memory, h.params.Threads, uint32(len(h.key)))
+}
+
+// prepare brings a password to NFC (NIST SP 800-63B-4, 3.1.1.2), so that two keyboards that compose "é" differently agree.
+func prepare(password string) []byte { return norm.NFC.Bytes([]byte(password)) }
+
+// random cannot fail: since Go 1.24 the generator crashes the program rather than return an error or weak bytes.
+func random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b)
+	return b
+}

@@ -79,10 +79,16 @@ func (s *Store) SessionByHandle(ctx context.Context, h SessionHandle) (Session, 
 	if subtle.ConstantTimeCompare([]byte(randid.Hash(h.Secret)), []byte(session.SecretHash)) != 1 {
 		return Session{}, storage.ErrNotFound
 	}
-	if s.Now().Sub(session.SeenAt) < seenGrain {
-		return session, nil
+	return s.touch(ctx, session)
+}
+
+// TouchSession returns a live session by its id, as [Store.SessionByHandle] does by its cookie.
+func (s *Store) TouchSession(ctx context.Context, id string) (Session, error) {
+	session, err := s.Session(ctx, id)
+	if err != nil {
+		return Session{}, err
 	}
-	return session, s.touchSession(ctx, h.ID)
+	return s.touch(ctx, session)
 }
 
 // Session returns the live session with the given id or [storage.ErrNotFound].
@@ -109,19 +115,21 @@ func (s *Store) liveSession(tx storage.Tx, id string) (Session, error) {
 	return session, nil
 }
 
-func (s *Store) touchSession(ctx context.Context, id string) error {
-	err := s.db.Update(ctx, func(tx storage.Tx) error {
-		session, err := s.liveSession(tx, id)
-		if err != nil {
+func (s *Store) touch(ctx context.Context, session Session) (Session, error) {
+	if s.Now().Sub(session.SeenAt) < seenGrain {
+		return session, nil
+	}
+	err := s.db.Update(ctx, func(tx storage.Tx) (err error) {
+		if session, err = s.liveSession(tx, session.ID); err != nil {
 			return err
 		}
 		session.SeenAt = s.Now()
 		return s.sessions.Put(tx, session)
 	})
 	if errors.Is(err, storage.ErrConflict) {
-		return nil // somebody else has just touched it
+		return session, nil // somebody else has just touched it
 	}
-	return err
+	return session, err
 }
 
 // OpenSession inserts a new session. The caller has drawn its ID and its secret.

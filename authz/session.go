@@ -119,12 +119,13 @@ func (s *Store) touch(ctx context.Context, session Session) (Session, error) {
 	if s.Now().Sub(session.SeenAt) < seenGrain {
 		return session, nil
 	}
-	err := s.db.Update(ctx, func(tx storage.Tx) (err error) {
-		if session, err = s.liveSession(tx, session.ID); err != nil {
+	err := s.db.Update(ctx, func(tx storage.Tx) error {
+		current, err := s.liveSession(tx, session.ID)
+		if err != nil {
 			return err
 		}
-		session.SeenAt = s.Now()
-		return s.sessions.Put(tx, session)
+		current.SeenAt = s.Now()
+		return s.sessions.Put(tx, current)
 	})
 	if errors.Is(err, storage.ErrConflict) {
 		return session, nil // somebody else has just touched it

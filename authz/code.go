@@ -43,8 +43,15 @@ func codeTable() *storage.Table[Code] {
 	}
 }
 
+// NewCode draws an authorization code that can be redeemed from now on, and its record.
+func NewCode(now time.Time) (code string, record Code) {
+	code = randid.Secret()
+	return code, Code{Hash: randid.Hash(code), CreatedAt: now, ExpiresAt: now.Add(CodeTTL)}
+}
+
 // Completion is what ends an authorization request with a code.
 type Completion struct {
+	// RequestID is empty for a request that could be answered at once and was never stored.
 	RequestID string
 	Grant     Grant
 	Code      Code
@@ -59,19 +66,16 @@ var ErrSessionEnded = errors.New("the session has ended")
 // finish the same request, one gets the code and the other [storage.ErrNotFound]. The session must still be live.
 func (s *Store) Complete(ctx context.Context, c Completion) error {
 	return s.db.Update(ctx, func(tx storage.Tx) error {
-		r, err := s.openRequest(tx, c.RequestID)
-		if err != nil {
-			return err
+		if c.RequestID != "" {
+			if _, err := s.closeRequest(tx, c.RequestID); err != nil {
+				return err
+			}
 		}
 		session, err := s.liveSession(tx, c.Grant.SessionID)
 		if isGone(err) || err == nil && session.Subject != c.Grant.Subject {
 			return ErrSessionEnded
 		}
 		if err != nil {
-			return err
-		}
-		r.CompletedAt = s.Now()
-		if err := s.requests.Put(tx, r); err != nil {
 			return err
 		}
 		if c.RememberConsent {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
+	"github.com/gatehouse-id/gatehouse/internal/randid"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -25,6 +26,11 @@ type Grant struct {
 	CreatedAt time.Time      `json:"created_at"`
 	ExpiresAt time.Time      `json:"expires_at"`
 	RevokedAt time.Time      `json:"revoked_at,omitzero"`
+}
+
+// NewGrant draws a grant that begins now. Its lifetime has to cover that of every token issued under it.
+func NewGrant(now time.Time, ttl time.Duration) Grant {
+	return Grant{ID: randid.New("grt"), CreatedAt: now, ExpiresAt: now.Add(ttl)}
 }
 
 func grantTable() *storage.Table[Grant] {

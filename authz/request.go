@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
+	"github.com/gatehouse-id/gatehouse/internal/randid"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -19,8 +20,12 @@ const RequestTTL = 15 * time.Minute
 // later from the browser can widen it.
 type Request struct {
 	ID string `json:"id"`
-	// Browser is the hash of the cookie of the browser that began the request. No other may go on with it.
-	Browser string `json:"browser"`
+	// Browser is the hash of the cookie of the browser that began the request. No other may go on with it. It is empty
+	// until [Store.BindRequest] when the request came without cookies, as one posted from another site does.
+	Browser string `json:"browser,omitempty"`
+	// Local is set when a page of the issuer itself asked for the login: the path, below the issuer, to return to. Such a
+	// request has no client and ends without a code.
+	Local string `json:"local,omitempty"`
 
 	ClientID     string       `json:"client_id"`
 	RedirectURI  string       `json:"redirect_uri"`
@@ -36,21 +41,45 @@ type Request struct {
 	// Subject is set when the application asked about one user only (id_token_hint).
 	Subject string `json:"sub,omitempty"`
 
-	// Requirements are the realms to prove, fixed when the request was accepted.
+	// Requirements are the realms to prove, fixed when the request was accepted; they share one NotBefore.
 	Requirements []realm.Requirement `json:"requirements"`
 	// RealmState is what each realm's last challenge kept.
 	RealmState map[string][]byte `json:"realm_state,omitempty"`
-	// Consented is set when the user agreed in this request.
-	Consented bool `json:"consented,omitempty"`
 
 	CreatedAt   time.Time `json:"created_at"`
 	ExpiresAt   time.Time `json:"expires_at"`
 	CompletedAt time.Time `json:"completed_at,omitzero"`
 }
 
-// BelongsTo reports whether a browser, known by the hash of its cookie, began the request.
+// NewRequest draws a request that begins now.
+func NewRequest(now time.Time) Request {
+	return Request{ID: randid.New("req"), CreatedAt: now, ExpiresAt: now.Add(RequestTTL)}
+}
+
+// BelongsTo reports whether a browser, known by the hash of its cookie, began the request. A request that is not bound yet
+// belongs to nobody.
 func (r *Request) BelongsTo(browser string) bool {
-	return subtle.ConstantTimeCompare([]byte(r.Browser), []byte(browser)) == 1
+	return r.Browser != "" && subtle.ConstantTimeCompare([]byte(r.Browser), []byte(browser)) == 1
+}
+
+// Proofs returns those proofs of a session that count for the request: none of a user other than the one it asks about,
+// and none from before the moment it asks to be proven anew.
+func (r *Request) Proofs(session Session) realm.Proofs {
+	if r.Subject != "" && r.Subject != session.Subject {
+		return nil
+	}
+	counting := realm.Proofs{}
+	for name, proof := range session.Proofs {
+		if len(r.Requirements) == 0 || !proof.Time.Before(r.Requirements[0].NotBefore) {
+			counting[name] = proof
+		}
+	}
+	return counting
+}
+
+// Missing returns the first realm that a session has yet to prove for the request; false when none is.
+func (r *Request) Missing(session Session, now time.Time) (realm.Requirement, bool) {
+	return realm.Missing(r.Requirements, r.Proofs(session), now)
 }
 
 func requestTable() *storage.Table[Request] {
@@ -81,6 +110,36 @@ func (s *Store) openRequest(tx storage.Tx, id string) (Request, error) {
 		return Request{}, storage.ErrNotFound
 	}
 	return r, err
+}
+
+// BindRequest binds an open request to a browser, known by the hash of its cookie, unless it is bound already. The request
+// as it then is comes back; [storage.ErrNotFound] means that it has ended.
+func (s *Store) BindRequest(ctx context.Context, id, browser string) (r Request, err error) {
+	err = s.db.Update(ctx, func(tx storage.Tx) error {
+		if r, err = s.openRequest(tx, id); err != nil || r.Browser != "" {
+			return err
+		}
+		r.Browser = browser
+		return s.requests.Put(tx, r)
+	})
+	return r, err
+}
+
+// CloseRequest ends an open request without a code. [storage.ErrNotFound] means that it had ended before.
+func (s *Store) CloseRequest(ctx context.Context, id string) error {
+	return s.db.Update(ctx, func(tx storage.Tx) error {
+		_, err := s.closeRequest(tx, id)
+		return err
+	})
+}
+
+func (s *Store) closeRequest(tx storage.Tx, id string) (Request, error) {
+	r, err := s.openRequest(tx, id)
+	if err != nil {
+		return Request{}, err
+	}
+	r.CompletedAt = s.Now()
+	return r, s.requests.Put(tx, r)
 }
 
 // KeepRealmState records what a realm's challenge wants back in the next round.

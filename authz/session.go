@@ -159,16 +159,35 @@ func (s *Store) ReplaceSession(ctx context.Context, oldID string, session Sessio
 	return ended, err
 }
 
+// Raise adds a proof to a session.
+type Raise struct {
+	SessionID string
+	Proof     realm.Proof
+	// SecretHash replaces that of the session: the cookie from before is worth nothing afterwards.
+	SecretHash string
+	// ExpiresAt, where it is later, replaces that of the session: a user who logs in anew begins a new term.
+	ExpiresAt time.Time
+}
+
 // RaiseSession adds a proof to a live session and rotates its secret. [storage.ErrNotFound] means that the session ended
-// meanwhile.
-func (s *Store) RaiseSession(ctx context.Context, id string, proof realm.Proof, secretHash string) (session Session, err error) {
+// meanwhile, or that the proof is somebody else's.
+func (s *Store) RaiseSession(ctx context.Context, raise Raise) (session Session, err error) {
 	err = s.db.Update(ctx, func(tx storage.Tx) error {
-		if session, err = s.liveSession(tx, id); err != nil {
+		if session, err = s.liveSession(tx, raise.SessionID); err != nil {
 			return err
 		}
-		session.Proofs[proof.Realm] = proof
-		session.SecretHash = secretHash
+		if raise.Proof.Subject != "" && raise.Proof.Subject != session.Subject {
+			return storage.ErrNotFound
+		}
+		if session.Proofs == nil {
+			session.Proofs = realm.Proofs{}
+		}
+		session.Proofs[raise.Proof.Realm] = raise.Proof
+		session.SecretHash = raise.SecretHash
 		session.SeenAt = s.Now()
+		if raise.ExpiresAt.After(session.ExpiresAt) {
+			session.ExpiresAt = raise.ExpiresAt
+		}
 		return s.sessions.Put(tx, session)
 	})
 	return session, err
@@ -210,7 +229,11 @@ func (s *Store) SessionsOf(ctx context.Context, subject string) (sessions []Sess
 			if err != nil {
 				return err
 			}
-			if session.Live(s.Now()) {
+			cut, err := s.cutOff(tx, KindSubject, subject, session.CreatedAt)
+			if err != nil {
+				return err
+			}
+			if !cut && session.Live(s.Now()) {
 				sessions = append(sessions, session)
 			}
 		}

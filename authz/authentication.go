@@ -3,6 +3,7 @@
 package authz
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -24,30 +25,32 @@ type Authentication struct {
 }
 
 // Authenticate sums up fresh proofs as an authentication; false when none of them determines a user. Proofs that are no
-// longer fresh, and proofs of somebody else, are left out.
+// longer fresh, and proofs of somebody else, count for nothing: neither for the realms nor for the level.
 func Authenticate(engine *realm.Engine, wanted []string, proofs realm.Proofs, now time.Time) (Authentication, bool) {
-	identity, ok := engine.Identity(proofs)
+	fresh := realm.Proofs{}
+	for name, proof := range proofs {
+		r, ok := engine.Realm(name)
+		if ok && (realm.Requirement{Realm: name, MaxAge: r.MaxAge}).MetBy(proofs, now) {
+			fresh[name] = proof
+		}
+	}
+	identity, ok := engine.Identity(fresh)
 	if !ok {
 		return Authentication{}, false
 	}
+	maps.DeleteFunc(fresh, func(_ string, p realm.Proof) bool { return p.Subject != "" && p.Subject != identity.Subject })
 	auth := Authentication{Subject: identity.Subject, Name: identity.Name, Realms: map[string]time.Time{}}
-	for name, proof := range proofs {
-		r, ok := engine.Realm(name)
-		if !ok || now.Sub(proof.Time) > r.MaxAge || proof.Subject != "" && proof.Subject != identity.Subject {
-			continue
-		}
+	for _, name := range slices.Sorted(maps.Keys(fresh)) {
+		proof := fresh[name]
 		auth.Realms[name] = proof.Time
 		if auth.Device == "" {
 			auth.Device = proof.Device
 		}
-		for _, method := range proof.AMR {
-			if !slices.Contains(auth.AMR, method) {
-				auth.AMR = append(auth.AMR, method)
-			}
-		}
+		auth.AMR = append(auth.AMR, proof.AMR...)
 	}
 	slices.Sort(auth.AMR)
-	auth.ACR, auth.AuthTime = engine.Achieved(wanted, proofs, now)
+	auth.AMR = slices.Compact(auth.AMR)
+	auth.ACR, auth.AuthTime = engine.Achieved(wanted, fresh, now)
 	if auth.AuthTime.IsZero() {
 		auth.AuthTime = identity.Time
 	}

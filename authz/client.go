@@ -4,6 +4,7 @@ package authz
 
 import (
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -99,29 +100,99 @@ func (c *Client) MatchRedirectURI(requested string) bool {
 	return slices.ContainsFunc(c.RedirectURIs, func(r string) bool { return oauth.MatchRedirectURI(r, requested) })
 }
 
+// subjectPrefix begins every user id of the identity store. The subject of a client's own token is the client's id, and a
+// client must not pass for a user by choosing it (RFC 9068 5).
+const subjectPrefix = "usr_"
+
+// maxClientID bounds a client id: it is part of storage keys and stands in every token.
+const maxClientID = 128
+
+// validClientID admits printable ASCII (RFC 6749 Appendix A.1) without spaces around it.
+func validClientID(id string) bool {
+	for i := range len(id) {
+		if id[i] < 0x20 || id[i] > 0x7e {
+			return false
+		}
+	}
+	return id == strings.TrimSpace(id) && len(id) <= maxClientID && !strings.HasPrefix(id, subjectPrefix)
+}
+
 // Check refuses a client that must not be registered, with an error that says what to mend.
 func (c *Client) Check() error {
+	if c.ID == "" {
+		return errors.New("a client has no id")
+	}
+	for _, check := range []func() error{c.checkIdentity, c.checkGrants, c.checkTokens} {
+		if err := check(); err != nil {
+			return fmt.Errorf("client %q %w", c.ID, err)
+		}
+	}
+	return nil
+}
+
+func (c *Client) checkIdentity() error {
+	switch c.Auth {
+	case AuthNone:
+		if len(c.SecretHashes)+len(c.Keys) > 0 {
+			return errors.New("is public and has a secret or a key")
+		}
+	case AuthClientSecretBasic, AuthClientSecretPost:
+		if len(c.SecretHashes) == 0 {
+			return fmt.Errorf("uses %s and has no secret", c.Auth)
+		}
+	case AuthPrivateKeyJWT:
+		if len(c.Keys) == 0 {
+			return errors.New("uses private_key_jwt and has no key")
+		}
+	default:
+		return fmt.Errorf("uses the unknown method %q", c.Auth)
+	}
+	if !validClientID(c.ID) {
+		return fmt.Errorf("has an id that is not 1 to %d printable characters, or begins with %s like a user's", maxClientID, subjectPrefix)
+	}
+	for _, key := range c.Keys {
+		if err := key.Check(); err != nil {
+			return fmt.Errorf("has an unfit key: %w", err)
+		}
+	}
+	return nil
+}
+
+func (c *Client) checkGrants() error {
 	switch {
-	case c.ID == "":
-		return fmt.Errorf("a client has no id")
 	case c.Auth == AuthNone && c.May(GrantClientCredentials):
-		return fmt.Errorf("client %q is public and cannot use client_credentials: give it a secret or a key", c.ID)
-	case c.Auth == AuthPrivateKeyJWT && len(c.Keys) == 0:
-		return fmt.Errorf("client %q uses private_key_jwt and has no key", c.ID)
-	case (c.Auth == AuthClientSecretBasic || c.Auth == AuthClientSecretPost) && len(c.SecretHashes) == 0:
-		return fmt.Errorf("client %q uses %s and has no secret", c.ID, c.Auth)
+		return errors.New("is public and cannot use client_credentials: give it a secret or a key")
+	case c.Auth == AuthNone && c.Introspect:
+		return errors.New("is public and cannot introspect: give it a secret or a key")
 	case c.May(GrantAuthorizationCode) && len(c.RedirectURIs) == 0:
-		return fmt.Errorf("client %q uses authorization_code and has no redirect_uri", c.ID)
+		return errors.New("uses authorization_code and has no redirect_uri")
 	case c.May(GrantRefreshToken) && !c.May(GrantAuthorizationCode):
-		return fmt.Errorf("client %q uses refresh_token without authorization_code", c.ID)
-	case len(c.Audience) == 0:
-		return fmt.Errorf("client %q has no audience", c.ID)
-	case c.AccessTTL <= 0:
-		return fmt.Errorf("client %q has no lifetime for access tokens", c.ID)
+		return errors.New("uses refresh_token without authorization_code")
 	}
 	for _, uri := range slices.Concat(c.RedirectURIs, c.PostLogoutRedirectURIs) {
 		if err := oauth.CheckRedirectURI(uri); err != nil {
-			return fmt.Errorf("client %q, redirect URI %q: %w", c.ID, uri, err)
+			return fmt.Errorf("has the redirect URI %q: %w", uri, err)
+		}
+	}
+	return nil
+}
+
+func (c *Client) checkTokens() error {
+	switch {
+	case len(c.Audience) == 0:
+		return errors.New("has no audience")
+	case c.AccessTTL < time.Second || c.AccessTTL > MaxAccessTTL:
+		return fmt.Errorf("has access tokens of %s; they may live from a second to %s", c.AccessTTL, MaxAccessTTL)
+	case c.May(GrantRefreshToken) && (c.RefreshTTL < time.Second || c.RefreshTTL > MaxRefreshTTL):
+		return fmt.Errorf("has refresh tokens of %s; they may live from a second to %s", c.RefreshTTL, MaxRefreshTTL)
+	case c.May(GrantRefreshToken) && c.RefreshIdleTTL < time.Second:
+		return errors.New("has no idle lifetime for refresh tokens")
+	case !c.DefaultScopes.Within(c.Scopes):
+		return errors.New("has a default scope that it may not ask for")
+	}
+	for _, alg := range []jose.Algorithm{c.IDTokenAlg, c.AccessTokenAlg} {
+		if alg != "" && !alg.Supported() {
+			return fmt.Errorf("uses the unknown algorithm %q", alg)
 		}
 	}
 	return nil

@@ -114,7 +114,7 @@ const (
 	RedeemUnknown  RedeemOutcome = "unknown"  // no such code, or expired
 	RedeemMismatch RedeemOutcome = "mismatch" // wrong client, redirect URI or verifier
 	RedeemReplayed RedeemOutcome = "replayed" // spent before: what it had issued is now revoked
-	RedeemRevoked  RedeemOutcome = "revoked"  // the grant ended between authorization and redemption
+	RedeemRevoked  RedeemOutcome = "revoked"  // the grant ended between authorization and redemption: the code is spent
 )
 
 // RedeemResult is a redemption's outcome, with the grant and the code when it was redeemed.
@@ -165,11 +165,7 @@ func (s *Store) redeem(tx storage.Tx, in Redemption, code *Code, result *RedeemR
 	case code.RedirectURI != in.RedirectURI || !oauth.VerifierMatches(code.Challenge, in.Verifier):
 		return s.miss(tx, code)
 	}
-	grant, err := s.grants.Get(tx, code.GrantID)
-	if err != nil {
-		return "", err
-	}
-	active, err := s.active(tx, &grant)
+	grant, active, err := s.activeGrant(tx, code.GrantID)
 	if err != nil {
 		return "", err
 	}

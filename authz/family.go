@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/randid"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
@@ -104,6 +105,7 @@ const (
 	Rotated        RefreshOutcome = "rotated"
 	Repeated       RefreshOutcome = "repeated" // within the grace window: the same successor again
 	RefreshUnknown RefreshOutcome = "unknown"  // not ours, expired, idle too long, or another client's
+	RefreshExceeds RefreshOutcome = "exceeds"  // more scope than the grant has; the token is untouched
 	RefreshRevoked RefreshOutcome = "revoked"  // the family or its grant has ended
 	RefreshReused  RefreshOutcome = "reused"   // used before: the family and its grant are now revoked
 )
@@ -116,12 +118,23 @@ type RefreshResult struct {
 	Revocations []Revocation
 }
 
+// Renewal is a presented refresh token.
+type Renewal struct {
+	Token    string
+	ClientID string
+	// Scopes is what is asked for; none is everything the grant has. It must lie within the grant, which keeps its own
+	// scopes whatever is asked (RFC 6749 6).
+	Scopes oauth.Scopes
+	// Grace is for how long after a rotation the token before the current one is answered with the current one.
+	Grace time.Duration
+}
+
 // Refresh rotates a refresh token of the client: rotation, detection of reuse and the grace window are one closure
 // (RFC 9700 4.14.2). The token before the current one is answered with the current one for as long as grace lasts since
 // the rotation, for clients that refresh in parallel or lost the answer. Any other genuine token that was used before
 // revokes the family and the grant.
-func (s *Store) Refresh(ctx context.Context, token, clientID string, grace time.Duration) (result RefreshResult, err error) {
-	presented, ok := parseRefreshToken(token)
+func (s *Store) Refresh(ctx context.Context, in Renewal) (result RefreshResult, err error) {
+	presented, ok := parseRefreshToken(in.Token)
 	if !ok {
 		return RefreshResult{Outcome: RefreshUnknown}, nil
 	}
@@ -132,36 +145,35 @@ func (s *Store) Refresh(ctx context.Context, token, clientID string, grace time.
 		if err != nil {
 			return err
 		}
-		if !ok || family.ClientID != clientID || !family.genuine(presented) {
+		if !ok || family.ClientID != in.ClientID || !family.genuine(presented) {
 			result.Outcome = RefreshUnknown
 			return nil
 		}
 		result.Family = family
-		result.Outcome, err = s.refresh(tx, presented.generation, grace, &result, draft)
+		result.Outcome, err = s.refresh(tx, presented.generation, in, &result, draft)
 		return err
 	})
 	return result, err
 }
 
-func (s *Store) refresh(tx storage.Tx, generation uint64, grace time.Duration, result *RefreshResult, draft Revocation) (RefreshOutcome, error) {
+func (s *Store) refresh(tx storage.Tx, generation uint64, in Renewal, result *RefreshResult, draft Revocation) (RefreshOutcome, error) {
 	now, family := s.Now(), &result.Family
 	if !family.RevokedAt.IsZero() {
 		return RefreshRevoked, nil
 	}
-	grant, ok, err := s.grants.Find(tx, family.GrantID)
-	if err != nil || !ok {
-		return RefreshRevoked, err
-	}
-	if active, err := s.active(tx, &grant); err != nil || !active {
+	grant, active, err := s.activeGrant(tx, family.GrantID)
+	if err != nil || !active {
 		return RefreshRevoked, err
 	}
 	result.Grant = grant
-	inGrace := generation+1 == family.Generation && now.Sub(family.RotatedAt) < grace
+	inGrace := generation+1 == family.Generation && now.Sub(family.RotatedAt) < in.Grace
 	switch {
 	case generation != family.Generation && !inGrace:
 		return RefreshReused, s.revokeFamily(tx, family, result, draft)
 	case !now.Before(family.IdleExpiresAt):
 		return RefreshUnknown, nil
+	case !in.Scopes.Within(grant.Scopes):
+		return RefreshExceeds, nil
 	case inGrace:
 		return Repeated, nil
 	}
@@ -197,13 +209,10 @@ func (s *Store) FamilyByToken(ctx context.Context, token string) (family Family,
 		if family, found, err = s.families.Find(tx, presented.family); err != nil || !found {
 			return err
 		}
-		if grant, found, err = s.grants.Find(tx, family.GrantID); err != nil || !found {
-			return err
-		}
 		live := family.RevokedAt.IsZero() && s.Now().Before(family.IdleExpiresAt) &&
 			presented.generation == family.Generation && family.genuine(presented)
 		if live {
-			ok, err = s.active(tx, &grant)
+			grant, ok, err = s.activeGrant(tx, family.GrantID)
 		}
 		return err
 	})

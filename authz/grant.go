@@ -66,6 +66,16 @@ func (s *Store) active(tx storage.Tx, g *Grant) (bool, error) {
 	return true, nil
 }
 
+// activeGrant returns a grant and whether it is there and active.
+func (s *Store) activeGrant(tx storage.Tx, id string) (Grant, bool, error) {
+	g, ok, err := s.grants.Find(tx, id)
+	if err != nil || !ok {
+		return Grant{}, false, err
+	}
+	ok, err = s.active(tx, &g)
+	return g, ok, err
+}
+
 // revokeGrant ends a grant; false when it was already over.
 func (s *Store) revokeGrant(tx storage.Tx, revocation Revocation) (bool, error) {
 	g, ok, err := s.grants.Find(tx, revocation.Target)
@@ -126,13 +136,11 @@ func (s *Store) GrantsOf(ctx context.Context, subject string) (grants []Grant, e
 // Grant returns an active grant or [storage.ErrNotFound].
 func (s *Store) Grant(ctx context.Context, id string) (grant Grant, err error) {
 	err = s.db.View(ctx, func(tx storage.Tx) error {
-		if grant, err = s.grants.Get(tx, id); err != nil {
-			return err
-		}
-		ok, err := s.active(tx, &grant)
+		found, ok, err := s.activeGrant(tx, id)
 		if err == nil && !ok {
 			return storage.ErrNotFound
 		}
+		grant = found
 		return err
 	})
 	return grant, err

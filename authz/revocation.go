@@ -86,8 +86,8 @@ func (s *Store) revoke(tx storage.Tx, r Revocation) error {
 	if err := s.revocations.Put(tx, r); err != nil {
 		return err
 	}
-	if r.Kind == KindToken {
-		return nil // it dies with the log entry: nothing else is issued for it
+	if r.Kind == KindToken || r.Kind == KindGrant {
+		return nil // nothing else is issued for a token, and a grant says by itself that it has ended
 	}
 	return s.cutoffs.Put(tx, cutoff{Kind: r.Kind, Target: r.Target, At: r.At, Until: r.At.Add(MaxRefreshTTL)})
 }
@@ -98,8 +98,12 @@ func (s *Store) cutOff(tx storage.Tx, kind Kind, target string, issued time.Time
 	return ok && !issued.After(c.At), err
 }
 
-// Revoke records revocations in one transaction and returns them.
+// Revoke records that a token is dead, or whatever a user or a client was issued until now. Grants and sessions are records
+// and are ended by [Store.RevokeGrant] and [Store.EndSession]; asking for them here is an error.
 func (s *Store) Revoke(ctx context.Context, kind Kind, target string) (Revocation, error) {
+	if target == "" || kind != KindToken && kind != KindSubject && kind != KindClient {
+		return Revocation{}, fmt.Errorf("revoking %s %q: no such target", kind, target)
+	}
 	r := s.newRevocation(kind, target)
 	return r, s.db.Update(ctx, func(tx storage.Tx) error { return s.revoke(tx, r) })
 }

@@ -250,7 +250,11 @@ func (s *Store) Sessions(ctx context.Context, after string, limit int) (sessions
 			if err != nil {
 				return err
 			}
-			if !session.Live(s.Now()) {
+			cut, err := s.cutOff(tx, KindSubject, session.Subject, session.CreatedAt)
+			if err != nil {
+				return err
+			}
+			if cut || !session.Live(s.Now()) {
 				continue
 			}
 			if sessions = append(sessions, session); len(sessions) == limit {

@@ -50,11 +50,14 @@ func (e *Engine) Try(ctx context.Context, name string, in Input) (attempt Attemp
 	return Attempt{Result: e.confine(name, in.Subject, result)}, nil
 }
 
-// confine turns an acceptance that does not fit the context into a refusal.
+// confine turns an acceptance that does not fit the context, and a judgement that is none, into a refusal. A refusal names
+// nobody.
 func (e *Engine) confine(name, subject string, result Result) Result {
 	switch {
+	case result.Status == Throttled || result.Status == Busy:
+		return Result{Status: result.Status, RetryAfter: result.RetryAfter, Reason: result.Reason}
 	case result.Status != Accepted:
-		return result
+		return Result{Status: Refused, Reason: result.Reason}
 	case e.DeterminesUser(name) && result.Identity.Subject == "":
 		return Result{Status: Refused, Reason: "no_subject"}
 	case !e.DeterminesUser(name) && result.Identity.Subject != "" && result.Identity.Subject != subject:

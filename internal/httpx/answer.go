@@ -8,11 +8,12 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
 
-// retryAfter is how many seconds a caller should wait when the server is not ready.
+// retryAfter is at least how many seconds a caller should wait when the server is not ready.
 const retryAfter = 2
 
 // Allow reports whether the method is one of those given. If it is not, the answer 405 has been written with the Allow
@@ -81,7 +82,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error, logger *slog.
 	case http.StatusMethodNotAllowed:
 		setDefault(h, "Allow", http.MethodPost)
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		setDefault(h, "Retry-After", strconv.Itoa(retryAfter))
+		setDefault(h, "Retry-After", strconv.Itoa(max(retryAfter, int((e.RetryAfter+time.Second-1)/time.Second))))
 	}
 	WriteJSON(w, status, body)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"time"
 )
 
 // Code is an error code as it stands on the wire.
@@ -55,7 +56,9 @@ type Error struct {
 	Description string
 	// Status overrides the code's usual HTTP status; zero keeps it.
 	Status int
-	cause  error
+	// RetryAfter is how long the caller should wait, for the Retry-After header of a 429 or 503; zero is a short while.
+	RetryAfter time.Duration
+	cause      error
 }
 
 // NewError returns an error with a code and a description that may be sent to anyone.
@@ -66,6 +69,14 @@ func NewError(code Code, description string) *Error {
 // Internal wraps an unexpected cause as server_error. The cause is kept for the log only.
 func Internal(cause error) *Error {
 	return &Error{Code: ServerError, Description: "the server could not process the request", cause: cause}
+}
+
+// TooMany tells a caller to slow down and when to come back.
+func TooMany(wait time.Duration) *Error {
+	return &Error{
+		Code: TemporarilyUnavailable, Description: "too many attempts, try again later",
+		Status: http.StatusTooManyRequests, RetryAfter: wait,
+	}
 }
 
 // Unavailable wraps a cause that will pass, such as a closed or overloaded store, as temporarily_unavailable.
@@ -114,6 +125,9 @@ func (e *Error) LogLevel() slog.Level {
 	case ServerError:
 		return slog.LevelError
 	case TemporarilyUnavailable:
+		if e.Status == http.StatusTooManyRequests {
+			return slog.LevelInfo
+		}
 		return slog.LevelWarn
 	default:
 		return slog.LevelInfo

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authz
+
+import (
+	"context"
+	"errors"
+
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+// passing are the failures of a store that are gone when the caller comes back. An unknown commit is among them: what was
+// single-use is then spent or untouched, and either is safe to try again.
+var passing = []error{
+	storage.ErrConflict, storage.ErrClosed, storage.ErrUnknown, storage.ErrFull, storage.ErrReadOnly,
+	context.Canceled, context.DeadlineExceeded,
+}
+
+// Failure returns the error to tell a caller when a transition failed: temporarily_unavailable when it will pass, else
+// server_error. An error that is an [oauth.Error] already is returned as it is. The cause is for the log alone.
+func Failure(err error) *oauth.Error {
+	var known *oauth.Error
+	if errors.As(err, &known) {
+		return known
+	}
+	for _, p := range passing {
+		if errors.Is(err, p) {
+			return oauth.Unavailable(err)
+		}
+	}
+	return oauth.Internal(err)
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package limit
+
+import (
+	"container/list"
+	"errors"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Config says what a limiter admits. All fields are required.
+type Config struct {
+	// Burst is how many events of a key are admitted at once, and Every how long it takes until one more is.
+	Burst int
+	Every time.Duration
+	// Keys is how many keys are remembered.
+	Keys int
+	Now  func() time.Time
+}
+
+// Limiter counts events by key. It is safe for concurrent use. A nil Limiter admits everything.
+type Limiter struct {
+	config Config
+
+	mu    sync.Mutex
+	byKey map[string]*list.Element
+	quiet *list.List // of *entry, the one that was counted last in front
+}
+
+// entry holds when the key will have been quiet for long enough to be as good as new.
+type entry struct {
+	key  string
+	full time.Time
+}
+
+// New returns a limiter, or an error that says which field is missing.
+func New(c Config) (*Limiter, error) {
+	if c.Burst <= 0 || c.Every <= 0 || c.Keys <= 0 || c.Now == nil {
+		return nil, errors.New("building a limiter: burst, interval, keys and a clock are required")
+	}
+	return &Limiter{config: c, byKey: map[string]*list.Element{}, quiet: list.New()}, nil
+}
+
+// Wait returns how long the key has to wait until one more event is admitted; zero when it is now. It counts nothing.
+func (l *Limiter) Wait(key string) time.Duration {
+	if l == nil {
+		return 0
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.waitLocked(key, l.config.Now())
+}
+
+// Count counts an event of the key, admitted or not. One that is not admitted makes no one wait longer.
+func (l *Limiter) Count(key string) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.config.Now()
+	if l.waitLocked(key, now) > 0 {
+		return
+	}
+	element, ok := l.byKey[key]
+	if !ok {
+		l.makeRoomLocked()
+		element = l.quiet.PushFront(&entry{key: key})
+		l.byKey[key] = element
+	}
+	l.quiet.MoveToFront(element)
+	e := entryOf(element)
+	if e.full.Before(now) {
+		e.full = now
+	}
+	e.full = e.full.Add(l.config.Every)
+}
+
+// Len returns how many keys are remembered.
+func (l *Limiter) Len() int {
+	if l == nil {
+		return 0
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.byKey)
+}
+
+// waitLocked is the generic cell rate algorithm: the key is as good as new at full, and each event moves that by Every.
+func (l *Limiter) waitLocked(key string, now time.Time) time.Duration {
+	element, ok := l.byKey[key]
+	if !ok {
+		return 0
+	}
+	room := time.Duration(l.config.Burst-1) * l.config.Every
+	return max(0, entryOf(element).full.Sub(now)-room)
+}
+
+func (l *Limiter) makeRoomLocked() {
+	for len(l.byKey) >= l.config.Keys {
+		last := l.quiet.Back()
+		delete(l.byKey, entryOf(last).key)
+		l.quiet.Remove(last)
+	}
+}
+
+func entryOf(element *list.Element) *entry {
+	e, _ := element.Value.(*entry)
+	return e
+}
+
+// Address returns the part of an IP address that one party controls: an IPv4 address, or the first 64 bits of an IPv6 one.
+// Anything else is returned as it is.
+func Address(ip string) string {
+	addr, err := netip.ParseAddr(ip)
+	if err != nil {
+		return ip
+	}
+	addr = addr.Unmap().WithZone("")
+	if addr.Is4() {
+		return addr.String()
+	}
+	prefix, err := addr.Prefix(64)
+	if err != nil {
+		return ip
+	}
+	return prefix.String()
+}

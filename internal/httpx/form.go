@@ -70,19 +70,15 @@ func readForm(r *http.Request) (string, error) {
 	if r.ContentLength > MaxBody {
 		return "", refuse(http.StatusRequestEntityTooLarge, "the body is too large")
 	}
-	var b strings.Builder
-	if r.ContentLength > 0 {
-		b.Grow(int(r.ContentLength))
-	}
-	n, err := io.Copy(&b, io.LimitReader(r.Body, MaxBody+1))
+	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
 	var tooLarge *http.MaxBytesError
 	switch {
-	case n > MaxBody || errors.As(err, &tooLarge):
+	case len(body) > MaxBody || errors.As(err, &tooLarge):
 		return "", refuse(http.StatusRequestEntityTooLarge, "the body is too large")
 	case err != nil:
 		return "", refuse(http.StatusBadRequest, "the body could not be read")
 	}
-	return b.String(), nil
+	return string(body), nil
 }
 
 // isForm admits exactly one content type, with UTF-8 or no charset, and no content coding: a body that is spelled in

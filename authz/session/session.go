@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/realm"
+	"github.com/gatehouse-id/gatehouse/internal/httpx"
+	"github.com/gatehouse-id/gatehouse/internal/randid"
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+// Defaults of [Config].
+const (
+	DefaultLifetime = 24 * time.Hour
+	DefaultIdle     = 8 * time.Hour
+)
+
+// maxUserAgent bounds what is kept of a browser's description of itself.
+const maxUserAgent = 256
+
+// Errors of the package, compared with [errors.Is].
+var (
+	// ErrGone says that a request has expired, was finished already or never was.
+	ErrGone = errors.New("the request has ended")
+	// ErrOtherBrowser says that another browser began the request.
+	ErrOtherBrowser = errors.New("another browser began the request")
+	// ErrNobody says that a proof that names no user was given where nobody is signed in.
+	ErrNobody = errors.New("nobody is signed in")
+)
+
+// Config describes a [Manager]. Store and Issuer are required.
+type Config struct {
+	Store  *authz.Store
+	Issuer string
+	// Lifetime is how long a session lasts after its last login. Default: [DefaultLifetime].
+	Lifetime time.Duration
+	// Idle is how long it lasts without being used. Default: [DefaultIdle].
+	Idle time.Duration
+	// Apply is told of the revocations that a login makes by ending the browser's session of another user, so that this
+	// node's gates know before the answer is sent. Nil tells nobody.
+	Apply func(...authz.Revocation)
+}
+
+// Manager reads and writes the cookies of one issuer. It keeps nothing in memory and is safe for concurrent use.
+type Manager struct {
+	store    *authz.Store
+	jar      jar
+	lifetime time.Duration
+	idle     time.Duration
+	apply    func(...authz.Revocation)
+}
+
+// New returns a manager. It reads and writes nothing yet.
+func New(c Config) (*Manager, error) {
+	if c.Store == nil {
+		return nil, errors.New("building the session manager: a store is required")
+	}
+	if err := authz.CheckIssuer(c.Issuer); err != nil {
+		return nil, fmt.Errorf("building the session manager: issuer %q: %w", c.Issuer, err)
+	}
+	if c.Lifetime < 0 || c.Idle < 0 {
+		return nil, errors.New("building the session manager: a lifetime is negative")
+	}
+	m := &Manager{store: c.Store, jar: newJar(c.Issuer), lifetime: c.Lifetime, idle: c.Idle, apply: c.Apply}
+	if m.lifetime == 0 {
+		m.lifetime = DefaultLifetime
+	}
+	if m.idle == 0 {
+		m.idle = min(DefaultIdle, m.lifetime)
+	}
+	if m.apply == nil {
+		m.apply = func(...authz.Revocation) {}
+	}
+	return m, nil
+}
+
+// Current returns the live session that the request's cookie names; false when there is none. A malformed cookie, a wrong
+// secret and an ended session are the same: nobody is signed in.
+func (m *Manager) Current(r *http.Request) (authz.Session, bool, error) {
+	handle, ok := authz.ParseSessionHandle(m.jar.value(r, m.jar.session))
+	if !ok {
+		return authz.Session{}, false, nil
+	}
+	s, err := m.store.SessionByHandle(r.Context(), handle)
+	if errors.Is(err, storage.ErrNotFound) {
+		return authz.Session{}, false, nil
+	}
+	return s, err == nil, err
+}
+
+// Request returns the open request with the given id that this browser began, or [ErrGone] or [ErrOtherBrowser].
+func (m *Manager) Request(r *http.Request, id string) (authz.Request, error) {
+	if !plausibleID(id) {
+		return authz.Request{}, fmt.Errorf("reading the request: %w", ErrGone)
+	}
+	request, err := m.store.Request(r.Context(), id)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return authz.Request{}, fmt.Errorf("reading the request: %w", ErrGone)
+	case err != nil:
+		return authz.Request{}, fmt.Errorf("reading the request: %w", err)
+	case !request.BelongsTo(m.Browser(r).Hash()):
+		return authz.Request{}, fmt.Errorf("reading the request: %w", ErrOtherBrowser)
+	}
+	return request, nil
+}
+
+// plausibleID keeps what cannot be an id of ours from becoming a key of the store.
+func plausibleID(id string) bool {
+	return strings.HasPrefix(id, "req_") && len(id) <= 64
+}
+
+// Establish puts a proof into the browser's session and writes its new cookie. A user who was signed in keeps the session
+// and gets a new secret; anybody else gets a new session, and the one that the browser had ends with it. [ErrNobody] is
+// returned for a proof that names no user when nobody is signed in, which also is the case when the session ended meanwhile.
+func (m *Manager) Establish(w http.ResponseWriter, r *http.Request, proof realm.Proof) (authz.Session, error) {
+	current, live, err := m.Current(r)
+	if err != nil {
+		return authz.Session{}, fmt.Errorf("reading the session: %w", err)
+	}
+	handle := authz.SessionHandle{ID: current.ID, Secret: randid.Secret()}
+	if live && (proof.Subject == "" || proof.Subject == current.Subject) {
+		raised, err := m.raise(r.Context(), handle, proof)
+		if err == nil {
+			m.jar.set(w, m.jar.session, handle.String())
+			return raised, nil
+		}
+		if !errors.Is(err, storage.ErrNotFound) {
+			return authz.Session{}, fmt.Errorf("raising the session: %w", err)
+		}
+	}
+	if proof.Subject == "" {
+		return authz.Session{}, ErrNobody
+	}
+	handle.ID = randid.New("ses")
+	opened, err := m.open(r, current.ID, handle, proof)
+	if err != nil {
+		return authz.Session{}, fmt.Errorf("opening a session: %w", err)
+	}
+	m.jar.set(w, m.jar.session, handle.String())
+	return opened, nil
+}
+
+// raise begins a new term when the proof names the user: that was a login, not a further check.
+func (m *Manager) raise(ctx context.Context, handle authz.SessionHandle, proof realm.Proof) (authz.Session, error) {
+	change := authz.Raise{SessionID: handle.ID, Proof: proof, SecretHash: randid.Hash(handle.Secret)}
+	if proof.Subject != "" {
+		change.ExpiresAt = m.store.Now().Add(m.lifetime)
+	}
+	return m.store.RaiseSession(ctx, change)
+}
+
+// open inserts a session for a user and ends the one named old, if there is one.
+func (m *Manager) open(r *http.Request, old string, handle authz.SessionHandle, proof realm.Proof) (authz.Session, error) {
+	now := m.store.Now()
+	s := authz.Session{
+		ID:         handle.ID,
+		SecretHash: randid.Hash(handle.Secret),
+		Subject:    proof.Subject,
+		Name:       proof.Name,
+		Proofs:     realm.Proofs{proof.Realm: proof},
+		UserAgent:  userAgent(r),
+		ClientIP:   httpx.CallerOf(r.Context()).ClientIP,
+		CreatedAt:  now,
+		SeenAt:     now,
+		ExpiresAt:  now.Add(m.lifetime),
+		IdleTTL:    authz.Seconds(m.idle / time.Second),
+	}
+	if old == "" {
+		return s, m.store.OpenSession(r.Context(), s)
+	}
+	ended, err := m.store.ReplaceSession(r.Context(), old, s)
+	m.apply(ended...)
+	return s, err
+}
+
+// Clear takes the session cookie from the browser. Ending the session is a transition of the store.
+func (m *Manager) Clear(w http.ResponseWriter) { m.jar.clear(w, m.jar.session) }
+
+// userAgent returns a printable beginning of the header: it is shown on the account page and kept in the store.
+func userAgent(r *http.Request) string {
+	text := r.UserAgent()
+	if len(text) > maxUserAgent {
+		text = text[:maxUserAgent]
+	}
+	return strings.Map(func(c rune) rune {
+		if c < 0x20 || c > 0x7e {
+			return -1
+		}
+		return c
+	}, text)
+}

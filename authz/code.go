@@ -63,7 +63,7 @@ type Completion struct {
 var ErrSessionEnded = errors.New("the session has ended")
 
 // Complete closes an open request and inserts its grant and code, all in one transaction: of two browsers' tabs that
-// finish the same request, one gets the code and the other [storage.ErrNotFound]. The session must still be live.
+// finish the same request, one gets the code and the other [ErrRequestEnded]. The session must still be live.
 func (s *Store) Complete(ctx context.Context, c Completion) error {
 	return s.db.Update(ctx, func(tx storage.Tx) error {
 		if c.RequestID != "" {

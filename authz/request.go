@@ -5,6 +5,7 @@ package authz
 import (
 	"context"
 	"crypto/subtle"
+	"fmt"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz/realm"
@@ -95,7 +96,11 @@ func (s *Store) InsertRequest(ctx context.Context, r Request) error {
 	return s.db.Update(ctx, func(tx storage.Tx) error { return s.requests.Insert(tx, r) })
 }
 
-// Request returns an open request or [storage.ErrNotFound]: expired and completed ones are gone.
+// ErrRequestEnded says that a request is not open: it has expired, was finished already or never was. It is a
+// [storage.ErrNotFound].
+var ErrRequestEnded = fmt.Errorf("the authorization request has ended: %w", storage.ErrNotFound)
+
+// Request returns an open request or [ErrRequestEnded].
 func (s *Store) Request(ctx context.Context, id string) (r Request, err error) {
 	err = s.db.View(ctx, func(tx storage.Tx) error {
 		r, err = s.openRequest(tx, id)
@@ -106,14 +111,14 @@ func (s *Store) Request(ctx context.Context, id string) (r Request, err error) {
 
 func (s *Store) openRequest(tx storage.Tx, id string) (Request, error) {
 	r, err := s.requests.Get(tx, id)
-	if err == nil && !r.CompletedAt.IsZero() {
-		return Request{}, storage.ErrNotFound
+	if isGone(err) || err == nil && !r.CompletedAt.IsZero() {
+		return Request{}, ErrRequestEnded
 	}
 	return r, err
 }
 
 // BindRequest binds an open request to a browser, known by the hash of its cookie, unless it is bound already. The request
-// as it then is comes back; [storage.ErrNotFound] means that it has ended.
+// as it then is comes back.
 func (s *Store) BindRequest(ctx context.Context, id, browser string) (r Request, err error) {
 	err = s.db.Update(ctx, func(tx storage.Tx) error {
 		if r, err = s.openRequest(tx, id); err != nil || r.Browser != "" {
@@ -125,7 +130,7 @@ func (s *Store) BindRequest(ctx context.Context, id, browser string) (r Request,
 	return r, err
 }
 
-// CloseRequest ends an open request without a code. [storage.ErrNotFound] means that it had ended before.
+// CloseRequest ends an open request without a code.
 func (s *Store) CloseRequest(ctx context.Context, id string) error {
 	return s.db.Update(ctx, func(tx storage.Tx) error {
 		_, err := s.closeRequest(tx, id)

@@ -28,8 +28,6 @@ const maxUserAgent = 256
 
 // Errors of the package, compared with [errors.Is].
 var (
-	// ErrGone says that a request has expired, was finished already or never was.
-	ErrGone = errors.New("the request has ended")
 	// ErrOtherBrowser says that another browser began the request.
 	ErrOtherBrowser = errors.New("another browser began the request")
 	// ErrNobody says that a proof that names no user was given where nobody is signed in.
@@ -96,25 +94,24 @@ func (m *Manager) Current(r *http.Request) (authz.Session, bool, error) {
 	return s, err == nil, err
 }
 
-// Request returns the open request with the given id that this browser began, or [ErrGone] or [ErrOtherBrowser].
+// Request returns the open request with the given id that this browser began, or [authz.ErrRequestEnded] or
+// [ErrOtherBrowser].
 func (m *Manager) Request(r *http.Request, id string) (authz.Request, error) {
-	if !plausibleID(id) {
-		return authz.Request{}, fmt.Errorf("reading the request: %w", ErrGone)
+	if !PlausibleRequest(id) {
+		return authz.Request{}, authz.ErrRequestEnded
 	}
 	request, err := m.store.Request(r.Context(), id)
 	switch {
-	case errors.Is(err, storage.ErrNotFound):
-		return authz.Request{}, fmt.Errorf("reading the request: %w", ErrGone)
 	case err != nil:
 		return authz.Request{}, fmt.Errorf("reading the request: %w", err)
 	case !request.BelongsTo(m.Browser(r).Hash()):
-		return authz.Request{}, fmt.Errorf("reading the request: %w", ErrOtherBrowser)
+		return authz.Request{}, ErrOtherBrowser
 	}
 	return request, nil
 }
 
-// plausibleID keeps what cannot be an id of ours from becoming a key of the store.
-func plausibleID(id string) bool {
+// PlausibleRequest reports whether a text could be a request's id, so that nothing else becomes a key of the store.
+func PlausibleRequest(id string) bool {
 	return strings.HasPrefix(id, "req_") && len(id) <= 64
 }
 

@@ -270,7 +270,7 @@ func TestABrokenStoreSignsNobodyIn(t *testing.T) {
 	if _, ok, err := w.Current(visit(t, cookie)); ok || !errors.Is(err, broken) {
 		t.Errorf("Current = %v, %v, want the store's error", ok, err)
 	}
-	if _, err := w.Request(visit(t), "req_a"); !errors.Is(err, broken) || errors.Is(err, session.ErrGone) {
+	if _, err := w.Request(visit(t), "req_a"); !errors.Is(err, broken) || errors.Is(err, authz.ErrRequestEnded) {
 		t.Errorf("Request = %v, want the store's error", err)
 	}
 }
@@ -299,10 +299,10 @@ func TestARequestBelongsToItsBrowser(t *testing.T) {
 		{"no cookie", bound.ID, nil, session.ErrOtherBrowser},
 		{"not bound, no cookie", open.ID, nil, session.ErrOtherBrowser},
 		{"not bound", open.ID, []*http.Cookie{cookie}, session.ErrOtherBrowser},
-		{"unknown", "req_unknown", []*http.Cookie{cookie}, session.ErrGone},
-		{"no id", "", []*http.Cookie{cookie}, session.ErrGone},
-		{"another kind", "ses_a", []*http.Cookie{cookie}, session.ErrGone},
-		{"too long for a key", "req_" + strings.Repeat("a", 600), []*http.Cookie{cookie}, session.ErrGone},
+		{"unknown", "req_unknown", []*http.Cookie{cookie}, authz.ErrRequestEnded},
+		{"no id", "", []*http.Cookie{cookie}, authz.ErrRequestEnded},
+		{"another kind", "ses_a", []*http.Cookie{cookie}, authz.ErrRequestEnded},
+		{"too long for a key", "req_" + strings.Repeat("a", 600), []*http.Cookie{cookie}, authz.ErrRequestEnded},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

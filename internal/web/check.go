@@ -47,14 +47,15 @@ func localPath(raw string) bool {
 	return !strings.ContainsFunc(raw, func(r rune) bool { return r <= ' ' || r == '\\' || r == 0x7f })
 }
 
+// checkPath names no part of what it refuses: a URI may carry secrets, and the error is logged.
 func checkPath(action string) error {
 	if !localPath(action) {
-		return fmt.Errorf("checking action %q: %w", action, errAction)
+		return fmt.Errorf("checking form: %w", errAction)
 	}
 	return nil
 }
 
-// checkWebURI takes absolute http and https URIs. It names no part of what it refuses: a URI may carry secrets.
+// checkWebURI takes absolute http and https URIs. It is as silent as checkPath.
 func checkWebURI(raw string) error {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" || u.User != nil || (u.Scheme != "https" && u.Scheme != "http") {

@@ -8,6 +8,17 @@ import (
 	"time"
 )
 
+// Demand is what a caller has to obtain from the authorization server before its request can pass.
+type Demand struct {
+	// Scopes are all the scopes the resource requires (RFC 6750 3).
+	Scopes Scopes
+	// ACRValues are acceptable levels of authentication in order of preference (RFC 9470 3).
+	ACRValues []string
+	// MaxAge is how long ago the user may have authenticated, where HasMaxAge (RFC 9470 3).
+	MaxAge    time.Duration
+	HasMaxAge bool
+}
+
 // WWWAuthenticate is the value of a WWW-Authenticate header (RFC 6750 3, RFC 9470 3, RFC 9728 5.1). Empty members are left out.
 type WWWAuthenticate struct {
 	Scheme           string
@@ -21,7 +32,8 @@ type WWWAuthenticate struct {
 	ResourceMetadata string
 }
 
-// String renders the header value. Each parameter stands at most once and holds only the characters RFC 6749 allows.
+// String renders the header value. Each parameter stands at most once and holds only the characters RFC 6749 allows. A
+// scheme wants at least one parameter (RFC 6750 3): whoever has nothing else to say gives a realm.
 func (c WWWAuthenticate) String() string {
 	var b strings.Builder
 	b.WriteString(c.Scheme)
@@ -39,7 +51,7 @@ func (c WWWAuthenticate) String() string {
 	add("scope", c.Scopes.String())
 	add("acr_values", strings.Join(c.ACRValues, " "))
 	if c.HasMaxAge {
-		add("max_age", strconv.FormatInt(int64(c.MaxAge/time.Second), 10))
+		add("max_age", strconv.FormatInt(max(0, int64(c.MaxAge/time.Second)), 10))
 	}
 	add("resource_metadata", c.ResourceMetadata)
 	return b.String()

@@ -58,12 +58,21 @@ type Error struct {
 	Status int
 	// RetryAfter is how long the caller should wait, for the Retry-After header of a 429 or 503; zero is a short while.
 	RetryAfter time.Duration
-	cause      error
+	// Demand says what a protected resource wants instead; nil where nothing would help.
+	Demand *Demand
+	cause  error
 }
 
 // NewError returns an error with a code and a description that may be sent to anyone.
 func NewError(code Code, description string) *Error {
 	return &Error{Code: code, Description: description}
+}
+
+// WithCause returns a copy of the error with a private cause, which is for the log and for [errors.Is] and is never sent.
+func (e *Error) WithCause(cause error) *Error {
+	with := *e
+	with.cause = cause
+	return &with
 }
 
 // Internal wraps an unexpected cause as server_error. The cause is kept for the log only.

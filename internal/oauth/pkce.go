@@ -20,7 +20,9 @@ func ParseChallenge(challenge, method string) (string, error) {
 	case method != MethodS256:
 		return "", NewError(InvalidRequest, "code_challenge_method must be S256")
 	}
-	if sum, err := base64.RawURLEncoding.Strict().DecodeString(challenge); err != nil || len(sum) != sha256.Size {
+	// The length is compared too: the decoder skips line breaks.
+	sum, err := base64.RawURLEncoding.Strict().DecodeString(challenge)
+	if err != nil || len(sum) != sha256.Size || len(challenge) != base64.RawURLEncoding.EncodedLen(sha256.Size) {
 		return "", NewError(InvalidRequest, "code_challenge is not the unpadded base64url of a SHA-256 hash")
 	}
 	return challenge, nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -21,6 +22,8 @@ func CheckRedirectURI(registered string) error {
 		return errors.New("it must not have a fragment")
 	case u.User != nil:
 		return errors.New("it must not have user information")
+	case u.Port() != "" && !validPort(u.Port()) || strings.HasSuffix(u.Host, ":"):
+		return errors.New("its port is not a number from 1 to 65535")
 	case strings.ContainsAny(registered, " \\*\"<>\t\r\n") || !asciiOnly(registered):
 		return errors.New("it holds characters that are not allowed")
 	}
@@ -53,11 +56,14 @@ func MatchRedirectURI(registered, requested string) bool {
 	if !ok {
 		return false
 	}
-	digits := len(rest) - len(strings.TrimLeft(rest, "0123456789"))
-	if digits == 0 || digits > 5 {
-		return false
-	}
-	return "http://"+authority+rest[digits:] == registered
+	path := strings.TrimLeft(rest, "0123456789")
+	return "http://"+authority+path == registered && validPort(rest[:len(rest)-len(path)])
+}
+
+// validPort reports whether digits are a port in its one decimal spelling.
+func validPort(digits string) bool {
+	port, err := strconv.ParseUint(digits, 10, 16)
+	return err == nil && port > 0 && digits[0] != '0'
 }
 
 // IsLoopback reports whether host is localhost or a loopback address. It looks at the text alone and resolves nothing.

@@ -95,6 +95,8 @@ type Result struct {
 	RetryAfter time.Duration // set when throttled or busy
 	// Reason is for the audit trail alone and never shown.
 	Reason string
+	// Account is, for the audit trail alone, the user that the credentials were about, whether or not they were good.
+	Account string
 }
 
 // Identity is who a login module says the caller is.

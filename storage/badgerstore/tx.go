@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package badgerstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+var errOver = errors.New("using a transaction after its closure returned")
+
+// space of names in Badger: its own keys begin with "!", ours with this.
+const namespace = "d"
+
+// tx is one run of a closure: a Badger snapshot, what was read of it and what is to be written.
+type tx struct {
+	txn       *badger.Txn
+	now       time.Time // read once, so that one transaction sees one instant
+	cancelled func() error
+	writable  bool
+	over      bool
+
+	reads     []string
+	writes    map[string]*storage.Item // nil is a deletion
+	iterators map[*badger.Iterator]struct{}
+}
+
+// begin takes a snapshot, which holds every update that was acknowledged before.
+func (db *DB) begin(ctx context.Context, writable bool) (t *tx, err error) {
+	defer recoverDamage(&err)
+	return &tx{txn: db.badger.NewTransaction(false), now: db.config.Now(), cancelled: ctx.Err, writable: writable}, nil
+}
+
+// end gives the snapshot free. It may be called twice. Iterators that a closure left open are closed first, because
+// Badger panics over them.
+func (t *tx) end() {
+	if t.over {
+		return
+	}
+	t.over = true
+	for iterator := range t.iterators {
+		iterator.Close()
+	}
+	t.txn.Discard()
+}
+
+// Get returns the live item at key.
+func (t *tx) Get(key string) (storage.Item, error) {
+	if t.over {
+		return storage.Item{}, errOver
+	}
+	item, found, err := t.load(key)
+	switch {
+	case err != nil:
+		return storage.Item{}, err
+	case !found || !item.Live(t.now):
+		return storage.Item{}, storage.ErrNotFound
+	}
+	return item, nil
+}
+
+// load returns the item at key, live or not.
+func (t *tx) load(key string) (item storage.Item, found bool, err error) {
+	if own, ok := t.writes[key]; ok {
+		if own == nil {
+			return item, false, nil
+		}
+		return clone(own), true, nil
+	}
+	t.note(key)
+	defer recoverDamage(&err)
+	stored, err := t.txn.Get([]byte(namespace + key))
+	switch {
+	case errors.Is(err, badger.ErrKeyNotFound):
+		return item, false, nil
+	case err != nil:
+		return item, false, fmt.Errorf("reading from Badger: %w", err)
+	}
+	item, err = decode(key, stored)
+	return item, err == nil, err
+}
+
+// decode returns Badger's item as ours, with a value of its own.
+func decode(key string, stored *badger.Item) (storage.Item, error) {
+	item := storage.Item{Key: key}
+	err := stored.Value(func(value []byte) error {
+		expires, rest, err := openEnvelope(value)
+		item.ExpiresAt, item.Value = expires, bytes.Clone(rest)
+		return err
+	})
+	if err != nil {
+		return storage.Item{}, fmt.Errorf("reading from Badger: %w", err)
+	}
+	return item, nil
+}
+
+// Put writes an item whether or not the key is taken.
+func (t *tx) Put(item storage.Item) error {
+	if err := t.reserve(item); err != nil {
+		return err
+	}
+	item.Value = bytes.Clone(item.Value)
+	if !item.ExpiresAt.IsZero() {
+		item.ExpiresAt = time.UnixMilli(item.ExpiresAt.UnixMilli()).UTC()
+	}
+	t.writes[item.Key] = &item
+	return nil
+}
+
+// Insert writes an item and refuses a live key.
+func (t *tx) Insert(item storage.Item) error {
+	if err := t.reserve(item); err != nil {
+		return err
+	}
+	switch _, err := t.Get(item.Key); {
+	case err == nil:
+		return storage.ErrExists
+	case !errors.Is(err, storage.ErrNotFound):
+		return err
+	}
+	return t.Put(item)
+}
+
+// Delete removes the item at key, if there is one.
+func (t *tx) Delete(key string) error {
+	if err := t.reserve(storage.Item{Key: key}); err != nil {
+		return err
+	}
+	t.writes[key] = nil
+	return nil
+}
+
+// reserve refuses a write that the contract refuses.
+func (t *tx) reserve(item storage.Item) error {
+	switch {
+	case t.over:
+		return errOver
+	case !t.writable:
+		return storage.ErrReadOnly
+	}
+	if err := storage.CheckSize(item); err != nil {
+		return err
+	}
+	if _, again := t.writes[item.Key]; !again && len(t.writes) >= storage.MaxWrites {
+		return fmt.Errorf("writing more than %d items: %w", storage.MaxWrites, storage.ErrTooLarge)
+	}
+	if t.writes == nil {
+		t.writes = make(map[string]*storage.Item)
+	}
+	return nil
+}
+
+// note remembers what was read; the committer compares it.
+func (t *tx) note(key string) {
+	if t.writable {
+		t.reads = append(t.reads, key)
+	}
+}
+
+// clone returns a copy whose value is shared with nobody.
+func clone(item *storage.Item) storage.Item {
+	copied := *item
+	copied.Value = bytes.Clone(item.Value)
+	return copied
+}

@@ -43,12 +43,31 @@ func checkHTTPDefaults(t *tree) []finding {
 		"DefaultClient", "DefaultTransport", "DefaultServeMux", "Get", "Head", "Post", "PostForm", "Handle", "HandleFunc")
 }
 
-// checkOAuthErrors keeps OAuth errors out of the wiring: they are made where an outcome is known.
+// checkOAuthErrors keeps OAuth errors out of the wiring: they are made where an outcome is known. Handing one on is fine.
 func checkOAuthErrors(t *tree) []finding {
 	wiring := t.where(func(f *file) bool {
 		return !f.test && under(f.dir, "caddymodule/...", "cmd/...", "mobileauth/...", "storage/...")
 	})
-	return forbid(wiring, "internal/oauth", "OAuth errors are made in authz and validation", "Error", "NewError", "Internal", "Unavailable")
+	const instead = "OAuth errors are made in authz and validation"
+	found := forbid(wiring, "internal/oauth", instead, "NewError", "Internal", "Unavailable")
+	for _, f := range wiring {
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			if literal, ok := n.(*ast.CompositeLit); ok && isSelector(literal.Type, "oauth", "Error") {
+				found = append(found, f.at(literal, "internal/oauth.Error: %s", instead))
+			}
+			return true
+		})
+	}
+	return found
+}
+
+func isSelector(expr ast.Expr, pkg, name string) bool {
+	selector, ok := expr.(*ast.SelectorExpr)
+	if !ok || selector.Sel.Name != name {
+		return false
+	}
+	id, ok := selector.X.(*ast.Ident)
+	return ok && id.Name == pkg
 }
 
 // checkErrorWords wants gerund phrases ("loading client %q: %w"), which read well when they are wrapped.
@@ -56,7 +75,7 @@ func checkErrorWords(t *tree) []finding {
 	var found []finding
 	for _, f := range t.production() {
 		ast.Inspect(f.ast, func(n ast.Node) bool {
-			if call, ok := n.(*ast.CallExpr); ok && f.makesError(call) && len(call.Args) > 0 {
+			if call, ok := n.(*ast.CallExpr); ok && makesError(call) && len(call.Args) > 0 {
 				if text, ok := call.Args[0].(*ast.BasicLit); ok && failedTo.MatchString(text.Value) {
 					found = append(found, f.at(text, `an error says "failed to"; say what was being done`))
 				}
@@ -67,13 +86,8 @@ func checkErrorWords(t *tree) []finding {
 	return found
 }
 
-func (f *file) makesError(call *ast.CallExpr) bool {
-	selector, ok := call.Fun.(*ast.SelectorExpr)
-	if !ok {
-		return false
-	}
-	pkg, ok := selector.X.(*ast.Ident)
-	return ok && (pkg.Name == "fmt" && selector.Sel.Name == "Errorf" || pkg.Name == "errors" && selector.Sel.Name == "New")
+func makesError(call *ast.CallExpr) bool {
+	return isSelector(call.Fun, "fmt", "Errorf") || isSelector(call.Fun, "errors", "New")
 }
 
 // checkErrorCompare wants errors.Is: an error that is wrapped later is still the same error.

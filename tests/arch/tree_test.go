@@ -4,7 +4,6 @@ package arch_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -60,8 +59,6 @@ func load(fsys fs.FS) (*tree, error) {
 	t := &tree{}
 	err := fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
-		case err != nil && errors.Is(err, fs.ErrNotExist):
-			return nil // a file that went away while the tree was read
 		case err != nil:
 			return err
 		case entry.IsDir():

@@ -5,6 +5,7 @@
 set -euo pipefail
 
 MODULE=github.com/gatehouse-id/gatehouse
+CADDY=github.com/caddyserver/caddy/v2
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 usage() {
@@ -27,15 +28,17 @@ demo_text() {
   In a browser     open  http://localhost:8081/
                    log in as  alice  with the password  wonderland-2026
 
-  With curl        token=$(curl -s -u demo-machine:demo-machine-secret \
-                     -d grant_type=client_credentials -d scope=demo:read \
+  With curl        token=$(curl -s -u demo-machine:demo-machine-secret-0123456789 \
+                     -d grant_type=client_credentials -d scope=accounts:read \
                      http://localhost:8080/token | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
-                   curl -i http://localhost:8082/
-                   curl -i -H "Authorization: Bearer $token" http://localhost:8082/
+                   curl -i http://localhost:8082/                                              # 401
+                   curl -i -H "Authorization: Bearer $token" http://localhost:8082/            # 200
+                   curl -i -H "Authorization: Bearer $token" http://localhost:8082/payments    # 403: the scope is missing
 
   Discovery        http://localhost:8080/.well-known/openid-configuration
+  As an operator   ./gatehouse user list    ./gatehouse session list    ./gatehouse config check Caddyfile.example
 
-  Stop it with Ctrl-C.
+  Stop it with Ctrl-C. What it keeps is in ./data and ./data.key: whoever was logged in still is when it starts again.
 
 EOF
 }
@@ -50,17 +53,17 @@ need_go() {
 		die "Go is not installed. It is needed in version $(sed -n 's/^go //p' "$root/go.mod") or later: https://go.dev/dl/"
 }
 
-version() { git -C "$root" describe --tags --always --dirty 2>/dev/null || echo unknown; }
+version() { echo "gatehouse-$(git -C "$root" describe --tags --always --dirty 2>/dev/null || echo devel)"; }
 
 # build OUTPUT builds the program; the path is absolute.
 build() {
 	need_go
+	local caddy
+	caddy=$(cd "$root" && go list -m -f '{{.Version}}' "$CADDY")
 	if command -v xcaddy >/dev/null 2>&1; then
-		local caddy
-		caddy=$(cd "$root" && go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2)
 		xcaddy build "$caddy" --output "$1" --with "$MODULE/caddymodule/standard" --replace "$MODULE=$root"
 	else
-		(cd "$root" && go build -trimpath -ldflags "-s -w -X main.version=$(version)" -o "$1" ./cmd/gatehouse)
+		(cd "$root" && go build -trimpath -ldflags "-s -w -X $CADDY.CustomVersion=$(version)-caddy-$caddy" -o "$1" ./cmd/gatehouse)
 	fi
 	echo "built $1" >&2
 }

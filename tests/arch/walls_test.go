@@ -31,10 +31,8 @@ var (
 	// but its walls are decided.
 	planned = []string{
 		"authz/flow", "authz/login", "authz/native", "authz/grants", "authz/endpoints", "authz/account", "authz/site",
-		"authz/realm/formauth", "authz/realm/identitystore", "authz/revocation",
-		"mobileauth/device", "mobileauth/envelope", "mobileauth/push", "mobileauth/sms",
-		"internal/web", "internal/jose", "storage/badgerstore", "storage/pgstore",
-		"validation", "caddymodule", "cmd",
+		"authz/realm/identitystore", "authz/revocation", "mobileauth/device", "mobileauth/envelope", "mobileauth/push",
+		"mobileauth/sms", "storage/pgstore", "caddymodule", "cmd",
 	}
 )
 

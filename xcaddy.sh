@@ -58,12 +58,12 @@ version() { echo "gatehouse-$(git -C "$root" describe --tags --always --dirty 2>
 # build OUTPUT builds the program; the path is absolute.
 build() {
 	need_go
-	local caddy
-	caddy=$(cd "$root" && go list -m -f '{{.Version}}' "$CADDY")
 	if command -v xcaddy >/dev/null 2>&1; then
+		local caddy
+		caddy=$(cd "$root" && go list -m -f '{{.Version}}' "$CADDY")
 		xcaddy build "$caddy" --output "$1" --with "$MODULE/caddymodule/standard" --replace "$MODULE=$root"
 	else
-		(cd "$root" && go build -trimpath -ldflags "-s -w -X $CADDY.CustomVersion=$(version)-caddy-$caddy" -o "$1" ./cmd/gatehouse)
+		(cd "$root" && go build -trimpath -ldflags "-s -w -X $CADDY.CustomVersion=$(version)" -o "$1" ./cmd/gatehouse)
 	fi
 	echo "built $1" >&2
 }

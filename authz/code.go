@@ -103,6 +103,9 @@ type Redemption struct {
 	Verifier    string
 	// Family is inserted when the code is good and the client may refresh; its GrantID is filled in.
 	Family *Family
+	// Within, when set, writes in the same transaction once the outcome is known: the audit trail. It may run several
+	// times.
+	Within func(tx storage.Tx, result RedeemResult) error
 }
 
 // RedeemOutcome is how the redemption of a code ended.
@@ -138,12 +141,14 @@ func (s *Store) Redeem(ctx context.Context, in Redemption) (result RedeemResult,
 		if err != nil {
 			return err
 		}
-		if !ok {
-			result.Outcome = RedeemUnknown
-			return nil
+		result.Outcome = RedeemUnknown
+		if ok {
+			result.Outcome, err = s.redeem(tx, in, &code, &result, draft)
 		}
-		result.Outcome, err = s.redeem(tx, in, &code, &result, draft)
-		return err
+		if err != nil || in.Within == nil {
+			return err
+		}
+		return in.Within(tx, result)
 	})
 	return result, err
 }

@@ -127,6 +127,9 @@ type Renewal struct {
 	Scopes oauth.Scopes
 	// Grace is for how long after a rotation the token before the current one is answered with the current one.
 	Grace time.Duration
+	// Within, when set, writes in the same transaction once the outcome is known: the audit trail. It may run several
+	// times.
+	Within func(tx storage.Tx, result RefreshResult) error
 }
 
 // Refresh rotates a refresh token of the client: rotation, detection of reuse and the grace window are one closure
@@ -145,13 +148,15 @@ func (s *Store) Refresh(ctx context.Context, in Renewal) (result RefreshResult, 
 		if err != nil {
 			return err
 		}
-		if !ok || family.ClientID != in.ClientID || !family.genuine(presented) {
-			result.Outcome = RefreshUnknown
-			return nil
+		result.Outcome = RefreshUnknown
+		if ok && family.ClientID == in.ClientID && family.genuine(presented) {
+			result.Family = family
+			result.Outcome, err = s.refresh(tx, presented.generation, in, &result, draft)
 		}
-		result.Family = family
-		result.Outcome, err = s.refresh(tx, presented.generation, in, &result, draft)
-		return err
+		if err != nil || in.Within == nil {
+			return err
+		}
+		return in.Within(tx, result)
 	})
 	return result, err
 }

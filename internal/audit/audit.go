@@ -89,7 +89,7 @@ func (t *Trail) Record(ctx context.Context, e Event) error {
 }
 
 // Log logs an event and does not store it: for what happens too often to be kept, and for what a stranger can cause as
-// often as he likes.
+// often as he likes. An event that [Trail.Append] has stored is logged by it too, after the commit.
 func (t *Trail) Log(ctx context.Context, e Event) {
 	if t.logger.Enabled(ctx, slog.LevelInfo) {
 		e.Time = t.now().UTC()

@@ -331,3 +331,32 @@ func BenchmarkForm(b *testing.B) {
 type readCloser struct{ *strings.Reader }
 
 func (readCloser) Close() error { return nil }
+
+func TestCORS(t *testing.T) { // OpenID Connect Discovery 3
+	t.Parallel()
+	w := httptest.NewRecorder()
+	r := request(t, "OPTIONS", "/token", "", "")
+	r.Header.Set("Origin", "https://spa.example")
+	r.Header.Set("Access-Control-Request-Method", "POST")
+	if !httpx.CORS(w, r, "GET", "POST") || w.Code != 204 {
+		t.Fatalf("a preflight is answered with %d", w.Code)
+	}
+	want := http.Header{
+		"Access-Control-Allow-Origin": {"*"}, "Access-Control-Allow-Methods": {"GET, POST"},
+		"Access-Control-Allow-Headers": {"Authorization, Content-Type"}, "Access-Control-Max-Age": {"3600"},
+	}
+	if diff := cmp.Diff(want, w.Header()); diff != "" {
+		t.Error(diff)
+	}
+	w = httptest.NewRecorder()
+	if httpx.CORS(w, request(t, "POST", "/token", "", ""), "POST") {
+		t.Fatal("a request was taken for a preflight")
+	}
+	want = http.Header{"Access-Control-Allow-Origin": {"*"}, "Access-Control-Expose-Headers": {"WWW-Authenticate, Retry-After"}}
+	if diff := cmp.Diff(want, w.Header()); diff != "" {
+		t.Error(diff)
+	}
+	if httpx.CORS(httptest.NewRecorder(), request(t, "OPTIONS", "/token", "", ""), "POST") {
+		t.Fatal("OPTIONS without a method to ask for is no preflight")
+	}
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package grants
+
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/authz/tokens"
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
+)
+
+// mint makes the tokens and the answer (RFC 6749 5.1, OpenID Connect Core 3.1.3.3).
+func (h *Handler) mint(c *call, i issue) ([]byte, error) {
+	access, err := h.Tokens.Access(tokens.Access{Client: c.client, Scopes: i.scopes, Grant: i.grant, At: c.at})
+	if err != nil {
+		return nil, unminted(err)
+	}
+	var id string
+	if i.grant != nil && i.scopes.Has(oauth.ScopeOpenID) {
+		id, err = h.Tokens.ID(tokens.ID{Client: c.client, Grant: i.grant, Nonce: i.nonce, AccessToken: access.Token, At: c.at})
+		if err != nil {
+			return nil, unminted(err)
+		}
+	}
+	return answer(access, id, i), nil
+}
+
+// unminted tells a subject that no token can hold, which is a fault, from a key that is not there, which passes.
+func unminted(err error) error {
+	if errors.Is(err, tokens.ErrSubject) {
+		return oauth.Internal(err)
+	}
+	return oauth.Unavailable(err)
+}
+
+// answer writes the token response. None of its values can hold a character that JSON escapes: tokens are base64url with
+// dots, and scope tokens exclude quote and backslash.
+func answer(access tokens.Minted, id string, i issue) []byte {
+	b := make([]byte, 0, len(access.Token)+len(id)+len(i.refresh)+256)
+	b = append(append(b, `{"access_token":"`...), access.Token...)
+	b = append(b, `","token_type":"Bearer","expires_in":`...)
+	b = strconv.AppendInt(b, int64(access.TTL/time.Second), 10)
+	for _, member := range [...]struct{ name, value string }{
+		{"refresh_token", i.refresh}, {"id_token", id}, {"scope", i.scopes.String()},
+	} {
+		if member.value != "" {
+			b = append(append(append(b, `,"`...), member.name...), `":"`...)
+			b = append(append(b, member.value...), '"')
+		}
+	}
+	return append(b, '}')
+}

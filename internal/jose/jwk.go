@@ -4,6 +4,7 @@ package jose
 
 import (
 	"crypto"
+	"crypto/ecdsa"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -214,5 +215,18 @@ func ParsePrivate(data []byte) (PrivateKey, error) {
 	if err := k.Public().Check(); err != nil {
 		return PrivateKey{}, fmt.Errorf("reading a private key: %w", err)
 	}
+	if ec, ok := signer.(*ecdsa.PrivateKey); ok && !matches(ec) {
+		return PrivateKey{}, fmt.Errorf("reading private key %q whose halves do not match: %w", k.KID, ErrKey)
+	}
 	return k, nil
+}
+
+// matches reports whether the two halves belong together. The library checks that for RSA and Ed25519 only.
+func matches(key *ecdsa.PrivateKey) bool {
+	private, err := key.ECDH()
+	if err != nil {
+		return false
+	}
+	public, err := key.PublicKey.ECDH()
+	return err == nil && private.PublicKey().Equal(public)
 }

@@ -26,7 +26,7 @@ type Signer struct {
 // NewSigner returns a signer for tokens with the given typ; an empty typ leaves the member out. It refuses, wrapping
 // [ErrKey], a key outside the profile and a typ that could not be read back.
 func NewSigner(k PrivateKey, typ string) (*Signer, error) {
-	if err := k.Public().Check(); err != nil {
+	if err := k.Public().shape(); err != nil {
 		return nil, err
 	}
 	if typ != "" && !validName(typ, maxTyp) {

@@ -3,9 +3,11 @@
 package jose_test
 
 import (
+	"crypto"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -125,6 +127,86 @@ func TestSignRefuses(t *testing.T) {
 				t.Errorf("Sign = %q, %v, want %v", raw, err, tt.want)
 			}
 		})
+	}
+}
+
+// device is a crypto.Signer that keeps its secret, as a security module does, and may be broken.
+type device struct{ key jose.PrivateKey }
+
+func (d device) Public() crypto.PublicKey { return d.key.Signer.Public() }
+
+func (d device) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	return d.key.Signer.Sign(r, digest, opts)
+}
+
+func TestDevicesSign(t *testing.T) {
+	t.Parallel()
+	for _, alg := range algorithms {
+		k := testKey(t, alg)
+		raw := mustSign(t, jose.PrivateKey{KID: k.KID, Alg: alg, Signer: device{k}}, "", `{}`)
+		if err := read(raw, k.Public()); err != nil {
+			t.Errorf("%s: %v", alg, err)
+		}
+	}
+}
+
+// broken is a device that answers with something else.
+type broken struct {
+	device
+	sig []byte
+	err error
+}
+
+func (b broken) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return b.sig, b.err }
+
+func TestBrokenDevicesAreNoticed(t *testing.T) {
+	t.Parallel()
+	k := testKey(t, jose.ES256)
+	gone := errors.New("the device is gone")
+	long := append([]byte{0x02, 33, 1}, make([]byte, 32)...)
+	tests := []struct {
+		name string
+		sig  []byte
+		err  error
+		want error
+	}{
+		{"error", nil, gone, gone},
+		{"nothing", nil, nil, jose.ErrKey},
+		{"raw instead of DER", make([]byte, 64), nil, jose.ErrKey},
+		{"negative number", []byte{0x30, 6, 2, 1, 0x80, 2, 1, 1}, nil, jose.ErrKey},
+		{"one number", []byte{0x30, 3, 2, 1, 1}, nil, jose.ErrKey},
+		{"three numbers", []byte{0x30, 9, 2, 1, 1, 2, 1, 1, 2, 1, 1}, nil, jose.ErrKey},
+		{"bytes behind", []byte{0x30, 6, 2, 1, 1, 2, 1, 1, 0}, nil, jose.ErrKey},
+		{"number of 33 bytes", append(append([]byte{0x30, byte(len(long) + 3)}, long...), 2, 1, 1), nil, jose.ErrKey},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := broken{device{k}, tt.sig, tt.err}
+			if raw, err := jose.Sign(jose.PrivateKey{Alg: jose.ES256, Signer: b}, "", []byte(`{}`)); !errors.Is(err, tt.want) {
+				t.Errorf("Sign = %q, %v, want %v", raw, err, tt.want)
+			}
+		})
+	}
+}
+
+// RFC 9068, OpenID Connect and the rest give each kind of token its own typ. Only the diagonal may pass.
+func TestTypsAreNotConfused(t *testing.T) {
+	t.Parallel()
+	kinds := []string{
+		"JWT", "at+jwt", "dpop+jwt", "client-authentication+jwt", "oauth-authz-req+jwt", "token-introspection+jwt", "logout+jwt",
+		"oauth-client-attestation+jwt", "oauth-client-attestation-pop+jwt",
+	}
+	k := testKey(t, jose.ES256)
+	for _, offered := range kinds {
+		for _, spelling := range []string{offered, "application/" + offered, strings.ToUpper(offered)} {
+			header := mustParse(t, mustSign(t, k, spelling, `{}`)).Header
+			for _, wanted := range kinds {
+				if got := jose.EqualTyp(header.Typ, wanted); got != (offered == wanted) {
+					t.Errorf("a %s token offered where %s is wanted: %t", spelling, wanted, got)
+				}
+			}
+		}
 	}
 }
 

@@ -58,6 +58,8 @@ const (
 	MessageBusy = "login.busy"
 	// MessageExpired is for a form that was sent too late, or twice.
 	MessageExpired = "login.expired"
+	// MessageAnotherUser is for right credentials of somebody else, where a certain user has to confirm.
+	MessageAnotherUser = "login.another_user"
 	// MessageMissing is for a form with an empty field.
 	MessageMissing = "login.missing"
 	// MessageReauthAge is for a login that is too old for what is asked (max_age).

@@ -49,6 +49,7 @@ type committer struct {
 	space   space
 	config  Config
 	history *history
+	flush   func(*badger.Txn) error // commits to disk; a field so that tests can let a disk fail
 	failed  atomic.Pointer[error]
 
 	mu    sync.Mutex // guards queue
@@ -60,7 +61,7 @@ type committer struct {
 
 func newCommitter(engine *badger.DB, space space, config Config) *committer {
 	c := &committer{
-		badger: engine, space: space, config: config, history: newHistory(),
+		badger: engine, space: space, config: config, history: newHistory(), flush: flush,
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
 	}
 	go c.run()
@@ -206,14 +207,14 @@ func (c *committer) sync(batch []*commit) (err error) {
 			}
 		}
 	}
-	if err := commitEngine(txn); err != nil {
+	if err := c.flush(txn); err != nil {
 		c.failed.CompareAndSwap(nil, &err)
 		return fmt.Errorf("writing to Badger: %w: %w", storage.ErrUnknown, err)
 	}
 	return nil
 }
 
-func commitEngine(txn *badger.Txn) (err error) {
+func flush(txn *badger.Txn) (err error) {
 	defer recoverDamage(&err)
 	return txn.Commit()
 }

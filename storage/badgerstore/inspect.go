@@ -165,8 +165,8 @@ const verifyBytes = 512 << 20
 func checkTable(path string, compression options.CompressionType, budget *int64) (err error) {
 	name := filepath.Base(path)
 	defer func() {
-		if cause := recover(); cause != nil {
-			err = damaged("file %s is not readable: %.200v", name, cause)
+		if recover() != nil {
+			err = damaged("file %s is not readable: a block is damaged", name)
 		}
 	}()
 	file, err := os.Open(path)

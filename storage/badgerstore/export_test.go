@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package badgerstore
+
+import (
+	"context"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// What tests reach for inside.
+var (
+	Repeat       = repeat
+	SealEnvelope = sealEnvelope
+	OpenEnvelope = openEnvelope
+)
+
+// The names of the files that this package adds to Badger's.
+const (
+	FormatName    = formatName
+	InventoryName = inventoryName
+	MaxRuns       = maxRuns
+)
+
+// LetCommitsEndIn replaces the writing of batches, as a failing disk would.
+func (db *DB) LetCommitsEndIn(err error) {
+	db.commits.flush = func(*badger.Txn) error { return err }
+}
+
+// HoldCommits lets batches wait for the channel, after telling that one began.
+func (db *DB) HoldCommits(began chan<- struct{}, release <-chan struct{}) {
+	db.commits.flush = func(txn *badger.Txn) error {
+		began <- struct{}{}
+		<-release
+		return flush(txn)
+	}
+}
+
+// Remembered returns how many written keys the store remembers for the sake of updates under way.
+func (db *DB) Remembered() int {
+	return len(db.commits.history.written) + len(db.commits.history.batches)
+}
+
+// Collect runs one collection of the value log.
+func (db *DB) Collect(ctx context.Context) error { return db.collect(ctx) }
+
+// Engine is Badger underneath.
+func (db *DB) Engine() *badger.DB { return db.badger }
+
+// Waiting returns how many transactions wait for the next batch.
+func (db *DB) Waiting() int {
+	db.commits.mu.Lock()
+	defer db.commits.mu.Unlock()
+	return len(db.commits.queue)
+}

@@ -21,6 +21,7 @@ var pss = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.
 type Signer struct {
 	key    PrivateKey
 	prefix string // the encoded header and its dot
+	suffix int    // the length of the dot and the encoded signature
 }
 
 // NewSigner returns a signer for tokens with the given typ; an empty typ leaves the member out. It refuses, wrapping
@@ -41,7 +42,15 @@ func NewSigner(k PrivateKey, typ string) (*Signer, error) {
 		header = append(append(header, `","kid":"`...), k.KID...)
 	}
 	header = append(header, `"}`...)
-	return &Signer{key: k, prefix: b64.EncodeToString(header) + "."}, nil
+	suffix := 1 + b64.EncodedLen(signatureLen(k.Signer.Public()))
+	return &Signer{key: k, prefix: b64.EncodeToString(header) + ".", suffix: suffix}, nil
+}
+
+func signatureLen(key crypto.PublicKey) int {
+	if key, ok := key.(*rsa.PublicKey); ok {
+		return key.Size()
+	}
+	return 2 * es256Half // and 64 bytes for Ed25519
 }
 
 // Sign returns a compact token over claims, a JSON object. It refuses, wrapping [ErrMalformed], claims that [Parse] would
@@ -50,19 +59,18 @@ func (s *Signer) Sign(claims []byte) (string, error) {
 	if err := checkObject(claims); err != nil {
 		return "", fmt.Errorf("signing claims: %w", err)
 	}
-	const room = 1 + 512 // the dot and the longest signature for most keys; append grows for larger RSA keys
-	buf := make([]byte, 0, len(s.prefix)+b64.EncodedLen(len(claims))+room)
+	size := len(s.prefix) + b64.EncodedLen(len(claims)) + s.suffix
+	if size > MaxToken {
+		return "", fmt.Errorf("signing a token of %d bytes: %w", size, ErrMalformed)
+	}
+	buf := make([]byte, 0, size)
 	buf = append(buf, s.prefix...)
 	buf = b64.AppendEncode(buf, claims)
 	signature, err := s.key.sign(buf)
 	if err != nil {
 		return "", fmt.Errorf("signing with key %q: %w", s.key.KID, err)
 	}
-	buf = b64.AppendEncode(append(buf, '.'), signature)
-	if len(buf) > MaxToken {
-		return "", fmt.Errorf("signing a token of %d bytes: %w", len(buf), ErrMalformed)
-	}
-	return string(buf), nil
+	return string(b64.AppendEncode(append(buf, '.'), signature)), nil
 }
 
 // Sign returns a compact token over claims, a JSON object, with the given typ. It is [NewSigner] and [Signer.Sign] in one.

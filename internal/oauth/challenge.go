@@ -33,7 +33,7 @@ type WWWAuthenticate struct {
 }
 
 // String renders the header value. Each parameter stands at most once and holds only the characters RFC 6749 allows. A
-// scheme wants at least one parameter (RFC 6750 3): whoever has nothing else to say gives a realm.
+// challenge without any gets an empty realm, because the scheme wants one (RFC 6750 3).
 func (c WWWAuthenticate) String() string {
 	var b strings.Builder
 	b.WriteString(c.Scheme)
@@ -54,6 +54,9 @@ func (c WWWAuthenticate) String() string {
 		add("max_age", strconv.FormatInt(max(0, int64(c.MaxAge/time.Second)), 10))
 	}
 	add("resource_metadata", c.ResourceMetadata)
+	if b.Len() == len(c.Scheme) {
+		b.WriteString(` realm=""`)
+	}
 	return b.String()
 }
 

@@ -13,9 +13,10 @@
 //  4. The closure may run several times. It touches nothing but its Tx and its own locals: no HTTP, log, channel or
 //     fresh randomness. Retries are bounded; then the update fails with [ErrConflict].
 //  5. Insert on a live key is [ErrExists]; on an expired one it succeeds.
-//  6. An expired item is invisible at the injected clock, whether or not the engine has purged it.
+//  6. An expired item is invisible at the injected clock, whether or not the engine has purged it. A transaction reads the
+//     clock once: what was there at its start stays there to its end.
 //  7. Values returned belong to the caller. Keys are at most [MaxKey] bytes, values at most [MaxValue], and a closure
-//     writes at most [MaxWrites] items: [ErrTooLarge].
+//     writes at most [MaxWrites] different items: [ErrTooLarge].
 //  8. Cancellation before the commit leaves nothing behind. A commit whose result is unknown is [ErrUnknown]: callers
 //     treat it as a failure, which is safe because what is single-use is then either spent or untouched.
 //  9. After Close every call is [ErrClosed].

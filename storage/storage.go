@@ -14,7 +14,7 @@ import (
 const (
 	MaxKey    = 512      // bytes in a key
 	MaxValue  = 64 << 10 // bytes in a value
-	MaxWrites = 64       // items written by one closure
+	MaxWrites = 64       // different items written by one closure
 )
 
 // Errors of the contract. Engines wrap them; callers compare with [errors.Is].
@@ -51,7 +51,7 @@ type Tx interface {
 	// Delete removes the item at key, if there is one.
 	Delete(key string) error
 	// Scan yields the live items whose key begins with prefix and is greater than after, in ascending byte order of the
-	// key, at most limit of them (0 is no limit). It sees the writes of its own transaction.
+	// key, at most limit of them (0 is no limit). It sees the writes that its own transaction made before the loop began.
 	Scan(prefix, after string, limit int) iter.Seq2[Item, error]
 }
 

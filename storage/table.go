@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Table keeps records of one kind under "name/id". A value is one version byte and JSON, sealed where Sealer is set.
@@ -57,10 +59,14 @@ func (t *Table[T]) Find(tx Tx, id string) (record T, ok bool, err error) {
 	return record, err == nil, err
 }
 
-// Insert writes a new record and refuses a taken id or a taken unique index value with [ErrExists].
+// Insert writes a new record and refuses a taken id or a taken unique index value with [ErrExists]. What it refuses it has
+// not begun to write, so that a closure may take the refusal for an outcome and commit.
 func (t *Table[T]) Insert(tx Tx, record T) error {
 	item, err := t.encode(&record)
 	if err != nil {
+		return err
+	}
+	if err := t.check(tx, nil, &record); err != nil {
 		return err
 	}
 	if err := tx.Insert(item); err != nil {
@@ -69,7 +75,8 @@ func (t *Table[T]) Insert(tx Tx, record T) error {
 	return t.reindex(tx, nil, &record)
 }
 
-// Put writes a record over whatever stands under its id and moves its index entries.
+// Put writes a record over whatever stands under its id and moves its index entries. Like [Table.Insert] it refuses a
+// taken unique index value before it writes.
 func (t *Table[T]) Put(tx Tx, record T) error {
 	var old *T
 	if len(t.Indexes) > 0 {
@@ -83,6 +90,9 @@ func (t *Table[T]) Put(tx Tx, record T) error {
 	}
 	item, err := t.encode(&record)
 	if err != nil {
+		return err
+	}
+	if err := t.check(tx, old, &record); err != nil {
 		return err
 	}
 	if err := tx.Put(item); err != nil {
@@ -171,6 +181,9 @@ func (t *Table[T]) encode(record *T) (Item, error) {
 	if id == "" {
 		return Item{}, fmt.Errorf("writing %s without an id: %w", t.Name, ErrTooLarge)
 	}
+	if !utf8.ValidString(id) {
+		return Item{}, fmt.Errorf("writing %s: the id is not UTF-8", t.Name)
+	}
 	data, err := json.Marshal(record)
 	if err != nil {
 		return Item{}, fmt.Errorf("encoding %s: %w", t.Name, err)
@@ -181,11 +194,7 @@ func (t *Table[T]) encode(record *T) (Item, error) {
 			return Item{}, fmt.Errorf("sealing %s: %w", t.Name, err)
 		}
 	}
-	item := Item{Key: key, Value: append([]byte{t.Version}, data...)}
-	if t.Expiry != nil {
-		item.ExpiresAt = t.Expiry(record)
-	}
-	return item, nil
+	return Item{Key: key, Value: append([]byte{t.Version}, data...), ExpiresAt: t.expires(record)}, nil
 }
 
 func (t *Table[T]) decode(item Item) (T, error) {
@@ -206,54 +215,87 @@ func (t *Table[T]) decode(item Item) (T, error) {
 	return record, nil
 }
 
-// reindex moves index entries from old to record; either may be nil. Entries are removed before they are added, so that a
-// value can pass from one spelling to another in one write.
-func (t *Table[T]) reindex(tx Tx, old, record *T) error {
+// check refuses a record of which a unique index value is reserved for another, and index values that JSON would not
+// give back as they were, since entries are found again through the record.
+func (t *Table[T]) check(tx Tx, old, record *T) error {
 	for _, index := range t.Indexes {
-		if err := t.unindex(tx, index, old); err != nil {
-			return err
-		}
-		if err := t.index(tx, index, record); err != nil {
-			return err
+		own := index.of(old)
+		for _, value := range index.of(record) {
+			if !utf8.ValidString(value) {
+				return fmt.Errorf("entering index %s of %s: the value is not UTF-8", index.Name, t.Name)
+			}
+			if !index.Unique || slices.Contains(own, value) {
+				continue
+			}
+			if err := t.checkFree(tx, index, value, t.ID(record)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func (t *Table[T]) unindex(tx Tx, index Index[T], old *T) error {
-	if old == nil {
+// checkFree reads the entry of a unique value. The reading makes two transactions that reserve it collide.
+func (t *Table[T]) checkFree(tx Tx, index Index[T], value, id string) error {
+	item, err := tx.Get(t.uniqueKey(index.Name, value))
+	switch {
+	case errors.Is(err, ErrNotFound):
 		return nil
+	case err != nil:
+		return fmt.Errorf("reading index %s of %s: %w", index.Name, t.Name, err)
+	case string(item.Value) != id:
+		return fmt.Errorf("entering index %s of %s: %w", index.Name, t.Name, ErrExists)
 	}
-	for _, value := range index.Values(old) {
-		key := t.uniqueKey(index.Name, value)
-		if !index.Unique {
-			key = t.entryPrefix(index.Name, value) + t.ID(old)
+	return nil
+}
+
+// reindex moves index entries from old to record; either may be nil. Entries that stay as they are are not written, which
+// halves the writes of a record that changes often.
+func (t *Table[T]) reindex(tx Tx, old, record *T) error {
+	same := old != nil && record != nil && t.expires(old).Equal(t.expires(record))
+	for _, index := range t.Indexes {
+		before, after := index.of(old), index.of(record)
+		for _, value := range before {
+			if slices.Contains(after, value) {
+				continue
+			}
+			if err := tx.Delete(t.indexKey(index, value, old)); err != nil {
+				return fmt.Errorf("leaving index %s of %s: %w", index.Name, t.Name, err)
+			}
 		}
-		if err := tx.Delete(key); err != nil {
-			return fmt.Errorf("leaving index %s of %s: %w", index.Name, t.Name, err)
+		for _, value := range after {
+			if same && slices.Contains(before, value) {
+				continue
+			}
+			item := Item{Key: t.indexKey(index, value, record), ExpiresAt: t.expires(record)}
+			if index.Unique {
+				item.Value = []byte(t.ID(record))
+			}
+			if err := tx.Put(item); err != nil {
+				return fmt.Errorf("entering index %s of %s: %w", index.Name, t.Name, err)
+			}
 		}
 	}
 	return nil
 }
 
-func (t *Table[T]) index(tx Tx, index Index[T], record *T) error {
+func (t *Table[T]) indexKey(index Index[T], value string, record *T) string {
+	if index.Unique {
+		return t.uniqueKey(index.Name, value)
+	}
+	return t.entryPrefix(index.Name, value) + t.ID(record)
+}
+
+func (t *Table[T]) expires(record *T) time.Time {
+	if t.Expiry == nil {
+		return time.Time{}
+	}
+	return t.Expiry(record)
+}
+
+func (i Index[T]) of(record *T) []string {
 	if record == nil {
 		return nil
 	}
-	var expires time.Time
-	if t.Expiry != nil {
-		expires = t.Expiry(record)
-	}
-	for _, value := range index.Values(record) {
-		var err error
-		if index.Unique {
-			err = tx.Insert(Item{Key: t.uniqueKey(index.Name, value), Value: []byte(t.ID(record)), ExpiresAt: expires})
-		} else {
-			err = tx.Put(Item{Key: t.entryPrefix(index.Name, value) + t.ID(record), ExpiresAt: expires})
-		}
-		if err != nil {
-			return fmt.Errorf("entering index %s of %s: %w", index.Name, t.Name, err)
-		}
-	}
-	return nil
+	return i.Values(record)
 }

@@ -4,6 +4,7 @@ package jose_test
 
 import (
 	"crypto"
+	"crypto/elliptic"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -115,9 +116,15 @@ func TestVictimSignsGoodTokens(t *testing.T) {
 			{"plain", `{"alg":"` + string(alg) + `"}`, plainPayload},
 			{"all members", `{"kid":"` + k.KID + `","typ":"at+jwt","alg":"` + string(alg) + `"}`, plainPayload},
 			{"space", " {\r\n\t\"alg\" : \"" + string(alg) + "\" }\n", "\t{ }\n"},
-			{"escapes", `{"\u0061lg":"` + string(alg) + `","typ":"application\/at+jwt"}`, `{"a\u00e9":"\ud83d\ude00 \" \\ \/ \b\f\n\r\t"}`},
+			{
+				"escapes", `{"\u0061lg":"` + string(alg) + `","typ":"application\/at+jwt"}`,
+				`{"a\u00e9":"\ud83d\ude00 \" \\ \/ \b\f\n\r\t"}`,
+			},
 			{"thumbprints of a certificate", `{"alg":"` + string(alg) + `","x5t":"abc","x5t#S256":"abc"}`, plainPayload},
-			{"every value", `{"alg":"` + string(alg) + `"}`, `{"a":[],"b":{},"c":[{"a":1},[2]],"d":-0.5e+3,"e":1E2,"f":true,"g":false,"h":null}`},
+			{
+				"every value", `{"alg":"` + string(alg) + `"}`,
+				`{"a":[],"b":{},"c":[{"a":1},[2]],"d":-0.5e+3,"e":1E2,"f":true,"g":false,"h":null}`,
+			},
 			{"names that differ", `{"alg":"` + string(alg) + `"}`, `{"a":1,"A":2,"b":{"a":1},"c":{"a":1},"":3," ":4}`},
 		}
 		for _, tt := range tests {
@@ -172,9 +179,12 @@ func TestRFC8725PublicKeyAsSecret(t *testing.T) {
 		text := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 		var attacks []attack
 		for name, secret := range map[string][]byte{
-			"PEM": text, "PEM without line break": []byte(strings.TrimSpace(string(text))), "DER": der, "key set": set, "nothing": nil,
+			"PEM": text, "PEM without line break": []byte(strings.TrimSpace(string(text))), "DER": der, "key set": set,
+			"nothing": nil,
 		} {
-			for _, header := range []string{`{"alg":"HS256"}`, `{"alg":"` + string(alg) + `"}`, `{"alg":"HS256","kid":"` + k.KID + `"}`} {
+			for _, header := range []string{
+				`{"alg":"HS256"}`, `{"alg":"` + string(alg) + `"}`, `{"alg":"HS256","kid":"` + k.KID + `"}`,
+			} {
 				want := jose.ErrMalformed
 				if !strings.Contains(header, "HS256") {
 					want = jose.ErrSignature
@@ -247,9 +257,11 @@ func TestRFC8725Header(t *testing.T) {
 	}
 	// These kids are merely names of keys that do not exist.
 	for _, kid := range []string{
-		"../../../../dev/null", "/etc/passwd", "' OR '1'='1", "x; DROP TABLE keys", "https://evil.example/jwks", "${jndi:ldap://x}", "%2e%2e",
+		"../../../../dev/null", "/etc/passwd", "' OR '1'='1", "x; DROP TABLE keys", "https://evil.example/jwks",
+		"${jndi:ldap://x}", "%2e%2e",
 	} {
-		attacks = append(attacks, attack{"3.10 kid " + kid, v.forge(t, `{"alg":"ES256","kid":"`+kid+`"}`, plainPayload), jose.ErrSignature})
+		raw := v.forge(t, `{"alg":"ES256","kid":"`+kid+`"}`, plainPayload)
+		attacks = append(attacks, attack{"3.10 kid " + kid, raw, jose.ErrSignature})
 	}
 	// Signed by the attacker with the key that the header offers.
 	attacks = append(attacks, attack{
@@ -394,7 +406,8 @@ func TestRFC8725Encoding(t *testing.T) {
 	}
 	hp, s := good[:strings.LastIndexByte(good, '.')], good[strings.LastIndexByte(good, '.')+1:]
 	// Payloads chosen so that there is padding to write, a bit to spare, and a character of the other alphabet.
-	padded, other := base64.URLEncoding.EncodeToString([]byte(`{"sub":"usr_12"}`)), base64.RawStdEncoding.EncodeToString([]byte(`{"a":"??>>"}`))
+	padded := base64.URLEncoding.EncodeToString([]byte(`{"sub":"usr_12"}`))
+	other := base64.RawStdEncoding.EncodeToString([]byte(`{"a":"??>>"}`))
 	if !strings.Contains(padded, "=") || !strings.ContainsAny(other, "+/") {
 		t.Fatal("the payloads do not show what they should")
 	}
@@ -431,12 +444,15 @@ func TestRFC8725Encoding(t *testing.T) {
 		{"no header", "." + p + "." + s, jose.ErrMalformed},
 		{"no payload, detached", v.raw(t, h, ""), jose.ErrMalformed},
 		{"flattened JSON", `{"protected":"` + h + `","payload":"` + p + `","signature":"` + s + `"}`, jose.ErrMalformed},
-		{"general JSON", `{"payload":"` + p + `","signatures":[{"protected":"` + h + `","signature":"` + s + `"}]}`, jose.ErrMalformed},
+		{
+			"general JSON", `{"payload":"` + p + `","signatures":[{"protected":"` + h + `","signature":"` + s + `"}]}`,
+			jose.ErrMalformed,
+		},
 		{"parts swapped", p + "." + h + "." + s, jose.ErrMalformed},
 		{"payload replaced", h + "." + enc(`{"sub":"usr_2"}`) + "." + s, jose.ErrSignature},
 		{"header replaced", enc(`{"alg":"ES256"}`) + "." + p + "." + s, jose.ErrSignature},
 		{"header of over 1 kB", v.forge(t, `{"alg":"ES256"`+strings.Repeat(" ", 1020)+`}`, plainPayload), jose.ErrMalformed},
-		{"a byte over the limit", v.forge(t, plainHeader, `{"a":"`+strings.Repeat("a", jose.MaxToken)+`"}`)[:jose.MaxToken+1], jose.ErrMalformed},
+		{"over the limit", v.forge(t, plainHeader, `{"a":"`+strings.Repeat("a", 12_200)+`"}`), jose.ErrMalformed},
 		{"1 MB", v.forge(t, plainHeader, `{"a":"`+strings.Repeat("a", 1<<20)+`"}`), jose.ErrMalformed},
 		{"1 MB of dots", strings.Repeat(".", 1<<20), jose.ErrMalformed},
 		{"the limit in dots", strings.Repeat(".", jose.MaxToken), jose.ErrMalformed},
@@ -454,7 +470,7 @@ func TestSignaturesOfTheWrongForm(t *testing.T) {
 		t.Fatal(err)
 	}
 	raw := v.sign(t, signed)
-	order := []byte("\xff\xff\xff\xff\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\xbc\xe6\xfa\xad\xa7\x17\x9e\x84\xf3\xb9\xca\xc2\xfc\x63\x25\x51")
+	order := elliptic.P256().Params().N.Bytes()
 	join := func(parts ...[]byte) []byte {
 		var all []byte
 		for _, p := range parts {

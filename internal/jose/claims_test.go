@@ -34,7 +34,8 @@ type claims struct {
 func TestClaimsAreDecoded(t *testing.T) {
 	t.Parallel()
 	k := testKey(t, jose.ES256)
-	token := mustParse(t, mustSign(t, k, "", `{"iss":"i","sub":"s","exp":9007199254740993,"amr":["pwd"],"cnf":{"jkt":"j"},"Untagged":"u","x":{}}`))
+	token := mustParse(t, mustSign(t, k, "",
+		`{"iss":"i","sub":"s","exp":9007199254740993,"amr":["pwd"],"cnf":{"jkt":"j"},"Untagged":"u","x":{}}`))
 	var got claims
 	if err := token.Claims(&got); err != nil {
 		t.Fatal(err)

@@ -101,7 +101,7 @@ func TestKeysOutsideTheProfile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := rs.Key.(*rsa.PublicKey).N
+	n, even := rs.Key.(*rsa.PublicKey).N, new(big.Int).Lsh(big.NewInt(1), 2047)
 	tests := []struct {
 		name string
 		key  jose.PublicKey
@@ -125,7 +125,7 @@ func TestKeysOutsideTheProfile(t *testing.T) {
 		{"RSA key without a modulus", jose.PublicKey{Alg: jose.RS256, Key: &rsa.PublicKey{E: 65537}}},
 		{"RSA 2047", jose.PublicKey{Alg: jose.RS256, Key: &rsa.PublicKey{N: bits(2047), E: 65537}}},
 		{"RSA 8193", jose.PublicKey{Alg: jose.RS256, Key: &rsa.PublicKey{N: bits(8193), E: 65537}}},
-		{"RSA even modulus", jose.PublicKey{Alg: jose.RS256, Key: &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), 2047), E: 65537}}},
+		{"RSA even modulus", jose.PublicKey{Alg: jose.RS256, Key: &rsa.PublicKey{N: even, E: 65537}}},
 		{"RSA exponent 1", jose.PublicKey{Alg: jose.RS256, Key: &rsa.PublicKey{N: n, E: 1}}},
 		{"RSA even exponent", jose.PublicKey{Alg: jose.RS256, Key: &rsa.PublicKey{N: n, E: 65536}}},
 		{"RSA negative exponent", jose.PublicKey{Alg: jose.RS256, Key: &rsa.PublicKey{N: n, E: -3}}},

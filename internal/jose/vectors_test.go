@@ -111,7 +111,8 @@ func TestTheLibraryReadsOurTokens(t *testing.T) {
 		t.Run(string(alg), func(t *testing.T) {
 			t.Parallel()
 			k := testKey(t, alg)
-			token, err := jwt.ParseSigned(mustSign(t, k, "at+jwt", accessClaims), []gojose.SignatureAlgorithm{gojose.SignatureAlgorithm(alg)})
+			expected := []gojose.SignatureAlgorithm{gojose.SignatureAlgorithm(alg)}
+			token, err := jwt.ParseSigned(mustSign(t, k, "at+jwt", accessClaims), expected)
 			if err != nil {
 				t.Fatal(err)
 			}

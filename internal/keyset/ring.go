@@ -123,12 +123,12 @@ const (
 
 // Info describes a key to an operator. Times that have not come are zero.
 type Info struct {
-	KID         string
-	Alg         jose.Algorithm
-	State       State
-	CreatedAt   time.Time
-	ActivatedAt time.Time
-	RetiredAt   time.Time
+	KID         string         `json:"kid"`
+	Alg         jose.Algorithm `json:"alg"`
+	State       State          `json:"state"`
+	CreatedAt   time.Time      `json:"created_at"`
+	ActivatedAt time.Time      `json:"activated_at,omitzero"`
+	RetiredAt   time.Time      `json:"retired_at,omitzero"`
 }
 
 // Ring holds the signing keys. It is safe for concurrent use.

@@ -301,16 +301,19 @@ func TestDamagedRecordIsRefused(t *testing.T) {
 func TestStoreFailureKeepsTheKeysAtHand(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("disk is on fire")
+	load := func(r *keyset.Ring) error { return r.Load(t.Context()) }
+	tick := func(r *keyset.Ring) error { return r.Tick(t.Context()) }
+	rotate := func(r *keyset.Ring) error { return r.Rotate(t.Context(), true) }
 	tests := []struct {
-		name  string
-		fault storagetest.Fault
-		call  func(*keyset.Ring) error
+		name string
+		op   storagetest.Op
+		call func(*keyset.Ring) error
 	}{
-		{"load", storagetest.Fault{Op: storagetest.OnView, Err: broken}, func(r *keyset.Ring) error { return r.Load(t.Context()) }},
-		{"tick", storagetest.Fault{Op: storagetest.OnView, Err: broken}, func(r *keyset.Ring) error { return r.Tick(t.Context()) }},
-		{"update", storagetest.Fault{Op: storagetest.OnUpdate, Err: broken}, func(r *keyset.Ring) error { return r.Rotate(t.Context(), true) }},
-		{"commit", storagetest.Fault{Op: storagetest.OnCommit, Err: broken}, func(r *keyset.Ring) error { return r.Rotate(t.Context(), true) }},
-		{"scheduled commit", storagetest.Fault{Op: storagetest.OnCommit, Err: broken}, func(r *keyset.Ring) error { return r.Tick(t.Context()) }},
+		{"load", storagetest.OnView, load},
+		{"tick", storagetest.OnView, tick},
+		{"update", storagetest.OnUpdate, rotate},
+		{"commit", storagetest.OnCommit, rotate},
+		{"scheduled commit", storagetest.OnCommit, tick},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -319,7 +322,7 @@ func TestStoreFailureKeepsTheKeysAtHand(t *testing.T) {
 			r := w.node(t, jose.ES256)
 			before, set := signer(t, r).KID, string(r.JWKS())
 			w.clock.Advance(31 * 24 * time.Hour) // a rotation is due
-			w.db.Inject(tt.fault)
+			w.db.Inject(storagetest.Fault{Op: tt.op, Err: broken})
 			if err := tt.call(r); !errors.Is(err, broken) {
 				t.Fatalf("err = %v, want the store's", err)
 			}

@@ -5,6 +5,7 @@ package revocation
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -17,143 +18,150 @@ import (
 const (
 	// Interval is how often [View.Run] reads the log.
 	Interval = 500 * time.Millisecond
-	// Overlap is how far before the newest entry the log is read again: transactions do not commit in the order of their
+	// Overlap is how far before the last reading the log is read again: transactions do not commit in the order of their
 	// clocks, nor do the clocks of two nodes agree to the millisecond.
 	Overlap = 30 * time.Second
 	// StaleAfter is how long the log may go unread before the view says so.
 	StaleAfter = 30 * time.Second
 
+	// fullEvery is how often the whole log is read, so that even an entry stamped by a clock that was far behind is seen.
+	fullEvery = 10 * time.Minute
+	// sweepEvery is how often entries that have expired are dropped.
 	sweepEvery = time.Minute
 )
 
-// Log is where revocations are read from.
+// Log is where revocations are kept. An [authz.Store] is one.
 type Log interface {
 	RevocationsSince(ctx context.Context, since time.Time) ([]authz.Revocation, error)
 }
 
-// Config is what a view is built from. All fields are required.
+// Config is what a view needs. All fields are required.
 type Config struct {
 	Log    Log
 	Now    func() time.Time
 	Logger *slog.Logger
 }
 
-// View answers whether a token is revoked. It is safe for concurrent use.
+// View knows what was revoked. It is safe for concurrent use, and [View.Revoked] never waits.
 type View struct {
-	log    Log
-	now    func() time.Time
-	logger *slog.Logger
+	config Config
+	tables map[authz.Kind]*table
 
-	known atomic.Pointer[known]
-	read  atomic.Int64 // when the log was last read, in Unix milliseconds
+	token, grant, session *table
+	subject, client       *table
 
-	writing sync.Mutex
-	// The fields below are guarded by writing.
-	newest, swept time.Time
+	lastRead atomic.Int64 // unix nanoseconds of the begin of the last good reading; zero is never
+
+	mu       sync.Mutex // one refresh at a time
+	lastFull time.Time
+	lastGone time.Time // when expired entries were dropped last
+	failing  bool
 }
 
-// New returns an empty view, which has read nothing yet.
+var _ validation.Revocations = (*View)(nil)
+
+// New returns an empty view: [View.Refresh] fills it. It reads nothing yet.
 func New(c Config) (*View, error) {
 	if c.Log == nil || c.Now == nil || c.Logger == nil {
 		return nil, errors.New("building the view of revocations: a log, a clock and a logger are required")
 	}
-	v := &View{log: c.Log, now: c.Now, logger: c.Logger}
-	v.known.Store(&known{base: new(index), recent: new(index)})
+	v := &View{config: c, token: newTable(), grant: newTable(), session: newTable(), subject: newTable(), client: newTable()}
+	v.tables = map[authz.Kind]*table{
+		authz.KindToken: v.token, authz.KindGrant: v.grant, authz.KindSession: v.session,
+		authz.KindSubject: v.subject, authz.KindClient: v.client,
+	}
 	return v, nil
 }
 
-// Revoked reports whether what the token rests on has been revoked: the token itself, its grant, its session, or whatever
-// its user or client had been issued up to a moment. It neither locks nor allocates.
+// Revoked reports whether a token is dead before its time. Moments of subject and client compare in seconds, as tokens
+// count: a token issued in the very second of the revocation is dead.
 func (v *View) Revoked(p *validation.Principal) bool {
-	k := v.known.Load()
-	return k.named(token, p.TokenID) ||
-		k.named(grant, p.GrantID) ||
-		k.named(session, p.SessionID) ||
-		k.cutOff(subject, p.Subject, p.IssuedAt) ||
-		k.cutOff(client, p.ClientID, p.IssuedAt)
+	return v.token.has(p.TokenID) || v.grant.has(p.GrantID) || v.session.has(p.SessionID) ||
+		v.subject.covers(p.Subject, p.IssuedAt) || v.client.covers(p.ClientID, p.IssuedAt)
 }
 
-// Apply adds revocations that this node has just committed, so that its next request sees them.
+// Apply adds revocations, known ones again among them.
 func (v *View) Apply(revocations ...authz.Revocation) {
-	if len(revocations) == 0 {
-		return
+	now := v.config.Now()
+	for _, r := range revocations {
+		if t := v.tables[r.Kind]; t != nil && r.Target != "" && now.Before(r.ExpiresAt) {
+			t.add(r.Target, r.At, r.ExpiresAt)
+		}
 	}
-	v.writing.Lock()
-	defer v.writing.Unlock()
-	v.merge(revocations)
 }
 
-// Refresh reads what is new in the log, and drops what has expired.
+// Refresh reads what is new in the log.
 func (v *View) Refresh(ctx context.Context) error {
-	v.writing.Lock()
-	defer v.writing.Unlock()
-	since := v.newest
-	if !since.IsZero() {
-		since = since.Add(-Overlap)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	now := v.config.Now()
+	full := v.lastFull.IsZero() || now.Sub(v.lastFull) >= fullEvery || now.Before(v.lastFull)
+	var since time.Time
+	if last := v.lastRead.Load(); last != 0 && !full {
+		since = time.Unix(0, last).Add(-Overlap)
 	}
-	began := v.now()
-	revocations, err := v.log.RevocationsSince(ctx, since)
+	revocations, err := v.config.Log.RevocationsSince(ctx, since)
 	if err != nil {
-		return err
+		return fmt.Errorf("reading the log of revocations: %w", err)
 	}
-	v.merge(revocations)
-	v.sweep()
-	v.read.Store(began.UnixMilli())
+	v.Apply(revocations...)
+	v.lastRead.Store(now.UnixNano())
+	if full {
+		v.lastFull = now
+	}
+	if since := now.Sub(v.lastGone); since >= sweepEvery || since < 0 {
+		v.lastGone = now
+		v.sweep(now)
+	}
 	return nil
 }
 
-func (v *View) merge(revocations []authz.Revocation) {
-	now := v.now()
-	for _, r := range revocations {
-		// The clock of another node may be ahead: what it wrote does not move our place in the log beyond our own time.
-		if r.At.After(v.newest) && !r.At.After(now) {
-			v.newest = r.At
-		}
-	}
-	if len(revocations) > 0 {
-		v.known.Store(v.known.Load().with(revocations))
+func (v *View) sweep(now time.Time) {
+	for _, t := range v.tables {
+		t.sweep(now)
 	}
 }
 
-// sweep drops what has expired, at most once in [sweepEvery].
-func (v *View) sweep() {
-	now := v.now()
-	if now.Sub(v.swept) < sweepEvery {
-		return
-	}
-	v.swept = now
-	if k := v.known.Load(); k.expired(now) {
-		v.known.Store(k.settle(now))
-	}
-}
-
-// Len returns how many revocations the view holds.
-func (v *View) Len() int {
-	k := v.known.Load()
-	return k.base.size() + k.recent.size()
-}
-
-// Stale reports whether the log has gone unread for longer than [StaleAfter], so that revocations of other nodes may be
-// missing. A view that has never read is stale.
+// Stale reports whether the log could not be read for longer than [StaleAfter], or never was: this node may then let pass what
+// another has revoked.
 func (v *View) Stale() bool {
-	return v.now().Sub(time.UnixMilli(v.read.Load())) > StaleAfter
+	last := v.lastRead.Load()
+	return last == 0 || v.config.Now().Sub(time.Unix(0, last)) > StaleAfter
 }
 
-// Run reads the log at each [Interval] until ctx ends. A failure is logged once until the log can be read again.
+// Len returns how many entries the view holds.
+func (v *View) Len() int {
+	n := 0
+	for _, t := range v.tables {
+		n += int(t.count.Load())
+	}
+	return n
+}
+
+// Run reads the log at each [Interval] until ctx ends. That it cannot be read is logged when it begins and when it ends, not
+// each time.
 func (v *View) Run(ctx context.Context) {
 	ticker := time.NewTicker(Interval)
 	defer ticker.Stop()
-	failing := false
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			v.tell(ctx, v.Refresh(ctx))
 		}
-		err := v.Refresh(ctx)
-		if err != nil && !failing && ctx.Err() == nil {
-			v.logger.WarnContext(ctx, "reading the log of revocations", "error", err)
-		}
-		failing = err != nil
+	}
+}
+
+func (v *View) tell(ctx context.Context, err error) {
+	v.mu.Lock()
+	was := v.failing
+	v.failing = err != nil
+	v.mu.Unlock()
+	switch {
+	case err != nil && !was && ctx.Err() == nil:
+		v.config.Logger.WarnContext(ctx, "revocations of other nodes are not seen", "cause", err)
+	case err == nil && was:
+		v.config.Logger.InfoContext(ctx, "revocations of other nodes are seen again")
 	}
 }

@@ -3,6 +3,7 @@
 package revocation_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,9 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/revocation"
+	"github.com/gatehouse-id/gatehouse/internal/seal"
+	"github.com/gatehouse-id/gatehouse/storage"
+	"github.com/gatehouse-id/gatehouse/storage/memstore"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
 	"github.com/gatehouse-id/gatehouse/validation"
 )
@@ -264,22 +268,229 @@ func TestNewNeedsEverything(t *testing.T) {
 	}
 }
 
+func TestWholeLogIsReadNowAndThen(t *testing.T) {
+	t.Parallel()
+	clock := storagetest.NewClock()
+	l := new(log)
+	v := newView(t, l, clock.Now)
+	if err := v.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// A node whose clock is far behind writes what lies before everything that is read again.
+	l.add(revoke(authz.KindGrant, "behind", clock.Now().Add(-time.Hour)))
+	p := validation.Principal{GrantID: "behind"}
+	for range 10 {
+		clock.Advance(59 * time.Second)
+		if err := v.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if v.Revoked(&p) {
+		t.Fatal("the whole log is read each time")
+	}
+	clock.Advance(10 * time.Second)
+	if err := v.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !v.Revoked(&p) {
+		t.Error("the whole log was not read after ten minutes")
+	}
+}
+
+func TestApplyIgnoresWhatCoversNothing(t *testing.T) {
+	t.Parallel()
+	clock := storagetest.NewClock()
+	v := newView(t, new(log), clock.Now)
+	v.Apply()
+	v.Apply(
+		revoke("unheard-of", "x", clock.Now()), revoke(authz.KindGrant, "", clock.Now()),
+		revoke(authz.KindGrant, "expired", clock.Now().Add(-authz.RevocationTTL)),
+	)
+	if v.Len() != 0 {
+		t.Errorf("%d entries", v.Len())
+	}
+}
+
+func TestSweepKeepsWhatIsStillNeeded(t *testing.T) {
+	t.Parallel()
+	clock := storagetest.NewClock()
+	v := newView(t, new(log), clock.Now)
+	for i := range 1000 {
+		r := revoke(authz.KindGrant, fmt.Sprint("grt_", i), clock.Now())
+		r.ExpiresAt = clock.Now().Add(time.Duration(i+1) * time.Second)
+		v.Apply(r)
+	}
+	// Known ones again, with a longer life: they are kept for as long as either says.
+	v.Apply(revoke(authz.KindGrant, "grt_0", clock.Now()))
+	if err := v.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	clock.Advance(500 * time.Second)
+	if err := v.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if v.Len() != 501 {
+		t.Errorf("%d entries, want 501", v.Len())
+	}
+	for id, want := range map[string]bool{"grt_0": true, "grt_1": false, "grt_499": false, "grt_500": true, "grt_999": true} {
+		if got := v.Revoked(&validation.Principal{GrantID: id}); got != want {
+			t.Errorf("%s: revoked is %v", id, got)
+		}
+	}
+}
+
+// slow is a log that answers when it is told to.
+type slow struct{ reading, answer chan struct{} }
+
+func (s slow) RevocationsSince(context.Context, time.Time) ([]authz.Revocation, error) {
+	close(s.reading)
+	<-s.answer
+	return nil, nil
+}
+
+func TestApplyDoesNotWaitForTheStore(t *testing.T) {
+	t.Parallel()
+	s := slow{make(chan struct{}), make(chan struct{})}
+	clock := storagetest.NewClock()
+	v, err := revocation.New(revocation.Config{Log: s, Now: clock.Now, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- v.Refresh(t.Context()) }()
+	<-s.reading
+	v.Apply(revoke(authz.KindGrant, "a", clock.Now()))
+	if !v.Revoked(&validation.Principal{GrantID: "a"}) {
+		t.Error("what was applied is not seen")
+	}
+	close(s.answer)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRunLogsTheBeginAndTheEndOfAFailure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := new(log)
+		var lines bytes.Buffer
+		v, err := revocation.New(revocation.Config{Log: l, Now: time.Now, Logger: slog.New(slog.NewTextHandler(&lines, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { v.Run(ctx); close(done) }()
+		l.fail(errors.New("broken"))
+		<-time.After(10 * revocation.Interval)
+		l.fail(nil)
+		<-time.After(10 * revocation.Interval)
+		cancel()
+		<-done
+		if n := bytes.Count(lines.Bytes(), []byte("\n")); n != 2 {
+			t.Errorf("%d lines, want one for the begin and one for the end:\n%s", n, lines.String())
+		}
+	})
+}
+
+// TestLogOfTheStore reads what the transitions of the records write: every kind of end is seen by another node's view.
+func TestLogOfTheStore(t *testing.T) {
+	t.Parallel()
+	clock := storagetest.NewClock()
+	db, err := memstore.Open(memstore.Config{Now: clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealer, err := seal.New(seal.Key{ID: "k", Secret: []byte("0123456789abcdef0123456789ABCDEF")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := authz.NewStore(db, sealer, clock.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := revocation.New(revocation.Config{Log: store, Now: clock.Now, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	session := authz.Session{ID: "ses_1", Subject: "usr_1", CreatedAt: clock.Now(), SeenAt: clock.Now(), ExpiresAt: clock.Now().Add(time.Hour), IdleTTL: 3600}
+	if err := store.OpenSession(t.Context(), session); err != nil {
+		t.Fatal(err)
+	}
+	steps := []struct {
+		name string
+		do   func() error
+		p    validation.Principal
+	}{
+		{"token", func() error { _, err := store.Revoke(t.Context(), authz.KindToken, "at_1"); return err }, validation.Principal{TokenID: "at_1"}},
+		{"client", func() error { _, err := store.Revoke(t.Context(), authz.KindClient, "app"); return err }, validation.Principal{ClientID: "app", IssuedAt: clock.Now()}},
+		{"session", func() error { _, err := store.EndSession(t.Context(), "ses_1"); return err }, validation.Principal{SessionID: "ses_1"}},
+		{"subject", func() error {
+			return db.Update(t.Context(), func(tx storage.Tx) error { return store.RevokeSubject(tx, "usr_1") })
+		}, validation.Principal{Subject: "usr_1", IssuedAt: clock.Now()}},
+	}
+	for _, step := range steps {
+		if v.Revoked(&step.p) {
+			t.Fatalf("%s: revoked before it was", step.name)
+		}
+		if err := step.do(); err != nil {
+			t.Fatal(err)
+		}
+		clock.Advance(time.Second)
+		if err := v.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if !v.Revoked(&step.p) {
+			t.Errorf("%s: not seen", step.name)
+		}
+	}
+}
+
+// BenchmarkRevoked asks for a live token while a day's worth of everything else is revoked.
 func BenchmarkRevoked(b *testing.B) {
 	clock := storagetest.NewClock()
 	v := newView(b, new(log), clock.Now)
-	var all []authz.Revocation
-	for i := range 10_000 {
-		all = append(all, revoke(authz.KindGrant, fmt.Sprint("grt_", i), clock.Now()))
-	}
-	v.Apply(all...)
-	p := &validation.Principal{
-		TokenID: "jti_abcdefgh", GrantID: "grt_abcdefgh", SessionID: "ses_abcdefgh", Subject: "usr_abcdefgh", ClientID: "app",
-		IssuedAt: clock.Now(),
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if v.Revoked(p) {
-			b.Fatal("revoked")
+	kinds := []authz.Kind{authz.KindToken, authz.KindGrant, authz.KindSession, authz.KindSubject}
+	for i := range 50_000 {
+		for _, kind := range kinds {
+			v.Apply(revoke(kind, fmt.Sprintf("id_abcdefghijklmnopqrst%06d", i), clock.Now()))
 		}
+	}
+	p := &validation.Principal{
+		TokenID: "at_abcdefghijklmnopqrstuvwxyz", GrantID: "gra_abcdefghijklmnopqrstuvwxyz", SessionID: "ses_abcdefghijklmnopqrstuvwxyz",
+		Subject: "usr_abcdefghijklmnopqrstuvwxyz", ClientID: "app", IssuedAt: clock.Now(),
+	}
+	b.Run("full", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if v.Revoked(p) {
+				b.Fatal("revoked")
+			}
+		}
+	})
+	b.Run("empty", func(b *testing.B) {
+		v := newView(b, new(log), clock.Now)
+		b.ReportAllocs()
+		for b.Loop() {
+			if v.Revoked(p) {
+				b.Fatal("revoked")
+			}
+		}
+	})
+	b.Run("apply", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			v.Apply(revoke(authz.KindGrant, fmt.Sprint("grt_", i%1000), clock.Now()))
+		}
+	})
+}
+
+func TestRevokedTakesNoMemory(t *testing.T) {
+	clock := storagetest.NewClock()
+	v := newView(t, new(log), clock.Now)
+	v.Apply(revoke(authz.KindGrant, "a", clock.Now()), revoke(authz.KindSubject, "b", clock.Now()))
+	p := &validation.Principal{TokenID: "t", GrantID: "g", SessionID: "s", Subject: "b", ClientID: "c", IssuedAt: clock.Now().Add(time.Hour)}
+	if n := testing.AllocsPerRun(100, func() { v.Revoked(p) }); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }

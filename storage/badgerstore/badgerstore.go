@@ -162,7 +162,7 @@ func openEngine(config Config) (engine *badger.DB, err error) {
 	defer recoverDamage(&err)
 	engine, err = badger.Open(engineOptions(config))
 	if err != nil {
-		return nil, damaged("Badger refuses it: %v", err)
+		return nil, refused(err)
 	}
 	return engine, nil
 }

@@ -318,3 +318,79 @@ func TestCanonicalDir(t *testing.T) {
 		t.Errorf("a relative name became %q and %v", here, err)
 	}
 }
+
+// The contract promises nothing for scans; what a scan did visit is guarded all the same, as a Get would be.
+func TestScannedItemsAreGuarded(t *testing.T) {
+	t.Parallel()
+	db := mustOpen(t, badgerstore.Config{})
+	if err := put(db, t.Context(), "n/1", "10"); err != nil {
+		t.Fatal(err)
+	}
+	runs := 0
+	err := db.Update(t.Context(), func(tx storage.Tx) error {
+		runs++
+		var seen string
+		for item, err := range tx.Scan("n/", "", 0) {
+			if err != nil {
+				return err
+			}
+			seen = string(item.Value)
+		}
+		if runs == 1 {
+			if err := put(db, t.Context(), "n/1", "20"); err != nil {
+				return err
+			}
+		}
+		return tx.Put(storage.Item{Key: "copy", Value: []byte(seen)})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := get(t, db, "copy"); got != "20" || runs != 2 {
+		t.Errorf("the copy is %q after %d runs", got, runs)
+	}
+}
+
+func TestScanHonoursCancellation(t *testing.T) {
+	t.Parallel()
+	db := mustOpen(t, badgerstore.Config{})
+	fill(t, db, "k", 10, func(int) time.Time { return time.Time{} })
+	ctx, cancel := context.WithCancel(t.Context())
+	seen := 0
+	err := db.View(ctx, func(tx storage.Tx) error {
+		for _, err := range tx.Scan("", "", 0) {
+			if err != nil {
+				return err
+			}
+			if seen++; seen == 3 {
+				cancel()
+			}
+		}
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) || seen != 3 {
+		t.Errorf("the scan went on to %d items and ended in %v", seen, err)
+	}
+}
+
+// No test can pull the plug, so the promise to survive it is checked where it is made.
+func TestWritesAreSynchronous(t *testing.T) {
+	t.Parallel()
+	db := mustOpen(t, badgerstore.Config{})
+	if !db.Engine().Opts().SyncWrites {
+		t.Error("the engine acknowledges before it syncs")
+	}
+}
+
+func TestFilesAreForTheirOwnerOnly(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "new", "data")
+	db := mustOpen(t, badgerstore.Config{Dir: dir})
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(dir)
+	if err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the directory's mode is %v and %v", info.Mode(), err)
+	}
+}

@@ -3,11 +3,13 @@
 package badgerstore_test
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -24,10 +26,12 @@ func closedStore(t *testing.T) string {
 		for batch := range 4 {
 			err := db.Update(t.Context(), func(tx storage.Tx) error {
 				for i := range 40 {
-					value := []byte(strings.Repeat(fmt.Sprint(batch*i), 300))
+					size := 900
 					if i == 0 {
-						value = []byte(strings.Repeat("large", 4000))
+						size = 20000
 					}
+					value := make([]byte, size)
+					_, _ = rand.Read(value) // does not compress, so that a table has many blocks
 					key := fmt.Sprintf("user/%d/%d/%d", generation, batch, i)
 					if err := tx.Put(storage.Item{Key: key, Value: value}); err != nil {
 						return err
@@ -104,6 +108,38 @@ func TestADamagedDirectoryIsRefused(t *testing.T) {
 	}
 }
 
+// Beyond a certain size a store is not read from end to end when it is opened, but the index of every table is checked.
+func TestTablesBeyondTheBudget(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		harm         harm
+		index, whole bool // whether the check finds it
+	}{
+		{harm{"none", func(data []byte) []byte { return data }}, false, false},
+		{middle, false, true},
+		{begin, false, true},
+		{half, true, true},
+		{end, true, true},
+		{empty, true, true},
+		{removed, true, true},
+	}
+	store := closedStore(t)
+	for _, test := range tests {
+		t.Run(test.harm.name, func(t *testing.T) {
+			t.Parallel()
+			dir := copyDir(t, store)
+			hurt(t, dir, "000001.sst", test.harm)
+			path := filepath.Join(dir, "000001.sst")
+			for budget, want := range map[int64]bool{0: test.index, 1 << 20: test.whole} {
+				err := badgerstore.CheckTable(path, budget)
+				if errors.Is(err, badgerstore.ErrDamaged) != want || (err != nil) != want {
+					t.Errorf("with a budget of %d: %v", budget, err)
+				}
+			}
+		})
+	}
+}
+
 func copyDir(t *testing.T, from string) string {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "copy")
@@ -160,6 +196,33 @@ func listing(t *testing.T, dir string) string {
 		t.Fatal(err)
 	}
 	return strings.Join(tables, " ")
+}
+
+func TestALimitOfTheSystemIsNoDamage(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		cause error
+		want  error
+	}{
+		{"damage", errors.New("manifest has bad magic"), badgerstore.ErrDamaged},
+		{"too many files", fmt.Errorf("while opening memtables err: %+v", syscall.EMFILE), syscall.EMFILE},
+		{"no right", fmt.Errorf("open x: %v", syscall.EACCES), os.ErrPermission},
+		{"a full disk", fmt.Errorf("truncating err: %+v", syscall.ENOSPC), storage.ErrFull},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			err := badgerstore.Refused(test.cause)
+			isDamage := errors.Is(test.want, badgerstore.ErrDamaged)
+			if !errors.Is(err, test.want) || errors.Is(err, badgerstore.ErrDamaged) != isDamage {
+				t.Errorf("error is %v", err)
+			}
+			if !strings.Contains(err.Error(), test.cause.Error()) {
+				t.Errorf("the error %q does not say why", err)
+			}
+		})
+	}
 }
 
 func TestDamageThatIsFoundLateIsAnError(t *testing.T) {

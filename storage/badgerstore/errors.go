@@ -5,6 +5,7 @@ package badgerstore
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -48,6 +49,20 @@ func recoverDamage(err *error) {
 	if cause := recover(); cause != nil {
 		*err = damaged("Badger gave up: %.200v", cause)
 	}
+}
+
+// refused sorts Badger's refusal to open a directory: most is damage, but a limit of the system or a right that is missing
+// is not, and nobody should restore a backup over it. Badger flattens its causes to text, so the text has to be asked.
+func refused(err error) error {
+	for _, cause := range []syscall.Errno{
+		syscall.EACCES, syscall.EPERM, syscall.EROFS, syscall.EIO, syscall.ENOSPC, syscall.EDQUOT,
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EAGAIN,
+	} {
+		if strings.Contains(err.Error(), cause.Error()) {
+			return fmt.Errorf("Badger cannot open it: %w (%v)", fullOr(cause), err)
+		}
+	}
+	return damaged("Badger refuses it: %v", err)
 }
 
 // fullOr marks the system's errors for a full disk.

@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
 )
 
 // What tests reach for inside.
@@ -13,6 +14,7 @@ var (
 	Repeat       = repeat
 	SealEnvelope = sealEnvelope
 	OpenEnvelope = openEnvelope
+	Refused      = refused
 )
 
 // The names of the files that this package adds to Badger's.
@@ -52,4 +54,9 @@ func (db *DB) Waiting() int {
 	db.commits.mu.Lock()
 	defer db.commits.mu.Unlock()
 	return len(db.commits.queue)
+}
+
+// CheckTable checks one table with a budget of so many bytes for reading it from end to end.
+func CheckTable(path string, budget int64) error {
+	return checkTable(path, options.Snappy, &budget)
 }

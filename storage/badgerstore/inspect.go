@@ -3,8 +3,6 @@
 package badgerstore
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -26,11 +24,10 @@ import (
 // inventoryName is the file in which a store that was closed in order lists what it left behind.
 const inventoryName = "gatehouse.closed"
 
-// inventory is written last on closing and removed first on opening: while it is there, every file must be as it says. It
-// tells a directory that was copied in part, or cut, from one that is merely empty, which Badger does not.
+// inventory is written last on closing and removed first on opening: while it is there, every file must be as long as it
+// says. It tells a directory that was copied in part, or cut, from one that merely holds less, which Badger does not.
 type inventory struct {
-	Files    map[string]int64 `json:"files"` // sizes by name
-	Manifest string           `json:"manifest"`
+	Files map[string]int64 `json:"files"` // sizes by name
 }
 
 // inspect refuses a damaged directory before Badger opens it. Badger would end the process over some damage, and take a
@@ -69,12 +66,6 @@ func takeInventory(dir string) (inventory, error) {
 		}
 		taken.Files[entry.Name()] = info.Size()
 	}
-	manifest, err := os.ReadFile(filepath.Join(dir, badger.ManifestFilename))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return taken, err
-	}
-	sum := sha256.Sum256(manifest)
-	taken.Manifest = base64.RawURLEncoding.EncodeToString(sum[:])
 	return taken, nil
 }
 
@@ -115,9 +106,6 @@ func checkInventory(dir string) (orderly bool, err error) {
 		case size != left.Files[name]:
 			return false, damaged("file %s has %d bytes instead of %d", name, size, left.Files[name])
 		}
-	}
-	if found.Manifest != left.Manifest {
-		return false, damaged("file %s was changed", badger.ManifestFilename)
 	}
 	return true, nil
 }
@@ -170,8 +158,11 @@ func checkTable(path string, compression options.CompressionType, budget *int64)
 		}
 	}()
 	file, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return damaged("file %s is missing", name)
+	}
 	if err != nil {
-		return damaged("file %s is missing or closed to us: %v", name, err)
+		return fmt.Errorf("opening a table: %w", err)
 	}
 	defer file.Close()
 	info, err := file.Stat()

@@ -9,4 +9,6 @@
 //
 // A cookie that is malformed, too large or sent twice counts as absent. It is never an error: whoever can plant a cookie
 // could otherwise lock people out with one they cannot see.
+//
+// The steps that people go through share one more thing that stands here: how an error is told to them on a page.
 package session

@@ -26,13 +26,8 @@ const (
 // maxUserAgent bounds what is kept of a browser's description of itself.
 const maxUserAgent = 256
 
-// Errors of the package, compared with [errors.Is].
-var (
-	// ErrOtherBrowser says that another browser began the request.
-	ErrOtherBrowser = errors.New("another browser began the request")
-	// ErrNobody says that a proof that names no user was given where nobody is signed in.
-	ErrNobody = errors.New("nobody is signed in")
-)
+// ErrNobody says that a proof that names no user was given where nobody is signed in.
+var ErrNobody = errors.New("nobody is signed in")
 
 // Config describes a [Manager]. Store and Issuer are required.
 type Config struct {

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package flow
+
+import (
+	"errors"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/internal/httpx"
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
+	"github.com/gatehouse-id/gatehouse/internal/web"
+)
+
+// complete ends a request whose every requirement is met. Of two that complete one request at the same time, the store lets
+// one through.
+func (h *Handler) complete(w http.ResponseWriter, r *http.Request, v visit, agreed bool) {
+	if v.target == nil {
+		h.completeLocal(w, r, v)
+		return
+	}
+	now := h.Store.Now()
+	// Only what the request counts enters the tokens, so that auth_time is never older than max_age allows.
+	authn, ok := authz.Authenticate(h.Engine, v.request.ACRValues, v.request.Proofs(v.session), now)
+	if !ok {
+		h.end(w, r, v, oauth.Internal(errors.New("no proof of the session determines the user")))
+		return
+	}
+	grant := authz.NewGrant(now, h.lifetime(&v))
+	grant.ClientID, grant.Subject, grant.SessionID = v.request.ClientID, authn.Subject, v.session.ID
+	grant.Scopes, grant.Authn = v.request.Scopes, authn
+	grant.Offline = grant.Scopes.Has(oauth.ScopeOfflineAccess)
+	code, record := authz.NewCode(now)
+	record.ClientID, record.RedirectURI, record.GrantID = v.request.ClientID, v.request.RedirectURI, grant.ID
+	record.Challenge, record.Nonce = v.request.Challenge, v.request.Nonce
+
+	completion := authz.Completion{Grant: grant, Code: record, RememberConsent: agreed}
+	if v.stored {
+		completion.RequestID = v.request.ID
+	}
+	err := h.Store.Complete(r.Context(), completion)
+	switch {
+	case errors.Is(err, authz.ErrSessionEnded):
+		v.session = authz.Session{}
+		h.dispatch(w, r, v) // nobody is signed in any more: begin again
+	case errors.Is(err, authz.ErrRequestEnded):
+		h.refuse(w, r, nil, err)
+	case err != nil:
+		h.refuse(w, r, v.target, err)
+	default:
+		h.logGrant(r, &grant)
+		h.answer(w, r, v.target, url.Values{"code": {code}})
+	}
+}
+
+// lifetime covers every token that can come from the grant: a code redeemed at the last moment, refreshed to the last
+// moment, and an access token from then. The grant of a protected site lives in the session.
+func (h *Handler) lifetime(v *visit) time.Duration {
+	client := v.target.client
+	life := authz.CodeTTL + client.AccessTTL
+	if client.May(authz.GrantRefreshToken) {
+		life += client.RefreshTTL
+	}
+	if client.Site {
+		life = max(life, v.session.ExpiresAt.Sub(h.Store.Now()))
+	}
+	return life
+}
+
+// completeLocal returns to the page of ours that asked for the login.
+func (h *Handler) completeLocal(w http.ResponseWriter, r *http.Request, v visit) {
+	if err := h.Store.CloseRequest(r.Context(), v.request.ID); err != nil {
+		h.refuse(w, r, nil, err)
+		return
+	}
+	h.redirect(w, v.request.Local, nil)
+}
+
+// answer sends an authorization response. Every one names the issuer (RFC 9207 2) and returns the state as it came.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, t *target, params url.Values) {
+	params.Set("iss", h.Issuer)
+	if t.state != "" {
+		params.Set("state", t.state)
+	}
+	if t.mode == modeFormPost {
+		page := web.FormPostPage{Locale: t.locale, Client: t.client.DisplayName(), Action: t.uri, FormTargets: onward(t)}
+		for _, name := range slices.Sorted(maps.Keys(params)) {
+			page.Fields = append(page.Fields, web.Field{Name: name, Value: params.Get(name)})
+		}
+		h.Pages.Render(w, r, http.StatusOK, page)
+		return
+	}
+	seeOther(w, oauth.WithQuery(t.uri, params))
+}
+
+// redirect leads to one of our own pages. The path is relative to the origin, so that nothing a client sends, the Host
+// header included, decides where it leads.
+func (h *Handler) redirect(w http.ResponseWriter, path string, params url.Values) {
+	location := h.base + path
+	if len(params) > 0 {
+		location += "?" + params.Encode()
+	}
+	seeOther(w, location)
+}
+
+// seeOther redirects with 303, after which no browser sends a body again (RFC 9700 4.12). The location may hold a code, so
+// it is neither stored nor told to the next page.
+func seeOther(w http.ResponseWriter, location string) {
+	httpx.NoStore(w)
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	w.Header().Set("Location", location)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// onward lists where an answer to one of our forms may lead. Browsers hold every redirect that follows a form to the page's
+// policy, and an application's callback often redirects once more, to another of its hosts. A protected site does not.
+func onward(t *target) []string {
+	if t.client.Site {
+		return []string{t.uri}
+	}
+	return []string{t.uri, "https:"}
+}
+
+func (h *Handler) logGrant(r *http.Request, g *authz.Grant) {
+	caller := httpx.CallerOf(r.Context())
+	h.Logger.LogAttrs(r.Context(), slog.LevelInfo, "authorization granted",
+		slog.String("client_id", g.ClientID), slog.String("sub", g.Subject), slog.String("acr", g.Authn.ACR),
+		slog.String("grant_id", g.ID), slog.String("client_ip", caller.ClientIP), slog.String("request_id", caller.RequestID))
+}

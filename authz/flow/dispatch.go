@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package flow
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/session"
+	"github.com/gatehouse-id/gatehouse/internal/httpx"
+	"github.com/gatehouse-id/gatehouse/internal/limit"
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
+)
+
+// visit is one browser's coming to the dispatcher.
+type visit struct {
+	request authz.Request
+	stored  bool
+	// target is nil for a request of a page of ours, which has no client.
+	target  *target
+	browser session.Browser
+	// session is the zero value when nobody is signed in.
+	session authz.Session
+}
+
+// authorize accepts a request, or goes on with one.
+func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) {
+	params, err := authorizeParams(r)
+	if err != nil {
+		h.refuse(w, r, nil, err)
+		return
+	}
+	if r.Method == http.MethodGet && params.Get("client_id") == "" && params.Get(session.FieldRequest) != "" {
+		h.resume(w, r, params)
+		return
+	}
+	t, err := h.target(params)
+	if err != nil {
+		h.refuse(w, r, nil, err)
+		return
+	}
+	request, err := h.accept(r, t, params)
+	if err != nil {
+		h.refuse(w, r, t, err)
+		return
+	}
+	v := visit{request: request, target: t, browser: h.Sessions.Browser(r)}
+	if r.Method == http.MethodPost && !v.browser.Known() {
+		h.park(w, r, v)
+		return
+	}
+	if v.session, _, err = h.Sessions.Current(r); err != nil {
+		h.refuse(w, r, t, err)
+		return
+	}
+	h.dispatch(w, r, v)
+}
+
+// authorizeParams reads both forms of a request (OpenID Connect Core 3.1.2.1).
+func authorizeParams(r *http.Request) (oauth.Params, error) {
+	if err := session.CheckMethod(r); err != nil {
+		return nil, err
+	}
+	return httpx.QueryOrForm(r)
+}
+
+// park keeps a request that was posted without cookies, as browsers post from one site to another, and has the browser come
+// for it by itself: that is a navigation and carries them. Until then the request is bound to nobody. Whoever else knew its
+// id could as well have sent the request.
+func (h *Handler) park(w http.ResponseWriter, r *http.Request, v visit) {
+	if err := h.keep(r, &v); err != nil {
+		h.refuse(w, r, v.target, err)
+		return
+	}
+	h.redirect(w, authz.PathAuthorize, url.Values{session.FieldRequest: {v.request.ID}})
+}
+
+// resume goes on with a stored request after a step.
+func (h *Handler) resume(w http.ResponseWriter, r *http.Request, params oauth.Params) {
+	v, fresh, err := h.find(w, r, params.Get(session.FieldRequest))
+	if err != nil {
+		h.refuse(w, r, v.target, err)
+		return
+	}
+	if v.browser.Allows(params.Get(session.FieldCancel), session.StepCancel, v.request.ID, v.session.ID) && v.target != nil {
+		h.end(w, r, v, oauth.NewError(oauth.AccessDenied, "the user cancelled"))
+		return
+	}
+	if !fresh && !v.request.Prompt.None && !v.browser.Allows(params.Get(session.FieldStep), session.StepContinue, v.request.ID, v.session.ID) {
+		// The session changed since the token was made, or there was none: the login page looks again and comes back.
+		h.redirect(w, authz.PathLogin, url.Values{session.FieldRequest: {v.request.ID}})
+		return
+	}
+	h.dispatch(w, r, v)
+}
+
+// find loads a stored request of this browser, its target and the session. A request that is bound to nobody yet is bound
+// to this browser; it is then fresh.
+func (h *Handler) find(w http.ResponseWriter, r *http.Request, id string) (v visit, fresh bool, err error) {
+	v.stored = true
+	v.request, err = h.Sessions.Request(r, id)
+	if errors.Is(err, session.ErrOtherBrowser) {
+		fresh = true
+		v.request, v.browser, err = h.adopt(w, r, id)
+	} else {
+		v.browser = h.Sessions.Browser(r)
+	}
+	if err != nil {
+		return v, false, err
+	}
+	if v.request.Local == "" {
+		if v.target, err = h.recall(&v.request); err != nil {
+			return v, false, err
+		}
+	}
+	v.session, _, err = h.Sessions.Current(r)
+	return v, fresh, err
+}
+
+func (h *Handler) adopt(w http.ResponseWriter, r *http.Request, id string) (authz.Request, session.Browser, error) {
+	request, err := h.Store.Request(r.Context(), id)
+	if err == nil && request.Browser != "" {
+		err = session.ErrOtherBrowser
+	}
+	if err != nil {
+		return authz.Request{}, session.Browser{}, err
+	}
+	browser := h.Sessions.EnsureBrowser(w, r)
+	request, err = h.Store.BindRequest(r.Context(), id, browser.Hash())
+	if err == nil && !request.BelongsTo(browser.Hash()) {
+		err = session.ErrOtherBrowser
+	}
+	return request, browser, err
+}
+
+// recall returns the target of a stored request. The client may have been taken out of the configuration since.
+func (h *Handler) recall(request *authz.Request) (*target, error) {
+	client, ok := h.Clients.Find(request.ClientID)
+	if !ok {
+		return nil, session.ErrClient
+	}
+	if !client.MatchRedirectURI(request.RedirectURI) {
+		return nil, errRedirectURI
+	}
+	return &target{
+		client: client, uri: request.RedirectURI, mode: request.ResponseMode, state: request.State, locale: request.UILocales,
+	}, nil
+}
+
+// action is what a request needs next.
+type action int
+
+const (
+	actLogin action = iota + 1
+	actConsent
+	actComplete
+)
+
+// dispatch does what the records say comes next.
+func (h *Handler) dispatch(w http.ResponseWriter, r *http.Request, v visit) {
+	next, err := h.next(r.Context(), &v)
+	if err == nil && next != actComplete && !v.stored {
+		v.browser = h.Sessions.EnsureBrowser(w, r)
+		v.request.Browser = v.browser.Hash()
+		err = h.keep(r, &v)
+	}
+	if err != nil {
+		h.end(w, r, v, err)
+		return
+	}
+	switch next {
+	case actLogin:
+		h.redirect(w, authz.PathLogin, url.Values{session.FieldRequest: {v.request.ID}})
+	case actConsent:
+		h.redirect(w, authz.PathConsent, url.Values{session.FieldRequest: {v.request.ID}})
+	case actComplete:
+		h.complete(w, r, v, false)
+	}
+}
+
+// keep stores a request, as often as one address may.
+func (h *Handler) keep(r *http.Request, v *visit) error {
+	key := limit.Address(httpx.CallerOf(r.Context()).ClientIP)
+	if wait := h.Limiter.Wait(key); wait > 0 {
+		return errThrottled(wait)
+	}
+	h.Limiter.Count(key)
+	if err := h.Store.InsertRequest(r.Context(), v.request); err != nil {
+		return err
+	}
+	v.stored = true
+	return nil
+}
+
+// next decides from the records alone. With prompt=none the user may not be asked anything: what would have to be asked is
+// the error (OpenID Connect Core 3.1.2.6).
+func (h *Handler) next(ctx context.Context, v *visit) (action, error) {
+	if missing, ok := v.request.Missing(v.session, h.Store.Now()); ok {
+		switch {
+		case !v.request.Prompt.None:
+			return actLogin, nil
+		case h.Engine.DeterminesUser(missing.Realm):
+			return 0, oauth.NewError(oauth.LoginRequired, "the user has to sign in")
+		default:
+			return 0, oauth.NewError(oauth.InteractionRequired, "the user has to prove more")
+		}
+	}
+	if v.target == nil {
+		return actComplete, nil
+	}
+	needed, err := h.consentNeeded(ctx, v)
+	switch {
+	case err != nil:
+		return 0, err
+	case !needed:
+		return actComplete, nil
+	case v.request.Prompt.None:
+		return 0, oauth.NewError(oauth.ConsentRequired, "the user has to agree")
+	}
+	return actConsent, nil
+}

@@ -21,6 +21,9 @@ const (
 	AssertionTTL = time.Minute
 )
 
+// SiteAudience is the audience that the session tokens of all sites of an issuer share, beside their own origin.
+func SiteAudience(issuer string) string { return issuer + authz.PathSite }
+
 // Site mints the session token of a protected site from the grant of its built-in client. It is good at the gate of that
 // origin and nowhere else.
 func (i *Issuer) Site(origin string, grant authz.Grant) (string, error) {
@@ -36,7 +39,7 @@ func (i *Issuer) Site(origin string, grant authz.Grant) (string, error) {
 		return "", fmt.Errorf("minting a session token for %q: %w", origin, err)
 	}
 	at := i.second(time.Time{})
-	o.text("aud", origin)
+	o.texts("aud", []string{origin, SiteAudience(i.config.Issuer)})
 	o.time("exp", at.Add(SiteTTL))
 	o.time("iat", at)
 	o.text("jti", randid.New("site"))

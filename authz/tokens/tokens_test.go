@@ -322,7 +322,7 @@ func TestSiteToken(t *testing.T) {
 	}
 	header, claims := f.read(t, jose.ES256, raw)
 	want := map[string]any{
-		"iss": issuer, "sub": "usr_1", "aud": "https://app.example.com", "exp": unix(now.Add(tokens.SiteTTL)), "iat": unix(now),
+		"iss": issuer, "sub": "usr_1", "aud": []any{"https://app.example.com", issuer + "/_gatehouse/"}, "exp": unix(now.Add(tokens.SiteTTL)), "iat": unix(now),
 		"client_id": "app", "scope": "openid accounts:read", "gid": "gra_1", "sid": "ses_1", "name": `Zoë "Z" O'Neill`,
 		"auth_time": unix(now.Add(-time.Minute)), "acr": "gold", "amr": []any{"pwd", "swk"},
 		"realms": map[string]any{"phone": unix(now.Add(-time.Minute)), "password": unix(now.Add(-time.Hour))},

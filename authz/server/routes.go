@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/account"
+	"github.com/gatehouse-id/gatehouse/authz/endpoints"
+	"github.com/gatehouse-id/gatehouse/authz/flow"
+	"github.com/gatehouse-id/gatehouse/authz/grants"
+	"github.com/gatehouse-id/gatehouse/authz/login"
+	"github.com/gatehouse-id/gatehouse/authz/session"
+	"github.com/gatehouse-id/gatehouse/internal/httpx"
+	"github.com/gatehouse-id/gatehouse/internal/limit"
+	"github.com/gatehouse-id/gatehouse/internal/randid"
+)
+
+// route is one endpoint.
+type route struct {
+	name    string // for metrics
+	handler http.Handler
+}
+
+// limits of what one address may cause.
+const (
+	// Authorization requests are stored: a burst, and then one in a while.
+	requestBurst, requestEvery = 120, time.Second
+	// Wrong client secrets.
+	secretBurst, secretEvery = 10, 6 * time.Second
+	limiterKeys              = 100_000
+)
+
+// buildRoutes builds every face and mounts it.
+func (s *Server) buildRoutes() error {
+	s.routes = map[string]route{}
+	browser, err := session.New(session.Config{
+		Store: s.config.Store, Issuer: s.config.Issuer, Lifetime: s.config.SessionLifetime, Idle: s.config.SessionIdle,
+		Apply: s.config.View.Apply,
+	})
+	if err != nil {
+		return err
+	}
+	requests, err := limit.New(limit.Config{Burst: requestBurst, Every: requestEvery, Keys: limiterKeys, Now: s.config.Now})
+	if err != nil {
+		return err
+	}
+	for _, mount := range []func(*session.Manager, *limit.Limiter) error{
+		s.mountFlow, s.mountLogin, s.mountAccount, s.mountToken, s.mountEndpoints,
+	} {
+		if err := mount(browser, requests); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mount adds handlers by their path below the issuer.
+func (s *Server) mount(handlers map[string]http.Handler) {
+	for path, handler := range handlers {
+		s.routes[authz.BasePath(s.config.Issuer)+path] = route{strings.TrimPrefix(path, "/"), handler}
+	}
+}
+
+func (s *Server) mountFlow(browser *session.Manager, requests *limit.Limiter) error {
+	c := &s.config
+	h, err := flow.New(flow.Config{
+		Issuer: c.Issuer, Store: c.Store, Clients: c.Clients, Engine: c.Engine, Sessions: browser, Pages: c.Pages, Trail: c.Trail,
+		Logger: c.Logger, Hints: s.hints, DefaultScopes: c.DefaultScopes, Limiter: requests,
+	})
+	if err == nil {
+		s.mount(h.Routes())
+	}
+	return err
+}
+
+func (s *Server) mountLogin(browser *session.Manager, _ *limit.Limiter) error {
+	c := &s.config
+	h, err := login.New(login.Config{
+		Issuer: c.Issuer, Store: c.Store, Clients: c.Clients, Engine: c.Engine, Sessions: browser, Pages: c.Pages, Trail: c.Trail,
+		Logger: c.Logger,
+	})
+	if err == nil {
+		s.mount(h.Routes())
+	}
+	return err
+}
+
+func (s *Server) mountAccount(browser *session.Manager, requests *limit.Limiter) error {
+	c := &s.config
+	h, err := account.New(account.Config{
+		Issuer: c.Issuer, Store: c.Store, Clients: c.Clients, Engine: c.Engine, Sessions: browser, Pages: c.Pages, Trail: c.Trail,
+		Logger: c.Logger, Apply: c.View.Apply, Limiter: requests,
+	})
+	if err == nil {
+		s.mount(h.Routes())
+	}
+	return err
+}
+
+func (s *Server) mountToken(*session.Manager, *limit.Limiter) error {
+	c := &s.config
+	h, err := grants.New(grants.Config{
+		Clients: s.clientAuth, Store: c.Store, Tokens: s.tokens, Revoke: c.View.Apply, Trail: c.Trail, Grace: c.RefreshGrace,
+		Now: c.Now, Logger: c.Logger, Observe: c.Observe.Token,
+	})
+	if err == nil {
+		s.mount(map[string]http.Handler{authz.PathToken: h})
+	}
+	return err
+}
+
+func (s *Server) mountEndpoints(browser *session.Manager, _ *limit.Limiter) error {
+	c := &s.config
+	anyAudience, err := s.Validator(c.Clients.Audiences())
+	if err != nil {
+		return err
+	}
+	h, err := endpoints.New(endpoints.Config{
+		Issuer: c.Issuer, Store: c.Store, Clients: s.clientAuth, Tokens: anyAudience, Keys: c.Ring, Hints: s.hints,
+		Profiles: c.Profiles, Sessions: browser, Pages: c.Pages, Trail: c.Trail, Apply: c.View.Apply, Logger: c.Logger,
+		Metadata: endpoints.Metadata{Scopes: c.Scopes, ACRValues: c.Engine.ACRValues(), GrantTypes: grants.Supported()},
+	})
+	if err != nil {
+		return err
+	}
+	s.mount(h.Routes())
+	for path, handler := range h.WellKnown() {
+		s.routes[path] = route{"metadata", handler}
+	}
+	return nil
+}
+
+// Serves reports whether a path belongs to the issuer.
+func (s *Server) Serves(path string) bool {
+	_, ok := s.find(path)
+	return ok
+}
+
+func (s *Server) find(path string) (route, bool) {
+	if found, ok := s.routes[path]; ok {
+		return found, true
+	}
+	if strings.HasPrefix(path, s.config.Pages.StaticPath()) {
+		return route{"static", s.config.Pages.Static()}, true
+	}
+	return route{}, false
+}
+
+// ServeHTTP answers a request of the issuer. Each gets an id, which error pages and log lines share.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	found, ok := s.find(r.URL.Path)
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	caller := httpx.Caller{ClientIP: s.config.ClientIP(r), RequestID: randid.New("rq")}
+	recorder := &recorder{ResponseWriter: w, status: http.StatusOK}
+	found.handler.ServeHTTP(recorder, r.WithContext(httpx.WithCaller(r.Context(), caller)))
+	if observe := s.config.Observe.Endpoint; observe != nil {
+		observe(found.name, strconv.Itoa(recorder.status))
+	}
+}
+
+// RenderError answers with a page about an error.
+func (s *Server) RenderError(w http.ResponseWriter, r *http.Request, err error) {
+	caller := httpx.Caller{ClientIP: s.config.ClientIP(r), RequestID: randid.New("rq")}
+	s.pages.Refuse(w, r.WithContext(httpx.WithCaller(r.Context(), caller)), err)
+}
+
+// recorder remembers the status of an answer.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader remembers the status.
+func (r *recorder) WriteHeader(status int) {
+	r.status = status
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

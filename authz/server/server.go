@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/clientauth"
+	"github.com/gatehouse-id/gatehouse/authz/realm"
+	"github.com/gatehouse-id/gatehouse/authz/revocation"
+	"github.com/gatehouse-id/gatehouse/authz/session"
+	"github.com/gatehouse-id/gatehouse/authz/site"
+	"github.com/gatehouse-id/gatehouse/authz/tokens"
+	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/internal/keyset"
+	"github.com/gatehouse-id/gatehouse/internal/limit"
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
+	"github.com/gatehouse-id/gatehouse/internal/web"
+	"github.com/gatehouse-id/gatehouse/validation"
+)
+
+// Profiles tells what is known about a user, for userinfo.
+type Profiles interface {
+	// Profile returns the claims about a user by their OpenID Connect names, or storage.ErrNotFound for a user who does
+	// not exist or may not log in.
+	Profile(ctx context.Context, subject string) (map[string]any, error)
+}
+
+// Config is what a server is assembled from. All fields are required but those that say otherwise.
+type Config struct {
+	Issuer string
+	// Audience are the names of the resources that the issuer's own gates protect: a token must be for one of them.
+	Audience []string
+	Store    *authz.Store
+	View     *revocation.View
+	Ring     *keyset.Ring
+	Clients  *authz.Clients
+	Engine   *realm.Engine
+	Pages    *web.Renderer
+	Trail    *audit.Trail
+	Profiles Profiles
+	// Scopes are all there are, for the metadata; DefaultScopes stand in when a request and its client name none.
+	Scopes        oauth.Scopes
+	DefaultScopes oauth.Scopes
+	// SessionIdle and SessionLifetime bound the browser sessions at the issuer. Zero takes the defaults of the session package.
+	SessionIdle     time.Duration
+	SessionLifetime time.Duration
+	// RefreshGrace is how long the refresh token before the current one is answered with the current one; zero is not at all.
+	RefreshGrace time.Duration
+	// CacheBytes bounds the memory for validated tokens; zero takes the default of the validation package.
+	CacheBytes int64
+	// ClientIP returns the caller's address as the server's operator trusts it.
+	ClientIP func(*http.Request) string
+	Now      func() time.Time
+	Logger   *slog.Logger
+	// Observe is told of what happens, for metrics; optional.
+	Observe Observer
+}
+
+// Observer holds functions that are told of what happens, for metrics. Each may be nil. No argument names a user, a token or
+// a path.
+type Observer struct {
+	Gate     func(outcome string)
+	Endpoint func(endpoint, status string)
+	Token    func(grant, outcome string)
+	Realm    func(realm, outcome string)
+}
+
+// Server is one authorization server. It is safe for concurrent use.
+type Server struct {
+	config   Config
+	tokens   *tokens.Issuer
+	access   *validation.Validator
+	sessions *validation.Validator
+	gate     *site.Gate
+	pages    session.ErrorPages
+	routes   map[string]route
+
+	clientAuth *clientauth.Authenticator
+	hints      *tokens.Hints
+}
+
+// New assembles a server. It reads and writes nothing: the store may be opened later, until when the server answers 503.
+func New(c Config) (*Server, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	s := &Server{config: c, pages: session.ErrorPages{Pages: c.Pages, Logger: c.Logger}}
+	for _, build := range []func() error{s.buildTokens, s.buildClientAuth, s.buildGate, s.buildRoutes} {
+		if err := build(); err != nil {
+			return nil, fmt.Errorf("assembling the authorization server: %w", err)
+		}
+	}
+	return s, nil
+}
+
+func (c *Config) check() error {
+	if err := authz.CheckIssuer(c.Issuer); err != nil {
+		return fmt.Errorf("issuer %q: %w", c.Issuer, err)
+	}
+	if len(c.Audience) == 0 || c.Store == nil || c.View == nil || c.Ring == nil || c.Clients == nil || c.Engine == nil ||
+		c.Pages == nil || c.Trail == nil || c.Profiles == nil || c.ClientIP == nil || c.Now == nil || c.Logger == nil {
+		return errors.New("assembling the authorization server: a required part is missing")
+	}
+	return nil
+}
+
+func (s *Server) buildTokens() (err error) {
+	c := &s.config
+	if s.tokens, err = tokens.New(tokens.Config{Issuer: c.Issuer, Keys: c.Ring, Now: c.Now}); err != nil {
+		return err
+	}
+	s.hints = &tokens.Hints{Issuer: c.Issuer, Key: c.Ring.Key}
+	if s.access, err = s.Validator(c.Audience); err != nil {
+		return err
+	}
+	s.sessions, err = validation.New(validation.Config{
+		Issuer: c.Issuer, Audience: []string{tokens.SiteAudience(c.Issuer)}, Typ: tokens.TypSite,
+		Keys: validation.KeyFunc(c.Ring.Key), Revocations: c.View, Now: c.Now, CacheBytes: c.CacheBytes,
+	})
+	return err
+}
+
+func (s *Server) buildClientAuth() error {
+	c := &s.config
+	limiter, err := limit.New(limit.Config{Burst: secretBurst, Every: secretEvery, Keys: limiterKeys, Now: c.Now})
+	s.clientAuth = &clientauth.Authenticator{Clients: c.Clients, Store: c.Store, Issuer: c.Issuer, Now: c.Now, Limiter: limiter}
+	return err
+}
+
+// Validator returns a validator of the issuer's access tokens for an audience: the keys and the revocations are those of
+// this server, so that what it revokes is refused on the next request.
+func (s *Server) Validator(audience []string) (*validation.Validator, error) {
+	c := &s.config
+	return validation.New(validation.Config{
+		Issuer: c.Issuer, Audience: audience, Keys: validation.KeyFunc(c.Ring.Key), Revocations: c.View, Now: c.Now,
+		CacheBytes: c.CacheBytes,
+	})
+}
+
+// AccessValidator returns the validator for the issuer's own audience. Gates with that audience share it and its cache.
+func (s *Server) AccessValidator() *validation.Validator { return s.access }
+
+func (s *Server) buildGate() (err error) {
+	c := &s.config
+	s.gate, err = site.New(site.Config{
+		Issuer: c.Issuer, Store: c.Store, Tokens: s.tokens, Sessions: s.sessions, Revoke: c.View.Apply, Logger: c.Logger,
+		Observe: c.Observe.Gate,
+	})
+	return err
+}
+
+// Gate returns the gate of the protected sites.
+func (s *Server) Gate() *site.Gate { return s.gate }
+
+// Start reads the keys and the revocations. Nothing is served before it has returned without an error.
+func (s *Server) Start(ctx context.Context) error {
+	if err := s.config.Ring.Load(ctx); err != nil {
+		return fmt.Errorf("loading the signing keys: %w", err)
+	}
+	if err := s.config.View.Refresh(ctx); err != nil {
+		return fmt.Errorf("loading the revocations: %w", err)
+	}
+	return nil
+}
+
+// ringInterval is how often the keys are read again and rotated when that is due: well below the hour for which a verifier
+// may keep an old set.
+const ringInterval = time.Minute
+
+// Run keeps keys and revocations current until ctx ends. Several servers over one store may run at once.
+func (s *Server) Run(ctx context.Context) {
+	var loops sync.WaitGroup
+	loops.Go(func() { s.config.View.Run(ctx) })
+	loops.Go(func() { s.runRing(ctx) })
+	loops.Wait()
+}
+
+func (s *Server) runRing(ctx context.Context) {
+	ticker := time.NewTicker(ringInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := s.config.Ring.Tick(ctx); err != nil && ctx.Err() == nil {
+			s.config.Logger.WarnContext(ctx, "looking after the signing keys", "error", err)
+		}
+	}
+}
+
+// Assertion signs for an upstream who is asking.
+func (s *Server) Assertion(p *validation.Principal, audience string) (string, error) {
+	realms := map[string]time.Time{}
+	for _, proof := range p.Realms {
+		realms[proof.Realm] = proof.At
+	}
+	return s.tokens.Assertion(tokens.Assertion{
+		Audience: audience, Subject: p.Subject, Name: p.Text("name"), ClientID: p.ClientID, Scopes: p.Scopes, ACR: p.ACR,
+		AMR: p.AMR, AuthTime: p.AuthTime, SessionID: p.SessionID, Realms: realms,
+	})
+}
+
+// Stats tells how the caches of validated tokens do.
+func (s *Server) Stats() (access, sessions validation.Stats) {
+	return s.access.Stats(), s.sessions.Stats()
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package login
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/realm"
+	"github.com/gatehouse-id/gatehouse/authz/session"
+	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/internal/httpx"
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
+	"github.com/gatehouse-id/gatehouse/internal/web"
+)
+
+// Trail keeps the trail of attempts, for realms that have it switched on.
+type Trail interface {
+	// Record logs and stores an event. An accepted attempt counts only when it could be stored.
+	Record(ctx context.Context, e audit.Event) error
+	// Log logs an event that is not worth storing: anybody can be throttled as often as he likes.
+	Log(ctx context.Context, e audit.Event)
+}
+
+// Config describes a [Handler]. All fields but Observe are required.
+type Config struct {
+	Issuer   string
+	Store    *authz.Store
+	Clients  *authz.Clients
+	Engine   *realm.Engine
+	Sessions *session.Manager
+	Pages    *web.Renderer
+	Trail    Trail
+	Logger   *slog.Logger
+	// Observe is told how each attempt at a realm ended, for metrics: as its login module judged, or "error".
+	Observe func(realm, outcome string)
+}
+
+// Handler is the login page. It keeps nothing in memory and is safe for concurrent use.
+type Handler struct {
+	Config
+	base  string
+	pages session.ErrorPages
+}
+
+// New returns a handler. It reads and writes nothing yet.
+func New(c Config) (*Handler, error) {
+	if c.Store == nil || c.Clients == nil || c.Engine == nil || c.Sessions == nil || c.Pages == nil || c.Trail == nil || c.Logger == nil {
+		return nil, errors.New("building the login page: store, clients, engine, sessions, pages, trail and logger are required")
+	}
+	if err := authz.CheckIssuer(c.Issuer); err != nil {
+		return nil, err
+	}
+	if c.Observe == nil {
+		c.Observe = func(string, string) {}
+	}
+	return &Handler{
+		Config: c, base: authz.BasePath(c.Issuer), pages: session.ErrorPages{Pages: c.Pages, Logger: c.Logger},
+	}, nil
+}
+
+// Routes returns the handlers by their path below the issuer.
+func (h *Handler) Routes() map[string]http.Handler {
+	return map[string]http.Handler{authz.PathLogin: http.HandlerFunc(h.login)}
+}
+
+// visit is one browser's coming to the page.
+type visit struct {
+	request authz.Request
+	client  *authz.Client // nil for a request of a page of ours
+	browser session.Browser
+	session authz.Session // the zero value when nobody is signed in
+	// missing is the realm to prove; pending is false when there is none.
+	missing realm.Requirement
+	pending bool
+	// expected is the only user who may prove it; empty when anybody may.
+	expected string
+}
+
+// step is what the form's token allows: an attempt at this realm, for this request, in this session.
+func (v *visit) step() session.Step { return session.StepLogin.For(v.missing.Realm) }
+
+func (h *Handler) login(w http.ResponseWriter, r *http.Request) {
+	params, err := session.Params(r)
+	if err != nil {
+		h.pages.Refuse(w, r, err)
+		return
+	}
+	v, err := h.find(r, params.Get(session.FieldRequest))
+	switch {
+	case err != nil:
+		h.pages.Refuse(w, r, err)
+	case !v.pending || v.request.Prompt.None: // with prompt=none no page may be shown
+		h.proceed(w, &v, session.FieldStep, session.StepContinue)
+	case r.Method != http.MethodPost:
+		h.round(w, r, &v, nil)
+	case !v.browser.Allows(params.Get(session.FieldStep), v.step(), v.request.ID, v.session.ID):
+		// Sent by another site, or by a form from before the session changed. Nothing in it counts.
+		h.again(w, r, &v, notice{status: http.StatusBadRequest, message: web.MessageExpired})
+	case params.Get(web.CancelField) != "" && v.client != nil:
+		h.proceed(w, &v, session.FieldCancel, session.StepCancel)
+	default:
+		h.round(w, r, &v, answers(params))
+	}
+}
+
+// find loads everything the page depends on.
+func (h *Handler) find(r *http.Request, id string) (v visit, err error) {
+	if v.request, err = h.Sessions.Request(r, id); err != nil {
+		return v, err
+	}
+	if v.request.Local == "" {
+		var ok bool
+		if v.client, ok = h.Clients.Find(v.request.ClientID); !ok {
+			return v, session.ErrClient
+		}
+	}
+	if v.session, _, err = h.Sessions.Current(r); err != nil {
+		return v, err
+	}
+	v.browser = h.Sessions.Browser(r)
+	v.missing, v.pending = v.request.Missing(v.session, h.Store.Now())
+	v.expected = expected(&v.request, v.session, h.Store.Now())
+	return v, nil
+}
+
+// expected returns the user the application asked about, or the one who has begun to prove the request. Otherwise, as with
+// prompt=login, anybody may sign in: whoever does gets a session of his own.
+func expected(request *authz.Request, s authz.Session, now time.Time) string {
+	if request.Subject != "" {
+		return request.Subject
+	}
+	proofs := request.Proofs(s)
+	if slices.ContainsFunc(request.Requirements, func(r realm.Requirement) bool { return r.MetBy(proofs, now) }) {
+		return s.Subject
+	}
+	return ""
+}
+
+// answers are the parameters that are not the page's own. The map is never nil: an empty form is an answer.
+func answers(p oauth.Params) map[string]string {
+	fields := map[string]string{}
+	for name, value := range p {
+		switch name {
+		case session.FieldRequest, session.FieldStep, web.CancelField:
+		default:
+			fields[name] = value
+		}
+	}
+	return fields
+}
+
+// proceed returns to the dispatcher.
+func (h *Handler) proceed(w http.ResponseWriter, v *visit, field string, step session.Step) {
+	h.seeOther(w, authz.PathAuthorize, url.Values{
+		session.FieldRequest: {v.request.ID},
+		field:                {v.browser.Token(step, v.request.ID, v.session.ID)},
+	})
+}
+
+// seeOther redirects with 303, so that no browser sends the credentials again (RFC 9700 4.12).
+func (h *Handler) seeOther(w http.ResponseWriter, path string, params url.Values) {
+	httpx.NoStore(w)
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	w.Header().Set("Location", h.base+path+"?"+params.Encode())
+	w.WriteHeader(http.StatusSeeOther)
+}

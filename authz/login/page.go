@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package login
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+
+	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/realm"
+	"github.com/gatehouse-id/gatehouse/authz/session"
+	"github.com/gatehouse-id/gatehouse/internal/web"
+)
+
+// challenge keeps what the realm wants back and shows what it asks.
+func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, v *visit, c *realm.Challenge, n notice) {
+	if err := h.keepState(r, v, c.State); err != nil {
+		h.pages.Refuse(w, r, err)
+		return
+	}
+	page := web.LoginPage{
+		Locale: v.request.UILocales,
+		Action: h.base + authz.PathLogin,
+		Hidden: []web.Field{
+			{Name: session.FieldRequest, Value: v.request.ID},
+			{Name: session.FieldStep, Value: v.browser.Token(v.step(), v.request.ID, v.session.ID)},
+		},
+		RetryAfter: n.after,
+	}
+	if v.client != nil {
+		page.Client, page.Cancel = v.client.DisplayName(), true
+		page.FormTargets = onward(v.client, v.request.RedirectURI)
+	}
+	if v.session.ID != "" && v.expected == v.session.Subject {
+		page.User = v.session.Name
+	}
+	for _, f := range c.Fields {
+		field, err := show(f, n.fields)
+		if err != nil {
+			h.pages.Refuse(w, r, err)
+			return
+		}
+		page.Fields = append(page.Fields, field)
+	}
+	page.Message, page.Kind = h.message(v, c, n)
+	h.Pages.Render(w, r, n.status, page)
+}
+
+// keepState stores what a challenge carries to the next round. Most carry nothing.
+func (h *Handler) keepState(r *http.Request, v *visit, state []byte) error {
+	if state == nil || bytes.Equal(state, v.request.RealmState[v.missing.Realm]) {
+		return nil
+	}
+	return h.Store.KeepRealmState(r.Context(), v.request.ID, v.missing.Realm, state)
+}
+
+// show turns a realm's field into the page's. What was typed stays, except for secrets.
+func show(f realm.Field, typed map[string]string) (web.Field, error) {
+	switch f.Name {
+	case session.FieldRequest, session.FieldStep, web.CancelField:
+		return web.Field{}, fmt.Errorf("showing the field %q: the page uses that name itself", f.Name)
+	}
+	shown := web.Field{
+		Name: f.Name, Label: f.Label, Type: f.Type, Value: f.Value,
+		Autocomplete: f.Autocomplete, InputMode: f.InputMode, Required: f.Required,
+	}
+	if value, ok := typed[f.Name]; ok {
+		shown.Value = value
+	}
+	if f.Type == "password" {
+		shown.Value = ""
+	}
+	return shown, nil
+}
+
+// message is what the attempt led to, else what the realm says, else why somebody who is signed in is asked at all.
+func (h *Handler) message(v *visit, c *realm.Challenge, n notice) (string, web.Kind) {
+	switch {
+	case n.message != "":
+		return n.message, web.KindError
+	case c.Message != "":
+		return c.Message, n.kind
+	case v.session.ID == "" || v.request.Prompt.SelectAccount:
+		return "", ""
+	case v.request.Subject != "" && v.request.Subject != v.session.Subject:
+		return "", ""
+	case !h.Engine.DeterminesUser(v.missing.Realm):
+		return web.MessageInsufficient, web.KindInfo
+	case v.request.Prompt.Login:
+		return web.MessageReauthPrompt, web.KindInfo
+	}
+	if _, stale := v.session.Proofs[v.missing.Realm]; stale {
+		return web.MessageReauthAge, web.KindInfo
+	}
+	return web.MessageInsufficient, web.KindInfo
+}
+
+// onward lists where the redirects after the form may lead. Browsers hold all of them to the page's policy, and an
+// application's callback often redirects once more, to another of its hosts. A protected site does not.
+func onward(client *authz.Client, uri string) []string {
+	if client.Site {
+		return []string{uri}
+	}
+	return []string{uri, "https:"}
+}

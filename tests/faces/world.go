@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faces
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/account"
+	"github.com/gatehouse-id/gatehouse/authz/flow"
+	"github.com/gatehouse-id/gatehouse/authz/login"
+	"github.com/gatehouse-id/gatehouse/authz/realm"
+	"github.com/gatehouse-id/gatehouse/authz/session"
+	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/internal/httpx"
+	"github.com/gatehouse-id/gatehouse/internal/limit"
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
+	"github.com/gatehouse-id/gatehouse/internal/randid"
+	"github.com/gatehouse-id/gatehouse/internal/seal"
+	"github.com/gatehouse-id/gatehouse/internal/web"
+	"github.com/gatehouse-id/gatehouse/storage"
+	"github.com/gatehouse-id/gatehouse/storage/memstore"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+)
+
+// DefaultIssuer is the issuer of a world unless its options name another.
+const DefaultIssuer = "https://auth.example.com"
+
+// Options change a world before it is built.
+type Options struct {
+	Issuer  string
+	Clients []*authz.Client
+	Limiter *limit.Limiter
+	// Seed varies which closures run twice.
+	Seed uint64
+}
+
+// World is an issuer in memory.
+type World struct {
+	Issuer   string
+	Clock    *storagetest.Clock
+	DB       *storagetest.FaultyDB
+	Store    *authz.Store
+	Clients  *authz.Clients
+	Engine   *realm.Engine
+	Sessions *session.Manager
+	Pages    *web.Renderer
+	Users    *Users
+	Trail    *Trail
+	Log      *Log
+	Hints    Hints
+
+	handler http.Handler
+
+	mu           sync.Mutex
+	applied      []authz.Revocation
+	observed     []string
+	beforeUpdate func()
+}
+
+func (w *World) observe(realm, outcome string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.observed = append(w.observed, realm+":"+outcome)
+}
+
+// Observed returns what metrics were told of attempts, as "realm:outcome".
+func (w *World) Observed() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]string(nil), w.observed...)
+}
+
+// BeforeUpdate has something happen once, before the next transaction that writes: between a read and the write that
+// rests on it.
+func (w *World) BeforeUpdate(hook func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.beforeUpdate = hook
+}
+
+// hooked is the store with [World.BeforeUpdate].
+type hooked struct {
+	storage.DB
+	world *World
+}
+
+// Update runs the hook first.
+func (h hooked) Update(ctx context.Context, fn func(storage.Tx) error) error {
+	h.world.mu.Lock()
+	hook := h.world.beforeUpdate
+	h.world.beforeUpdate = nil
+	h.world.mu.Unlock()
+	if hook != nil {
+		hook()
+	}
+	return h.DB.Update(ctx, fn)
+}
+
+// pages are built once: that parses and rehearses every template.
+var pages = sync.OnceValues(func() (*web.Renderer, error) { return web.New(web.Config{}) })
+
+// New returns a world.
+func New(t testing.TB, o Options) *World {
+	t.Helper()
+	w := &World{
+		Issuer: o.Issuer, Clock: storagetest.NewClock(), Trail: &Trail{}, Log: &Log{},
+		Hints: Hints{"token-of-alice": Alice, "token-of-bob": Bob},
+	}
+	if w.Issuer == "" {
+		w.Issuer = DefaultIssuer
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	db, err := memstore.Open(memstore.Config{Now: w.Clock.Now})
+	must(err)
+	w.DB = storagetest.Faulty(storagetest.Twice(db, o.Seed))
+	sealer, err := seal.New(seal.Key{ID: "test", Secret: []byte("thirty-two bytes of a test's key")})
+	must(err)
+	w.Store, err = authz.NewStore(hooked{w.DB, w}, sealer, w.Clock.Now)
+	must(err)
+	w.Users = &Users{store: w.Store}
+	w.Engine, err = realm.New(model(w.Users))
+	must(err)
+	sites := authz.Sites{
+		Allowed: func(origin string) bool { return origin == Site },
+		Scopes:  oauth.Scopes{"openid", "accounts:read", "payments:write"}, Audience: []string{w.Issuer},
+	}
+	w.Clients, err = authz.NewClients(sites, append(clients(), o.Clients...)...)
+	must(err)
+	w.Sessions, err = session.New(session.Config{Store: w.Store, Issuer: w.Issuer, Apply: w.apply})
+	must(err)
+	w.Pages, err = pages()
+	must(err)
+	must(w.mount(o))
+	return w
+}
+
+func (w *World) mount(o Options) error {
+	logger := slog.New(slog.NewTextHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	texts := map[string]string{"accounts:read": "See your accounts"}
+	f, err := flow.New(flow.Config{
+		Issuer: w.Issuer, Store: w.Store, Clients: w.Clients, Engine: w.Engine, Sessions: w.Sessions, Pages: w.Pages,
+		Trail: w.Trail, Logger: logger, Hints: w.Hints, DefaultScopes: oauth.Scopes{"accounts:read", "reports"},
+		ScopeTexts: texts, Limiter: o.Limiter,
+	})
+	if err != nil {
+		return err
+	}
+	l, err := login.New(login.Config{
+		Issuer: w.Issuer, Store: w.Store, Clients: w.Clients, Engine: w.Engine, Sessions: w.Sessions, Pages: w.Pages,
+		Trail: w.Trail, Logger: logger, Observe: w.observe,
+	})
+	if err != nil {
+		return err
+	}
+	a, err := account.New(account.Config{
+		Issuer: w.Issuer, Store: w.Store, Clients: w.Clients, Engine: w.Engine, Sessions: w.Sessions, Pages: w.Pages,
+		Trail: w.Trail, Logger: logger, Apply: w.apply, ScopeTexts: texts, Limiter: o.Limiter,
+	})
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	base := authz.BasePath(w.Issuer)
+	for _, routes := range []map[string]http.Handler{f.Routes(), l.Routes(), a.Routes()} {
+		for path, handler := range routes {
+			mux.Handle(base+path, handler)
+		}
+	}
+	w.handler = mux
+	return nil
+}
+
+func (w *World) apply(made ...authz.Revocation) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.applied = append(w.applied, made...)
+}
+
+// Applied returns the revocations that the gates were told of.
+func (w *World) Applied() []authz.Revocation {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.applied
+}
+
+// Params are the parameters of an authorization request by the client "portal", changed by pairs of name and value. An
+// empty value takes the parameter out.
+func Params(pairs ...string) map[string]string {
+	p := map[string]string{
+		"client_id": "portal", "redirect_uri": "https://portal.example.com/callback", "response_type": "code",
+		"scope": "openid accounts:read", "state": "st+a te&=%", "nonce": "n-1",
+		"code_challenge": oauth.Challenge(Verifier), "code_challenge_method": "S256",
+	}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] == "" {
+			delete(p, pairs[i])
+			continue
+		}
+		p[pairs[i]] = pairs[i+1]
+	}
+	return p
+}
+
+// Verifier is the PKCE verifier of [Params].
+var Verifier = strings.Repeat("v", 43)
+
+// Site is the origin of a protected site.
+const Site = "https://site.example.com"
+
+func clients() []*authz.Client {
+	web := func(id string, uris ...string) *authz.Client {
+		return &authz.Client{
+			ID: id, Auth: authz.AuthClientSecretBasic, SecretHashes: []string{randid.Hash("secret")}, RedirectURIs: uris,
+			Grants: []authz.GrantType{authz.GrantAuthorizationCode, authz.GrantRefreshToken},
+			Scopes: oauth.Scopes{
+				"openid", "profile", "email", "offline_access", "accounts:read", "payments:write", "riddles",
+			},
+			Audience: []string{"https://api.example.com"}, AccessTTL: 5 * time.Minute,
+			RefreshTTL: 24 * time.Hour, RefreshIdleTTL: time.Hour,
+		}
+	}
+	portal := web("portal", "https://portal.example.com/callback", "https://portal.example.com/other?x=1")
+	portal.FirstParty, portal.Name = true, "The Portal"
+	third := web("third", "https://third.example.org/cb")
+	third.Name = "Third <Party>"
+	native := web("native", "http://127.0.0.1/cb", "com.example.native:/cb", "https://native.example.org/cb")
+	own := web("own-app", "com.example.own:/cb")
+	own.FirstParty = true
+	for _, c := range []*authz.Client{native, own} {
+		c.Auth, c.SecretHashes = authz.AuthNone, nil
+	}
+	plain := web("plain", "https://plain.example.org/cb")
+	plain.Grants, plain.DefaultScopes = []authz.GrantType{authz.GrantAuthorizationCode}, oauth.Scopes{"openid"}
+	machine := web("machine", "https://machine.example.org/cb")
+	machine.Grants = []authz.GrantType{authz.GrantClientCredentials}
+	narrow := web("narrow", "https://narrow.example.org/cb")
+	narrow.Scopes = oauth.Scopes{"openid"}
+	return []*authz.Client{portal, third, native, own, plain, machine, narrow}
+}
+
+// Hints are ID tokens and whom they are about.
+type Hints map[string]string
+
+// Subject looks the token up.
+func (h Hints) Subject(_ context.Context, token string) (string, error) {
+	subject, ok := h[token]
+	if !ok {
+		return "", errors.New("not one of ours")
+	}
+	return subject, nil
+}
+
+// Trail keeps events in memory.
+type Trail struct {
+	mu     sync.Mutex
+	stored []audit.Event
+	logged []audit.Event
+	fail   error
+}
+
+// Record stores an event, or fails as told.
+func (t *Trail) Record(_ context.Context, e audit.Event) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.fail != nil {
+		return t.fail
+	}
+	t.stored = append(t.stored, e)
+	return nil
+}
+
+// Log keeps an event apart from those stored.
+func (t *Trail) Log(_ context.Context, e audit.Event) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.logged = append(t.logged, e)
+}
+
+// Fail lets storing fail from now on; nil mends it.
+func (t *Trail) Fail(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.fail = err
+}
+
+// Stored returns the events that were stored.
+func (t *Trail) Stored() []audit.Event {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return append([]audit.Event(nil), t.stored...)
+}
+
+// Logged returns the events that were only logged.
+func (t *Trail) Logged() []audit.Event {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return append([]audit.Event(nil), t.logged...)
+}
+
+// Log is what was logged.
+type Log struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+// Write appends a line.
+func (l *Log) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.Write(line)
+}
+
+// String returns everything logged so far.
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.String()
+}
+
+// ServeHTTP serves a request as a server would that knows where it comes from.
+func (w *World) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	ip := r.Header.Get("Test-Client-IP")
+	if ip == "" {
+		ip = "192.0.2.7"
+	}
+	caller := httpx.Caller{ClientIP: ip, RequestID: "rid-test"}
+	w.handler.ServeHTTP(rw, r.WithContext(httpx.WithCaller(r.Context(), caller)))
+}

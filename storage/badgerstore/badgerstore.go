@@ -91,10 +91,10 @@ func CanonicalDir(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("resolving the store's directory %q: %w", path, err)
 	}
-	real, err := filepath.EvalSymlinks(abs)
+	resolved, err := filepath.EvalSymlinks(abs)
 	switch {
 	case err == nil:
-		return real, nil
+		return resolved, nil
 	case !errors.Is(err, os.ErrNotExist) || filepath.Dir(abs) == abs:
 		return "", fmt.Errorf("resolving the store's directory %q: %w", path, err)
 	}
@@ -160,7 +160,7 @@ func openEngine(config Config) (engine *badger.DB, err error) {
 		return nil, err
 	}
 	defer recoverDamage(&err)
-	engine, err = badger.Open(engineOptions(config))
+	engine, err = badger.OpenManaged(engineOptions(config))
 	if err != nil {
 		return nil, refused(err)
 	}
@@ -194,10 +194,7 @@ func (db *DB) View(ctx context.Context, fn func(storage.Tx) error) (err error) {
 	}
 	defer db.entered.Done()
 	defer db.observe("view", &err)()
-	tx, err := db.begin(ctx, false)
-	if err != nil {
-		return err
-	}
+	tx := db.begin(ctx, false)
 	defer tx.end()
 	return fn(tx)
 }

@@ -66,7 +66,7 @@ func mustOpen(t testing.TB, config badgerstore.Config) *badgerstore.DB {
 	return db
 }
 
-func put(db storage.DB, ctx context.Context, key, value string) error {
+func put(ctx context.Context, db storage.DB, key, value string) error {
 	return db.Update(ctx, func(tx storage.Tx) error {
 		return tx.Put(storage.Item{Key: key, Value: []byte(value)})
 	})
@@ -101,7 +101,7 @@ func TestNoWriteSkew(t *testing.T) {
 	t.Parallel()
 	db := mustOpen(t, badgerstore.Config{})
 	for _, key := range []string{"duty/a", "duty/b"} {
-		if err := put(db, t.Context(), key, "on"); err != nil {
+		if err := put(t.Context(), db, key, "on"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -147,7 +147,7 @@ func TestTransactionsShareASync(t *testing.T) {
 	var group sync.WaitGroup
 	start := func(i int) {
 		group.Go(func() {
-			if err := put(db, t.Context(), fmt.Sprintf("k/%d", i), "1"); err != nil {
+			if err := put(t.Context(), db, fmt.Sprintf("k/%d", i), "1"); err != nil {
 				t.Error(err)
 			}
 		})
@@ -176,10 +176,10 @@ func TestCancellationWithdrawsAWaitingUpdate(t *testing.T) {
 	db.HoldCommits(began, release)
 	ctx, cancel := context.WithCancel(t.Context())
 	results := make(chan error, 2)
-	go func() { results <- put(db, ctx, "a", "1") }()
+	go func() { results <- put(ctx, db, "a", "1") }()
 	<-began
 	waiting := make(chan error, 1)
-	go func() { waiting <- put(db, ctx, "b", "1") }()
+	go func() { waiting <- put(ctx, db, "b", "1") }()
 	for db.Waiting() < 1 {
 		yield()
 	}
@@ -199,7 +199,7 @@ func TestCancellationWithdrawsAWaitingUpdate(t *testing.T) {
 func TestAFailedWriteStopsTheStore(t *testing.T) {
 	t.Parallel()
 	db := mustOpen(t, badgerstore.Config{})
-	if err := put(db, t.Context(), "a", "1"); err != nil {
+	if err := put(t.Context(), db, "a", "1"); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Health(); err != nil {
@@ -207,10 +207,10 @@ func TestAFailedWriteStopsTheStore(t *testing.T) {
 	}
 	broken := errors.New("the disk is on fire")
 	db.LetCommitsEndIn(broken)
-	if err := put(db, t.Context(), "a", "2"); !errors.Is(err, storage.ErrUnknown) || !errors.Is(err, broken) {
+	if err := put(t.Context(), db, "a", "2"); !errors.Is(err, storage.ErrUnknown) || !errors.Is(err, broken) {
 		t.Errorf("the update whose write failed: %v", err)
 	}
-	err := put(db, t.Context(), "b", "2")
+	err := put(t.Context(), db, "b", "2")
 	if err == nil || errors.Is(err, storage.ErrUnknown) || !errors.Is(err, broken) {
 		t.Errorf("an update after it: %v", err)
 	}
@@ -238,7 +238,7 @@ func TestWrittenKeysAreForgotten(t *testing.T) {
 	db := mustOpen(t, badgerstore.Config{})
 	err := db.Update(t.Context(), func(tx storage.Tx) error {
 		for i := range 100 {
-			if err := put(db, t.Context(), fmt.Sprintf("k/%d", i), "1"); err != nil {
+			if err := put(t.Context(), db, fmt.Sprintf("k/%d", i), "1"); err != nil {
 				return err
 			}
 		}
@@ -250,7 +250,7 @@ func TestWrittenKeysAreForgotten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := put(db, t.Context(), "last", "1"); err != nil {
+	if err := put(t.Context(), db, "last", "1"); err != nil {
 		t.Fatal(err)
 	}
 	if n := db.Remembered(); n > 2 {
@@ -323,7 +323,7 @@ func TestCanonicalDir(t *testing.T) {
 func TestScannedItemsAreGuarded(t *testing.T) {
 	t.Parallel()
 	db := mustOpen(t, badgerstore.Config{})
-	if err := put(db, t.Context(), "n/1", "10"); err != nil {
+	if err := put(t.Context(), db, "n/1", "10"); err != nil {
 		t.Fatal(err)
 	}
 	runs := 0
@@ -337,7 +337,7 @@ func TestScannedItemsAreGuarded(t *testing.T) {
 			seen = string(item.Value)
 		}
 		if runs == 1 {
-			if err := put(db, t.Context(), "n/1", "20"); err != nil {
+			if err := put(t.Context(), db, "n/1", "20"); err != nil {
 				return err
 			}
 		}

@@ -28,12 +28,12 @@ const grace = 24 * time.Hour
 
 // commit is a transaction that waits for the committer's verdict.
 type commit struct {
-	epoch  uint64
-	reads  []string
-	writes map[string]*storage.Item
-	keys   []string // of writes
-	bytes  int      // of writes
-	again  bool     // it lost before and goes first
+	snapshot uint64
+	reads    []string
+	writes   map[string]*storage.Item
+	keys     []string // of writes
+	bytes    int      // of writes
+	again    bool     // it lost before and goes first
 
 	done chan struct{} // closed when the verdict is in
 	lost string        // the key that somebody else wrote, when err is errLost
@@ -49,7 +49,7 @@ type committer struct {
 	space   space
 	config  Config
 	history *history
-	flush   func(*badger.Txn) error // commits to disk; a field so that tests can let a disk fail
+	flush   func(txn *badger.Txn, batch uint64) error // to disk; a field so that tests can let a disk fail
 	failed  atomic.Pointer[error]
 
 	mu    sync.Mutex // guards queue
@@ -61,7 +61,7 @@ type committer struct {
 
 func newCommitter(engine *badger.DB, space space, config Config) *committer {
 	c := &committer{
-		badger: engine, space: space, config: config, history: newHistory(), flush: flush,
+		badger: engine, space: space, config: config, history: newHistory(engine.MaxVersion()), flush: flush,
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
 	}
 	go c.run()
@@ -69,8 +69,11 @@ func newCommitter(engine *badger.DB, space space, config Config) *committer {
 }
 
 // newCommit takes what a transaction read and wrote.
-func newCommit(t *tx, epoch uint64, again bool) *commit {
-	c := &commit{epoch: epoch, again: again, reads: t.reads, writes: t.writes, keys: make([]string, 0, len(t.writes))}
+func newCommit(t *tx, again bool) *commit {
+	c := &commit{
+		snapshot: t.snapshot, again: again, reads: t.reads, writes: t.writes, keys: make([]string, 0, len(t.writes)),
+		done: make(chan struct{}),
+	}
 	for key, item := range t.writes {
 		c.keys = append(c.keys, key)
 		c.bytes += len(key)
@@ -78,7 +81,6 @@ func newCommit(t *tx, epoch uint64, again bool) *commit {
 			c.bytes += maxEnvelope + len(item.Value)
 		}
 	}
-	c.done = make(chan struct{})
 	return c
 }
 
@@ -165,23 +167,23 @@ func (c *committer) write(batch []*commit) {
 		finish(err, batch...)
 		return
 	}
-	epoch := c.history.next()
+	number := c.history.next()
 	accepted := batch[:0]
 	for _, commit := range batch {
-		if key, ok := c.history.changed(commit.reads, commit.epoch); ok {
+		if key, ok := c.history.changed(commit.reads, commit.snapshot); ok {
 			commit.lost = key
 			finish(errLost, commit)
 			continue
 		}
-		c.history.record(epoch, commit.keys)
+		c.history.record(number, commit.keys)
 		accepted = append(accepted, commit)
 	}
 	if len(accepted) == 0 {
 		return
 	}
-	err := c.sync(accepted)
+	err := c.sync(accepted, number)
 	if err == nil {
-		c.history.publish(epoch)
+		c.badger.SetDiscardTs(c.history.publish(number))
 	}
 	finish(err, accepted...)
 }
@@ -195,10 +197,10 @@ func finish(err error, batch ...*commit) {
 
 // sync writes a batch as one Badger transaction, which is one write to its log and one sync. When that fails, what is in
 // memory and what is on disk may differ, and nothing more is written.
-func (c *committer) sync(batch []*commit) (err error) {
+func (c *committer) sync(batch []*commit, number uint64) (err error) {
 	start := c.config.Now()
 	defer func() { c.config.Observe("commit", c.config.Now().Sub(start), err) }()
-	txn := c.badger.NewTransaction(true)
+	txn := c.badger.NewTransactionAt(number, true)
 	defer txn.Discard()
 	for _, commit := range batch {
 		for key, item := range commit.writes {
@@ -207,16 +209,16 @@ func (c *committer) sync(batch []*commit) (err error) {
 			}
 		}
 	}
-	if err := c.flush(txn); err != nil {
+	if err := c.flush(txn, number); err != nil {
 		c.failed.CompareAndSwap(nil, &err)
 		return fmt.Errorf("writing to Badger: %w: %w", storage.ErrUnknown, err)
 	}
 	return nil
 }
 
-func flush(txn *badger.Txn) (err error) {
+func flush(txn *badger.Txn, batch uint64) (err error) {
 	defer recoverDamage(&err)
-	return txn.Commit()
+	return txn.CommitAt(batch, nil)
 }
 
 func set(txn *badger.Txn, key string, item *storage.Item, now time.Time) error {

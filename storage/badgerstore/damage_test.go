@@ -298,7 +298,7 @@ func TestADirectoryWithOtherFilesIsUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	db := mustOpen(t, badgerstore.Config{Dir: dir})
-	if err := errors.Join(put(db, t.Context(), "a", "1"), db.Close()); err != nil {
+	if err := errors.Join(put(t.Context(), db, "a", "1"), db.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if got := get(t, mustOpen(t, badgerstore.Config{Dir: dir}), "a"); got != "1" {

@@ -7,8 +7,9 @@
 // A closure runs over a Badger snapshot; what it writes is kept aside. One goroutine, the committer, takes every
 // transaction that waits, refuses those that read what was written since their snapshot, and hands the rest to Badger as a
 // single batch with synchronous writes. Badger syncs its log once per batch it is handed, so transactions that commit at
-// the same time share a sync, and none is visible before it is on disk. A refused closure runs again and queues behind the
-// others that fight for the same key.
+// the same time share a sync. Snapshots are numbered by this package (Badger calls it managed mode): a batch is visible
+// when it is on disk, and nobody who reads waits for that. A refused closure runs again and queues behind the others that
+// fight for the same key.
 //
 // # Expiry
 //

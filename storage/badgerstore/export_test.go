@@ -26,15 +26,15 @@ const (
 
 // LetCommitsEndIn replaces the writing of batches, as a failing disk would.
 func (db *DB) LetCommitsEndIn(err error) {
-	db.commits.flush = func(*badger.Txn) error { return err }
+	db.commits.flush = func(*badger.Txn, uint64) error { return err }
 }
 
 // HoldCommits lets batches wait for the channel, after telling that one began.
 func (db *DB) HoldCommits(began chan<- struct{}, release <-chan struct{}) {
-	db.commits.flush = func(txn *badger.Txn) error {
+	db.commits.flush = func(txn *badger.Txn, batch uint64) error {
 		began <- struct{}{}
 		<-release
-		return flush(txn)
+		return flush(txn, batch)
 	}
 }
 

@@ -64,12 +64,12 @@ func TestAFullDisk(t *testing.T) {
 	disk := smallDisk(t)
 	dir := filepath.Join(disk, "data")
 	db := mustOpen(t, badgerstore.Config{Dir: dir})
-	if err := put(db, t.Context(), "a", "1"); err != nil {
+	if err := put(t.Context(), db, "a", "1"); err != nil {
 		t.Fatal(err)
 	}
 	for round := range 3 {
 		free := fillDisk(t, disk, int64(round)*30<<20) // to the last byte, and to below the reserve
-		err := put(db, t.Context(), "a", "2")
+		err := put(t.Context(), db, "a", "2")
 		if !errors.Is(err, storage.ErrFull) || !strings.Contains(err.Error(), dir) {
 			t.Errorf("writing to a full disk: %v", err)
 		}
@@ -83,7 +83,7 @@ func TestAFullDisk(t *testing.T) {
 			t.Errorf("reading from a full disk: %q", got)
 		}
 		free()
-		if err := put(db, t.Context(), "b", fmt.Sprint(round)); err != nil {
+		if err := put(t.Context(), db, "b", fmt.Sprint(round)); err != nil {
 			t.Errorf("writing when there is room again: %v", err)
 		}
 	}

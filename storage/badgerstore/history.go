@@ -4,12 +4,14 @@ package badgerstore
 
 import "sync"
 
-// history knows which keys were written since a snapshot was taken. Snapshots are told apart by the epoch they began in:
-// the number of the last batch that was visible then. Keys are forgotten once no snapshot is older than their batch.
+// history knows which batches are visible, who still reads from before them, and which keys they wrote. Batches are
+// numbered; the number is the version Badger keeps their items under, so a snapshot is the number of the last visible
+// batch. A batch becomes visible when it is on disk, and a snapshot never waits for one that is not. Keys are forgotten,
+// and versions given up, once no snapshot is older than the batch that replaced them.
 type history struct {
 	mu      sync.Mutex
-	epoch   uint64         // of the last visible batch
-	readers map[uint64]int // updates under way, by the epoch they began in
+	visible uint64         // the last visible batch
+	readers map[uint64]int // transactions under way, by snapshot
 
 	// Only the committer touches what follows.
 	written map[string]uint64 // the last batch that wrote a key
@@ -17,43 +19,42 @@ type history struct {
 }
 
 type batchKeys struct {
-	epoch uint64
+	batch uint64
 	keys  []string
 }
 
-func newHistory() *history {
-	return &history{readers: make(map[uint64]int), written: make(map[string]uint64)}
+func newHistory(visible uint64) *history {
+	return &history{visible: visible, readers: make(map[uint64]int), written: make(map[string]uint64)}
 }
 
-// enter returns the epoch for an update that takes its snapshot afterwards. The snapshot may hold a later batch already;
-// the update is then refused without need and runs again, never the other way round.
-func (h *history) enter() uint64 {
+// enter returns the snapshot for a transaction that begins.
+func (h *history) enter() (snapshot uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.readers[h.epoch]++
-	return h.epoch
+	h.readers[h.visible]++
+	return h.visible
 }
 
 // leave ends what enter began.
-func (h *history) leave(epoch uint64) {
+func (h *history) leave(snapshot uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.readers[epoch]--; h.readers[epoch] == 0 {
-		delete(h.readers, epoch)
+	if h.readers[snapshot]--; h.readers[snapshot] == 0 {
+		delete(h.readers, snapshot)
 	}
 }
 
-// next returns the epoch of the batch that is being put together.
+// next returns the number of the batch that is being put together.
 func (h *history) next() uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.epoch + 1
+	return h.visible + 1
 }
 
-// changed returns a key among reads that was written after epoch, if there is one.
-func (h *history) changed(reads []string, epoch uint64) (key string, ok bool) {
+// changed returns a key among reads that was written since the snapshot, if there is one.
+func (h *history) changed(reads []string, snapshot uint64) (key string, ok bool) {
 	for _, key := range reads {
-		if h.written[key] > epoch {
+		if h.written[key] > snapshot {
 			return key, true
 		}
 	}
@@ -61,28 +62,28 @@ func (h *history) changed(reads []string, epoch uint64) (key string, ok bool) {
 }
 
 // record says that a batch writes these keys. Updates later in the same batch are judged by it.
-func (h *history) record(epoch uint64, keys []string) {
+func (h *history) record(batch uint64, keys []string) {
 	for _, key := range keys {
-		h.written[key] = epoch
+		h.written[key] = batch
 	}
-	h.batches = append(h.batches, batchKeys{epoch, keys})
+	h.batches = append(h.batches, batchKeys{batch, keys})
 }
 
-// publish makes a batch the last visible one and forgets what no snapshot can miss.
-func (h *history) publish(epoch uint64) {
+// publish makes a batch visible, forgets what no snapshot can miss, and returns the oldest snapshot in use.
+func (h *history) publish(batch uint64) (oldest uint64) {
 	h.mu.Lock()
-	h.epoch = epoch
-	oldest := epoch
-	for begun := range h.readers {
-		oldest = min(oldest, begun)
+	h.visible, oldest = batch, batch
+	for snapshot := range h.readers {
+		oldest = min(oldest, snapshot)
 	}
 	h.mu.Unlock()
-	for len(h.batches) > 0 && h.batches[0].epoch <= oldest {
+	for len(h.batches) > 0 && h.batches[0].batch <= oldest {
 		for _, key := range h.batches[0].keys {
-			if h.written[key] == h.batches[0].epoch {
+			if h.written[key] == h.batches[0].batch {
 				delete(h.written, key)
 			}
 		}
 		h.batches = h.batches[1:]
 	}
+	return oldest
 }

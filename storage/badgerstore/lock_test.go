@@ -105,7 +105,7 @@ func TestOpenWaitsForTheLock(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	first := mustOpen(t, badgerstore.Config{Dir: dir})
-	if err := put(first, t.Context(), "a", "1"); err != nil {
+	if err := put(t.Context(), first, "a", "1"); err != nil {
 		t.Fatal(err)
 	}
 	logged := make(chan string, 1)

@@ -121,10 +121,7 @@ type window struct {
 // look goes through the next stretch of keys.
 func (db *DB) look(ctx context.Context, w window) (_ window, err error) {
 	defer recoverDamage(&err)
-	t, err := db.begin(ctx, false)
-	if err != nil {
-		return w, err
-	}
+	t := db.begin(ctx, false)
 	defer t.end()
 	options := badger.DefaultIteratorOptions
 	options.PrefetchValues = false

@@ -3,8 +3,12 @@
 package badgerstore_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -162,17 +166,94 @@ func TestEngineKeepsWhatTheInjectedClockCallsLive(t *testing.T) {
 func TestCollect(t *testing.T) {
 	t.Parallel()
 	db := mustOpen(t, badgerstore.Config{GCEvery: -1, SweepEvery: -1})
-	if err := put(db, t.Context(), "large", strings.Repeat("x", 60<<10)); err != nil {
+	if err := put(t.Context(), db, "large", strings.Repeat("x", 60<<10)); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Collect(t.Context()); err != nil {
 		t.Errorf("collecting where there is no garbage: %v", err)
 	}
 	db.LetCommitsEndIn(context.DeadlineExceeded)
-	_ = put(db, t.Context(), "a", "1")
+	_ = put(t.Context(), db, "a", "1")
 	if err := db.Collect(t.Context()); err == nil {
 		t.Error("a store that stopped writing was collected")
 	}
+}
+
+// Large values stand in the value log, which only a collection makes shorter.
+func TestCollectGivesSpaceBack(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("writes a hundred megabytes")
+	}
+	config := badgerstore.Config{Dir: t.TempDir(), GCEvery: -1, SweepEvery: -1}
+	db := mustOpen(t, config)
+	const rounds = 28
+	for round := range rounds {
+		err := db.Update(t.Context(), func(tx storage.Tx) error {
+			for i := range 60 {
+				value := bytes.Repeat([]byte{byte(round)}, 60<<10)
+				if err := tx.Put(storage.Item{Key: fmt.Sprintf("large/%d", i), Value: value}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func() {
+		t.Helper()
+		for i := range 60 {
+			if got := get(t, db, fmt.Sprintf("large/%d", i)); len(got) != 60<<10 || got[100] != rounds-1 {
+				t.Fatalf("item %d has %d bytes", i, len(got))
+			}
+		}
+	}
+	// Every opening and closing leaves a table; six are enough for Badger to merge them, and merging finds the garbage.
+	for range 6 {
+		if err := errors.Join(put(t.Context(), db, "a", "1"), db.Close()); err != nil {
+			t.Fatal(err)
+		}
+		db = mustOpen(t, config)
+	}
+	if err := put(t.Context(), db, "a", "1"); err != nil {
+		t.Fatal(err)
+	}
+	for db.Engine().Levels()[0].NumTables > 1 {
+		yield()
+	}
+	before := logBytes(t, config.Dir)
+	if err := db.Collect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	check()
+	after := logBytes(t, config.Dir)
+	if t.Logf("the value log went from %d to %d MiB", before>>20, after>>20); after > before*2/3 {
+		t.Error("too little was collected")
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db = mustOpen(t, config)
+	check()
+}
+
+// logBytes is how long the files of the value log are.
+func logBytes(t *testing.T, dir string) (total int64) {
+	t.Helper()
+	logs, err := filepath.Glob(filepath.Join(dir, "*.vlog"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, log := range logs {
+		info, err := os.Stat(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		total += info.Size()
+	}
+	return total
 }
 
 func TestRepeat(t *testing.T) {

@@ -22,6 +22,8 @@ const namespace = "d"
 // tx is one run of a closure: a Badger snapshot, what was read of it and what is to be written.
 type tx struct {
 	txn       *badger.Txn
+	snapshot  uint64
+	leave     func(snapshot uint64)
 	now       time.Time // read once, so that one transaction sees one instant
 	cancelled func() error
 	writable  bool
@@ -33,14 +35,18 @@ type tx struct {
 }
 
 // begin takes a snapshot, which holds every update that was acknowledged before.
-func (db *DB) begin(ctx context.Context, writable bool) (t *tx, err error) {
-	defer recoverDamage(&err)
-	return &tx{txn: db.badger.NewTransaction(false), now: db.config.Now(), cancelled: ctx.Err, writable: writable}, nil
+func (db *DB) begin(ctx context.Context, writable bool) *tx {
+	history := db.commits.history
+	snapshot := history.enter()
+	return &tx{
+		txn: db.badger.NewTransactionAt(snapshot, false), snapshot: snapshot, leave: history.leave,
+		now: db.config.Now(), cancelled: ctx.Err, writable: writable,
+	}
 }
 
-// end gives the snapshot free. It may be called twice. Iterators that a closure left open are closed first, because
-// Badger panics over them.
-func (t *tx) end() {
+// finish ends the closure's use of the transaction. Iterators that it left open are closed first, because Badger panics
+// over them.
+func (t *tx) finish() {
 	if t.over {
 		return
 	}
@@ -49,6 +55,12 @@ func (t *tx) end() {
 		iterator.Close()
 	}
 	t.txn.Discard()
+}
+
+// end gives the snapshot free. An update keeps it until the verdict, which is about what was written since.
+func (t *tx) end() {
+	t.finish()
+	t.leave(t.snapshot)
 }
 
 // Get returns the live item at key.

@@ -44,12 +44,7 @@ func (db *DB) update(ctx context.Context, fn func(*tx) error) (err error) {
 
 // attempt runs fn once. When the error is errLost, lost is the key that somebody else wrote meanwhile.
 func (db *DB) attempt(ctx context.Context, fn func(*tx) error, again bool) (lost string, err error) {
-	epoch := db.commits.history.enter()
-	defer db.commits.history.leave(epoch)
-	t, err := db.begin(ctx, true)
-	if err != nil {
-		return "", err
-	}
+	t := db.begin(ctx, true)
 	defer t.end()
 	if err := fn(t); err != nil {
 		return "", err
@@ -57,8 +52,8 @@ func (db *DB) attempt(ctx context.Context, fn func(*tx) error, again bool) (lost
 	if err := ctx.Err(); err != nil || len(t.writes) == 0 {
 		return "", err
 	}
-	t.end()
-	commit := newCommit(t, epoch, again)
+	t.finish()
+	commit := newCommit(t, again)
 	err = db.commits.submit(ctx, commit)
 	return commit.lost, err
 }

@@ -32,7 +32,7 @@ func RunDifferential(t *testing.T, open Open) {
 		root := fmt.Sprintf("h%d|", histories) // histories share the store, not the keys
 		f.clock.Set(moment)
 		for range rapid.IntRange(1, 12).Draw(rt, "transactions") {
-			play(rt, t.Context(), root, f.db, model)
+			play(t.Context(), rt, root, f.db, model)
 			f.clock.Advance(time.Duration(rapid.IntRange(0, 4000).Draw(rt, "milliseconds")) * time.Millisecond)
 		}
 		everything := transaction{steps: []step{{op: "scan"}}}
@@ -43,7 +43,7 @@ func RunDifferential(t *testing.T, open Open) {
 }
 
 // play draws one transaction and runs it on both stores.
-func play(rt *rapid.T, ctx context.Context, root string, engine, model storage.DB) {
+func play(ctx context.Context, rt *rapid.T, root string, engine, model storage.DB) {
 	tx := transaction{
 		readOnly: rapid.IntRange(0, 3).Draw(rt, "kind") == 0,
 		abort:    rapid.IntRange(0, 5).Draw(rt, "end") == 0,

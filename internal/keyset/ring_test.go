@@ -54,6 +54,19 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
+func TestOpenTakesTheShortestTimes(t *testing.T) {
+	t.Parallel()
+	c := newWorld(t).config(jose.ES256)
+	c.RotateEvery, c.Lead, c.Retain, c.LongestToken = time.Hour, time.Hour, time.Hour, time.Millisecond
+	open(t, c)
+	c.RotateEvery, c.LongestToken = 2*time.Hour, 57*time.Hour // 32 keys at most
+	open(t, c)
+	c.LongestToken += 2 * time.Hour
+	if _, err := keyset.Open(c); !errors.Is(err, keyset.ErrConfig) {
+		t.Errorf("Open = %v, want ErrConfig for 33 keys", err)
+	}
+}
+
 // validate runs beside a live server: Open must not touch the store.
 func TestOpenDoesNoIO(t *testing.T) {
 	t.Parallel()
@@ -295,6 +308,57 @@ func TestDamagedRecordIsRefused(t *testing.T) {
 	}
 	if got := signer(t, r).KID; got != before {
 		t.Errorf("signs with %q after a failed load, want %q", got, before)
+	}
+}
+
+// A record that opens and makes no sense is a fault of ours. It must not put a key into use under another's name.
+func TestInconsistentRecordIsRefused(t *testing.T) {
+	t.Parallel()
+	type fields = map[string]any
+	tests := []struct {
+		name   string
+		change func(active, next fields)
+	}{
+		{"name of another key", func(active, next fields) { active["kid"] = next["kid"] }},
+		{"algorithm of another type", func(active, _ fields) { active["alg"] = "RS256" }},
+		{"public half of another key", func(active, next fields) { active["public"] = next["public"] }},
+		{"private half of another key", func(active, next fields) { active["private"] = next["private"] }},
+		{"no private half", func(active, _ fields) { delete(active, "private") }},
+		{"no public half", func(active, _ fields) { active["public"] = fields{"keys": []any{}} }},
+		{"two public halves", func(active, next fields) {
+			set := active["public"].(fields)
+			set["keys"] = append(set["keys"].([]any), next["public"].(fields)["keys"].([]any)...)
+		}},
+		{"private half under another name", func(active, _ fields) { active["private"].(fields)["kid"] = "x" }},
+		{"private half for another algorithm", func(active, _ fields) { active["private"].(fields)["alg"] = "EdDSA" }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			r := w.node(t, jose.ES256)
+			table := storage.Table[fields]{Name: "keyset", Version: 1, Sealer: w.sealer, ID: func(*fields) string { return "ring" }}
+			err := w.db.Update(t.Context(), func(tx storage.Tx) error {
+				ring, err := table.Get(tx, "ring")
+				if err != nil {
+					return err
+				}
+				keys := ring["keys"].([]any)
+				tt.change(keys[0].(fields), keys[1].(fields))
+				keys[1].(fields)["state"] = "retired" // so that the ring is seen to have changed
+				return table.Put(tx, ring)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := signer(t, r).KID
+			if err := r.Load(t.Context()); !errors.Is(err, jose.ErrKey) {
+				t.Errorf("Load = %v, want ErrKey", err)
+			}
+			if got := signer(t, r).KID; got != before {
+				t.Errorf("signs with %q, want the key at hand", got)
+			}
+		})
 	}
 }
 

@@ -284,8 +284,8 @@ func TestRotationsAreBounded(t *testing.T) {
 	if !errors.Is(err, keyset.ErrTooMany) || n > 40 {
 		t.Fatalf("after %d rotations: %v, want ErrTooMany", n, err)
 	}
-	if _, err := jose.ParseSet(r.JWKS()); err != nil {
-		t.Errorf("the key set is too large for ourselves: %v", err)
+	if keys, err := jose.ParseSet(r.JWKS()); err != nil || len(keys) != 32 {
+		t.Errorf("%d keys are published, %v, want 32", len(keys), err)
 	}
 	w.clock.Advance(keyset.DefaultLongestToken + keyset.DefaultRetain)
 	mustRotate(t, r, false)
@@ -450,13 +450,42 @@ func TestNodesWithDifferentAlgorithmsDoNotFight(t *testing.T) {
 	w := newWorld(t)
 	old, fresh := w.node(t, jose.ES256), w.node(t, jose.ES256, jose.EdDSA)
 	mustTick(t, fresh)
-	set := string(fresh.JWKS())
-	for range 20 {
-		mustTick(t, old)
-		mustTick(t, fresh)
-		if got := string(fresh.JWKS()); got != set {
-			t.Fatalf("the key set changed from\n%s\nto\n%s", set, got)
+	for _, when := range []string{"while the new algorithm settles", "when it signs"} {
+		set := string(fresh.JWKS())
+		for range 5 {
+			mustTick(t, old)
+			mustTick(t, fresh)
+			if got := string(fresh.JWKS()); got != set {
+				t.Fatalf("%s, the key set changed from\n%s\nto\n%s", when, set, got)
+			}
 		}
+		w.clock.Advance(time.Hour)
+		mustTick(t, fresh)
+	}
+	if got := states(old, jose.EdDSA); got != [3]int{1, 1, 0} {
+		t.Errorf("EdDSA next/active/retired = %v, want it to sign", got)
+	}
+}
+
+// A leak of one key is no reason to change others.
+func TestRevokeLeavesOtherAlgorithmsAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.node(t, jose.ES256, jose.EdDSA)
+	r := w.node(t, jose.ES256, jose.EdDSA, jose.RS256)
+	mustTick(t, r) // RS256 is settling
+	if err := r.Revoke(t.Context(), kid(t, r, jose.RS256, keyset.Next)); err != nil {
+		t.Fatal(err)
+	}
+	if got := states(r, jose.RS256); got != [3]int{1, 0, 0} {
+		t.Errorf("RS256 next/active/retired = %v, want a fresh next key that waits", got)
+	}
+	before := kid(t, r, jose.EdDSA, keyset.Active)
+	if err := r.Revoke(t.Context(), signer(t, r).KID); err != nil {
+		t.Fatal(err)
+	}
+	if got := kid(t, r, jose.EdDSA, keyset.Active); got != before {
+		t.Errorf("EdDSA signs with %q after an ES256 key was revoked, want %q", got, before)
 	}
 }
 

@@ -146,6 +146,8 @@ func TestOpenRefuses(t *testing.T) {
 		{"not sealed at all", "label", []byte(`{"kid":"x"}`), seal.ErrDamaged},
 		{"identifier that runs into the label", "label", shifted, seal.ErrUnknownKey},
 		{"no identifier", "label", append([]byte{1, 0}, sealed[7:]...), seal.ErrUnknownKey},
+		{"no identifier and nothing else", "label", []byte{1, 0}, seal.ErrUnknownKey},
+		{"identifier and nothing else", "label", sealed[:7], seal.ErrDamaged},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -167,6 +169,16 @@ func TestEveryBitIsAuthenticated(t *testing.T) {
 		damaged[i/8] ^= 1 << (i % 8)
 		if plain, err := s.Open("l", damaged); err == nil {
 			t.Errorf("opened with bit %d turned: %q", i, plain)
+		}
+	}
+}
+
+func TestIdentifiersMayBeLongAndPrintable(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{"!", "~", strings.Repeat("i", 64)} {
+		s := mustNew(t, key(id, 1))
+		if plain, err := s.Open("l", mustSeal(t, s, "l", "x")); err != nil || string(plain) != "x" {
+			t.Errorf("key %q: Open = %q, %v", id, plain, err)
 		}
 	}
 }

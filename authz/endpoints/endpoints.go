@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package endpoints
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/clientauth"
+	"github.com/gatehouse-id/gatehouse/authz/session"
+	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/internal/httpx"
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
+	"github.com/gatehouse-id/gatehouse/internal/web"
+	"github.com/gatehouse-id/gatehouse/validation"
+)
+
+// Tokens judges access tokens of this issuer, whatever their audience. A [validation.Validator] for every audience that a
+// client may have does.
+type Tokens interface {
+	Validate(ctx context.Context, raw string) (*validation.Principal, error)
+}
+
+// Keys is what is published about the signing keys. A key ring does.
+type Keys interface {
+	// JWKS returns the set of published keys, nil before they are known. The same keys are the same bytes.
+	JWKS() []byte
+	// Algorithms returns the algorithms there are keys for, the default first.
+	Algorithms() []validation.Algorithm
+}
+
+// Hints reads ID tokens that come back as hints.
+type Hints interface {
+	Read(ctx context.Context, idToken string) (authz.Hint, error)
+}
+
+// Profiles knows the users' claims (OpenID Connect Core 5.1).
+type Profiles interface {
+	// Profile returns the claims about a user, or an error that is [authz.Gone] for one who does not exist or may not log
+	// in. Which of the claims a client may see is not its business.
+	Profile(ctx context.Context, subject string) (map[string]any, error)
+}
+
+// Metadata is what the configuration adds to the metadata.
+type Metadata struct {
+	Scopes     oauth.Scopes
+	ACRValues  []string
+	GrantTypes []string
+}
+
+// Config is what the endpoints need. All fields are required.
+type Config struct {
+	Issuer   string
+	Store    *authz.Store
+	Clients  *clientauth.Authenticator
+	Tokens   Tokens
+	Keys     Keys
+	Hints    Hints
+	Profiles Profiles
+	Sessions *session.Manager
+	Pages    *web.Renderer
+	Trail    *audit.Trail
+	// Apply is told of revocations that the endpoints make, so that this node's gates refuse at once.
+	Apply    func(...authz.Revocation)
+	Logger   *slog.Logger
+	Metadata Metadata
+}
+
+// Handler is all of the endpoints. It is safe for concurrent use.
+type Handler struct {
+	Config
+	base  string
+	pages session.ErrorPages
+}
+
+// New returns the endpoints, or an error when something is missing.
+func New(c Config) (*Handler, error) {
+	if err := authz.CheckIssuer(c.Issuer); err != nil {
+		return nil, errors.Join(errors.New("building the endpoints"), err)
+	}
+	if c.Store == nil || c.Clients == nil || c.Tokens == nil || c.Keys == nil || c.Hints == nil || c.Profiles == nil ||
+		c.Sessions == nil || c.Pages == nil || c.Trail == nil || c.Apply == nil || c.Logger == nil {
+		return nil, errors.New("building the endpoints: a required part is missing")
+	}
+	return &Handler{
+		Config: c, base: authz.BasePath(c.Issuer), pages: session.ErrorPages{Pages: c.Pages, Logger: c.Logger},
+	}, nil
+}
+
+// Routes returns the handlers by their path below the issuer.
+func (h *Handler) Routes() map[string]http.Handler {
+	return map[string]http.Handler{
+		authz.PathJWKS:       http.HandlerFunc(h.jwks),
+		authz.PathIntrospect: http.HandlerFunc(h.introspect),
+		authz.PathRevoke:     http.HandlerFunc(h.revoke),
+		authz.PathUserinfo:   http.HandlerFunc(h.userinfo),
+		authz.PathLogout:     http.HandlerFunc(h.logout),
+	}
+}
+
+// WellKnown returns the handlers of the metadata by their whole path: not all of them are below an issuer with a path.
+func (h *Handler) WellKnown() map[string]http.Handler {
+	handlers := map[string]http.Handler{}
+	for _, path := range authz.MetadataPaths(h.Issuer) {
+		handlers[path] = http.HandlerFunc(h.metadata)
+	}
+	return handlers
+}
+
+// event begins the audit event of a request.
+func event(r *http.Request, name string) audit.Event {
+	caller := httpx.CallerOf(r.Context())
+	return audit.Event{Name: name, Outcome: audit.Accepted, ClientIP: caller.ClientIP, RequestID: caller.RequestID}
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command bench measures a running Gatehouse from outside: processor time of the server for each request, read from /proc,
+// which is steady on a noisy machine, and requests a second, which are not. What is compared is measured in turn, round by
+// round, in one run and one process.
+//
+// Usage: go run ./tests/bench [-length 4s] [-rounds 3] [-only gate,token,...]
+//
+// The upstream and the clients live in this process, so their work is not counted as the server's.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+)
+
+// options are the flags.
+type options struct {
+	length time.Duration
+	rounds int
+	only   string
+	// program is a program that is built already; empty builds this checkout.
+	program string
+	users   int
+}
+
+func main() {
+	var o options
+	flag.DurationVar(&o.length, "length", 4*time.Second, "how long one measurement lasts")
+	flag.IntVar(&o.rounds, "rounds", 3, "how often each is repeated, in turn")
+	flag.StringVar(&o.only, "only", "", "comma-separated: gate, unseen, token, introspect, refresh, idle")
+	flag.StringVar(&o.program, "program", "", "a program that is built already")
+	flag.IntVar(&o.users, "users", 100_000, "users for the idle measurement")
+	flag.Parse()
+	if err := run(o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(o options) error {
+	program := o.program
+	if program == "" {
+		built, cleanup, err := build()
+		if err != nil {
+			return err
+		}
+		defer cleanup()
+		program = built
+	}
+	for _, c := range []struct {
+		name    string
+		measure func(program string, o options) error
+	}{
+		{"gate", measureKnown},
+		{"unseen", measureUnseen},
+		{"token", measureToken},
+		{"introspect", measureIntrospect},
+		{"refresh", measureRefresh},
+		{"idle", measureIdle},
+	} {
+		if o.only != "" && !strings.Contains(","+o.only+",", ","+c.name+",") {
+			continue
+		}
+		fmt.Printf("\n%s\n", c.name)
+		if err := c.measure(program, o); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+	}
+	return nil
+}

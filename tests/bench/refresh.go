@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
+	"github.com/gatehouse-id/gatehouse/storage"
+	"github.com/gatehouse-id/gatehouse/storage/badgerstore"
+)
+
+const (
+	refreshClients = 64
+	verifier       = "bench-verifier-0123456789-0123456789-0123456789"
+)
+
+// measureRefresh compares refreshes, each a transaction synced to disk, with what the store reaches for the like.
+func measureRefresh(program string, o options) error {
+	return with(program, "", func(s *server) error {
+		tokens := make([]string, refreshClients)
+		for i := range tokens {
+			var err error
+			if tokens[i], err = s.login(); err != nil {
+				return err
+			}
+		}
+		var ours, raw float64
+		for range o.rounds {
+			floor, err := storeFloor(s.dir, o.length)
+			if err != nil {
+				return err
+			}
+			rate, err := s.refresh(tokens, o.length)
+			if err != nil {
+				return err
+			}
+			ours, raw = max(ours, rate), max(raw, floor)
+		}
+		fmt.Printf("  %-34s %9.0f a second\n  %-34s %9.0f a second   %.0f %%\n",
+			"store alone, get and put, 64 at once", raw, "refresh with rotation, 64 clients", ours, 100*ours/raw)
+		return nil
+	})
+}
+
+// storeFloor is what the embedded store reaches for a transaction that reads and writes one record of a family's size.
+func storeFloor(dir string, length time.Duration) (float64, error) {
+	ctx := context.Background()
+	path := filepath.Join(dir, "floor")
+	db, err := badgerstore.Open(ctx, badgerstore.Config{Dir: path, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = os.RemoveAll(path) }() // it is temporary anyway
+	defer func() { _ = db.Close() }()         // nothing in it matters
+	value := []byte(strings.Repeat("x", 400))
+	var done atomic.Int64
+	deadline := time.Now().Add(length)
+	var group sync.WaitGroup
+	for i := range refreshClients {
+		group.Go(func() {
+			key := fmt.Sprint("family/", i)
+			for time.Now().Before(deadline) {
+				err := db.Update(ctx, func(tx storage.Tx) error {
+					_, _ = tx.Get(key) // absent at first
+					return tx.Put(storage.Item{Key: key, Value: value})
+				})
+				if err == nil {
+					done.Add(1)
+				}
+			}
+		})
+	}
+	group.Wait()
+	return float64(done.Load()) / length.Seconds(), nil
+}
+
+// refresh rotates every client's token again and again.
+func (s *server) refresh(tokens []string, length time.Duration) (float64, error) {
+	var done atomic.Int64
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: len(tokens)}}
+	deadline := time.Now().Add(length)
+	failures := make(chan error, len(tokens))
+	var group sync.WaitGroup
+	for i := range tokens {
+		group.Go(func() {
+			for time.Now().Before(deadline) {
+				next, err := s.exchange(client, url.Values{
+					"grant_type": {"refresh_token"}, "refresh_token": {tokens[i]}, "client_id": {"app"},
+				})
+				if err != nil {
+					failures <- err
+					return
+				}
+				tokens[i] = next
+				done.Add(1)
+			}
+		})
+	}
+	group.Wait()
+	close(failures)
+	return float64(done.Load()) / length.Seconds(), <-failures
+}
+
+func (s *server) exchange(client *http.Client, form url.Values) (string, error) {
+	request, err := http.NewRequest(http.MethodPost, "http://"+s.issuer+"/token", strings.NewReader(form.Encode()))
+	if err != nil {
+		return "", err
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	var answer struct {
+		Token string `json:"refresh_token"`
+	}
+	err = fetch(client, request, &answer, func() string { return answer.Token })
+	return answer.Token, err
+}
+
+var hidden = regexp.MustCompile(`name="(req|step)" value="([^"]*)"`)
+
+// login walks a browser through the code flow and returns a refresh token.
+func (s *server) login() (string, error) {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return "", err
+	}
+	const callback = "http://127.0.0.1/callback"
+	browser := &http.Client{Jar: jar, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
+		if strings.HasPrefix(r.URL.String(), callback) {
+			return http.ErrUseLastResponse
+		}
+		return nil
+	}}
+	ask := url.Values{
+		"response_type": {"code"}, "client_id": {"app"}, "redirect_uri": {callback}, "scope": {"openid read"}, "state": {"s"},
+		"code_challenge": {oauth.Challenge(verifier)}, "code_challenge_method": {"S256"},
+	}
+	page, err := read(browser.Get("http://" + s.issuer + "/authorize?" + ask.Encode()))
+	if err != nil {
+		return "", err
+	}
+	form := url.Values{"username": {"bench"}, "password": {"correct-horse-battery"}}
+	for _, field := range hidden.FindAllStringSubmatch(page, -1) {
+		form.Set(field[1], field[2])
+	}
+	response, err := browser.PostForm("http://"+s.issuer+"/login", form)
+	if err != nil {
+		return "", err
+	}
+	_ = response.Body.Close() // only where it leads matters
+	to, err := response.Location()
+	if err != nil {
+		return "", fmt.Errorf("the login answers %d: %w", response.StatusCode, err)
+	}
+	return s.exchange(http.DefaultClient, url.Values{
+		"grant_type": {"authorization_code"}, "code": {to.Query().Get("code")}, "redirect_uri": {callback}, "client_id": {"app"},
+		"code_verifier": {verifier},
+	})
+}

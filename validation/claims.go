@@ -3,200 +3,167 @@
 package validation
 
 import (
-	"encoding/json"
 	"fmt"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
 
-// wireClaims are the claims that are read of a token (RFC 9068 2.2) or of an answer about one (RFC 7662 2.2).
-type wireClaims struct {
-	Issuer    string      `json:"iss"`
-	Subject   string      `json:"sub"`
-	Audience  stringList  `json:"aud"`
-	ExpiresAt numericDate `json:"exp"`
-	NotBefore numericDate `json:"nbf"`
-	IssuedAt  numericDate `json:"iat"`
-	ID        string      `json:"jti"`
-	ClientID  string      `json:"client_id"`
-	Party     string      `json:"azp"`
-	AuthTime  numericDate `json:"auth_time"`
-	ACR       string      `json:"acr"`
-	AMR       []string    `json:"amr"`
-
-	// What an issuer means by these is read where a claim is needed, so that one that means something else is not refused.
-	Scope   json.RawMessage `json:"scope"`
-	Session json.RawMessage `json:"sid"`
-	Grant   json.RawMessage `json:"gid"`
-	Realms  json.RawMessage `json:"realms"`
-
-	Confirmation json.RawMessage `json:"cnf"`
-
-	// Marks of tokens that are not access tokens.
-	Nonce         json.RawMessage `json:"nonce"`
-	TokenHash     json.RawMessage `json:"at_hash"`
-	CodeHash      json.RawMessage `json:"c_hash"`
-	StateHash     json.RawMessage `json:"s_hash"`
-	Events        json.RawMessage `json:"events"`
-	Introspection json.RawMessage `json:"token_introspection"`
+// claims is what is read of a token (RFC 9068 2.2) or of an answer about one (RFC 7662 2.2). The strings in it are pieces
+// of the text it was read from, which is kept: a token that is remembered is in memory once.
+type claims struct {
+	Principal
+	// party is the client where client_id is missing (OpenID Connect Core 2).
+	party string
+	// anotherKind is set by marks of an ID token, a logout token, an introspection response. It counts where the type of
+	// the token does not say what it is.
+	anotherKind bool
 }
 
-// anotherKind reports whether the claims are those of an ID token, a logout token or an introspection response. It counts
-// where the type of the token does not say what it is.
-func (c *wireClaims) anotherKind() bool {
-	for _, mark := range []json.RawMessage{c.Nonce, c.TokenHash, c.CodeHash, c.StateHash, c.Events, c.Introspection} {
-		if mark != nil {
-			return true
+// readNames are the claims that mean something here.
+var readNames = []string{
+	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "azp", "auth_time", "acr", "amr", "scope", "sid", "gid", "realms",
+	"cnf", "nonce", "at_hash", "c_hash", "s_hash", "events", "token_introspection",
+}
+
+// readClaims reads a payload that is known to be a well-formed object; scopeClaim is where the scopes are.
+func readClaims(payload []byte, scopeClaim string) (*claims, error) {
+	c := &claims{Principal: Principal{claims: string(payload)}}
+	for name, value := range members(c.claims) {
+		var err error
+		if name == scopeClaim {
+			c.Scopes, err = readScopes(value)
+		} else if err = c.set(name, value); err == nil {
+			err = misspelled(name)
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
-	return false
-}
-
-func readClaims(payload []byte) (*wireClaims, error) {
-	c := new(wireClaims)
-	if err := jose.UnmarshalObject(payload, c); err != nil {
-		return nil, fmt.Errorf("reading claims: %w: %w", ErrClaims, err)
-	}
-	// A confirmation says that the bearer alone is not enough (RFC 7800 3.1): whoever cannot check it must not go on.
-	if c.Confirmation != nil {
-		return nil, fmt.Errorf("reading claims: %w", ErrBound)
+	if c.ClientID == "" {
+		c.ClientID = c.party
 	}
 	return c, nil
 }
 
-// principal builds what the claims say, on one copy of the payload: the strings of a principal are parts of it.
-func (c *wireClaims) principal(payload []byte) (*Principal, error) {
-	scopes, err := readScopes(c.Scope)
+// set takes one claim over. An unknown one is nobody's business.
+func (c *claims) set(name, value string) (err error) {
+	switch name {
+	case "iss":
+		c.Issuer, err = readString(value)
+	case "sub":
+		c.Subject, err = readString(value)
+	case "jti":
+		c.TokenID, err = readString(value)
+	case "client_id":
+		c.ClientID, err = readString(value)
+	case "azp":
+		c.party, err = readString(value)
+	case "acr":
+		c.ACR, err = readString(value)
+	case "aud":
+		c.Audience, err = readStrings(value)
+	case "amr":
+		if !strings.HasPrefix(value, "[") {
+			return fmt.Errorf("reading amr: %w", ErrClaims)
+		}
+		c.AMR, err = readStrings(value)
+	case "exp":
+		c.ExpiresAt, err = readTime(value)
+	case "nbf":
+		c.NotBefore, err = readTime(value)
+	case "iat":
+		c.IssuedAt, err = readTime(value)
+	case "auth_time":
+		c.AuthTime, err = readTime(value)
+	case "sid", "gid", "realms":
+		c.setOwn(name, value)
+	case "cnf":
+		// It says that the bearer alone is not enough (RFC 7800 3.1): whoever cannot check it must not go on.
+		return fmt.Errorf("reading claims: %w", ErrBound)
+	case "nonce", "at_hash", "c_hash", "s_hash", "events", "token_introspection":
+		c.anotherKind = true
+	}
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("reading %s: %w", name, err)
 	}
-	text := string(payload)
-	// A slice for all three lists saves two allocations per token that is kept.
-	lists := slices.Concat([]string(c.Audience), scopes, c.AMR)
-	for i := range lists {
-		lists[i] = within(text, lists[i])
-	}
-	auds, auth := len(c.Audience), len(c.Audience)+len(scopes)
-	clientID := c.ClientID
-	if clientID == "" {
-		clientID = c.Party
-	}
-	return &Principal{
-		Issuer: within(text, c.Issuer), Subject: within(text, c.Subject), ClientID: within(text, clientID),
-		TokenID: within(text, c.ID), GrantID: within(text, readString(c.Grant)), SessionID: within(text, readString(c.Session)),
-		ACR:      within(text, c.ACR),
-		Audience: slices.Clip(lists[:auds]), Scopes: slices.Clip(lists[auds:auth]), AMR: slices.Clip(lists[auth:]),
-		AuthTime: c.AuthTime.Time, IssuedAt: c.IssuedAt.Time, NotBefore: c.NotBefore.Time, ExpiresAt: c.ExpiresAt.Time,
-		Realms: readRealms(text, c.Realms), claims: text,
-	}, nil
+	return nil
 }
 
-// within returns part as a piece of whole where it occurs there as it is, so that it needs no memory of its own.
-func within(whole, part string) string {
-	if i := strings.Index(whole, part); i >= 0 {
-		return whole[i : i+len(part)]
+// setOwn takes over a claim that only Gatehouse gives its meaning. From another issuer it may mean anything: what is not
+// of our form is as good as absent, and proves nothing.
+func (c *claims) setOwn(name, value string) {
+	switch name {
+	case "sid":
+		c.SessionID, _ = readString(value)
+	case "gid":
+		c.GrantID, _ = readString(value)
+	case "realms":
+		c.Realms = readRealms(value)
 	}
-	return part
 }
 
-// readString returns a JSON string, and nothing for anything else.
-func readString(raw json.RawMessage) string {
-	var text string
-	if json.Unmarshal(raw, &text) != nil {
-		return ""
+// misspelled refuses a claim that differs from one we read in case only: another reader might take it for that.
+func misspelled(name string) error {
+	if strings.IndexFunc(name, func(r rune) bool { return (r < 'a' || r > 'z') && r != '_' }) < 0 {
+		return nil
 	}
-	return text
+	if slices.ContainsFunc(readNames, func(read string) bool { return strings.EqualFold(name, read) }) {
+		return fmt.Errorf("reading a claim in the wrong case: %w", ErrClaims)
+	}
+	return nil
 }
 
 // readScopes reads a scope claim: a string (RFC 9068 2.2.3), or a list as some issuers have it.
-func readScopes(raw json.RawMessage) (oauth.Scopes, error) {
-	var list stringList
-	if raw == nil {
-		return nil, nil
+func readScopes(value string) (oauth.Scopes, error) {
+	list, err := readStrings(value)
+	if err != nil {
+		return nil, fmt.Errorf("reading scopes: %w", err)
 	}
-	if err := list.UnmarshalJSON(raw); err != nil {
-		return nil, fmt.Errorf("reading scopes: %w", ErrClaims)
+	text := strings.Join(list, " ")
+	if len(list) == 1 {
+		text = list[0]
 	}
-	scopes, err := oauth.ParseScopes(strings.Join(list, " "))
+	scopes, err := oauth.ParseScopes(text)
 	if err != nil {
 		return nil, fmt.Errorf("reading scopes: %w: %w", ErrClaims, err)
 	}
 	return scopes, nil
 }
 
-// readRealms reads the realms claim, which is Gatehouse's own: when each realm was proven. Whatever is not that proves
-// nothing.
-func readRealms(text string, raw json.RawMessage) Realms {
-	var times map[string]numericDate
-	if json.Unmarshal(raw, &times) != nil || len(times) == 0 {
+// readRealms reads the realms claim: when each realm was proven.
+func readRealms(value string) Realms {
+	if !strings.HasPrefix(value, "{") {
 		return nil
 	}
-	realms := make(Realms, 0, len(times))
-	for name, at := range times {
-		realms = append(realms, Proof{Realm: within(text, name), At: at.Time})
+	var realms Realms
+	for name, at := range members(value) {
+		when, err := readTime(at)
+		if err != nil {
+			return nil
+		}
+		realms = append(realms, Proof{Realm: name, At: when})
 	}
 	slices.SortFunc(realms, func(a, b Proof) int { return strings.Compare(a.Realm, b.Realm) })
-	return realms
+	return slices.Clip(realms)
 }
 
-// stringList is a string or a list of strings (RFC 7519 4.1.3).
-type stringList []string
-
-// UnmarshalJSON reads either form.
-func (l *stringList) UnmarshalJSON(data []byte) error {
-	if len(data) > 0 && data[0] == '[' {
-		return json.Unmarshal(data, (*[]string)(l))
+// claim returns one claim of a well-formed object as it stands, empty when it is absent.
+func claim(object, name string) string {
+	for member, value := range members(object) {
+		if member == name {
+			return value
+		}
 	}
-	var one string
-	if len(data) == 0 || data[0] != '"' || json.Unmarshal(data, &one) != nil {
-		return fmt.Errorf("reading a string or a list of them: %w", ErrClaims)
-	}
-	*l = stringList{one}
-	return nil
+	return ""
 }
 
-// numericDate is a number of seconds since 1970 (RFC 7519 2), with or without a fraction. What lies outside the years 1 to
-// 9999 becomes their first or last second: a time far away must not wrap around to one nearby.
-type numericDate struct{ time.Time }
-
-var (
-	firstSecond = time.Time{}
-	lastSecond  = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
-)
-
-// UnmarshalJSON reads a number and nothing else.
-func (d *numericDate) UnmarshalJSON(data []byte) error {
-	if len(data) == 0 || data[0] != '-' && (data[0] < '0' || data[0] > '9') {
-		return fmt.Errorf("reading a time: %w", ErrClaims)
-	}
-	// A number beyond float64 comes back as infinite, together with an error that says so.
-	seconds, err := strconv.ParseFloat(string(data), 64)
-	if err != nil && !math.IsInf(seconds, 0) {
-		return fmt.Errorf("reading a time: %w", ErrClaims)
-	}
-	switch {
-	case seconds <= float64(firstSecond.Unix()):
-		d.Time = firstSecond
-	case seconds >= float64(lastSecond.Unix()):
-		d.Time = lastSecond
-	default:
-		whole, fraction := math.Modf(seconds)
-		d.Time = time.Unix(int64(whole), int64(fraction*float64(time.Second))).UTC()
+// wellFormed reports whether data is one JSON object by the rules for tokens.
+func wellFormed(data []byte) error {
+	if err := jose.UnmarshalObject(data, &struct{}{}); err != nil {
+		return fmt.Errorf("reading claims: %w: %w", ErrClaims, err)
 	}
 	return nil
-}
-
-// rawClaim returns one claim as it stands.
-func rawClaim(payload []byte, name string) (json.RawMessage, error) {
-	var all map[string]json.RawMessage
-	if err := jose.UnmarshalObject(payload, &all); err != nil {
-		return nil, fmt.Errorf("reading claims: %w: %w", ErrClaims, err)
-	}
-	return all[name], nil
 }

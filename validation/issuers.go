@@ -4,7 +4,6 @@ package validation
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -50,10 +49,13 @@ func (i *Issuers) Validate(ctx context.Context, raw string) (*Principal, error) 
 	if err != nil {
 		return nil, Invalid(fmt.Errorf("%w: %w", ErrMalformed, err))
 	}
-	var issuer string
-	claim, err := rawClaim(token.Payload, "iss")
-	if err != nil || json.Unmarshal(claim, &issuer) != nil {
+	named := claim(string(token.Payload), "iss")
+	if named == "" {
 		return nil, Invalid(ErrIssuer)
+	}
+	issuer, err := readString(named)
+	if err != nil {
+		return nil, Invalid(fmt.Errorf("%w: %w", ErrIssuer, err))
 	}
 	for _, v := range i.validators {
 		if v.config.Issuer == issuer {

@@ -4,7 +4,6 @@ package validation
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -68,12 +67,15 @@ func (r Realms) At(realm string) (time.Time, bool) {
 
 // ReadPrincipal reads a JSON object of claims. It checks their form and nothing else: whether they are true is the
 // caller's business. Claims bound to a key (cnf) are refused with [ErrBound], malformed ones with [ErrClaims].
-func ReadPrincipal(claims []byte) (*Principal, error) {
-	c, err := readClaims(claims)
+func ReadPrincipal(object []byte) (*Principal, error) {
+	if err := wellFormed(object); err != nil {
+		return nil, err
+	}
+	c, err := readClaims(object, "scope")
 	if err != nil {
 		return nil, err
 	}
-	return c.principal(claims)
+	return &c.Principal, nil
 }
 
 // CheckTime compares the token's times with the clock. A token ends with its exp, to which the leeway is added; nbf and
@@ -99,26 +101,25 @@ func (p *Principal) Claims(into any) error {
 
 // Text returns a claim as text: a string as it is, a list of strings with spaces in between, a number or boolean as it
 // stands in the token. It is empty for an absent claim and for everything else.
-func (p *Principal) Text(claim string) string {
-	var all map[string]json.RawMessage
-	if jose.UnmarshalObject([]byte(p.claims), &all) != nil {
+func (p *Principal) Text(name string) string {
+	if p.claims == "" {
 		return ""
 	}
-	raw := all[claim]
-	if len(raw) == 0 {
+	value := claim(p.claims, name)
+	if value == "" {
 		return ""
 	}
-	switch raw[0] {
+	switch value[0] {
 	case '"', '[':
-		var list stringList
-		if list.UnmarshalJSON(raw) != nil {
+		list, err := readStrings(value)
+		if err != nil {
 			return ""
 		}
 		return strings.Join(list, " ")
 	case '{', 'n':
 		return ""
 	}
-	return string(raw)
+	return value
 }
 
 // size estimates the memory a principal refers to.

@@ -78,6 +78,9 @@ func New(c Config) (*Validator, error) {
 	if c.Typ == "" {
 		c.Typ = TypAccessToken
 	}
+	if c.ScopeClaim == "" {
+		c.ScopeClaim = "scope"
+	}
 	if len(c.Algs) == 0 {
 		c.Algs = []Algorithm{ES256, EdDSA, RS256, PS256}
 	}
@@ -220,19 +223,14 @@ func (v *Validator) read(token jose.Token) (*Principal, error) {
 	if typ := token.Header.Typ; !jose.EqualTyp(typ, v.config.Typ) && (!generic || typ != "") {
 		return nil, ErrType
 	}
-	claims, err := readClaims(token.Payload)
+	claims, err := readClaims(token.Payload, v.config.ScopeClaim)
 	if err != nil {
 		return nil, err
 	}
-	if generic && claims.anotherKind() {
+	if generic && claims.anotherKind {
 		return nil, ErrType
 	}
-	if name := v.config.ScopeClaim; name != "" && name != "scope" {
-		if claims.Scope, err = rawClaim(token.Payload, name); err != nil {
-			return nil, err
-		}
-	}
-	return claims.principal(token.Payload)
+	return &claims.Principal, nil
 }
 
 // suits compares issuer and audience.

@@ -163,13 +163,12 @@ func (v *verifier) see(tb testing.TB, now time.Time, data []byte) {
 
 // held returns what the verifier holds at now: the newest set that is at least as old as its cache, or the first there was.
 func (v *verifier) held(now time.Time) fetch {
-	held := v.fetched[0]
-	for _, f := range v.fetched {
+	for _, f := range slices.Backward(v.fetched) {
 		if !f.at.After(now.Add(-v.age)) {
-			held = f
+			return f
 		}
 	}
-	return held
+	return v.fetched[0]
 }
 
 // verify checks a token with what the verifier holds at now.

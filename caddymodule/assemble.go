@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/realm"
+	"github.com/gatehouse-id/gatehouse/authz/realm/identitystore"
+	"github.com/gatehouse-id/gatehouse/authz/server"
+	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/internal/jose"
+	"github.com/gatehouse-id/gatehouse/internal/keyset"
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
+	"github.com/gatehouse-id/gatehouse/internal/seal"
+	"github.com/gatehouse-id/gatehouse/internal/web"
+	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+// IdentityUser is implemented by guests that work on the issuer's own users. The app hands them the identity store before
+// the first request.
+type IdentityUser interface{ UseIdentity(*identity.Store) }
+
+func (a *App) setDefaults() {
+	if a.StorageRaw == nil {
+		a.StorageRaw = []byte(`{"engine":"badger"}`)
+	}
+	if len(a.Realms) == 0 {
+		a.Realms = []RealmConfig{{
+			Name:             "password",
+			AuthenticatorRaw: []byte(`{"type":"form"}`),
+			LoginModuleRaw:   []byte(`{"type":"identity_store"}`),
+		}}
+	}
+	if len(a.UserIdentity) == 0 {
+		a.UserIdentity = []string{a.Realms[0].Name}
+	}
+	if len(a.Audience) == 0 {
+		a.Audience = []string{a.Issuer}
+	}
+	for _, section := range []func(){
+		func() { fill(&a.Keys) }, func() { fill(&a.Sessions) }, func() { fill(&a.Tokens) }, func() { fill(&a.Passwords) },
+	} {
+		section()
+	}
+	if len(a.Keys.Algorithms) == 0 {
+		a.Keys.Algorithms = []string{string(jose.ES256), string(jose.RS256)}
+	}
+}
+
+func fill[T any](section **T) {
+	if *section == nil {
+		*section = new(T)
+	}
+}
+
+// assemble turns the configuration into the server. Here ends what is Caddy's.
+func (a *App) assemble(ctx caddy.Context) error {
+	if err := authz.CheckIssuer(a.Issuer); err != nil {
+		return fmt.Errorf("issuer %q: %w", a.Issuer, err)
+	}
+	if err := a.parseSealKey(); err != nil {
+		return err
+	}
+	if err := a.openUsers(); err != nil {
+		return err
+	}
+	engine, err := a.securityModel(ctx)
+	if err != nil {
+		return err
+	}
+	clients, err := a.registry()
+	if err != nil {
+		return err
+	}
+	pages, err := web.New(web.Config{Theme: a.themeFS(), Base: authz.BasePath(a.Issuer)})
+	if err != nil {
+		return err
+	}
+	if a.ring, err = a.keyRing(); err != nil {
+		return err
+	}
+	if a.trail, err = audit.New(audit.Config{DB: a.node, Logger: a.logger, Now: time.Now}); err != nil {
+		return err
+	}
+	a.server, err = server.New(server.Config{
+		Issuer: a.Issuer, Audience: a.Audience, Store: a.node.store, View: a.node.view, Ring: a.ring,
+		Clients: clients, Engine: engine, Pages: pages, Trail: a.trail,
+		Profiles:        &identitystore.Profiles{Users: a.users},
+		Scopes:          a.scopeNames(),
+		DefaultScopes:   a.DefaultScope,
+		SessionIdle:     or(a.Sessions.Idle, 12*time.Hour),
+		SessionLifetime: or(a.Sessions.Lifetime, 7*24*time.Hour),
+		RefreshGrace:    max(or(a.Tokens.RefreshGrace, 10*time.Second), 0),
+		ClientIP:        clientIP,
+		Now:             time.Now,
+		Logger:          a.logger,
+		Observe:         observer(),
+	})
+	return err
+}
+
+func (a *App) parseSealKey() error {
+	if a.SealKey == "" {
+		return nil
+	}
+	text, err := a.secret(a.SealKey)
+	if err != nil {
+		return fmt.Errorf("seal_key: %w", err)
+	}
+	key, err := seal.ParseKey(strings.TrimSpace(text))
+	if err != nil {
+		return fmt.Errorf("seal_key: %w", err)
+	}
+	a.sealer, err = seal.New(key)
+	return err
+}
+
+func (a *App) openUsers() (err error) {
+	a.hasher, err = identity.NewHasher(identity.HasherConfig{
+		Params: identity.Params{
+			Memory: uint32(a.Passwords.Memory) << 10, Time: uint32(a.Passwords.Iterations), Threads: uint8(a.Passwords.Parallelism),
+		},
+		Concurrent: a.Passwords.Concurrency,
+	})
+	if err != nil {
+		return fmt.Errorf("passwords: %w", err)
+	}
+	a.users, err = identity.New(identity.Config{
+		DB: a.node, Hasher: a.hasher, Now: time.Now, Sealer: a.node,
+		OnRevoke: []func(storage.Tx, identity.User) error{
+			func(tx storage.Tx, u identity.User) error { return a.node.store.RevokeSubject(tx, u.ID) },
+		},
+	})
+	return err
+}
+
+func (a *App) keyRing() (*keyset.Ring, error) {
+	var algorithms []jose.Algorithm
+	for _, name := range a.Keys.Algorithms {
+		algorithms = append(algorithms, jose.Algorithm(name))
+	}
+	ring, err := keyset.Open(keyset.Config{
+		DB: a.node, Sealer: a.node, Algs: algorithms, RotateEvery: or(a.Keys.RotateEvery, 30*24*time.Hour),
+		Retain: authz.MaxAccessTTL + 24*time.Hour, Now: time.Now, Logger: a.logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("keys: %w", err)
+	}
+	return ring, nil
+}
+
+// securityModel loads the guests and builds the engine.
+func (a *App) securityModel(ctx caddy.Context) (*realm.Engine, error) {
+	c := realm.Config{Scopes: map[string][]string{}, Identity: a.UserIdentity}
+	for i := range a.Realms {
+		r, err := a.realm(ctx, &a.Realms[i])
+		if err != nil {
+			return nil, fmt.Errorf("realm %q: %w", a.Realms[i].Name, err)
+		}
+		c.Realms = append(c.Realms, r)
+	}
+	for _, s := range a.Scopes {
+		if !oauth.ValidScope(s.Name) {
+			return nil, fmt.Errorf("scope %q is not a scope token (RFC 6749, section 3.3)", s.Name)
+		}
+		if _, twice := c.Scopes[s.Name]; twice {
+			return nil, fmt.Errorf("scope %q is defined twice", s.Name)
+		}
+		c.Scopes[s.Name] = s.Realms
+	}
+	for _, l := range a.Levels {
+		c.Levels = append(c.Levels, realm.Level{Name: l.Name, Realms: l.Realms})
+	}
+	return realm.New(c)
+}
+
+func (a *App) realm(ctx caddy.Context, c *RealmConfig) (*realm.Realm, error) {
+	if c.AuthenticatorRaw == nil || c.LoginModuleRaw == nil {
+		return nil, errors.New("it needs an authenticator and a login_module")
+	}
+	collects, err := ctx.LoadModule(c, "AuthenticatorRaw")
+	if err != nil {
+		return nil, err
+	}
+	verifies, err := ctx.LoadModule(c, "LoginModuleRaw")
+	if err != nil {
+		return nil, err
+	}
+	for _, guest := range []any{collects, verifies} {
+		if g, ok := guest.(IdentityUser); ok {
+			g.UseIdentity(a.users)
+		}
+	}
+	authenticator, ok := collects.(realm.Authenticator)
+	if !ok {
+		return nil, fmt.Errorf("%T is no authenticator", collects)
+	}
+	module, ok := verifies.(realm.LoginModule)
+	if !ok {
+		return nil, fmt.Errorf("%T is no login module", verifies)
+	}
+	return &realm.Realm{
+		Name: c.Name, Authenticator: authenticator, LoginModule: module, MaxAge: or(c.MaxAge, time.Hour), Audit: c.Audit,
+	}, nil
+}
+
+// scopeNames returns every scope the configuration speaks of, in its order.
+func (a *App) scopeNames() oauth.Scopes {
+	names := oauth.Scopes{oauth.ScopeOpenID, oauth.ScopeProfile, oauth.ScopeEmail, oauth.ScopePhone, oauth.ScopeOfflineAccess}
+	for _, s := range a.Scopes {
+		names = names.Union(oauth.Scopes{s.Name})
+	}
+	return names.Union(a.DefaultScope)
+}
+
+func (a *App) themeFS() fs.FS {
+	if a.Theme == "" {
+		return nil
+	}
+	return os.DirFS(a.Theme)
+}
+
+// clientIP returns the address that Caddy, by its trusted_proxies, takes for the caller's.
+func clientIP(r *http.Request) string {
+	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	return ip
+}

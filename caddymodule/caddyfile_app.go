@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddymodule
+
+import (
+	"encoding/json"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/gatehouse-id/gatehouse/caddymodule/option"
+)
+
+// parseGlobal reads the global option. Several blocks of it add up; an option that stands once may stand in one of them.
+func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
+	app := new(App)
+	if before, ok := existing.(httpcaddyfile.App); ok {
+		if err := json.Unmarshal(before.Value, app); err != nil {
+			return nil, d.Errf("reading the earlier gatehouse block: %v", err)
+		}
+	}
+	if err := app.UnmarshalCaddyfile(d); err != nil {
+		return nil, err
+	}
+	return httpcaddyfile.App{Name: appName, Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+// UnmarshalCaddyfile reads the global option:
+//
+//	gatehouse {
+//		issuer        <url>
+//		storage       <engine> ...
+//		seal_key      <secret>
+//		audience      <audience...>
+//		keys          { ... }
+//		sessions      { ... }
+//		tokens        { ... }
+//		passwords     { ... }
+//		theme         <folder>
+//		realm         <name> { ... }
+//		user_identity <realm...>
+//		acr           <name> <realm...>
+//		scope         <scope> [<realm...>]
+//		default_scope <scope...>
+//		client        <id> { ... }
+//		user          <login> { ... }
+//	}
+func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the option's name
+	if d.NextArg() {
+		return d.Errf("unexpected argument %q: gatehouse takes a block", d.Val())
+	}
+	return option.Block{
+		Options: map[string]option.Parse{
+			"issuer":        option.String(&a.Issuer),
+			"storage":       option.Guest((*[]byte)(&a.StorageRaw), "gatehouse.storage", "engine"),
+			"seal_key":      option.String(&a.SealKey),
+			"audience":      option.Strings(&a.Audience),
+			"keys":          a.parseKeys,
+			"sessions":      a.parseSessions,
+			"tokens":        a.parseTokens,
+			"passwords":     a.parsePasswords,
+			"theme":         option.String(&a.Theme),
+			"realm":         a.parseRealm,
+			"user_identity": option.Strings(&a.UserIdentity),
+			"acr":           a.parseLevel,
+			"scope":         a.parseScope,
+			"default_scope": option.Strings(&a.DefaultScope),
+			"client":        a.parseClient,
+			"user":          a.parseUser,
+		},
+		Repeat: []string{"realm", "acr", "scope", "client", "user", "audience"},
+	}.Parse(d)
+}
+
+// parseKeys reads:
+//
+//	keys {
+//		algorithms   <algorithm...>
+//		rotate_every <duration>
+//	}
+func (a *App) parseKeys(d *caddyfile.Dispenser) error {
+	a.Keys = new(KeysConfig)
+	return option.Block{Options: map[string]option.Parse{
+		"algorithms":   option.Strings(&a.Keys.Algorithms),
+		"rotate_every": option.Duration(&a.Keys.RotateEvery),
+	}}.Parse(d)
+}
+
+// parseSessions reads:
+//
+//	sessions {
+//		idle     <duration>
+//		lifetime <duration>
+//	}
+func (a *App) parseSessions(d *caddyfile.Dispenser) error {
+	a.Sessions = new(SessionsConfig)
+	return option.Block{Options: map[string]option.Parse{
+		"idle":     option.Duration(&a.Sessions.Idle),
+		"lifetime": option.Duration(&a.Sessions.Lifetime),
+	}}.Parse(d)
+}
+
+// parseTokens reads:
+//
+//	tokens {
+//		access        <duration>
+//		refresh       <duration>
+//		refresh_idle  <duration>
+//		refresh_grace <duration>
+//	}
+func (a *App) parseTokens(d *caddyfile.Dispenser) error {
+	a.Tokens = new(TokensConfig)
+	return option.Block{Options: map[string]option.Parse{
+		"access":        option.Duration(&a.Tokens.Access),
+		"refresh":       option.Duration(&a.Tokens.Refresh),
+		"refresh_idle":  option.Duration(&a.Tokens.RefreshIdle),
+		"refresh_grace": a.parseGrace,
+	}}.Parse(d)
+}
+
+// parseGrace tells "refresh_grace 0s", which is none, from an absent option, which is the default.
+func (a *App) parseGrace(d *caddyfile.Dispenser) error {
+	if err := option.Duration(&a.Tokens.RefreshGrace)(d); err != nil {
+		return err
+	}
+	if a.Tokens.RefreshGrace == 0 {
+		a.Tokens.RefreshGrace = -1
+	}
+	return nil
+}
+
+// parsePasswords reads:
+//
+//	passwords {
+//		memory      <MiB>
+//		iterations  <n>
+//		parallelism <n>
+//		concurrency <n>
+//	}
+func (a *App) parsePasswords(d *caddyfile.Dispenser) error {
+	a.Passwords = new(PasswordsConfig)
+	return option.Block{Options: map[string]option.Parse{
+		"memory":      option.Number(&a.Passwords.Memory),
+		"iterations":  option.Number(&a.Passwords.Iterations),
+		"parallelism": option.Number(&a.Passwords.Parallelism),
+		"concurrency": option.Number(&a.Passwords.Concurrency),
+	}}.Parse(d)
+}
+
+// parseRealm reads:
+//
+//	realm <name> {
+//		authenticator <type> ...
+//		login_module  <type> ...
+//		max_age       <duration>
+//		audit
+//	}
+func (a *App) parseRealm(d *caddyfile.Dispenser) error {
+	var r RealmConfig
+	if err := option.String(&r.Name)(d); err != nil {
+		return err
+	}
+	err := option.Block{Options: map[string]option.Parse{
+		"authenticator": option.Guest((*[]byte)(&r.AuthenticatorRaw), "gatehouse.authenticators", "type"),
+		"login_module":  option.Guest((*[]byte)(&r.LoginModuleRaw), "gatehouse.login_modules", "type"),
+		"max_age":       option.Duration(&r.MaxAge),
+		"audit":         option.Flag(&r.Audit),
+	}}.Parse(d)
+	a.Realms = append(a.Realms, r)
+	return err
+}
+
+// parseLevel reads: acr <name> <realm...>
+func (a *App) parseLevel(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) < 2 {
+		return d.Err("acr needs a name and the realms it consists of")
+	}
+	a.Levels = append(a.Levels, LevelConfig{Name: args[0], Realms: args[1:]})
+	return nil
+}
+
+// parseScope reads: scope <scope> [<realm...>]
+func (a *App) parseScope(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return d.Err("scope needs a name and the realms it requires")
+	}
+	a.Scopes = append(a.Scopes, ScopeConfig{Name: args[0], Realms: args[1:]})
+	return nil
+}
+
+// parseClient reads:
+//
+//	client <id> {
+//		name                     <text>
+//		secret                   <secret>
+//		jwks_file                <path>
+//		redirect_uri             <uri...>
+//		post_logout_redirect_uri <uri...>
+//		grants                   <grant type...>
+//		scopes                   <scope...>
+//		default_scopes           <scope...>
+//		audience                 <audience...>
+//		first_party
+//		introspect
+//		access_ttl               <duration>
+//		refresh_ttl              <duration>
+//		id_token_alg             <algorithm>
+//	}
+func (a *App) parseClient(d *caddyfile.Dispenser) error {
+	var c ClientConfig
+	if err := option.String(&c.ID)(d); err != nil {
+		return err
+	}
+	err := option.Block{
+		Options: map[string]option.Parse{
+			"name":                     option.String(&c.Name),
+			"secret":                   option.Strings(&c.Secrets),
+			"jwks_file":                option.String(&c.JWKSFile),
+			"redirect_uri":             option.Strings(&c.RedirectURIs),
+			"post_logout_redirect_uri": option.Strings(&c.PostLogoutRedirectURIs),
+			"grants":                   option.Strings(&c.Grants),
+			"scopes":                   option.Strings(&c.Scopes),
+			"default_scopes":           option.Strings(&c.DefaultScopes),
+			"audience":                 option.Strings(&c.Audience),
+			"first_party":              option.Flag(&c.FirstParty),
+			"introspect":               option.Flag(&c.Introspect),
+			"access_ttl":               option.Duration(&c.AccessTTL),
+			"refresh_ttl":              option.Duration(&c.RefreshTTL),
+			"id_token_alg":             option.String(&c.IDTokenAlg),
+		},
+		Repeat: []string{"secret", "redirect_uri", "post_logout_redirect_uri", "scopes"},
+	}.Parse(d)
+	a.Clients = append(a.Clients, c)
+	return err
+}
+
+// parseUser reads:
+//
+//	user <login> {
+//		password  <password>
+//		attribute <name> <value>
+//	}
+func (a *App) parseUser(d *caddyfile.Dispenser) error {
+	var u UserConfig
+	if err := option.String(&u.Login)(d); err != nil {
+		return err
+	}
+	err := option.Block{
+		Options: map[string]option.Parse{
+			"password":  option.String(&u.Password),
+			"attribute": u.parseAttribute,
+		},
+		Repeat: []string{"attribute"},
+	}.Parse(d)
+	a.Users = append(a.Users, u)
+	return err
+}
+
+// parseAttribute reads: attribute <name> <value>
+func (u *UserConfig) parseAttribute(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) != 2 {
+		return d.Err("attribute needs a name and a value")
+	}
+	if u.Attributes == nil {
+		u.Attributes = map[string]string{}
+	}
+	u.Attributes[args[0]] = args[1]
+	return nil
+}

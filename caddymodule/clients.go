@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddymodule
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/internal/jose"
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
+	"github.com/gatehouse-id/gatehouse/internal/randid"
+)
+
+// weakSecret is the length below which a client secret is pointed out: ours are 43 characters.
+const weakSecret = 24
+
+// registry builds the registry of clients.
+func (a *App) registry() (*authz.Clients, error) {
+	var clients []*authz.Client
+	for i := range a.Clients {
+		c, err := a.client(&a.Clients[i])
+		if err != nil {
+			return nil, err
+		}
+		clients = append(clients, c)
+	}
+	sites := authz.Sites{Allowed: a.allowed, Scopes: a.scopeNames(), Audience: a.Audience}
+	return authz.NewClients(sites, clients...)
+}
+
+func (a *App) client(c *ClientConfig) (*authz.Client, error) {
+	client := &authz.Client{
+		ID: c.ID, Name: c.Name, Auth: authz.AuthNone,
+		RedirectURIs: c.RedirectURIs, PostLogoutRedirectURIs: c.PostLogoutRedirectURIs,
+		Scopes: c.Scopes, DefaultScopes: slices.Concat(c.DefaultScopes), Audience: c.Audience,
+		FirstParty: c.FirstParty, Introspect: c.Introspect,
+		AccessTTL:      or(c.AccessTTL, or(a.Tokens.Access, 5*time.Minute)),
+		RefreshTTL:     or(c.RefreshTTL, or(a.Tokens.Refresh, 30*24*time.Hour)),
+		RefreshIdleTTL: or(a.Tokens.RefreshIdle, 14*24*time.Hour),
+		IDTokenAlg:     jose.Algorithm(c.IDTokenAlg),
+	}
+	if len(client.Audience) == 0 {
+		client.Audience = a.Audience
+	}
+	if err := a.credentials(c, client); err != nil {
+		return nil, fmt.Errorf("client %q: %w", c.ID, err)
+	}
+	return client, a.permissions(c, client)
+}
+
+// credentials sets how the client authenticates: by what it has.
+func (a *App) credentials(c *ClientConfig, client *authz.Client) error {
+	for _, text := range c.Secrets {
+		secret, err := a.secret(text)
+		if err != nil {
+			return fmt.Errorf("secret: %w", err)
+		}
+		if len(secret) < weakSecret {
+			a.logger.Warn("a client secret is short and can be guessed: use 32 random bytes", "client_id", c.ID)
+		}
+		client.Auth = authz.AuthClientSecretBasic
+		client.SecretHashes = append(client.SecretHashes, randid.Hash(secret))
+	}
+	if c.JWKSFile == "" {
+		return nil
+	}
+	if len(c.Secrets) > 0 {
+		return fmt.Errorf("it has both a secret and a jwks_file: choose one")
+	}
+	data, err := os.ReadFile(c.JWKSFile)
+	if err != nil {
+		return fmt.Errorf("jwks_file: %w", err)
+	}
+	client.Auth = authz.AuthPrivateKeyJWT
+	if client.Keys, err = jose.ParseSet(data); err != nil {
+		return fmt.Errorf("jwks_file %q: %w", c.JWKSFile, err)
+	}
+	return nil
+}
+
+// permissions sets what the client may do and refuses what does not exist.
+func (a *App) permissions(c *ClientConfig, client *authz.Client) error {
+	known := []authz.GrantType{authz.GrantAuthorizationCode, authz.GrantRefreshToken, authz.GrantClientCredentials}
+	for _, name := range c.Grants {
+		if !slices.Contains(known, authz.GrantType(name)) {
+			return fmt.Errorf("client %q: unknown grant %q, expected one of: %v", c.ID, name, known)
+		}
+		client.Grants = append(client.Grants, authz.GrantType(name))
+	}
+	if len(c.Grants) == 0 && len(c.RedirectURIs) > 0 {
+		client.Grants = []authz.GrantType{authz.GrantAuthorizationCode}
+	}
+	scopes := a.scopeNames()
+	for _, s := range slices.Concat(c.Scopes, c.DefaultScopes) {
+		if !scopes.Has(s) {
+			return fmt.Errorf("client %q: scope %q is not defined: add \"scope %s <realm...>\"", c.ID, s, s)
+		}
+	}
+	if !oauth.Scopes(c.DefaultScopes).Within(c.Scopes) {
+		return fmt.Errorf("client %q: its default_scopes are not all among its scopes", c.ID)
+	}
+	if client.AccessTTL > authz.MaxAccessTTL || client.RefreshTTL > authz.MaxRefreshTTL {
+		return fmt.Errorf("client %q: access tokens live at most %v and refresh tokens at most %v",
+			c.ID, authz.MaxAccessTTL, authz.MaxRefreshTTL)
+	}
+	if alg := client.IDTokenAlg; alg != "" && !slices.Contains(a.Keys.Algorithms, string(alg)) {
+		return fmt.Errorf("client %q: there are no keys for id_token_alg %s: add it to keys algorithms", c.ID, alg)
+	}
+	return nil
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddymodule
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// KeysConfig describes the signing keys.
+type KeysConfig struct {
+	// The signature algorithms, the default first: ES256, EdDSA, RS256. Default: ES256 RS256.
+	Algorithms []string `json:"algorithms,omitempty"`
+	// How long a key signs before the next one takes over. Default: 30d.
+	RotateEvery caddy.Duration `json:"rotate_every,omitempty"`
+}
+
+// SessionsConfig describes the browser sessions at the issuer.
+type SessionsConfig struct {
+	// How long a session lasts without being used. Default: 12h.
+	Idle caddy.Duration `json:"idle,omitempty"`
+	// How long a session lasts at most. Default: 7d.
+	Lifetime caddy.Duration `json:"lifetime,omitempty"`
+}
+
+// TokensConfig describes the lifetimes of tokens. A client may have its own.
+type TokensConfig struct {
+	// How long an access token is valid. Default: 5m; at most 24h.
+	Access caddy.Duration `json:"access,omitempty"`
+	// How long a line of refresh tokens lasts at most. Default: 30d; at most 365d.
+	Refresh caddy.Duration `json:"refresh,omitempty"`
+	// How long a refresh token may lie unused. Default: 14d.
+	RefreshIdle caddy.Duration `json:"refresh_idle,omitempty"`
+	// How long the refresh token before the current one is answered with the current one, for clients that refresh in
+	// parallel. Default: 10s; 0 in JSON is the default, a negative value is none.
+	RefreshGrace caddy.Duration `json:"refresh_grace,omitempty"`
+}
+
+// PasswordsConfig describes how passwords are hashed (Argon2id).
+type PasswordsConfig struct {
+	// Memory in MiB. Default: 19.
+	Memory int `json:"memory,omitempty"`
+	// Passes over the memory. Default: 2.
+	Iterations int `json:"iterations,omitempty"`
+	// Threads of one hash. Default: 1.
+	Parallelism int `json:"parallelism,omitempty"`
+	// Hashes computed at once; more wait. Default: the number of processors.
+	Concurrency int `json:"concurrency,omitempty"`
+}
+
+// RealmConfig is a named security check.
+type RealmConfig struct {
+	// The realm's name, also a value of acr.
+	Name string `json:"name"`
+	// What collects the credentials.
+	AuthenticatorRaw json.RawMessage `json:"authenticator,omitempty" caddy:"namespace=gatehouse.authenticators inline_key=type"`
+	// What verifies them.
+	LoginModuleRaw json.RawMessage `json:"login_module,omitempty" caddy:"namespace=gatehouse.login_modules inline_key=type"`
+	// How long a proof of this realm counts. Default: 1h.
+	MaxAge caddy.Duration `json:"max_age,omitempty"`
+	// Whether every attempt is written to the audit trail.
+	Audit bool `json:"audit,omitempty"`
+}
+
+// LevelConfig is a named assurance level (acr): a set of realms.
+type LevelConfig struct {
+	// The value of acr.
+	Name string `json:"name"`
+	// The realms that must be proven.
+	Realms []string `json:"realms"`
+}
+
+// ScopeConfig says which realms a scope requires.
+type ScopeConfig struct {
+	// The scope token.
+	Name string `json:"name"`
+	// The realms that must be proven for it; none requires only that somebody logged in.
+	Realms []string `json:"realms,omitempty"`
+}
+
+// ClientConfig is an application that may ask for tokens.
+type ClientConfig struct {
+	// The client_id.
+	ID string `json:"id"`
+	// The name people see. Default: the id.
+	Name string `json:"name,omitempty"`
+	// Its secrets, usually one as {env.NAME} or {file.PATH}; two while one is being replaced. None and no keys: public.
+	Secrets []string `json:"secrets,omitempty"`
+	// A file with its public keys (JWKS), for private_key_jwt.
+	JWKSFile string `json:"jwks_file,omitempty"`
+	// Where it may be sent after login, exactly.
+	RedirectURIs []string `json:"redirect_uris,omitempty"`
+	// Where it may be sent after logout, exactly.
+	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty"`
+	// authorization_code, refresh_token, client_credentials. Default: authorization_code, when it has a redirect URI.
+	Grants []string `json:"grants,omitempty"`
+	// The scopes it may ask for.
+	Scopes []string `json:"scopes,omitempty"`
+	// The scopes it gets when it names none. Default: the issuer's default_scope.
+	DefaultScopes []string `json:"default_scopes,omitempty"`
+	// The audience of its access tokens. Default: the issuer's.
+	Audience []string `json:"audience,omitempty"`
+	// Whether it is the operator's own, so that people are not asked for consent.
+	FirstParty bool `json:"first_party,omitempty"`
+	// Whether it may introspect tokens issued to others.
+	Introspect bool `json:"introspect,omitempty"`
+	// Lifetime of its access tokens. Default: the issuer's.
+	AccessTTL caddy.Duration `json:"access_ttl,omitempty"`
+	// Lifetime of its refresh tokens. Default: the issuer's.
+	RefreshTTL caddy.Duration `json:"refresh_ttl,omitempty"`
+	// Signature algorithm of its ID tokens. Default: the issuer's first.
+	IDTokenAlg string `json:"id_token_alg,omitempty"`
+}
+
+// UserConfig is a user that is created at start when nobody has the login name yet. It never changes an existing user.
+type UserConfig struct {
+	// The login name.
+	Login string `json:"login"`
+	// The password, usually as {env.NAME} or {file.PATH}.
+	Password string `json:"password,omitempty"`
+	// Attributes, such as name and email.
+	Attributes map[string]string `json:"attributes,omitempty"`
+}
+
+// or returns d as a duration, or the fallback when it is zero.
+func or(d caddy.Duration, fallback time.Duration) time.Duration {
+	if d == 0 {
+		return fallback
+	}
+	return time.Duration(d)
+}

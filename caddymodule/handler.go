@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddymodule
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/gatehouse-id/gatehouse/caddymodule/option"
+)
+
+func init() {
+	caddy.RegisterModule(AuthorizationServer{})
+	httpcaddyfile.RegisterHandlerDirective("authorization_server", parseAuthorizationServer)
+	httpcaddyfile.RegisterDirectiveOrder("authorization_server", httpcaddyfile.Before, "reverse_proxy")
+}
+
+// AuthorizationServer serves the endpoints of the issuer. It answers what lies under the issuer's path and passes every
+// other request on.
+type AuthorizationServer struct {
+	app *App
+}
+
+// CaddyModule returns the Caddy module information.
+func (AuthorizationServer) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.authorization_server", New: func() caddy.Module { return new(AuthorizationServer) }}
+}
+
+// Provision finds the app.
+func (h *AuthorizationServer) Provision(ctx caddy.Context) (err error) {
+	h.app, err = findApp(ctx)
+	return err
+}
+
+// ServeHTTP answers a request of the issuer.
+func (h *AuthorizationServer) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if !h.app.server.Serves(r.URL.Path) {
+		return next.ServeHTTP(w, r)
+	}
+	h.app.server.ServeHTTP(w, r)
+	return nil
+}
+
+// findApp returns the app that a handler works with.
+func findApp(ctx caddy.Context) (*App, error) {
+	if _, err := ctx.AppIfConfigured(appName); err != nil {
+		return nil, fmt.Errorf("the global option %q is missing: it names the issuer and the realms", appName)
+	}
+	app, err := ctx.App(appName)
+	if err != nil {
+		return nil, err
+	}
+	return app.(*App), nil
+}
+
+// parseAuthorizationServer reads: authorization_server [<matcher>]
+func parseAuthorizationServer(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	handler := new(AuthorizationServer)
+	return handler, handler.UnmarshalCaddyfile(h.Dispenser)
+}
+
+// UnmarshalCaddyfile reads: authorization_server
+func (h *AuthorizationServer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the directive's name
+	if d.NextArg() {
+		return d.Errf("unexpected argument %q: authorization_server takes none", d.Val())
+	}
+	return option.Block{}.Parse(d)
+}
+
+// Interface guards.
+var (
+	_ caddy.Provisioner           = (*AuthorizationServer)(nil)
+	_ caddyhttp.MiddlewareHandler = (*AuthorizationServer)(nil)
+	_ caddyfile.Unmarshaler       = (*AuthorizationServer)(nil)
+)

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddymodule
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gatehouse-id/gatehouse/authz/server"
+)
+
+// The collectors live as long as the process: Caddy makes a new registry at each reload, and counters made with it would
+// begin again at nought. No label names a user, a token or a path.
+var (
+	gateDecisions = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "gatehouse", Name: "gate_decisions_total", Help: "Decisions of protected routes by outcome.",
+	}, []string{"outcome"})
+	endpointRequests = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "gatehouse", Name: "endpoint_requests_total", Help: "Requests to the issuer's endpoints by endpoint and status.",
+	}, []string{"endpoint", "status"})
+	tokensIssued = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "gatehouse", Name: "token_requests_total", Help: "Token requests by grant type and outcome.",
+	}, []string{"grant", "outcome"})
+	realmAttempts = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "gatehouse", Name: "realm_attempts_total", Help: "Attempts to satisfy a realm by outcome.",
+	}, []string{"realm", "outcome"})
+	storeSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: "gatehouse", Name: "store_transaction_seconds", Help: "Duration of store transactions.",
+		Buckets: prometheus.ExponentialBuckets(0.0001, 4, 8),
+	}, []string{"op", "outcome"})
+	gauges = newGauges()
+)
+
+// registerMetrics adds the collectors to the registry of a configuration.
+func registerMetrics(registry *prometheus.Registry) error {
+	for _, c := range []prometheus.Collector{
+		gateDecisions, endpointRequests, tokensIssued, realmAttempts, storeSeconds, gauges,
+	} {
+		var already prometheus.AlreadyRegisteredError
+		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
+			return err
+		}
+	}
+	return nil
+}
+
+func observeStore(op string, took time.Duration, err error) {
+	outcome := "ok"
+	if err != nil {
+		outcome = "error"
+	}
+	storeSeconds.WithLabelValues(op, outcome).Observe(took.Seconds())
+}
+
+func observer() server.Observer {
+	return server.Observer{
+		Gate:     func(outcome string) { gateDecisions.WithLabelValues(outcome).Inc() },
+		Endpoint: func(endpoint, status string) { endpointRequests.WithLabelValues(endpoint, status).Inc() },
+		Token:    func(grant, outcome string) { tokensIssued.WithLabelValues(grant, outcome).Inc() },
+		Realm:    func(realm, outcome string) { realmAttempts.WithLabelValues(realm, outcome).Inc() },
+	}
+}

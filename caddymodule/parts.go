@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/revocation"
+	"github.com/gatehouse-id/gatehouse/authz/server"
+	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/internal/keyset"
+	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
+)
+
+// ErrNotConfigured is returned where the running configuration has no app.
+var ErrNotConfigured = errors.New("the running configuration has no gatehouse block")
+
+// Running returns the app of the configuration that runs. Whoever works on it looks it up each time, because a reload puts
+// another in its place.
+func Running() (*App, error) {
+	module, err := caddy.ActiveContext().AppIfConfigured(appName)
+	if errors.Is(err, caddy.ErrNotConfigured) {
+		return nil, ErrNotConfigured
+	}
+	if err != nil {
+		return nil, fmt.Errorf("finding the running configuration: %w", err)
+	}
+	return module.(*App), nil
+}
+
+// Server returns the authorization server.
+func (a *App) Server() *server.Server { return a.server }
+
+// Store returns the records of the authorization server.
+func (a *App) Store() *authz.Store { return a.node.store }
+
+// View returns what is revoked.
+func (a *App) View() *revocation.View { return a.node.view }
+
+// Ring returns the signing keys.
+func (a *App) Ring() *keyset.Ring { return a.ring }
+
+// Identity returns the users.
+func (a *App) Identity() *identity.Store { return a.users }
+
+// Trail returns the audit trail.
+func (a *App) Trail() *audit.Trail { return a.trail }

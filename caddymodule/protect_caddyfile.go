@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddymodule
+
+import (
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/caddymodule/option"
+)
+
+func init() {
+	httpcaddyfile.RegisterDirective("protect", parseProtect)
+	httpcaddyfile.RegisterDirectiveOrder("protect", httpcaddyfile.Before, "basic_auth")
+}
+
+// parseProtect reads: protect [<matcher>] [<scope...>] { ... }
+//
+// It makes two routes: one for the paths that every protected site keeps for itself (its metadata and its logins), which
+// must never be judged by the rule, and the rule.
+func parseProtect(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	h.Next() // the directive's name
+	matcher, err := h.ExtractMatcherSet()
+	if err != nil {
+		return nil, err
+	}
+	p := new(Protect)
+	if err := p.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	own := caddy.ModuleMap{"path": h.JSON(caddyhttp.MatchPath{authz.PathSite + "*", metadataPath, metadataPath + "/*"})}
+	routes := h.NewRoute(own, &SiteEndpoints{Origins: p.Origins, Issuers: p.Issuers, Session: p.Session})
+	return append(routes, h.NewRoute(matcher, p)...), nil
+}
+
+// UnmarshalCaddyfile reads what follows the matcher:
+//
+//	protect [<matcher>] [<scope...>] {
+//		scope            <scope...>
+//		any_scope        <scope...>
+//		acr              <level...>
+//		max_age          <duration>
+//		audience         <audience...>
+//		session          on|off [<origin...>]
+//		optional
+//		off
+//		issuer           <url> { ... }
+//		identity_headers { <header> <claim> }
+//		assertion        <audience>
+//		forward_token
+//	}
+func (p *Protect) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	if d.Val() == "" {
+		d.Next() // the directive's name
+	}
+	p.Scopes = d.RemainingArgs()
+	return option.Block{
+		Options: map[string]option.Parse{
+			"scope":            option.Strings(&p.Scopes),
+			"any_scope":        option.Strings(&p.AnyScope),
+			"acr":              option.Strings(&p.ACR),
+			"max_age":          p.parseMaxAge,
+			"audience":         option.Strings(&p.Audience),
+			"session":          p.parseSession,
+			"optional":         option.Flag(&p.Optional),
+			"off":              option.Flag(&p.Off),
+			"issuer":           p.parseIssuer,
+			"identity_headers": p.parseIdentityHeaders,
+			"assertion":        option.String(&p.Assertion),
+			"forward_token":    option.Flag(&p.ForwardToken),
+		},
+		Repeat: []string{"issuer", "scope", "any_scope", "audience"},
+	}.Parse(d)
+}
+
+func (p *Protect) parseMaxAge(d *caddyfile.Dispenser) error {
+	p.MaxAge = new(caddy.Duration)
+	return option.Duration(p.MaxAge)(d)
+}
+
+// parseSession reads: session on|off [<origin...>]
+func (p *Protect) parseSession(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	switch {
+	case len(args) == 1 && args[0] == "off":
+		p.Session = false
+	case len(args) >= 1 && args[0] == "on":
+		p.Session = true
+		p.Origins = args[1:]
+	default:
+		return d.Err("session is on or off; after on may come the origins of the site, such as https://app.example.com")
+	}
+	for _, origin := range p.Origins {
+		if !authz.CheckOrigin(origin) {
+			return d.Errf("%q is not an origin, such as https://app.example.com", origin)
+		}
+	}
+	return nil
+}
+
+// parseIssuer reads:
+//
+//	issuer <url> {
+//		audience   <audience...>
+//		jwks       <url>
+//		algorithms <algorithm...>
+//		any_type
+//	}
+func (p *Protect) parseIssuer(d *caddyfile.Dispenser) error {
+	var i ForeignIssuer
+	if err := option.String(&i.Issuer)(d); err != nil {
+		return err
+	}
+	err := option.Block{Options: map[string]option.Parse{
+		"audience":   option.Strings(&i.Audience),
+		"jwks":       option.String(&i.JWKS),
+		"algorithms": option.Strings(&i.Algorithms),
+		"any_type":   option.Flag(&i.AnyType),
+	}}.Parse(d)
+	p.Issuers = append(p.Issuers, i)
+	return err
+}
+
+// parseIdentityHeaders reads:
+//
+//	identity_headers {
+//		<header> <claim>
+//	}
+func (p *Protect) parseIdentityHeaders(d *caddyfile.Dispenser) error {
+	p.IdentityHeaders = map[string]string{}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		header, args := d.Val(), d.RemainingArgs()
+		if len(args) != 1 {
+			return d.Errf("header %q needs the one claim that it carries", header)
+		}
+		if _, twice := p.IdentityHeaders[header]; twice {
+			return d.Errf("header %q stands twice", header)
+		}
+		p.IdentityHeaders[header] = args[0]
+	}
+	return nil
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guests
+
+import (
+	"context"
+	"path/filepath"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/gatehouse-id/gatehouse/caddymodule"
+	"github.com/gatehouse-id/gatehouse/internal/seal"
+	"github.com/gatehouse-id/gatehouse/storage"
+	"github.com/gatehouse-id/gatehouse/storage/badgerstore"
+)
+
+func init() { caddy.RegisterModule(Badger{}) }
+
+// lockWait is how long a starting server waits for another process that still holds the folder, as in a restart.
+const lockWait = 10 * time.Second
+
+// Badger keeps records in an embedded Badger store. One process opens it at a time; several servers want PostgreSQL.
+type Badger struct {
+	// The folder. Default: "gatehouse" in Caddy's data directory.
+	Dir string `json:"dir,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (Badger) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "gatehouse.storage.badger", New: func() caddy.Module { return new(Badger) }}
+}
+
+// Provision sets the default folder. It touches nothing on disk.
+func (b *Badger) Provision(caddy.Context) error {
+	b.Dir = caddy.NewReplacer().ReplaceAll(b.Dir, "")
+	if b.Dir == "" {
+		b.Dir = filepath.Join(caddy.AppDataDir(), "gatehouse")
+	}
+	return nil
+}
+
+// Key is the canonical path of the folder: options never make two stores of one folder.
+func (b *Badger) Key() (string, error) {
+	dir, err := badgerstore.CanonicalDir(b.Dir)
+	return "badger:" + dir, err
+}
+
+// Open opens the folder, and waits a little for a process that is about to leave it.
+func (b *Badger) Open(ctx context.Context, o caddymodule.EngineOptions) (storage.DB, error) {
+	return badgerstore.Open(ctx, badgerstore.Config{
+		Dir: b.Dir, Now: o.Now, Logger: o.Logger, Observe: o.Observe, LockWait: lockWait,
+	})
+}
+
+// Sealer seals with a key file beside the folder, made at the first start and readable by its owner alone.
+func (b *Badger) Sealer() (storage.Sealer, error) {
+	key, err := seal.LoadOrCreateFile(filepath.Clean(b.Dir) + ".key")
+	if err != nil {
+		return nil, err
+	}
+	return seal.New(key)
+}
+
+// UnmarshalCaddyfile reads: badger [<folder>]
+func (b *Badger) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the module's name
+	d.Args(&b.Dir)
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+// Interface guards.
+var (
+	_ caddymodule.Engine    = (*Badger)(nil)
+	_ caddy.Provisioner     = (*Badger)(nil)
+	_ caddyfile.Unmarshaler = (*Badger)(nil)
+)

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package operator
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/gatehouse-id/gatehouse/caddymodule"
+	"github.com/gatehouse-id/gatehouse/internal/keyset"
+	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+func init() { caddy.RegisterModule(Admin{}) }
+
+// Path begins every route of the operator's API on Caddy's admin endpoint.
+const Path = "/gatehouse/"
+
+// maxBody bounds a request to the admin API, but for imports.
+const maxBody = 64 << 10
+
+// Admin offers the operator's actions on Caddy's admin endpoint: whoever reaches that endpoint controls the server, so it
+// belongs on a loopback address or a Unix socket. No route returns a secret.
+type Admin struct {
+	mux *http.ServeMux
+}
+
+// CaddyModule returns the Caddy module information.
+func (Admin) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "admin.api.gatehouse", New: func() caddy.Module { return new(Admin) }}
+}
+
+// Provision mounts the routes. The app they work on is looked up at each request, since it is provisioned after them.
+func (a *Admin) Provision(caddy.Context) error {
+	a.mux = http.NewServeMux()
+	for pattern, serve := range map[string]action{
+		"GET /gatehouse/health":                 health,
+		"GET /gatehouse/users":                  listUsers,
+		"POST /gatehouse/users":                 addUser,
+		"POST /gatehouse/users/import":          importUsers,
+		"GET /gatehouse/users/{user}":           showUser,
+		"POST /gatehouse/users/{user}/password": setPassword,
+		"POST /gatehouse/users/{user}/status":   setStatus,
+		"GET /gatehouse/keys":                   listKeys,
+		"POST /gatehouse/keys/rotate":           rotateKeys,
+		"GET /gatehouse/sessions":               listSessions,
+		"DELETE /gatehouse/sessions/{session}":  endSession,
+		"POST /gatehouse/tokens/inspect":        inspectToken,
+		"GET /gatehouse/audit":                  listAudit,
+	} {
+		a.mux.HandleFunc(pattern, serve.serve)
+	}
+	return nil
+}
+
+// Routes mounts the API.
+func (a *Admin) Routes() []caddy.AdminRoute {
+	return []caddy.AdminRoute{{Pattern: Path, Handler: caddy.AdminHandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+		a.mux.ServeHTTP(w, r)
+		return nil
+	})}}
+}
+
+// action is one operator's action. What it returns is sent as JSON, unless it has written an answer itself.
+type action func(app *caddymodule.App, w http.ResponseWriter, r *http.Request) (any, error)
+
+func (act action) serve(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	app, err := caddymodule.Running()
+	if err != nil {
+		problem(w, http.StatusServiceUnavailable, err.Error())
+		return
+	}
+	result, err := act(app, w, r)
+	if err != nil {
+		problem(w, statusOf(err), err.Error())
+		return
+	}
+	if result != nil {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(result) // the client has gone; there is nobody to tell
+	}
+}
+
+// Problem is an error answer of the admin API (RFC 9457).
+type Problem struct {
+	Status int    `json:"status"`
+	Title  string `json:"title"`
+	Detail string `json:"detail"`
+}
+
+func problem(w http.ResponseWriter, status int, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(Problem{Status: status, Title: http.StatusText(status), Detail: detail})
+}
+
+// errRequest is wrapped by what the operator can mend in the request itself.
+var errRequest = errors.New("the request is not usable")
+
+func statusOf(err error) int {
+	for status, kinds := range map[int][]error{
+		http.StatusNotFound:           {storage.ErrNotFound, keyset.ErrNoKey},
+		http.StatusConflict:           {storage.ErrExists, identity.ErrVersion, identity.ErrTransition, keyset.ErrTooEarly},
+		http.StatusBadRequest:         {identity.ErrInvalid, identity.ErrHash, errRequest},
+		http.StatusServiceUnavailable: {storage.ErrClosed, storage.ErrConflict, storage.ErrFull, identity.ErrBusy, keyset.ErrNotLoaded},
+	} {
+		for _, kind := range kinds {
+			if errors.Is(err, kind) {
+				return status
+			}
+		}
+	}
+	return http.StatusInternalServerError
+}
+
+// body reads a JSON request strictly.
+func body(w http.ResponseWriter, r *http.Request, into any) error {
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return fmt.Errorf("reading the request: %w: %w", errRequest, err)
+	}
+	return nil
+}
+
+// limit reads how many items a list may have: 100 unless told, 1,000 at most.
+func limit(r *http.Request) int {
+	n, err := strconv.Atoi(r.URL.Query().Get("limit"))
+	if err != nil || n <= 0 {
+		return 100
+	}
+	return min(n, 1000)
+}
+
+// Interface guards.
+var (
+	_ caddy.AdminRouter = (*Admin)(nil)
+	_ caddy.Provisioner = (*Admin)(nil)
+)

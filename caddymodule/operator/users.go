@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package operator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/gatehouse-id/gatehouse/caddymodule"
+	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+// NewUserRequest is what "POST /gatehouse/users" takes.
+type NewUserRequest struct {
+	Login       string            `json:"login"`
+	ExternalRef string            `json:"external_ref,omitempty"`
+	Attributes  map[string]string `json:"attributes,omitempty"`
+	Password    string            `json:"password,omitempty"`
+}
+
+// PasswordRequest is what "POST /gatehouse/users/{user}/password" takes.
+type PasswordRequest struct {
+	Password string `json:"password"`
+}
+
+// StatusRequest is what "POST /gatehouse/users/{user}/status" takes.
+type StatusRequest struct {
+	Status string `json:"status"` // active, locked or deactivated
+	Reason string `json:"reason,omitempty"`
+}
+
+// ImportLine is one line of the answer to an import: what became of a line that was not added, or the progress so far, or,
+// last, the result.
+type ImportLine struct {
+	Line    int    `json:"line,omitempty"`
+	Error   string `json:"error,omitempty"`
+	Added   int    `json:"added"`
+	Skipped int    `json:"skipped"`
+	Failed  int    `json:"failed"`
+	Done    bool   `json:"done,omitempty"`
+}
+
+// findUser returns a user by id or, where it is none, by login name.
+func findUser(ctx context.Context, app *caddymodule.App, name string) (identity.User, error) {
+	user, err := app.Identity().Get(ctx, name)
+	if errors.Is(err, storage.ErrNotFound) {
+		user, err = app.Identity().ByLogin(ctx, name)
+	}
+	if err != nil {
+		return identity.User{}, fmt.Errorf("looking for the user %q: %w", name, err)
+	}
+	return user, nil
+}
+
+func listUsers(app *caddymodule.App, _ http.ResponseWriter, r *http.Request) (any, error) {
+	users, err := app.Identity().List(r.Context(), r.URL.Query().Get("after"), limit(r))
+	return nonNil(users), err
+}
+
+func showUser(app *caddymodule.App, _ http.ResponseWriter, r *http.Request) (any, error) {
+	return findUser(r.Context(), app, r.PathValue("user"))
+}
+
+func addUser(app *caddymodule.App, w http.ResponseWriter, r *http.Request) (any, error) {
+	var in NewUserRequest
+	if err := body(w, r, &in); err != nil {
+		return nil, err
+	}
+	user, err := app.Identity().Add(r.Context(), identity.NewUser{
+		Profile:  identity.Profile{Logins: []string{in.Login}, ExternalRef: in.ExternalRef, Attributes: in.Attributes},
+		Password: in.Password,
+	})
+	return user, audited(app, r, "user.add", user.ID, err)
+}
+
+func setPassword(app *caddymodule.App, w http.ResponseWriter, r *http.Request) (any, error) {
+	var in PasswordRequest
+	if err := body(w, r, &in); err != nil {
+		return nil, err
+	}
+	user, err := findUser(r.Context(), app, r.PathValue("user"))
+	if err != nil {
+		return nil, err
+	}
+	user, err = app.Identity().SetPassword(r.Context(), user.ID, in.Password)
+	return user, changed(app, r, "user.password", user.ID, err)
+}
+
+func setStatus(app *caddymodule.App, w http.ResponseWriter, r *http.Request) (any, error) {
+	var in StatusRequest
+	if err := body(w, r, &in); err != nil {
+		return nil, err
+	}
+	user, err := findUser(r.Context(), app, r.PathValue("user"))
+	if err != nil {
+		return nil, err
+	}
+	switch identity.Status(in.Status) {
+	case identity.Active:
+		user, err = app.Identity().Unlock(r.Context(), user.ID)
+	case identity.Locked:
+		user, err = app.Identity().Lock(r.Context(), user.ID, in.Reason)
+	case identity.Deactivated:
+		user, err = app.Identity().Deactivate(r.Context(), user.ID, in.Reason)
+	default:
+		return nil, fmt.Errorf("status %q is none of active, locked, deactivated: %w", in.Status, errRequest)
+	}
+	return user, changed(app, r, "user."+in.Status, user.ID, err)
+}
+
+// changed tells the gate of what a change has revoked, before the operator is answered, and writes the audit trail.
+func changed(app *caddymodule.App, r *http.Request, event, subject string, err error) error {
+	if err == nil {
+		err = app.View().Refresh(r.Context())
+	}
+	return audited(app, r, event, subject, err)
+}
+
+// audited writes an operator's action to the audit trail, whether or not it succeeded.
+func audited(app *caddymodule.App, r *http.Request, event, subject string, err error) error {
+	e := audit.Event{Name: event, Subject: subject, Outcome: "done", Reason: "operator"}
+	if err != nil {
+		e.Outcome = "failed"
+	}
+	return errors.Join(err, app.Trail().Record(r.Context(), e))
+}
+
+// importUsers reads users from the body, line by line, and answers line by line as well, so that a long import shows how
+// far it is and which lines were bad.
+func importUsers(app *caddymodule.App, w http.ResponseWriter, r *http.Request) (any, error) {
+	format := identity.NDJSON
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "text/csv") {
+		format = identity.CSV
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	answer := &importAnswer{encoder: json.NewEncoder(w), flush: http.NewResponseController(w).Flush}
+	if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
+		answer.flush = func() error { return nil } // HTTP/2 needs no such leave; without it the answer comes at the end
+	}
+	progress, err := app.Identity().Import(r.Context(), identity.Source{
+		Reader: r.Body, Format: format, OnLine: answer.line, OnProgress: answer.progress,
+	})
+	answer.last(progress, err)
+	return nil, nil
+}
+
+type importAnswer struct {
+	encoder *json.Encoder
+	flush   func() error
+}
+
+func (a *importAnswer) send(l ImportLine) {
+	if a.encoder.Encode(l) == nil {
+		_ = a.flush() // a client that has gone is noticed by the next read
+	}
+}
+
+func (a *importAnswer) line(l identity.LineResult) {
+	if l.Err != nil {
+		a.send(ImportLine{Line: l.Line, Error: l.Err.Error()})
+	}
+}
+
+func (a *importAnswer) progress(p identity.Progress) {
+	a.send(ImportLine{Line: p.Line, Added: p.Added, Skipped: p.Skipped, Failed: p.Failed})
+}
+
+func (a *importAnswer) last(p identity.Progress, err error) {
+	l := ImportLine{Line: p.Line, Added: p.Added, Skipped: p.Skipped, Failed: p.Failed, Done: true}
+	if err != nil && !errors.Is(err, io.EOF) {
+		l.Error = err.Error()
+	}
+	a.send(l)
+}
+
+// nonNil keeps an empty list a list in JSON.
+func nonNil[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}

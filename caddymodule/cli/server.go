@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-id/gatehouse/authz/server"
+	"github.com/gatehouse-id/gatehouse/caddymodule/operator"
+	"github.com/gatehouse-id/gatehouse/internal/audit"
+)
+
+func keysCommand() *cobra.Command {
+	list := command("list", "Lists the signing keys", cobra.NoArgs, func(c *client, _ []string) error {
+		return c.keys(http.MethodGet, "keys", nil)
+	})
+	var force bool
+	rotate := command("rotate", "Lets the next signing keys take over now", cobra.NoArgs, func(c *client, _ []string) error {
+		return c.keys(http.MethodPost, "keys/rotate", operator.RotateRequest{Force: force})
+	})
+	rotate.Flags().BoolVar(&force, "force", false, "also when verifiers may not have seen the next key yet")
+	return group("keys", "Shows and rotates the signing keys", list, rotate)
+}
+
+func (c *client) keys(method, path string, request any) error {
+	var keys []operator.Key
+	if err := c.call(method, operator.Path+path, request, &keys); err != nil {
+		return err
+	}
+	return c.print(keys, "KID\tALG\tSTATE\tCREATED\tACTIVATED\tRETIRED", func(add func(...any)) {
+		for _, k := range keys {
+			add(k.KID, k.Algorithm, k.State, day(k.CreatedAt), day(k.ActivatedAt), day(k.RetiredAt))
+		}
+	})
+}
+
+// day prints a time to the minute, and nothing for none.
+func day(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Local().Format("2006-01-02 15:04")
+}
+
+func sessionCommand() *cobra.Command {
+	var user, after string
+	list := command("list", "Lists browser sessions", cobra.NoArgs, func(c *client, _ []string) error {
+		var sessions []operator.Session
+		query := url.Values{"user": {user}, "after": {after}}
+		if err := c.call(http.MethodGet, operator.Path+"sessions?"+query.Encode(), nil, &sessions); err != nil {
+			return err
+		}
+		return c.print(sessions, "ID\tUSER\tREALMS\tCLIENTS\tADDRESS\tBEGUN\tSEEN", func(add func(...any)) {
+			for _, s := range sessions {
+				who := s.Subject
+				if s.Name != "" {
+					who = s.Name + " (" + s.Subject + ")"
+				}
+				slices.Sort(s.Realms)
+				add(s.ID, who, strings.Join(s.Realms, ","), strings.Join(s.Clients, ","), s.ClientIP, day(s.CreatedAt), day(s.SeenAt))
+			}
+		})
+	})
+	list.Flags().StringVar(&user, "user", "", "only those of this user, by login name or id")
+	list.Flags().StringVar(&after, "after", "", "begin after this id")
+	end := command("end <session>", "Ends a session: its tokens are refused from the next request on", cobra.ExactArgs(1),
+		func(c *client, args []string) error {
+			return c.call(http.MethodDelete, operator.Path+"sessions/"+url.PathEscape(args[0]), nil, nil)
+		})
+	return group("session", "Shows and ends browser sessions", list, end)
+}
+
+func tokenCommand() *cobra.Command {
+	return group("token", "Looks into tokens",
+		command("inspect", "Says what a token read from standard input is and whether it is active", cobra.NoArgs,
+			func(c *client, _ []string) error {
+				raw, err := bufio.NewReader(io.LimitReader(c.cmd.InOrStdin(), 32<<10)).ReadString('\n')
+				if err != nil && !errors.Is(err, io.EOF) {
+					return err
+				}
+				var found server.Inspection
+				request := operator.TokenRequest{Token: strings.TrimSpace(raw)}
+				if err := c.call(http.MethodPost, operator.Path+"tokens/inspect", request, &found); err != nil {
+					return err
+				}
+				return c.print(found, "", func(add func(...any)) {
+					add("active", found.Active)
+					add("kind", found.Kind)
+					if found.Problem != "" {
+						add("problem", found.Problem)
+					}
+					for _, claim := range slices.Sorted(maps.Keys(found.Claims)) {
+						add("  "+claim, found.Claims[claim])
+					}
+				})
+			}))
+}
+
+func auditCommand() *cobra.Command {
+	var since time.Duration
+	cmd := command("audit", "Lists audit events", cobra.NoArgs, func(c *client, _ []string) error {
+		var events []audit.Event
+		query := url.Values{"since": {time.Now().Add(-since).Format(time.RFC3339)}, "limit": {"1000"}}
+		if err := c.call(http.MethodGet, operator.Path+"audit?"+query.Encode(), nil, &events); err != nil {
+			return err
+		}
+		return c.print(events, "TIME\tEVENT\tOUTCOME\tREASON\tUSER\tCLIENT\tADDRESS", func(add func(...any)) {
+			for _, e := range events {
+				add(e.Time.Local().Format(time.DateTime), e.Name, e.Outcome, e.Reason, e.Subject, e.ClientID, e.ClientIP)
+			}
+		})
+	})
+	cmd.Flags().DurationVar(&since, "since", 24*time.Hour, "how far back")
+	return cmd
+}
+
+func healthCommand() *cobra.Command {
+	return command("health", "Says whether the server is well", cobra.NoArgs, func(c *client, _ []string) error {
+		var h operator.Health
+		if err := c.call(http.MethodGet, operator.Path+"health", nil, &h); err != nil {
+			return err
+		}
+		return c.print(h, "", func(add func(...any)) {
+			add("status", h.Status)
+			add("issuer", h.Issuer)
+			add("store", h.Store)
+			add("keys", h.Keys)
+			add("revocations", h.Revocations)
+		})
+	})
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-id/gatehouse/caddymodule/operator"
+	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
+)
+
+const usersPath = operator.Path + "users"
+
+func userCommand() *cobra.Command {
+	return group("user", "Adds, shows and changes users",
+		userAdd(), userList(), userShow(), userPasswd(),
+		userStatus("lock", identity.Locked, "Locks a user out; every session and token dies at once"),
+		userStatus("unlock", identity.Active, "Lets a locked or deactivated user in again"),
+		userStatus("deactivate", identity.Deactivated, "Deactivates a user; every session and token dies at once"),
+		userImport(),
+	)
+}
+
+func userPath(name string, more ...string) string {
+	return strings.Join(append([]string{usersPath, url.PathEscape(name)}, more...), "/")
+}
+
+func userAdd() *cobra.Command {
+	var attributes map[string]string
+	var ref string
+	var noPassword bool
+	cmd := command("add <login>", "Adds a user; the password is asked for, or read from standard input", cobra.ExactArgs(1),
+		func(c *client, args []string) (err error) {
+			request := operator.NewUserRequest{Login: args[0], ExternalRef: ref, Attributes: attributes}
+			if !noPassword {
+				if request.Password, err = c.readPassword(); err != nil {
+					return err
+				}
+			}
+			var user identity.User
+			if err := c.call(http.MethodPost, usersPath, request, &user); err != nil {
+				return err
+			}
+			return c.printUser(user)
+		})
+	cmd.Flags().StringToStringVar(&attributes, "attribute", nil, "an attribute, as name=value; may stand several times")
+	cmd.Flags().StringVar(&ref, "external-ref", "", "the user's key in another system")
+	cmd.Flags().BoolVar(&noPassword, "no-password", false, "add a user who cannot log in with a password")
+	return cmd
+}
+
+func userList() *cobra.Command {
+	var after string
+	var limit int
+	cmd := command("list", "Lists users", cobra.NoArgs, func(c *client, _ []string) error {
+		var users []identity.User
+		query := url.Values{"after": {after}, "limit": {fmt.Sprint(limit)}}
+		if err := c.call(http.MethodGet, usersPath+"?"+query.Encode(), nil, &users); err != nil {
+			return err
+		}
+		return c.print(users, "ID\tLOGIN\tSTATUS\tCREATED", func(add func(...any)) {
+			for _, u := range users {
+				add(u.ID, strings.Join(u.Logins, ","), u.Status, u.CreatedAt.Format(time.DateOnly))
+			}
+		})
+	})
+	cmd.Flags().StringVar(&after, "after", "", "begin after this id")
+	cmd.Flags().IntVar(&limit, "limit", 100, "at most so many, up to 1000")
+	return cmd
+}
+
+func userShow() *cobra.Command {
+	return command("show <user>", "Shows a user by login name or id", cobra.ExactArgs(1), func(c *client, args []string) error {
+		var user identity.User
+		if err := c.call(http.MethodGet, userPath(args[0]), nil, &user); err != nil {
+			return err
+		}
+		return c.printUser(user)
+	})
+}
+
+func userPasswd() *cobra.Command {
+	return command("passwd <user>", "Sets a new password; every session and token of the user dies", cobra.ExactArgs(1),
+		func(c *client, args []string) error {
+			password, err := c.readPassword()
+			if err != nil {
+				return err
+			}
+			var user identity.User
+			request := operator.PasswordRequest{Password: password}
+			if err := c.call(http.MethodPost, userPath(args[0], "password"), request, &user); err != nil {
+				return err
+			}
+			return c.printUser(user)
+		})
+}
+
+func userStatus(use string, status identity.Status, short string) *cobra.Command {
+	var reason string
+	cmd := command(use+" <user>", short, cobra.ExactArgs(1), func(c *client, args []string) error {
+		var user identity.User
+		request := operator.StatusRequest{Status: string(status), Reason: reason}
+		if err := c.call(http.MethodPost, userPath(args[0], "status"), request, &user); err != nil {
+			return err
+		}
+		return c.printUser(user)
+	})
+	if status != identity.Active {
+		cmd.Flags().StringVar(&reason, "reason", "", "why, for the record")
+	}
+	return cmd
+}
+
+func (c *client) printUser(u identity.User) error {
+	return c.print(u, "", func(add func(...any)) {
+		add("id", u.ID)
+		add("logins", strings.Join(u.Logins, ", "))
+		add("status", strings.TrimSpace(string(u.Status)+" "+u.StatusReason))
+		if u.ExternalRef != "" {
+			add("external ref", u.ExternalRef)
+		}
+		add("password", map[bool]string{true: "set", false: "none"}[u.HasPassword()])
+		add("created", u.CreatedAt.Format(time.RFC3339))
+		for _, name := range slices.Sorted(maps.Keys(u.Attributes)) {
+			add("  "+name, u.Attributes[name])
+		}
+	})
+}
+
+func userImport() *cobra.Command {
+	return command("import <file>", "Adds the users of a file (.csv, or JSON by line); - is standard input as JSON by line",
+		cobra.ExactArgs(1), func(c *client, args []string) error {
+			source, contentType := io.NopCloser(c.cmd.InOrStdin()), "application/x-ndjson"
+			if args[0] != "-" {
+				file, err := os.Open(args[0])
+				if err != nil {
+					return err
+				}
+				source = file
+			}
+			defer func() { _ = source.Close() }() // it is only read
+			if strings.HasSuffix(strings.ToLower(args[0]), ".csv") {
+				contentType = "text/csv"
+			}
+			response, err := c.send(http.MethodPost, usersPath+"/import", contentType, io.Reader(source))
+			if err != nil {
+				return err
+			}
+			defer func() { _ = response.Body.Close() }() // it has been read
+			return c.follow(json.NewDecoder(response.Body))
+		})
+}
+
+// follow shows how an import goes: bad lines as they come, progress on the terminal, the result at the end.
+func (c *client) follow(answer *json.Decoder) error {
+	for {
+		var l operator.ImportLine
+		if err := answer.Decode(&l); err != nil {
+			return fmt.Errorf("the server broke off; what it reported is done, and the import can be run again: %w", err)
+		}
+		switch {
+		case l.Done:
+			return c.imported(l)
+		case l.Error != "":
+			c.cmd.PrintErrf("\rline %d: %s\n", l.Line, l.Error)
+		default:
+			c.cmd.PrintErrf("\rline %d: %d added, %d skipped, %d failed", l.Line, l.Added, l.Skipped, l.Failed)
+		}
+	}
+}
+
+func (c *client) imported(l operator.ImportLine) error {
+	c.cmd.PrintErrln()
+	err := c.print(l, "", func(add func(...any)) {
+		add("added", l.Added)
+		add("skipped, already there", l.Skipped)
+		add("failed", l.Failed)
+	})
+	switch {
+	case err != nil:
+		return err
+	case l.Error != "":
+		return errors.New(l.Error)
+	case l.Failed > 0:
+		return fmt.Errorf("%d lines could not be added", l.Failed)
+	}
+	return nil
+}

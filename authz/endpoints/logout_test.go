@@ -329,6 +329,71 @@ func TestLogoutWithABrokenStore(t *testing.T) {
 	}
 }
 
+func TestLogoutThatIsNotOnTheTrail(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s, cookie := w.login(t, "usr_1")
+	got := w.issue(t, "app", s, "openid")
+	w.db.Inject(storagetest.Fault{Op: storagetest.OnUpdate, Nth: 2, Err: storage.ErrClosed})
+	v := &visitor{w, []*http.Cookie{cookie}}
+	wantPage(t, v.request(t, "GET", url.Values{"id_token_hint": {got.ID}}), 503)
+	if w.active(t, "api", got.Access) {
+		t.Error("the session ended in the store and goes on at the gates")
+	}
+}
+
+func TestHintedSessionOutOfReach(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s, _ := w.login(t, "usr_1")
+	got := w.issue(t, "app", s, "openid")
+	w.db.Inject(storagetest.Fault{Op: storagetest.OnView, Err: storage.ErrClosed})
+	wantPage(t, (&visitor{w: w}).request(t, "POST", url.Values{"id_token_hint": {got.ID}}), 503)
+	w.db.Clear()
+	if !w.live(t, s.ID) {
+		t.Error("the session ended")
+	}
+}
+
+func TestHintOfNoSession(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s, cookie := w.login(t, "usr_1")
+	grant := authz.Grant{ID: "gra", Subject: "usr_1"}
+	raw, err := w.tokens.ID(tokens.ID{Client: clients()[0], Grant: &grant})
+	check(t, err)
+	other := grant
+	other.Subject, other.SessionID = "usr_2", s.ID
+	mixed, err := w.tokens.ID(tokens.ID{Client: clients()[0], Grant: &other})
+	check(t, err)
+	for _, hint := range []string{raw, mixed} {
+		a := (&visitor{w: w}).request(t, "POST", url.Values{"id_token_hint": {hint}, "post_logout_redirect_uri": {signedOut}})
+		if a.Code != http.StatusSeeOther || !w.live(t, s.ID) {
+			t.Errorf("without a cookie: %d, session lives: %v", a.Code, w.live(t, s.ID))
+		}
+		if a := (&visitor{w, []*http.Cookie{cookie}}).request(t, "GET", url.Values{"id_token_hint": {hint}}); !asks(a) {
+			t.Errorf("with the cookie: %d", a.Code)
+		}
+	}
+}
+
+func TestTheSessionEndsWhileThePersonIsAsked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s, cookie := w.login(t, "usr_1")
+	v := &visitor{w, []*http.Cookie{cookie}}
+	form := fields(v.request(t, "GET", url.Values{"client_id": {"app"}}).Body.String())
+	form.Set(web.DecisionField, web.DecisionAllow)
+	_, err := w.store.EndSession(t.Context(), s.ID)
+	check(t, err)
+	if a := v.request(t, "POST", form); a.Code != 200 || asks(a) {
+		t.Errorf("%d %s", a.Code, a.Body)
+	}
+	if len(w.events(t)) != 0 {
+		t.Errorf("%v", w.events(t))
+	}
+}
+
 func TestPagesOfLogoutAreGuarded(t *testing.T) { // RFC 9700 4.16
 	t.Parallel()
 	w := newWorld(t)

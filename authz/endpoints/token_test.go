@@ -3,6 +3,7 @@
 package endpoints_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -16,8 +17,10 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/endpoints"
 	"github.com/gatehouse-id/gatehouse/authz/revocation"
 	"github.com/gatehouse-id/gatehouse/authz/tokens"
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
 	"github.com/gatehouse-id/gatehouse/validation"
@@ -370,6 +373,53 @@ func TestReplayKillsWhatTheFirstUseGot(t *testing.T) {
 	check(t, elsewhere.Refresh(t.Context()))
 	if !elsewhere.Revoked(p) {
 		t.Error("another node does not know after it has read")
+	}
+}
+
+// unknowing is a validator that cannot know the keys.
+type unknowing struct{}
+
+func (unknowing) Validate(context.Context, string) (*validation.Principal, error) {
+	return nil, oauth.Unavailable(errors.New("no keys"))
+}
+
+func TestTokensThatCannotBeJudged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s, _ := w.login(t, "usr_1")
+	got := w.issue(t, "web", s, "openid")
+	config := w.handler.Config
+	config.Tokens = unknowing{}
+	h, err := endpoints.New(config)
+	check(t, err)
+	w.handler = h
+	r := post(t, authz.PathIntrospect, url.Values{"token": {got.Access}})
+	r.Header.Set("Authorization", basic("web", secret))
+	for name, a := range map[string]*httptest.ResponseRecorder{
+		"introspection": w.send(t, r), "revocation": w.revokeAs(t, "web", got.Access), "userinfo": w.userinfo(t, got.Access),
+	} {
+		if a.Code != 503 || a.Header().Get("Retry-After") == "" || a.Header().Get("WWW-Authenticate") != "" {
+			t.Errorf("%s: %d %v", name, a.Code, a.Header())
+		}
+	}
+}
+
+func TestARevocationThatIsNotOnTheTrailIsNotConfirmed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s, _ := w.login(t, "usr_1")
+	got := w.issue(t, "web", s, "openid")
+	for _, token := range []string{got.Access, got.Refresh} {
+		w.db.Inject(storagetest.Fault{Op: storagetest.OnUpdate, Nth: 2, Err: errors.New("broken")})
+		if a := w.revokeAs(t, "web", token); a.Code != 503 {
+			t.Errorf("%d", a.Code)
+		}
+		if a := w.revokeAs(t, "web", token); a.Code != 200 {
+			t.Errorf("again: %d", a.Code)
+		}
+	}
+	if w.active(t, "web", got.Access) || w.active(t, "web", got.Refresh) {
+		t.Error("a token lives")
 	}
 }
 

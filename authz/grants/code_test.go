@@ -298,4 +298,40 @@ func TestNewRefusesAnIncompleteConfig(t *testing.T) {
 	if _, err := grants.New(grants.Config{}); err == nil {
 		t.Error("an empty configuration was accepted")
 	}
+	w := newWorld(t, nil)
+	var whole grants.Config
+	w.node(t, func(c *grants.Config) { whole = *c })
+	for name, change := range map[string]func(*grants.Config){
+		"clients": func(c *grants.Config) { c.Clients = nil }, "store": func(c *grants.Config) { c.Store = nil },
+		"tokens": func(c *grants.Config) { c.Tokens = nil }, "revocations": func(c *grants.Config) { c.Revoke = nil },
+		"trail": func(c *grants.Config) { c.Trail = nil }, "clock": func(c *grants.Config) { c.Now = nil },
+		"logger": func(c *grants.Config) { c.Logger = nil }, "grace": func(c *grants.Config) { c.Grace = -1 },
+	} {
+		c := whole
+		change(&c)
+		if _, err := grants.New(c); err == nil {
+			t.Errorf("accepted with a bad %s", name)
+		}
+	}
+	whole.Observe = nil
+	h, err := grants.New(whole)
+	check(t, err)
+	ask(t, h, ":basic", machine, "grant_type", "client_credentials").ok(t)
+}
+
+func TestNoAccessTokenWithoutItsIDToken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	h := w.node(t)
+	code, _ := w.code(t, allowance{client: "keyless"})
+	exchange(t, h, "keyless", code).refused(t, oauth.TemporarilyUnavailable, 503)
+	code, _ = w.code(t, allowance{client: "keyless", scopes: oauth.Scopes{"accounts:read"}})
+	exchange(t, h, "keyless", code).ok(t)
+}
+
+func TestSubjectThatNoTokenCanHold(t *testing.T) { // OpenID Connect Core 2
+	t.Parallel()
+	w := newWorld(t, nil)
+	code, _ := w.code(t, allowance{subject: strings.Repeat("s", 256)})
+	exchange(t, w.node(t), "app", code).refused(t, oauth.ServerError, 500)
 }

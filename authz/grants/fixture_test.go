@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -54,10 +55,13 @@ var newRing = sync.OnceValues(func() (r *ring, err error) {
 func (r *ring) Signer() (jose.PrivateKey, error) { return r.ec, nil }
 
 func (r *ring) SignerFor(alg jose.Algorithm) (jose.PrivateKey, error) {
-	if alg == jose.RS256 {
+	switch alg {
+	case jose.RS256:
 		return r.rsa, nil
+	case jose.ES256:
+		return r.ec, nil
 	}
-	return r.ec, nil
+	return jose.PrivateKey{}, errors.New("no key for the algorithm")
 }
 
 // world is one issuer: records, clock and what was observed.
@@ -119,6 +123,8 @@ func clients() []*authz.Client {
 	}
 	rs := user("rs256", authz.AuthNone)
 	rs.IDTokenAlg = jose.RS256
+	keyless := user("keyless", authz.AuthNone)
+	keyless.IDTokenAlg = jose.EdDSA
 	machine := user("machine", authz.AuthClientSecretBasic)
 	machine.Grants = []authz.GrantType{authz.GrantClientCredentials}
 	machine.Scopes, machine.DefaultScopes = oauth.Scopes{"jobs:run", "jobs:list", "openid"}, oauth.Scopes{"jobs:run", "openid"}
@@ -126,7 +132,7 @@ func clients() []*authz.Client {
 	bare.Grants = []authz.GrantType{authz.GrantClientCredentials}
 	return []*authz.Client{
 		user("app", authz.AuthNone, authz.GrantRefreshToken), user("other", authz.AuthNone, authz.GrantRefreshToken),
-		user("web", authz.AuthClientSecretBasic, authz.GrantRefreshToken), user("once", authz.AuthNone), rs, machine, bare,
+		user("web", authz.AuthClientSecretBasic, authz.GrantRefreshToken), user("once", authz.AuthNone), rs, keyless, machine, bare,
 	}
 }
 
@@ -173,6 +179,7 @@ type allowance struct {
 	scopes  oauth.Scopes
 	nonce   string
 	offline bool
+	subject string
 }
 
 // verifier belongs to the challenge of every code of the tests.
@@ -188,13 +195,16 @@ func (w *world) code(t testing.TB, a allowance) (string, authz.Grant) {
 	if a.scopes == nil {
 		a.scopes = oauth.Scopes{"openid", "accounts:read"}
 	}
+	if a.subject == "" {
+		a.subject = "usr_1"
+	}
 	session := authz.Session{
-		ID: randid.New("ses"), Subject: "usr_1", CreatedAt: now, SeenAt: now, ExpiresAt: now.Add(7 * 24 * time.Hour), IdleTTL: 7 * 24 * 3600,
+		ID: randid.New("ses"), Subject: a.subject, CreatedAt: now, SeenAt: now, ExpiresAt: now.Add(7 * 24 * time.Hour), IdleTTL: 7 * 24 * 3600,
 		Proofs: realm.Proofs{"password": {Realm: "password", Subject: "usr_1", Time: now}},
 	}
 	check(t, w.store.OpenSession(t.Context(), session))
 	grant := authz.Grant{
-		ID: randid.New("gra"), ClientID: a.client, Subject: "usr_1", SessionID: session.ID, Offline: a.offline, Scopes: a.scopes,
+		ID: randid.New("gra"), ClientID: a.client, Subject: a.subject, SessionID: session.ID, Offline: a.offline, Scopes: a.scopes,
 		Authn:     authz.Authentication{Subject: "usr_1", ACR: "password", AMR: []string{"pwd"}, AuthTime: now, Realms: map[string]time.Time{"password": now}},
 		CreatedAt: now, ExpiresAt: now.Add(40 * 24 * time.Hour),
 	}

@@ -88,7 +88,11 @@ func (s *Store) Complete(ctx context.Context, c Completion) error {
 				return err
 			}
 		}
-		if err := s.grants.Insert(tx, c.Grant); err != nil {
+		grant := c.Grant
+		if grant.Cutoffs, err = s.cutoffsNow(tx, grant.targets()); err != nil {
+			return err
+		}
+		if err := s.grants.Insert(tx, grant); err != nil {
 			return err
 		}
 		return s.codes.Insert(tx, c.Code)
@@ -132,10 +136,11 @@ type RedeemResult struct {
 // verifier is left untouched but counted, so that a stranger cannot burn it with one request; a code presented a second
 // time revokes its grant (RFC 6749 4.1.2). Minting comes after: if it fails the code stays spent, since safety against
 // replay comes before convenience.
-func (s *Store) Redeem(ctx context.Context, in Redemption) (result RedeemResult, err error) {
+func (s *Store) Redeem(ctx context.Context, in Redemption) (RedeemResult, error) {
 	hash := randid.Hash(in.Code)
 	draft := s.newRevocation(KindGrant, "")
-	err = s.db.Update(ctx, func(tx storage.Tx) error {
+	var result RedeemResult
+	return certain(&result, s.db.Update(ctx, func(tx storage.Tx) error {
 		result = RedeemResult{}
 		code, ok, err := s.codes.Find(tx, hash)
 		if err != nil {
@@ -149,8 +154,7 @@ func (s *Store) Redeem(ctx context.Context, in Redemption) (result RedeemResult,
 			return err
 		}
 		return in.Within(tx, result)
-	})
-	return result, err
+	}))
 }
 
 func (s *Store) redeem(tx storage.Tx, in Redemption, code *Code, result *RedeemResult, draft Revocation) (RedeemOutcome, error) {

@@ -110,7 +110,8 @@ const (
 	RefreshReused  RefreshOutcome = "reused"   // used before: the family and its grant are now revoked
 )
 
-// RefreshResult is a refresh's outcome; Family and Grant are set when tokens may be minted.
+// RefreshResult is a refresh's outcome. Family is set when tokens may be minted; Grant also beside a refusal, for the audit
+// trail, when the token was genuine.
 type RefreshResult struct {
 	Outcome     RefreshOutcome
 	Family      Family
@@ -136,13 +137,14 @@ type Renewal struct {
 // (RFC 9700 4.14.2). The token before the current one is answered with the current one for as long as grace lasts since
 // the rotation, for clients that refresh in parallel or lost the answer. Any other genuine token that was used before
 // revokes the family and the grant.
-func (s *Store) Refresh(ctx context.Context, in Renewal) (result RefreshResult, err error) {
+func (s *Store) Refresh(ctx context.Context, in Renewal) (RefreshResult, error) {
 	presented, ok := parseRefreshToken(in.Token)
 	if !ok {
 		return RefreshResult{Outcome: RefreshUnknown}, nil
 	}
 	draft := s.newRevocation(KindGrant, "")
-	err = s.db.Update(ctx, func(tx storage.Tx) error {
+	var result RefreshResult
+	return certain(&result, s.db.Update(ctx, func(tx storage.Tx) error {
 		result = RefreshResult{}
 		family, ok, err := s.families.Find(tx, presented.family)
 		if err != nil {
@@ -153,12 +155,14 @@ func (s *Store) Refresh(ctx context.Context, in Renewal) (result RefreshResult, 
 			result.Family = family
 			result.Outcome, err = s.refresh(tx, presented.generation, in, &result, draft)
 		}
+		if result.Outcome != Rotated && result.Outcome != Repeated {
+			result.Family = Family{} // it could mint
+		}
 		if err != nil || in.Within == nil {
 			return err
 		}
 		return in.Within(tx, result)
-	})
-	return result, err
+	}))
 }
 
 func (s *Store) refresh(tx storage.Tx, generation uint64, in Renewal, result *RefreshResult, draft Revocation) (RefreshOutcome, error) {
@@ -209,8 +213,7 @@ func (s *Store) FamilyByToken(ctx context.Context, token string) (family Family,
 		return Family{}, Grant{}, false, nil
 	}
 	err = s.db.View(ctx, func(tx storage.Tx) error {
-		ok = false
-		found := false
+		var found bool
 		if family, found, err = s.families.Find(tx, presented.family); err != nil || !found {
 			return err
 		}
@@ -221,7 +224,10 @@ func (s *Store) FamilyByToken(ctx context.Context, token string) (family Family,
 		}
 		return err
 	})
-	return family, grant, ok, err
+	if err != nil || !ok {
+		return Family{}, Grant{}, false, err
+	}
+	return family, grant, true, nil
 }
 
 // RevokeRefreshToken ends the grant of a refresh token of the client (RFC 7009 2.1). An unknown token, or one of another
@@ -241,5 +247,5 @@ func (s *Store) RevokeRefreshToken(ctx context.Context, token, clientID string) 
 		}
 		return s.revokeFamily(tx, &family, &result, draft)
 	})
-	return result.Revocations, err
+	return certain(&result.Revocations, err)
 }

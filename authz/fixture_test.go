@@ -3,8 +3,11 @@
 package authz_test
 
 import (
+	"context"
 	"errors"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,6 +46,22 @@ type world struct {
 	clock *storagetest.Clock
 	db    *storagetest.FaultyDB
 	store *authz.Store
+	// interrupt, when set, happens once: after the next transition was called and before it runs its closure.
+	interrupt func()
+}
+
+// interrupted is the store of a world as its records see it.
+type interrupted struct {
+	storage.DB
+	w *world
+}
+
+func (i interrupted) Update(ctx context.Context, fn func(storage.Tx) error) error {
+	if f := i.w.interrupt; f != nil {
+		i.w.interrupt = nil
+		f()
+	}
+	return i.DB.Update(ctx, fn)
 }
 
 // engines are the stores the tests run over; the first two are in memory.
@@ -108,7 +127,7 @@ func (w *world) node(now func() time.Time) *authz.Store {
 	w.Helper()
 	sealer, err := seal.New(seal.Key{ID: "k", Secret: []byte("0123456789abcdef0123456789ABCDEF")})
 	w.ok(err)
-	store, err := authz.NewStore(w.db, sealer, now)
+	store, err := authz.NewStore(interrupted{w.db, w}, sealer, now)
 	w.ok(err)
 	return store
 }
@@ -143,6 +162,9 @@ func must[T any](t testing.TB, v T, err error) T {
 	}
 	return v
 }
+
+// second drops what came beside an error.
+func second[T any](_ T, err error) error { return err }
 
 // equal compares two comparable values.
 func equal[T comparable](t testing.TB, what string, got, want T) {
@@ -273,4 +295,30 @@ func (w *world) log() []authz.Revocation {
 	all, err := w.store.RevocationsSince(w.Context(), time.Time{})
 	w.ok(err)
 	return all
+}
+
+// crowd is how many goroutines race for one thing.
+const crowd = 50
+
+// race lets a crowd do the same at once and returns what the winners returned: everybody who got neither nothing nor an
+// error. An error ends the test.
+func race[T comparable](w *world, do func(i int) (T, error)) []T {
+	w.Helper()
+	var (
+		nothing T
+		start   = make(chan struct{})
+		group   sync.WaitGroup
+		results = make([]T, crowd)
+		errs    = make([]error, crowd)
+	)
+	for i := range crowd {
+		group.Go(func() {
+			<-start
+			results[i], errs[i] = do(i)
+		})
+	}
+	close(start)
+	group.Wait()
+	w.ok(errors.Join(errs...))
+	return slices.DeleteFunc(results, func(r T) bool { return r == nothing })
 }

@@ -26,6 +26,8 @@ type Grant struct {
 	CreatedAt time.Time      `json:"created_at"`
 	ExpiresAt time.Time      `json:"expires_at"`
 	RevokedAt time.Time      `json:"revoked_at,omitzero"`
+	// Cutoffs number the cut-offs of the user and the client that stood when the grant was made. The store fills them in.
+	Cutoffs map[Kind]uint64 `json:"cutoffs,omitempty"`
 }
 
 // NewGrant draws a grant that begins now. Its lifetime has to cover that of every token issued under it.
@@ -48,22 +50,22 @@ func (s *Store) active(tx storage.Tx, g *Grant) (bool, error) {
 	if !g.RevokedAt.IsZero() {
 		return false, nil
 	}
-	checks := []struct {
-		kind   Kind
-		target string
-	}{{KindSubject, g.Subject}, {KindClient, g.ClientID}}
-	if !g.Offline && g.SessionID != "" {
-		checks = append(checks, struct {
-			kind   Kind
-			target string
-		}{KindSession, g.SessionID})
-	}
-	for _, c := range checks {
-		if cut, err := s.cutOff(tx, c.kind, c.target, g.CreatedAt); cut || err != nil {
+	for kind, target := range g.targets() {
+		if cut, err := s.cutOff(tx, kind, target, birth{g.CreatedAt, g.Cutoffs}); cut || err != nil {
 			return false, err
 		}
 	}
-	return true, nil
+	if g.Offline || g.SessionID == "" {
+		return true, nil
+	}
+	// A session does not begin again: whatever rests on it is dead once it has ended, whenever it was issued.
+	_, ended, err := s.cutoffs.Find(tx, cutoffID(KindSession, g.SessionID))
+	return !ended && err == nil, err
+}
+
+// targets are what a grant is cut off by.
+func (g *Grant) targets() map[Kind]string {
+	return map[Kind]string{KindSubject: g.Subject, KindClient: g.ClientID}
 }
 
 // activeGrant returns a grant and whether it is there and active.
@@ -94,7 +96,7 @@ func (s *Store) revokeGrant(tx storage.Tx, revocation Revocation) (bool, error) 
 func (s *Store) RevokeGrant(ctx context.Context, id, subject string) ([]Revocation, error) {
 	revocation := s.newRevocation(KindGrant, id)
 	var made []Revocation
-	err := s.db.Update(ctx, func(tx storage.Tx) error {
+	return certain(&made, s.db.Update(ctx, func(tx storage.Tx) error {
 		made = nil
 		g, err := s.grants.Get(tx, id)
 		if err != nil {
@@ -108,8 +110,7 @@ func (s *Store) RevokeGrant(ctx context.Context, id, subject string) ([]Revocati
 			made = []Revocation{revocation}
 		}
 		return err
-	})
-	return made, err
+	}))
 }
 
 // GrantsOf returns the active grants of a user.
@@ -144,6 +145,16 @@ func (s *Store) Grant(ctx context.Context, id string) (grant Grant, err error) {
 		return err
 	})
 	return grant, err
+}
+
+// certain returns what a transition made of result, or nothing beside an error: what a closure found before the commit
+// failed did not happen.
+func certain[T any](result *T, err error) (T, error) {
+	if err != nil {
+		var nothing T
+		return nothing, err
+	}
+	return *result, nil
 }
 
 // isGone reports whether an error means that a record is not there.

@@ -119,15 +119,15 @@ func (s *Store) openRequest(tx storage.Tx, id string) (Request, error) {
 
 // BindRequest binds an open request to a browser, known by the hash of its cookie, unless it is bound already. The request
 // as it then is comes back.
-func (s *Store) BindRequest(ctx context.Context, id, browser string) (r Request, err error) {
-	err = s.db.Update(ctx, func(tx storage.Tx) error {
+func (s *Store) BindRequest(ctx context.Context, id, browser string) (Request, error) {
+	var r Request
+	return certain(&r, s.db.Update(ctx, func(tx storage.Tx) (err error) {
 		if r, err = s.openRequest(tx, id); err != nil || r.Browser != "" {
 			return err
 		}
 		r.Browser = browser
 		return s.requests.Put(tx, r)
-	})
-	return r, err
+	}))
 }
 
 // CloseRequest ends an open request without a code.

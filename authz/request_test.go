@@ -3,6 +3,7 @@
 package authz_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/storage"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest"
 )
 
 // ask begins a request of the app in a browser.
@@ -91,5 +93,159 @@ func TestRequestEnds(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestRequestIsOpenToTheLastMoment(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(w *world) {
+		r := w.ask("browser")
+		w.after(authz.RequestTTL - time.Millisecond)
+		_, err := w.store.Request(w.Context(), r.ID)
+		w.ok(err)
+		w.after(time.Millisecond)
+		_, err = w.store.Request(w.Context(), r.ID)
+		w.wantError("reading an expired request", err, authz.ErrRequestEnded)
+	})
+}
+
+func TestRequestsAreDrawnApart(t *testing.T) {
+	t.Parallel()
+	w := solo(t)
+	a, b := authz.NewRequest(w.store.Now()), authz.NewRequest(w.store.Now())
+	if a.ID == b.ID || !strings.HasPrefix(a.ID, "req_") {
+		t.Errorf("requests are %q and %q", a.ID, b.ID)
+	}
+	equal(t, "lifetime", a.ExpiresAt.Sub(a.CreatedAt), authz.RequestTTL)
+}
+
+func TestBindRequestBindsOnce(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(w *world) {
+		r := w.ask("")
+		first, err := w.store.BindRequest(w.Context(), r.ID, "first")
+		w.ok(err)
+		equal(w, "browser", first.Browser, "first")
+		second, err := w.store.BindRequest(w.Context(), r.ID, "second")
+		w.ok(err)
+		equal(w, "browser after a second binding", second.Browser, "first")
+		if second.BelongsTo("second") {
+			w.Error("the request belongs to a browser that came second")
+		}
+		stored, err := w.store.Request(w.Context(), r.ID)
+		w.ok(err)
+		if diff := cmp.Diff(first, stored, cmpopts.EquateEmpty()); diff != "" {
+			w.Errorf("the stored request differs (-returned +stored):\n%s", diff)
+		}
+	})
+}
+
+func TestOneOfManyBrowsersBindsARequest(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(w *world) {
+		r := w.ask("")
+		won := race(w, func(i int) (string, error) {
+			browser := fmt.Sprint("browser ", i)
+			bound, err := w.store.BindRequest(w.Context(), r.ID, browser)
+			if !bound.BelongsTo(browser) {
+				return "", err
+			}
+			return browser, err
+		})
+		equal(w, "browsers that the request belongs to", len(won), 1)
+	})
+}
+
+func TestBelongsTo(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, bound, browser string
+		want                 bool
+	}{
+		{"the same", "b", "b", true},
+		{"another", "b", "c", false},
+		{"a longer one", "b", "bb", false},
+		{"a shorter one", "bb", "b", false},
+		{"no cookie", "b", "", false},
+		{"not bound", "", "b", false},
+		{"not bound and no cookie", "", "", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := authz.Request{Browser: tt.bound}
+			equal(t, "BelongsTo", r.BelongsTo(tt.browser), tt.want)
+		})
+	}
+}
+
+func TestKeepRealmState(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(w *world) {
+		r := w.ask("browser")
+		w.ok(w.store.KeepRealmState(w.Context(), r.ID, "password", []byte{0, 1}))
+		w.ok(w.store.KeepRealmState(w.Context(), r.ID, "phone", []byte("op")))
+		w.ok(w.store.KeepRealmState(w.Context(), r.ID, "password", []byte{2}))
+		got, err := w.store.Request(w.Context(), r.ID)
+		w.ok(err)
+		r.RealmState = map[string][]byte{"password": {2}, "phone": []byte("op")}
+		if diff := cmp.Diff(r, got, cmpopts.EquateEmpty()); diff != "" {
+			w.Errorf("the request is not what it was but for the state (-want +got):\n%s", diff)
+		}
+		w.wantError("keeping too much", w.store.KeepRealmState(w.Context(), r.ID, "phone", make([]byte, storage.MaxValue)), storage.ErrTooLarge)
+	})
+}
+
+func TestRequestCountsProofs(t *testing.T) {
+	t.Parallel()
+	start := storagetest.NewClock().Now()
+	proofs := realm.Proofs{
+		"password": {Realm: "password", Subject: alice, Time: start.Add(-time.Minute)},
+		"phone":    {Realm: "phone", Subject: alice, Time: start},
+	}
+	need := func(notBefore time.Time, realms ...string) (all []realm.Requirement) {
+		for _, name := range realms {
+			all = append(all, realm.Requirement{Realm: name, MaxAge: time.Hour, NotBefore: notBefore})
+		}
+		return all
+	}
+	tests := []struct {
+		name    string
+		request authz.Request
+		proofs  realm.Proofs
+		missing string
+	}{
+		{"nothing required", authz.Request{}, proofs, ""},
+		{"all there", authz.Request{Requirements: need(time.Time{}, "password", "phone")}, proofs, ""},
+		{"one never proven", authz.Request{Requirements: need(time.Time{}, "password", "card")}, proofs, "card"},
+		{"one from before the request", authz.Request{Requirements: need(start, "password", "phone")}, realm.Proofs{"phone": proofs["phone"]}, "password"},
+		{"the user it asks about", authz.Request{Subject: alice, Requirements: need(time.Time{}, "password")}, proofs, ""},
+		{"another user than it asks about", authz.Request{Subject: bob, Requirements: need(time.Time{}, "password")}, nil, "password"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			session := authz.Session{Subject: alice, Proofs: proofs}
+			if diff := cmp.Diff(tt.proofs, tt.request.Proofs(session), cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("proofs that count (-want +got):\n%s", diff)
+			}
+			missing, ok := tt.request.Missing(session, start)
+			equal(t, "missing realm", missing.Realm, tt.missing)
+			equal(t, "something is missing", ok, tt.missing != "")
+		})
+	}
+}
+
+func TestMissingJudgesAgeAtTheGivenTime(t *testing.T) {
+	t.Parallel()
+	start := storagetest.NewClock().Now()
+	r := authz.Request{Requirements: []realm.Requirement{{Realm: "password", MaxAge: time.Hour}}}
+	session := authz.Session{Subject: alice, Proofs: realm.Proofs{"password": {Realm: "password", Subject: alice, Time: start}}}
+	for _, tt := range []struct {
+		age  time.Duration
+		want bool
+	}{{-time.Millisecond, true}, {0, false}, {time.Hour, false}, {time.Hour + 1, true}} {
+		_, missing := r.Missing(session, start.Add(tt.age))
+		equal(t, fmt.Sprintf("missing at the age of %s", tt.age), missing, tt.want)
 	}
 }

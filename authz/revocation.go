@@ -52,10 +52,15 @@ func revocationTable() *storage.Table[Revocation] {
 
 // cutoff is the lasting form of a revocation: what was issued for the target up to At is dead. Refresh and sessions look
 // here, since they outlive the log.
+//
+// Clocks alone cannot tell what was issued before: a record may carry a later time than a revocation that commits after
+// it, from the clock of another node or because the revocation's time was taken first. So cut-offs are counted, and a
+// record keeps the number that stood when it was written.
 type cutoff struct {
 	Kind   Kind      `json:"kind"`
 	Target string    `json:"target"`
 	At     time.Time `json:"at"`
+	Number uint64    `json:"number,omitempty"`
 	Until  time.Time `json:"until"`
 }
 
@@ -89,13 +94,46 @@ func (s *Store) revoke(tx storage.Tx, r Revocation) error {
 	if r.Kind == KindToken || r.Kind == KindGrant {
 		return nil // nothing else is issued for a token, and a grant says by itself that it has ended
 	}
-	return s.cutoffs.Put(tx, cutoff{Kind: r.Kind, Target: r.Target, At: r.At, Until: r.At.Add(MaxRefreshTTL)})
+	c, _, err := s.cutoffs.Find(tx, cutoffID(r.Kind, r.Target))
+	if err != nil {
+		return err
+	}
+	c.Kind, c.Target, c.Number = r.Kind, r.Target, c.Number+1
+	if r.At.After(c.At) { // a clock that lags must not bring back what is dead
+		c.At, c.Until = r.At, r.At.Add(MaxRefreshTTL)
+	}
+	return s.cutoffs.Put(tx, c)
 }
 
-// cutOff reports whether what was issued for a target at a moment is dead.
-func (s *Store) cutOff(tx storage.Tx, kind Kind, target string, issued time.Time) (bool, error) {
+// birth is when a record was written, by its clock and by the cut-offs that stood then.
+type birth struct {
+	at      time.Time
+	cutoffs map[Kind]uint64
+}
+
+// cutOff reports whether what was issued for a target is dead.
+func (s *Store) cutOff(tx storage.Tx, kind Kind, target string, issued birth) (bool, error) {
 	c, ok, err := s.cutoffs.Find(tx, cutoffID(kind, target))
-	return ok && !issued.After(c.At), err
+	return ok && (!issued.at.After(c.At) || issued.cutoffs[kind] < c.Number), err
+}
+
+// cutoffsNow returns the numbers of the cut-offs that stand for a user and a client, for a record that is being written.
+// Reading them makes the transaction conflict with one that revokes.
+func (s *Store) cutoffsNow(tx storage.Tx, targets map[Kind]string) (map[Kind]uint64, error) {
+	var numbers map[Kind]uint64
+	for kind, target := range targets {
+		c, ok, err := s.cutoffs.Find(tx, cutoffID(kind, target))
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			if numbers == nil {
+				numbers = map[Kind]uint64{}
+			}
+			numbers[kind] = c.Number
+		}
+	}
+	return numbers, nil
 }
 
 // Revoke records that a token is dead, or whatever a user or a client was issued until now. Grants and sessions are records
@@ -105,7 +143,10 @@ func (s *Store) Revoke(ctx context.Context, kind Kind, target string) (Revocatio
 		return Revocation{}, fmt.Errorf("revoking %s %q: no such target", kind, target)
 	}
 	r := s.newRevocation(kind, target)
-	return r, s.db.Update(ctx, func(tx storage.Tx) error { return s.revoke(tx, r) })
+	if err := s.db.Update(ctx, func(tx storage.Tx) error { return s.revoke(tx, r) }); err != nil {
+		return Revocation{}, err
+	}
+	return r, nil
 }
 
 // RevokeSubject writes, in the caller's transaction, that everything the user was issued until now is dead. It is the hook

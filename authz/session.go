@@ -32,6 +32,8 @@ type Session struct {
 	ExpiresAt time.Time `json:"expires_at"`
 	IdleTTL   Seconds   `json:"idle_ttl"`
 	EndedAt   time.Time `json:"ended_at,omitzero"`
+	// Cutoffs number the cut-offs of the user that stood when the session was opened. The store fills them in.
+	Cutoffs map[Kind]uint64 `json:"cutoffs,omitempty"`
 }
 
 // Seconds is a duration kept to the second.
@@ -45,8 +47,13 @@ func (s *Session) Live(now time.Time) bool {
 	return s.EndedAt.IsZero() && now.Before(s.ExpiresAt) && now.Sub(s.SeenAt) <= s.IdleTTL.Duration()
 }
 
-// seenGrain is how stale SeenAt may be before it is written again: a read should not cost a write each time.
+// seenGrain is how stale SeenAt may be before it is written again: a read should not cost a write each time. Of a short
+// idle time it is a quarter, so that no session goes idle under a user who is not.
 const seenGrain = time.Minute
+
+func (s *Session) stale(now time.Time) bool {
+	return now.Sub(s.SeenAt) >= min(seenGrain, s.IdleTTL.Duration()/4)
+}
 
 func sessionTable() *storage.Table[Session] {
 	return &storage.Table[Session]{
@@ -105,39 +112,54 @@ func (s *Store) liveSession(tx storage.Tx, id string) (Session, error) {
 	if err != nil {
 		return Session{}, err
 	}
-	cut, err := s.cutOff(tx, KindSubject, session.Subject, session.CreatedAt)
+	live, err := s.live(tx, &session)
 	if err != nil {
 		return Session{}, err
 	}
-	if cut || !session.Live(s.Now()) {
+	if !live {
 		return Session{}, storage.ErrNotFound
 	}
 	return session, nil
 }
 
+// live is the one judgement of a session.
+func (s *Store) live(tx storage.Tx, session *Session) (bool, error) {
+	if !session.Live(s.Now()) {
+		return false, nil
+	}
+	cut, err := s.cutOff(tx, KindSubject, session.Subject, birth{session.CreatedAt, session.Cutoffs})
+	return !cut && err == nil, err
+}
+
+func (s *Store) insertSession(tx storage.Tx, session Session) (err error) {
+	if session.Cutoffs, err = s.cutoffsNow(tx, map[Kind]string{KindSubject: session.Subject}); err != nil {
+		return err
+	}
+	return s.sessions.Insert(tx, session)
+}
+
 func (s *Store) touch(ctx context.Context, session Session) (Session, error) {
-	if s.Now().Sub(session.SeenAt) < seenGrain {
+	if !session.stale(s.Now()) {
 		return session, nil
 	}
+	touched := session
 	err := s.db.Update(ctx, func(tx storage.Tx) error {
-		current, err := s.liveSession(tx, session.ID)
-		if err != nil {
+		var err error
+		if touched, err = s.liveSession(tx, session.ID); err != nil {
 			return err
 		}
-		current.SeenAt = s.Now()
-		return s.sessions.Put(tx, current)
+		touched.SeenAt = s.Now()
+		return s.sessions.Put(tx, touched)
 	})
 	if errors.Is(err, storage.ErrConflict) {
 		return session, nil // somebody else has just touched it
 	}
-	return session, err
+	return certain(&touched, err)
 }
 
 // OpenSession inserts a new session. The caller has drawn its ID and its secret.
 func (s *Store) OpenSession(ctx context.Context, session Session) error {
-	return s.db.Update(ctx, func(tx storage.Tx) error {
-		return s.sessions.Insert(tx, session)
-	})
+	return s.db.Update(ctx, func(tx storage.Tx) error { return s.insertSession(tx, session) })
 }
 
 // ReplaceSession inserts a new session and ends the one the browser had before, in one transaction: a login never leaves
@@ -145,9 +167,9 @@ func (s *Store) OpenSession(ctx context.Context, session Session) error {
 func (s *Store) ReplaceSession(ctx context.Context, oldID string, session Session) ([]Revocation, error) {
 	revocation := s.newRevocation(KindSession, oldID)
 	var ended []Revocation
-	err := s.db.Update(ctx, func(tx storage.Tx) error {
+	return certain(&ended, s.db.Update(ctx, func(tx storage.Tx) error {
 		ended = nil
-		if err := s.sessions.Insert(tx, session); err != nil {
+		if err := s.insertSession(tx, session); err != nil {
 			return err
 		}
 		ok, err := s.endSession(tx, oldID, revocation)
@@ -155,8 +177,7 @@ func (s *Store) ReplaceSession(ctx context.Context, oldID string, session Sessio
 			ended = []Revocation{revocation}
 		}
 		return err
-	})
-	return ended, err
+	}))
 }
 
 // Raise adds a proof to a session.
@@ -171,8 +192,9 @@ type Raise struct {
 
 // RaiseSession adds a proof to a live session and rotates its secret. [storage.ErrNotFound] means that the session ended
 // meanwhile, or that the proof is somebody else's.
-func (s *Store) RaiseSession(ctx context.Context, raise Raise) (session Session, err error) {
-	err = s.db.Update(ctx, func(tx storage.Tx) error {
+func (s *Store) RaiseSession(ctx context.Context, raise Raise) (Session, error) {
+	var session Session
+	return certain(&session, s.db.Update(ctx, func(tx storage.Tx) (err error) {
 		if session, err = s.liveSession(tx, raise.SessionID); err != nil {
 			return err
 		}
@@ -189,8 +211,7 @@ func (s *Store) RaiseSession(ctx context.Context, raise Raise) (session Session,
 			session.ExpiresAt = raise.ExpiresAt
 		}
 		return s.sessions.Put(tx, session)
-	})
-	return session, err
+	}))
 }
 
 // EndSession ends a session: its cookie, every access token that names it and every refresh family that rests on it die.
@@ -198,15 +219,14 @@ func (s *Store) RaiseSession(ctx context.Context, raise Raise) (session Session,
 func (s *Store) EndSession(ctx context.Context, id string) ([]Revocation, error) {
 	revocation := s.newRevocation(KindSession, id)
 	var ended []Revocation
-	err := s.db.Update(ctx, func(tx storage.Tx) error {
+	return certain(&ended, s.db.Update(ctx, func(tx storage.Tx) error {
 		ended = nil
 		ok, err := s.endSession(tx, id, revocation)
 		if ok {
 			ended = []Revocation{revocation}
 		}
 		return err
-	})
-	return ended, err
+	}))
 }
 
 func (s *Store) endSession(tx storage.Tx, id string, revocation Revocation) (bool, error) {
@@ -229,11 +249,11 @@ func (s *Store) SessionsOf(ctx context.Context, subject string) (sessions []Sess
 			if err != nil {
 				return err
 			}
-			cut, err := s.cutOff(tx, KindSubject, subject, session.CreatedAt)
+			live, err := s.live(tx, &session)
 			if err != nil {
 				return err
 			}
-			if !cut && session.Live(s.Now()) {
+			if live {
 				sessions = append(sessions, session)
 			}
 		}
@@ -250,11 +270,11 @@ func (s *Store) Sessions(ctx context.Context, after string, limit int) (sessions
 			if err != nil {
 				return err
 			}
-			cut, err := s.cutOff(tx, KindSubject, session.Subject, session.CreatedAt)
+			live, err := s.live(tx, &session)
 			if err != nil {
 				return err
 			}
-			if cut || !session.Live(s.Now()) {
+			if !live {
 				continue
 			}
 			if sessions = append(sessions, session); len(sessions) == limit {

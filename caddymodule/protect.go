@@ -126,7 +126,7 @@ func (p *Protect) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if err := p.introduce(r, d.Principal); err != nil {
 		return caddyhttp.Error(http.StatusInternalServerError, err)
 	}
-	site.StripCookies(r, origin)
+	site.StripCookies(r)
 	if !p.ForwardToken {
 		r.Header.Del("Authorization")
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -112,28 +113,39 @@ func dropOldLogins(w http.ResponseWriter, r *http.Request, origin string) {
 	}
 }
 
-// StripCookies removes the site's own cookies from a request that goes upstream: the upstream is told who is asking, and
-// has no use for what proves it.
-func StripCookies(r *http.Request, origin string) {
+// ours begins, after what pins a cookie to a host, the name of every cookie of a site and of the issuer.
+var ours = []string{"gh_site_", "gh_login_", "gatehouse-"}
+
+func isOurs(name string) bool {
+	name = strings.TrimPrefix(strings.TrimPrefix(name, "__Host-"), "__Secure-")
+	return slices.ContainsFunc(ours, func(begin string) bool { return strings.HasPrefix(name, begin) })
+}
+
+// StripCookies removes our own cookies from a request that goes upstream: the upstream is told who is asking, and has no
+// use for what proves it. The issuer's are removed as well, which a browser sends where both are on one host, and those of
+// neighbours, which it sends where they differ by their port alone.
+func StripCookies(r *http.Request) {
 	lines := r.Header["Cookie"]
-	if len(lines) == 0 {
+	if !slices.ContainsFunc(lines, mayHoldOurs) {
 		return
 	}
-	session, logins := sessionCookie(origin), loginPrefix(origin)
 	var kept []string
 	for _, line := range lines {
 		for pair := range strings.SplitSeq(line, ";") {
 			pair = strings.TrimSpace(pair)
 			name, _, _ := strings.Cut(pair, "=")
-			name = strings.TrimSpace(name)
-			if pair != "" && name != session && !strings.HasPrefix(name, logins) {
+			if pair != "" && !isOurs(strings.TrimSpace(name)) {
 				kept = append(kept, pair)
 			}
 		}
 	}
 	if len(kept) == 0 {
-		r.Header.Del("Cookie")
+		delete(r.Header, "Cookie")
 		return
 	}
 	r.Header["Cookie"] = []string{strings.Join(kept, "; ")}
+}
+
+func mayHoldOurs(line string) bool {
+	return slices.ContainsFunc(ours, func(begin string) bool { return strings.Contains(line, begin) })
 }

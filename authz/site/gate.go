@@ -67,6 +67,9 @@ type Rule struct {
 	Realm string
 	// Metadata is the URL of the site's RFC 9728 document; empty leaves it out of challenges.
 	Metadata func(*http.Request) string
+	// Page is the path and query that the browser asked for, where the request does not tell any more because it was
+	// rewritten; nil takes those of the request.
+	Page func(*http.Request) string
 }
 
 // TokenValidator validates a bearer token: a [validation.Validator], or several for several issuers.
@@ -129,7 +132,7 @@ func (g *Gate) decide(w http.ResponseWriter, r *http.Request, origin string, rul
 		return Decision{}
 	}
 	if rule.Session && wantsPage(r) {
-		g.begin(w, r, origin, asked(rule, nil, nil))
+		g.begin(w, r, origin, asked(r, rule, nil, nil))
 		return Decision{Done: true}
 	}
 	return g.refuse(r, rule, nil)
@@ -166,7 +169,7 @@ func (g *Gate) session(w http.ResponseWriter, r *http.Request, origin string, ru
 	}
 	// A cookie goes wherever the browser is told to send it: a request that changes something must come from the site's
 	// own pages.
-	if err := g.crossOrigin.Check(r); err != nil {
+	if !g.sameOrigin(r) {
 		return g.refuse(r, rule, &oauth.Error{Code: oauth.AccessDenied, Description: "the request comes from another site"}), true
 	}
 	refusal := rule.Policy.Check(principal, g.Store.Now())
@@ -174,10 +177,21 @@ func (g *Gate) session(w http.ResponseWriter, r *http.Request, origin string, ru
 		return Decision{Principal: principal}, true
 	}
 	if wantsPage(r) {
-		g.begin(w, r, origin, asked(rule, principal, refusal))
+		g.begin(w, r, origin, asked(r, rule, principal, refusal))
 		return Decision{Done: true}, true
 	}
 	return g.refuse(r, rule, refusal), true
+}
+
+// sameOrigin reports whether a request that changes something comes from the site itself. A request to change the protocol
+// is one, although its method is GET: what goes over a WebSocket is checked by nobody afterwards.
+func (g *Gate) sameOrigin(r *http.Request) bool {
+	if _, upgrade := r.Header["Upgrade"]; upgrade {
+		opening := *r
+		opening.Method = http.MethodPost
+		r = &opening
+	}
+	return g.crossOrigin.Check(r) == nil
 }
 
 // current returns whom the site's cookie names: nil for nobody. A cookie that has been believed for long enough is checked

@@ -256,6 +256,10 @@ func TestCookieDoesNotActForOtherSites(t *testing.T) {
 		{name: "a neighbour", method: http.MethodPost, header: map[string]string{"Sec-Fetch-Site": "same-site"}, status: 403},
 		{name: "a neighbour of an old browser", method: http.MethodDelete, header: map[string]string{"Origin": "https://evil.example.com"}, status: 403},
 		{name: "a link from another site", method: http.MethodGet, header: map[string]string{"Sec-Fetch-Site": "cross-site"}},
+		{name: "own WebSocket", method: http.MethodGet, header: map[string]string{"Upgrade": "websocket", "Origin": origin}},
+		{name: "WebSocket of no browser", method: http.MethodGet, header: map[string]string{"Upgrade": "websocket"}},
+		{name: "WebSocket of a neighbour", method: http.MethodGet,
+			header: map[string]string{"Upgrade": "websocket", "Origin": "https://evil.example.com"}, status: 403},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -50,8 +50,9 @@ func NewHeaders(claims map[string]string) *Headers {
 	return h
 }
 
-// Strip removes from a request every field that could be taken for one of ours: in any case, and with "_" or "." where
-// there is a "-", since an upstream may not tell them apart. Everything that begins as ours does is removed too.
+// Strip removes from a request's header, or trailer, every field that could be taken for one of ours: in any case, and with
+// any other character where there is a "-", since an upstream that makes variables of fields (RFC 3875 4.1.18) may not tell
+// them apart. Everything that begins as ours does is removed too.
 func (h *Headers) Strip(header http.Header) {
 	var space [64]byte
 	for name := range header {
@@ -126,10 +127,11 @@ func fold(into []byte, name string) []byte {
 	for i := range len(name) {
 		c := name[i]
 		switch {
-		case c == '_' || c == '.':
-			c = '-'
 		case 'A' <= c && c <= 'Z':
 			c += 'a' - 'A'
+		case 'a' <= c && c <= 'z' || '0' <= c && c <= '9':
+		default:
+			c = '-'
 		}
 		into = append(into, c)
 	}

@@ -23,12 +23,17 @@ type ask struct {
 	scopes    oauth.Scopes
 	acrValues []string
 	maxAge    *time.Duration
+	// page is what the browser comes back to.
+	page string
 }
 
 // asked returns what a login must bring so that the rule lets the browser pass: the rule's scopes, those the session has
 // already, and whatever authentication the refusal named.
-func asked(rule *Rule, have *validation.Principal, refusal error) ask {
-	a := ask{scopes: oauth.Scopes{oauth.ScopeOpenID}.Union(rule.Policy.AllScopes)}
+func asked(r *http.Request, rule *Rule, have *validation.Principal, refusal error) ask {
+	a := ask{scopes: oauth.Scopes{oauth.ScopeOpenID}.Union(rule.Policy.AllScopes), page: r.URL.RequestURI()}
+	if rule.Page != nil {
+		a.page = rule.Page(r)
+	}
 	if len(rule.Policy.AnyScope) > 0 && (have == nil || len(rule.Policy.AnyScope.Without(have.Scopes...)) == len(rule.Policy.AnyScope)) {
 		a.scopes = a.scopes.Union(rule.Policy.AnyScope[:1])
 	}
@@ -48,7 +53,7 @@ func asked(rule *Rule, have *validation.Principal, refusal error) ask {
 
 // begin sends a browser to the issuer and remembers where it wanted to go.
 func (g *Gate) begin(w http.ResponseWriter, r *http.Request, origin string, a ask) {
-	l := login{State: randid.Secret(), Verifier: randid.Secret(), Return: r.URL.RequestURI()}
+	l := login{State: randid.Secret(), Verifier: randid.Secret(), Return: a.page}
 	if !localPath(l.Return) {
 		l.Return = "/"
 	}

@@ -42,6 +42,24 @@ func TestLoginAsksForACodeAndReturns(t *testing.T) {
 	}
 }
 
+// TestLoginReturnsToWhatWasAskedFor: a rewritten request does not tell any more what the browser asked for.
+func TestLoginReturnsToWhatWasAskedFor(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	rule := f.rule(withSession)
+	rule.Page = func(*http.Request) string { return "/app/deep?a=1" }
+	_, answer := f.decide(request(http.MethodGet, "/deep?a=1", navigate), rule)
+	to, err := url.Parse(answer.Header.Get("Location"))
+	must(t, err)
+	_, code := f.grant(t, authz.SiteClientID(origin), to.Query().Get("code_challenge"), "openid", "accounts:read")
+	query := url.Values{"code": {code}, "state": {to.Query().Get("state")}, "iss": {issuer}}
+	back, err := f.own(request(http.MethodGet, authz.PathSiteCallback+"?"+query.Encode(), cookies(answer.Cookies()...)))
+	must(t, err)
+	if got := back.Header.Get("Location"); got != "/app/deep?a=1" {
+		t.Errorf("the browser comes back to %q", got)
+	}
+}
+
 func TestLoginReturnsToThisSiteOnly(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"//evil.example.com/", "/\\evil.example.com", "/" + strings.Repeat("a", 3000)} {

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package site
+
+import (
+	"errors"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+)
+
+// ErrPath is returned for a path that the gate and an upstream may read differently.
+var ErrPath = errors.New("the path can be read in more than one way")
+
+// CheckPath refuses a path that need not mean the same to the gate, which decides on it, and to the upstream, which acts on
+// it: dot segments, backslashes, control characters and whatever does not begin with a slash. Unless it is lenient it also
+// refuses what many upstreams read differently but some applications need: encoded slashes, empty segments, path
+// parameters, characters encoded twice, and what is not UTF-8.
+func CheckPath(u *url.URL, lenient bool) error {
+	path := u.Path
+	if !strings.HasPrefix(path, "/") {
+		return ErrPath
+	}
+	special := false
+	for i := range len(path) {
+		switch c := path[i]; {
+		case c < 0x20 || c == 0x7f || c == '\\':
+			return ErrPath
+		case c == '.' || c == ';' || c == '%' || c >= utf8.RuneSelf:
+			special = true
+		case c == '/' && i > 0 && path[i-1] == '/':
+			special = true
+		}
+	}
+	if special && dotSegment(path) {
+		return ErrPath
+	}
+	if lenient {
+		return nil
+	}
+	if special && unusual(path) || u.RawPath != "" && strings.Contains(strings.ToLower(u.RawPath), "%2f") {
+		return ErrPath
+	}
+	return nil
+}
+
+// dotSegment reports whether a path goes up or stays, parameters of a segment aside: "..;x" is ".." to some upstreams.
+func dotSegment(path string) bool {
+	for segment := range strings.SplitSeq(path, "/") {
+		name, _, _ := strings.Cut(segment, ";")
+		if name == "." || name == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+func unusual(path string) bool {
+	return strings.Contains(path, "//") || strings.Contains(path, ";") || !utf8.ValidString(path) || encodedTwice(path)
+}
+
+// encodedTwice reports whether a decoded path still holds an encoded separator, dot, percent sign or control character.
+func encodedTwice(path string) bool {
+	for {
+		_, after, found := strings.Cut(path, "%")
+		if !found {
+			return false
+		}
+		if len(after) >= 2 {
+			switch code := strings.ToLower(after[:2]); {
+			case code == "2e" || code == "2f" || code == "5c" || code == "25" || code == "3b" || code[0] == '0' || code[0] == '1':
+				return true
+			}
+		}
+		path = after
+	}
+}

@@ -35,7 +35,7 @@ func SiteClientID(origin string) string { return sitePrefix + origin }
 // default port, nothing after it.
 func CheckOrigin(text string) bool {
 	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.Scheme+"://"+u.Host != text || strings.ToLower(u.Host) != u.Host {
+	if err != nil || u.Scheme+"://"+u.Host != text || !plainHost(u) {
 		return false
 	}
 	switch u.Scheme {

@@ -137,8 +137,8 @@ func (c *Client) checkIdentity() error {
 			return errors.New("is public and has a secret or a key")
 		}
 	case AuthClientSecretBasic, AuthClientSecretPost:
-		if len(c.SecretHashes) == 0 {
-			return fmt.Errorf("uses %s and has no secret", c.Auth)
+		if len(c.SecretHashes) == 0 || slices.Contains(c.SecretHashes, randid.Hash("")) {
+			return fmt.Errorf("uses %s and has no secret, or an empty one", c.Auth)
 		}
 	case AuthPrivateKeyJWT:
 		if len(c.Keys) == 0 {
@@ -169,6 +169,11 @@ func (c *Client) checkGrants() error {
 	case c.May(GrantRefreshToken) && !c.May(GrantAuthorizationCode):
 		return errors.New("uses refresh_token without authorization_code")
 	}
+	for _, grant := range c.Grants {
+		if grant != GrantAuthorizationCode && grant != GrantRefreshToken && grant != GrantClientCredentials {
+			return fmt.Errorf("uses the unknown grant type %q", grant)
+		}
+	}
 	for _, uri := range slices.Concat(c.RedirectURIs, c.PostLogoutRedirectURIs) {
 		if err := oauth.CheckRedirectURI(uri); err != nil {
 			return fmt.Errorf("has the redirect URI %q: %w", uri, err)
@@ -179,7 +184,7 @@ func (c *Client) checkGrants() error {
 
 func (c *Client) checkTokens() error {
 	switch {
-	case len(c.Audience) == 0:
+	case len(c.Audience) == 0 || slices.Contains(c.Audience, ""):
 		return errors.New("has no audience")
 	case c.AccessTTL < time.Second || c.AccessTTL > MaxAccessTTL:
 		return fmt.Errorf("has access tokens of %s; they may live from a second to %s", c.AccessTTL, MaxAccessTTL)
@@ -189,6 +194,11 @@ func (c *Client) checkTokens() error {
 		return errors.New("has no idle lifetime for refresh tokens")
 	case !c.DefaultScopes.Within(c.Scopes):
 		return errors.New("has a default scope that it may not ask for")
+	}
+	for _, scope := range c.Scopes {
+		if !oauth.ValidScope(scope) {
+			return fmt.Errorf("has the scope %q, which is not one token", scope)
+		}
 	}
 	for _, alg := range []jose.Algorithm{c.IDTokenAlg, c.AccessTokenAlg} {
 		if alg != "" && !alg.Supported() {

@@ -21,13 +21,13 @@ var machine = base64.StdEncoding.EncodeToString([]byte("machine:machine-secret-0
 const mintBody = "grant_type=client_credentials&scope=read"
 
 // with runs a measurement on a fresh server.
-func with(program, extra string, measure func(*server) error) error {
+func with(path, extra string, measure func(*server) error) error {
 	dir, err := os.MkdirTemp("", "gatehouse-bench-")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // it is temporary anyway
-	s, err := start(program, dir, extra)
+	s, err := start(path, dir, extra)
 	if err != nil {
 		return err
 	}
@@ -88,8 +88,8 @@ func fetch(client *http.Client, request *http.Request, into any, want func() str
 	return nil
 }
 
-func measureKnown(program string, o options) error {
-	return with(program, "", func(s *server) error {
+func measureKnown(path string, o options) error {
+	return with(path, "", func(s *server) error {
 		tokens, err := s.mint(20_000)
 		if err != nil {
 			return err
@@ -110,10 +110,10 @@ func measureKnown(program string, o options) error {
 	})
 }
 
-func measureUnseen(program string, o options) error {
+func measureUnseen(path string, o options) error {
 	for _, alg := range []string{"ES256", "RS256"} {
 		extra := "keys {\n algorithms " + alg + "\n}"
-		err := with(program, extra, func(s *server) error {
+		err := with(path, extra, func(s *server) error {
 			tokens, err := s.mint(6000 * o.rounds)
 			if err != nil {
 				return err
@@ -132,15 +132,15 @@ func measureUnseen(program string, o options) error {
 	return nil
 }
 
-func measureToken(program string, o options) error {
-	return with(program, "", func(s *server) error {
+func measureToken(path string, o options) error {
+	return with(path, "", func(s *server) error {
 		return s.compare(o, load{name: "client_credentials, ES256", address: s.issuer, clients: 16, status: 200,
 			request: func(int) []byte { return post(s.issuer, "/token", machine, mintBody) }})
 	})
 }
 
-func measureIntrospect(program string, o options) error {
-	return with(program, "", func(s *server) error {
+func measureIntrospect(path string, o options) error {
+	return with(path, "", func(s *server) error {
 		tokens, err := s.mint(1000)
 		if err != nil {
 			return err

@@ -4,11 +4,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 )
@@ -23,43 +23,43 @@ func read(response *http.Response, err error) (string, error) {
 }
 
 // measureIdle imports users, starts the server anew, and looks at its memory when nothing happens.
-func measureIdle(program string, o options) error {
+func measureIdle(path string, o options) error {
 	dir, err := os.MkdirTemp("", "gatehouse-bench-")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // it is temporary anyway
-	s, err := start(program, dir, "")
+	s, err := start(path, dir, "")
 	if err != nil {
 		return err
 	}
-	took, err := s.importUsers(program, o.users)
+	took, err := s.importUsers(o.users)
 	s.stop()
 	if err != nil {
 		return err
 	}
-	if s, err = start(program, dir, ""); err != nil {
+	if s, err = start(path, dir, ""); err != nil {
 		return err
 	}
 	defer s.stop()
 	<-time.After(10 * time.Second) // for the garbage of the start to be given back
 	resident, err := s.resident()
 	fmt.Printf("  import of %d users %.1f s · start %.2f s · resident %.0f MB\n",
-		o.users, took.Seconds(), s.started.Seconds(), float64(resident)/1e6)
+		o.users, took.Seconds(), s.Took.Seconds(), float64(resident)/1e6)
 	return err
 }
 
-func (s *server) importUsers(program string, n int) (time.Duration, error) {
+func (s *server) importUsers(n int) (time.Duration, error) {
 	var lines bytes.Buffer
 	for i := range n {
 		fmt.Fprintf(&lines, `{"login":"user%d@example.com","attributes":{"name":"User %d","email":"user%d@example.com"}}`+"\n", i, i, i)
 	}
-	file := filepath.Join(s.dir, "users.ndjson")
+	file := filepath.Join(s.Dir, "users.ndjson")
 	if err := os.WriteFile(file, lines.Bytes(), 0o600); err != nil {
 		return 0, err
 	}
 	began := time.Now()
-	out, err := exec.Command(program, "user", "import", file, "--address", "unix/"+filepath.Join(s.dir, "admin.sock")).CombinedOutput()
+	out, err := s.Command(context.Background(), "user", "import", file, "--address", s.Socket()).CombinedOutput()
 	if err != nil {
 		return 0, fmt.Errorf("importing: %w\n%.2000s", err, out)
 	}

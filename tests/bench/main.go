@@ -15,6 +15,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-id/gatehouse/tests/program"
 )
 
 // options are the flags.
@@ -42,18 +44,20 @@ func main() {
 }
 
 func run(o options) error {
-	program := o.program
-	if program == "" {
-		built, cleanup, err := build()
+	path := o.program
+	if path == "" {
+		dir, err := os.MkdirTemp("", "gatehouse-bench-")
 		if err != nil {
 			return err
 		}
-		defer cleanup()
-		program = built
+		defer func() { _ = os.RemoveAll(dir) }() // it is temporary anyway
+		if path, err = program.Build(dir); err != nil {
+			return err
+		}
 	}
 	for _, c := range []struct {
 		name    string
-		measure func(program string, o options) error
+		measure func(path string, o options) error
 	}{
 		{"gate", measureKnown},
 		{"unseen", measureUnseen},
@@ -66,7 +70,7 @@ func run(o options) error {
 			continue
 		}
 		fmt.Printf("\n%s\n", c.name)
-		if err := c.measure(program, o); err != nil {
+		if err := c.measure(path, o); err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 	}

@@ -28,8 +28,8 @@ const (
 )
 
 // measureRefresh compares refreshes, each a transaction synced to disk, with what the store reaches for the like.
-func measureRefresh(program string, o options) error {
-	return with(program, "", func(s *server) error {
+func measureRefresh(path string, o options) error {
+	return with(path, "", func(s *server) error {
 		tokens := make([]string, refreshClients)
 		for i := range tokens {
 			var err error
@@ -39,7 +39,7 @@ func measureRefresh(program string, o options) error {
 		}
 		var ours, raw float64
 		for range o.rounds {
-			floor, err := storeFloor(s.dir, o.length)
+			floor, err := storeFloor(s.Dir, o.length)
 			if err != nil {
 				return err
 			}

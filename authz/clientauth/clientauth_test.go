@@ -119,6 +119,15 @@ func TestRightSecretsAreNotCounted(t *testing.T) {
 	f.want(t, attempt{header: []string{basic("basic", secret)}}, "basic", "")
 }
 
+func TestBogusSecretsDoNotShutAPublicClientOut(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	for range 20 {
+		_, _ = f.try(t, attempt{body: form("client_id", "public", "client_secret", "bogus")})
+	}
+	f.want(t, attempt{body: form("client_id", "public")}, "public", "")
+}
+
 func TestSecretsReadNothingFromTheStore(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -354,10 +363,11 @@ func TestOutcomesAreObserved(t *testing.T) {
 	}
 	_, _ = f.try(t, attempt{body: form("client_id", "public")})
 	_, _ = f.try(t, attempt{body: form("client_id", "nobody")})
+	_, _ = f.try(t, attempt{header: []string{"Basic !"}})
 	f.db.Inject(storagetest.Fault{Op: storagetest.OnUpdate, Err: storage.ErrClosed})
 	_, _ = f.try(t, asserted(sign(t, f.keys[jose.ES256], "", f.claims())))
 	want := append(slices.Repeat([]string{"client_secret_basic refused"}, 5), "client_secret_basic throttled", "none accepted", "none refused",
-		"private_key_jwt failed")
+		"client_secret_basic refused", "private_key_jwt failed")
 	if !slices.Equal(f.outcomes, want) {
 		t.Errorf("got %q", f.outcomes)
 	}

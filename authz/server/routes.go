@@ -82,7 +82,7 @@ func (s *Server) mountLogin(browser *session.Manager, _ *limit.Limiter) error {
 	c := &s.config
 	h, err := login.New(login.Config{
 		Issuer: c.Issuer, Store: c.Store, Clients: c.Clients, Engine: c.Engine, Sessions: browser, Pages: c.Pages, Trail: c.Trail,
-		Logger: c.Logger,
+		Logger: c.Logger, Observe: c.Observe.Realm,
 	})
 	if err == nil {
 		s.mount(h.Routes())

@@ -65,26 +65,29 @@ func (s *Store) ConsentsOf(ctx context.Context, subject string) (consents []Cons
 	return consents, err
 }
 
-// WithdrawConsent forgets a user's agreement and revokes every grant the client holds of that user.
-func (s *Store) WithdrawConsent(ctx context.Context, subject, client string) ([]Revocation, error) {
+// WithdrawConsent forgets a user's agreement and revokes every grant the client holds of that user. The agreement goes
+// first, so that none is left out that was made from it meanwhile. Each grant is a transaction of its own: what was revoked
+// before an error is returned beside it, and calling again goes on.
+func (s *Store) WithdrawConsent(ctx context.Context, subject, client string) (revoked []Revocation, err error) {
+	err = s.db.Update(ctx, func(tx storage.Tx) error {
+		return s.consents.Delete(tx, consentID(subject, client))
+	})
+	if err != nil {
+		return nil, err
+	}
 	grants, err := s.GrantsOf(ctx, subject)
 	if err != nil {
 		return nil, err
 	}
-	err = s.db.Update(ctx, func(tx storage.Tx) error {
-		return s.consents.Delete(tx, consentID(subject, client))
-	})
-	var revoked []Revocation
 	for _, g := range grants {
-		if err != nil {
-			break
-		}
 		if g.ClientID != client {
 			continue
 		}
-		var made []Revocation
-		made, err = s.RevokeGrant(ctx, g.ID, subject)
+		made, err := s.RevokeGrant(ctx, g.ID, subject)
+		if err != nil && !isGone(err) {
+			return revoked, err
+		}
 		revoked = append(revoked, made...)
 	}
-	return revoked, err
+	return revoked, nil
 }

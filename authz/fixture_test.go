@@ -42,7 +42,7 @@ var scopes = oauth.Scopes{"openid", "accounts:read", "payments:write"}
 
 // world is one store of records and the words in which the tests speak of it. Its helpers end the test when the store errs.
 type world struct {
-	*testing.T
+	testing.TB
 	clock *storagetest.Clock
 	db    *storagetest.FaultyDB
 	store *authz.Store
@@ -67,13 +67,13 @@ func (i interrupted) Update(ctx context.Context, fn func(storage.Tx) error) erro
 // engines are the stores the tests run over; the first two are in memory.
 var engines = []struct {
 	name string
-	open func(t *testing.T, now func() time.Time) storage.DB
+	open func(t testing.TB, now func() time.Time) storage.DB
 }{
 	{"memory", openMemory},
-	{"closures run twice", func(t *testing.T, now func() time.Time) storage.DB {
+	{"closures run twice", func(t testing.TB, now func() time.Time) storage.DB {
 		return storagetest.Twice(openMemory(t, now), uint64(len(t.Name())))
 	}},
-	{"badger", func(t *testing.T, now func() time.Time) storage.DB {
+	{"badger", func(t testing.TB, now func() time.Time) storage.DB {
 		db, err := badgerstore.Open(t.Context(), badgerstore.Config{Dir: t.TempDir(), Now: now, GCEvery: -1, SweepEvery: -1})
 		if err != nil {
 			t.Fatalf("opening the store: %v", err)
@@ -82,7 +82,7 @@ var engines = []struct {
 	}},
 }
 
-func openMemory(t *testing.T, now func() time.Time) storage.DB {
+func openMemory(t testing.TB, now func() time.Time) storage.DB {
 	db, err := memstore.Open(memstore.Config{Now: now})
 	if err != nil {
 		t.Fatalf("opening the store: %v", err)
@@ -114,9 +114,9 @@ func over(t *testing.T, n int, test func(*world)) {
 	}
 }
 
-func newWorld(t *testing.T, clock *storagetest.Clock, db storage.DB) *world {
+func newWorld(t testing.TB, clock *storagetest.Clock, db storage.DB) *world {
 	t.Helper()
-	w := &world{T: t, clock: clock, db: storagetest.Faulty(db)}
+	w := &world{TB: t, clock: clock, db: storagetest.Faulty(db)}
 	t.Cleanup(func() { w.ok(db.Close()) })
 	w.store = w.node(clock.Now)
 	return w
@@ -133,7 +133,7 @@ func (w *world) node(now func() time.Time) *authz.Store {
 }
 
 // solo returns a world in memory for tests that look at one moment only.
-func solo(t *testing.T) *world {
+func solo(t testing.TB) *world {
 	t.Helper()
 	clock := storagetest.NewClock()
 	return newWorld(t, clock, openMemory(t, clock.Now))

@@ -158,10 +158,13 @@ func (s *server) login() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_ = response.Body.Close() // only where it leads matters
+	answer, err := read(response, nil)
+	if err != nil {
+		return "", err
+	}
 	to, err := response.Location()
 	if err != nil {
-		return "", fmt.Errorf("the login answers %d: %w", response.StatusCode, err)
+		return "", fmt.Errorf("the login answers %d: %w\n%s", response.StatusCode, err, answer)
 	}
 	return s.exchange(http.DefaultClient, url.Values{
 		"grant_type": {"authorization_code"}, "code": {to.Query().Get("code")}, "redirect_uri": {callback}, "client_id": {"app"},

@@ -32,7 +32,7 @@ func playCrash(dir string) error {
 		group.Go(func() {
 			for {
 				var key string
-				err := db.Update(ctx, func(tx storage.Tx) error {
+				err := db.Update(ctx, func(tx storage.Tx) (err error) {
 					key, err = writeNext(tx, writer)
 					return err
 				})

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/gatehouse-id/gatehouse/authz/server"
+	"github.com/gatehouse-id/gatehouse/authz/site"
+	"github.com/gatehouse-id/gatehouse/caddymodule/pool"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
@@ -38,9 +41,10 @@ type App struct {
 	Issuer string `json:"issuer,omitempty"`
 	// Where records are kept. Default: badger in Caddy's data directory.
 	StorageRaw json.RawMessage `json:"storage,omitempty" caddy:"namespace=gatehouse.storage inline_key=engine"`
-	// The key that seals secrets at rest, 32 bytes in base64 or hex, usually as {env.NAME} or {file.PATH}. Default: a key
-	// file beside the store, made at the first start.
-	SealKey string `json:"seal_key,omitempty"`
+	// The keys that seal secrets at rest, 32 bytes in base64 or hex each, usually as {env.NAME} or {file.PATH}: the first
+	// seals and all of them open, so that a new key is put before the old one. Default: a key file beside the store, made at
+	// the first start.
+	SealKeys []string `json:"seal_keys,omitempty"`
 	// The default audience of access tokens, which protected sites accept. Default: the issuer.
 	Audience []string `json:"audience,omitempty"`
 	// The signing keys.
@@ -68,9 +72,9 @@ type App struct {
 	// Users created at start when their login name is free.
 	Users []UserConfig `json:"users,omitempty"`
 
-	engine  Engine
+	engine  pool.Engine
 	sealer  storage.Sealer
-	node    *node
+	node    *pool.Node
 	nodeKey string // set while this configuration holds its node
 	server  *server.Server
 	ring    *keyset.Ring
@@ -78,10 +82,15 @@ type App struct {
 	hasher  *identity.Hasher
 	trail   *audit.Trail
 	secrets *caddy.Replacer
-	sites   atomic.Pointer[served]
 	ctx     caddy.Context
 	logger  *slog.Logger
 
+	// What protects sites in this configuration: rules and guards enter in Provision, the rest is known after ready.
+	guarded []member
+	strip   *site.Headers
+	sites   atomic.Pointer[served]
+
+	ready   func() error // does load, once
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
@@ -96,6 +105,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.logger = ctx, ctx.Slogger()
 	a.secrets = caddy.NewReplacer()
+	a.ready = sync.OnceValue(a.load)
 	a.setDefaults()
 	if err := a.loadEngine(ctx); err != nil {
 		return err
@@ -114,7 +124,7 @@ func (a *App) loadEngine(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("loading the storage engine: %w", err)
 	}
-	engine, ok := module.(Engine)
+	engine, ok := module.(pool.Engine)
 	if !ok {
 		return fmt.Errorf("loading the storage engine: %T is none", module)
 	}
@@ -127,39 +137,46 @@ func (a *App) takeNode() error {
 	if err != nil {
 		return err
 	}
-	a.node, err = takeNode(key, a.logger)
+	a.node, err = pool.Take(key)
 	if err == nil {
 		a.nodeKey = key
 	}
 	return err
 }
 
-// Start opens the store, unless an earlier configuration has, loads the keys and the revocations, creates the configured
-// users and starts the loops.
-func (a *App) Start() error {
-	ctx, cancel := context.WithCancel(context.Background())
-	a.stop = cancel
-	options := EngineOptions{Now: time.Now, Logger: a.logger, Observe: observeStore}
-	if err := a.node.open(ctx, a.engine, a.sealer, options); err != nil {
+// load opens the store, unless an earlier configuration has, and reads the keys, the revocations and what the sites are.
+// Apps start in no fixed order, so it is done by Start or by the first request, whichever comes first: a request that comes
+// early waits and is not refused. Once it has failed nothing passes.
+func (a *App) load() error {
+	options := pool.Options{Now: time.Now, Logger: a.logger, Observe: observeStore}
+	if err := a.node.Start(a.ctx, a.engine, a.sealer, options); err != nil {
 		return err
 	}
 	if err := a.readSites(); err != nil {
 		return err
 	}
-	if err := a.server.Start(ctx); err != nil {
+	return a.server.Start(a.ctx)
+}
+
+// Start loads, creates the configured users and starts the loops.
+func (a *App) Start() error {
+	if err := a.ready(); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(a.ctx)
 	if err := a.seedUsers(ctx); err != nil {
+		cancel()
 		return err
 	}
+	a.stop = cancel
 	a.running.Go(func() { a.server.Run(ctx) })
-	gauges.app.Store(a)
+	gauges.follow(a)
 	return nil
 }
 
 // Stop ends the loops. Requests under way may still use the store, which stays open until Cleanup.
 func (a *App) Stop() error {
-	gauges.app.CompareAndSwap(a, nil)
+	gauges.leave(a)
 	if a.stop != nil {
 		a.stop()
 	}
@@ -175,8 +192,7 @@ func (a *App) Cleanup() error {
 	}
 	key := a.nodeKey
 	a.nodeKey = ""
-	_, err := nodes.Delete(key)
-	return err
+	return pool.Release(key)
 }
 
 func (a *App) seedUsers(ctx context.Context) error {
@@ -193,9 +209,11 @@ func (a *App) seedUser(ctx context.Context, u UserConfig) error {
 	if !errors.Is(err, storage.ErrNotFound) {
 		return err
 	}
-	password, err := a.secret(u.Password)
-	if err != nil {
-		return err
+	var password string
+	if u.Password != "" {
+		if password, err = a.secret(u.Password, "user "+u.Login); err != nil {
+			return err
+		}
 	}
 	profile := identity.Profile{Logins: []string{u.Login}, Attributes: u.Attributes}
 	_, err = a.users.Add(ctx, identity.NewUser{Profile: profile, Password: password})
@@ -206,8 +224,12 @@ func (a *App) seedUser(ctx context.Context, u UserConfig) error {
 }
 
 // secret resolves the placeholders of a secret: {env.NAME} and {file.PATH}. An unknown or empty one is an error that names
-// the placeholder and never the value.
-func (a *App) secret(text string) (string, error) {
+// the placeholder and never the value. A secret that stands in the configuration itself is pointed out: Caddy keeps and
+// shows configurations.
+func (a *App) secret(text, of string) (string, error) {
+	if !strings.Contains(text, "{") {
+		a.logger.Warn("a secret stands in the configuration in clear: write {env.NAME} or {file.PATH}", "of", of)
+	}
 	return a.secrets.ReplaceOrErr(text, true, true)
 }
 

@@ -70,7 +70,7 @@ func (a *App) assemble(ctx caddy.Context) error {
 	if err := authz.CheckIssuer(a.Issuer); err != nil {
 		return fmt.Errorf("issuer %q: %w", a.Issuer, err)
 	}
-	if err := a.parseSealKey(); err != nil {
+	if err := a.parseSealKeys(); err != nil {
 		return err
 	}
 	if err := a.openUsers(); err != nil {
@@ -95,7 +95,7 @@ func (a *App) assemble(ctx caddy.Context) error {
 		return err
 	}
 	a.server, err = server.New(server.Config{
-		Issuer: a.Issuer, Audience: a.Audience, Store: a.node.store, View: a.node.view, Ring: a.ring,
+		Issuer: a.Issuer, Audience: a.Audience, Store: a.node.Store(), View: a.node.Revoked(), Ring: a.ring,
 		Clients: clients, Engine: engine, Pages: pages, Trail: a.trail,
 		Profiles:        &identitystore.Profiles{Users: a.users},
 		Scopes:          a.scopeNames(),
@@ -111,20 +111,28 @@ func (a *App) assemble(ctx caddy.Context) error {
 	return err
 }
 
-func (a *App) parseSealKey() error {
-	if a.SealKey == "" {
+func (a *App) parseSealKeys() error {
+	var keys []seal.Key
+	for _, text := range a.SealKeys {
+		text, err := a.secret(text, "seal_key")
+		if err != nil {
+			return fmt.Errorf("seal_key: %w", err)
+		}
+		key, err := seal.ParseKey(strings.TrimSpace(text))
+		if err != nil {
+			return fmt.Errorf("seal_key: %w", err)
+		}
+		keys = append(keys, key)
+	}
+	if len(keys) == 0 {
 		return nil
 	}
-	text, err := a.secret(a.SealKey)
+	sealer, err := seal.New(keys...)
 	if err != nil {
 		return fmt.Errorf("seal_key: %w", err)
 	}
-	key, err := seal.ParseKey(strings.TrimSpace(text))
-	if err != nil {
-		return fmt.Errorf("seal_key: %w", err)
-	}
-	a.sealer, err = seal.New(key)
-	return err
+	a.sealer = sealer
+	return nil
 }
 
 func (a *App) openUsers() (err error) {
@@ -140,7 +148,7 @@ func (a *App) openUsers() (err error) {
 	a.users, err = identity.New(identity.Config{
 		DB: a.node, Hasher: a.hasher, Now: time.Now, Sealer: a.node,
 		OnRevoke: []func(storage.Tx, identity.User) error{
-			func(tx storage.Tx, u identity.User) error { return a.node.store.RevokeSubject(tx, u.ID) },
+			func(tx storage.Tx, u identity.User) error { return a.node.Store().RevokeSubject(tx, u.ID) },
 		},
 	})
 	return err

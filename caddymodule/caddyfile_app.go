@@ -4,6 +4,10 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -15,15 +19,36 @@ import (
 // parseGlobal reads the global option. Several blocks of it add up; an option that stands once may stand in one of them.
 func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 	app := new(App)
-	if before, ok := existing.(httpcaddyfile.App); ok {
-		if err := json.Unmarshal(before.Value, app); err != nil {
-			return nil, d.Errf("reading the earlier gatehouse block: %v", err)
-		}
-	}
 	if err := app.UnmarshalCaddyfile(d); err != nil {
 		return nil, err
 	}
-	return httpcaddyfile.App{Name: appName, Value: caddyconfig.JSON(app, nil)}, nil
+	value := caddyconfig.JSON(app, nil)
+	if before, ok := existing.(httpcaddyfile.App); ok {
+		var err error
+		if value, err = mergeBlocks(before.Value, value); err != nil {
+			return nil, d.Errf("a second gatehouse block: %v", err)
+		}
+	}
+	return httpcaddyfile.App{Name: appName, Value: value}, nil
+}
+
+// mergeBlocks joins the lists of what may be repeated, and refuses to choose between two of anything else.
+func mergeBlocks(first, second []byte) ([]byte, error) {
+	var merged, more map[string]json.RawMessage
+	if err := errors.Join(json.Unmarshal(first, &merged), json.Unmarshal(second, &more)); err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(more)) {
+		value := more[name]
+		if before, twice := merged[name]; twice {
+			if !slices.Contains([]string{"realms", "acr", "scopes", "clients", "users", "audience"}, name) {
+				return nil, fmt.Errorf("%s stands twice", name)
+			}
+			value = slices.Concat(before[:len(before)-1], []byte(","), value[1:])
+		}
+		merged[name] = value
+	}
+	return json.Marshal(merged)
 }
 
 // UnmarshalCaddyfile reads the global option:
@@ -31,7 +56,7 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 //	gatehouse {
 //		issuer        <url>
 //		storage       <engine> ...
-//		seal_key      <secret>
+//		seal_key      <secret> [<older secret...>]
 //		audience      <audience...>
 //		keys          { ... }
 //		sessions      { ... }
@@ -55,7 +80,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		Options: map[string]option.Parse{
 			"issuer":        option.String(&a.Issuer),
 			"storage":       option.Guest((*[]byte)(&a.StorageRaw), "gatehouse.storage", "engine"),
-			"seal_key":      option.String(&a.SealKey),
+			"seal_key":      option.Strings(&a.SealKeys),
 			"audience":      option.Strings(&a.Audience),
 			"keys":          a.parseKeys,
 			"sessions":      a.parseSessions,

@@ -35,7 +35,7 @@ func (a *App) client(c *ClientConfig) (*authz.Client, error) {
 	client := &authz.Client{
 		ID: c.ID, Name: c.Name, Auth: authz.AuthNone,
 		RedirectURIs: c.RedirectURIs, PostLogoutRedirectURIs: c.PostLogoutRedirectURIs,
-		Scopes: c.Scopes, DefaultScopes: slices.Concat(c.DefaultScopes), Audience: c.Audience,
+		Scopes: c.Scopes, DefaultScopes: a.defaultScopes(c), Audience: c.Audience,
 		FirstParty: c.FirstParty, Introspect: c.Introspect,
 		AccessTTL:      or(c.AccessTTL, or(a.Tokens.Access, 5*time.Minute)),
 		RefreshTTL:     or(c.RefreshTTL, or(a.Tokens.Refresh, 30*24*time.Hour)),
@@ -51,10 +51,18 @@ func (a *App) client(c *ClientConfig) (*authz.Client, error) {
 	return client, a.permissions(c, client)
 }
 
+// defaultScopes are the client's own, or else those of the issuer that it may have.
+func (a *App) defaultScopes(c *ClientConfig) oauth.Scopes {
+	if len(c.DefaultScopes) > 0 {
+		return c.DefaultScopes
+	}
+	return slices.DeleteFunc(slices.Clone(a.DefaultScope), func(s string) bool { return !slices.Contains(c.Scopes, s) })
+}
+
 // credentials sets how the client authenticates: by what it has.
 func (a *App) credentials(c *ClientConfig, client *authz.Client) error {
 	for _, text := range c.Secrets {
-		secret, err := a.secret(text)
+		secret, err := a.secret(text, "client "+c.ID)
 		if err != nil {
 			return fmt.Errorf("secret: %w", err)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz/site"
 	"github.com/gatehouse-id/gatehouse/validation"
+	"github.com/gatehouse-id/gatehouse/validation/remote"
 )
 
 // ForeignIssuer is an issuer other than ours whose tokens a site accepts.
@@ -55,8 +56,12 @@ func (p *Protect) own() (*validation.Validator, error) {
 }
 
 func (i *ForeignIssuer) validator() (*validation.Validator, error) {
-	var keys validation.KeySource
-	_ = http.Client{Timeout: fetchTimeout}
+	keys, err := remote.NewKeys(remote.KeysConfig{
+		Issuer: i.Issuer, JWKSURI: i.JWKS, Client: &http.Client{Timeout: fetchTimeout}, Now: time.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
 	c := validation.Config{Issuer: i.Issuer, Audience: i.Audience, Keys: keys, Now: time.Now}
 	if i.AnyType {
 		c.Typ = validation.TypJWT

@@ -3,6 +3,7 @@
 package caddymodule
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -42,16 +43,20 @@ func (h *AuthorizationServer) ServeHTTP(w http.ResponseWriter, r *http.Request, 
 	if !h.app.server.Serves(r.URL.Path) {
 		return next.ServeHTTP(w, r)
 	}
+	if err := h.app.ready(); err != nil {
+		return refuse(w, http.StatusServiceUnavailable, "", err)
+	}
+	enter(r).came.put(r) // a guard further out has taken them off
 	h.app.server.ServeHTTP(w, r)
 	return nil
 }
 
 // findApp returns the app that a handler works with.
 func findApp(ctx caddy.Context) (*App, error) {
-	if _, err := ctx.AppIfConfigured(appName); err != nil {
+	app, err := ctx.AppIfConfigured(appName)
+	if errors.Is(err, caddy.ErrNotConfigured) {
 		return nil, fmt.Errorf("the global option %q is missing: it names the issuer and the realms", appName)
 	}
-	app, err := ctx.App(appName)
 	if err != nil {
 		return nil, err
 	}
@@ -60,6 +65,9 @@ func findApp(ctx caddy.Context) (*App, error) {
 
 // parseAuthorizationServer reads: authorization_server [<matcher>]
 func parseAuthorizationServer(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	if h.Option(appName) == nil {
+		return nil, h.Err("authorization_server needs the global option \"gatehouse\", which names the issuer and the realms")
+	}
 	handler := new(AuthorizationServer)
 	return handler, handler.UnmarshalCaddyfile(h.Dispenser)
 }

@@ -3,7 +3,10 @@
 package caddymodule
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -12,71 +15,39 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/site"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
 
-// served is what the configuration of Caddy's HTTP app says about where sites are reached.
+// served is what the configuration of Caddy's HTTP app says about the sites where browsers log in.
 type served struct {
-	hosts, ports, origins []string
+	origins []string // named after "session on"
+	places  []place  // where a "protect" with sessions stands
 }
 
-// allowed reports whether an origin is a site of ours: named after "session on"; or with a host that some route matches, on
-// a port that some server listens on; or, when the issuer itself is on a loopback host, any loopback host on such a port.
-// It reads the configuration of the HTTP app and nothing of any request, so a forged Host header names no site.
+// place is where in the routes of a server something stands.
+type place struct {
+	ports, hosts []string
+	// reachable tells that a browser which comes back from its login gets there.
+	reachable bool
+}
+
+// allowed reports whether an origin is a site of ours where browsers log in: named after "session on"; or with a host that
+// the routes to such a "protect" match, on a port that its server listens on. A loopback host is one only where the issuer
+// itself is on a loopback host. It reads the configuration of the HTTP app and nothing of any request, so a forged Host
+// header names no site.
 func (a *App) allowed(origin string) bool {
 	s := a.sites.Load()
 	return s != nil && s.has(origin, oauth.IsLoopback(hostOf(a.Issuer)))
 }
 
-// readSites collects what the HTTP app serves. All apps are provisioned by the time one of them starts.
-func (a *App) readSites() error {
-	app, err := a.ctx.AppIfConfigured("http")
+func hostOf(address string) string {
+	u, err := url.Parse(address)
 	if err != nil {
-		return nil // without sites there is nothing to log in to
+		return ""
 	}
-	s := new(served)
-	for _, server := range app.(*caddyhttp.App).Servers {
-		for _, address := range server.Listen {
-			parsed, err := caddy.ParseNetworkAddress(address)
-			if err != nil {
-				return fmt.Errorf("reading the listen address %q: %w", address, err)
-			}
-			for port := parsed.StartPort; port <= parsed.EndPort; port++ {
-				s.ports = append(s.ports, strconv.FormatUint(uint64(port), 10))
-			}
-		}
-		s.walk(server.Routes)
-	}
-	a.sites.Store(s)
-	return nil
-}
-
-// walk collects host matchers and the origins of "protect" handlers, however deep they stand in subroutes.
-func (s *served) walk(routes caddyhttp.RouteList) {
-	for _, route := range routes {
-		for _, set := range route.MatcherSets {
-			for _, matcher := range set {
-				s.matcher(matcher)
-			}
-		}
-		for _, handler := range route.Handlers {
-			switch handler := handler.(type) {
-			case *caddyhttp.Subroute:
-				s.walk(handler.Routes)
-			case *Protect:
-				s.origins = append(s.origins, handler.Origins...)
-			}
-		}
-	}
-}
-
-func (s *served) matcher(matcher any) {
-	switch hosts := matcher.(type) {
-	case caddyhttp.MatchHost:
-		s.hosts = append(s.hosts, hosts...)
-	case *caddyhttp.MatchHost:
-		s.hosts = append(s.hosts, *hosts...)
-	}
+	return u.Hostname()
 }
 
 func (s *served) has(origin string, development bool) bool {
@@ -87,14 +58,24 @@ func (s *served) has(origin string, development bool) bool {
 	if err != nil {
 		return false
 	}
+	return slices.ContainsFunc(s.places, func(p place) bool { return p.answers(u, development) })
+}
+
+// answers reports whether an origin leads to the place. Without a port it has that of its scheme; where TLS ends at
+// another proxy in front no server of ours listens on 443, so for https it is not looked at.
+func (p place) answers(u *url.URL, development bool) bool {
 	port := u.Port()
-	if port != "" && !slices.Contains(s.ports, port) {
+	if port == "" && u.Scheme == "http" {
+		port = "80"
+	}
+	if port != "" && !slices.Contains(p.ports, port) {
 		return false
 	}
+	named := slices.ContainsFunc(p.hosts, func(pattern string) bool { return matchHost(pattern, u.Hostname()) })
 	if oauth.IsLoopback(u.Hostname()) {
-		return development
+		return development && (named || len(p.hosts) == 0)
 	}
-	return u.Scheme == "https" && slices.ContainsFunc(s.hosts, func(pattern string) bool { return matchHost(pattern, u.Hostname()) })
+	return u.Scheme == "https" && named
 }
 
 // matchHost compares as Caddy's host matcher does: "*" stands for one label.
@@ -111,10 +92,129 @@ func matchHost(pattern, host string) bool {
 	return true
 }
 
-func hostOf(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return ""
+// readSites collects what the HTTP app serves. All apps are provisioned by the time one of them starts.
+func (a *App) readSites() error {
+	s := new(served)
+	app, err := a.ctx.AppIfConfigured("http")
+	if err != nil && !errors.Is(err, caddy.ErrNotConfigured) {
+		return err
 	}
-	return u.Hostname()
+	if err == nil {
+		for name, server := range app.(*caddyhttp.App).Servers {
+			if err := s.server(server); err != nil {
+				return fmt.Errorf("reading the HTTP server %q: %w", name, err)
+			}
+		}
+	}
+	headers := map[string]string{}
+	for _, m := range a.guarded {
+		m.standAlone()
+		m.identityHeaders(headers)
+	}
+	a.strip = site.NewHeaders(headers)
+	a.sites.Store(s)
+	return nil
+}
+
+// errUnreachable is returned for a site where browsers could begin a login and not end it.
+var errUnreachable = fmt.Errorf("\"session on\" stands where no login can end: %s does not get there. "+
+	"Write protect outside of the handle, handle_path or route block, and give it the matcher instead", authz.PathSiteCallback)
+
+func (s *served) server(server *caddyhttp.Server) error {
+	top := place{reachable: true}
+	for _, address := range server.Listen {
+		parsed, err := caddy.ParseNetworkAddress(address)
+		if err != nil {
+			return fmt.Errorf("reading the listen address %q: %w", address, err)
+		}
+		for port := parsed.StartPort; port <= parsed.EndPort; port++ {
+			top.ports = append(top.ports, strconv.FormatUint(uint64(port), 10))
+		}
+	}
+	before := len(s.places)
+	s.walk(server.Routes, top)
+	for _, route := range server.NamedRoutes {
+		s.walk(caddyhttp.RouteList{*route}, top)
+	}
+	if server.Errors != nil {
+		s.walk(server.Errors.Routes, top)
+	}
+	found := s.places[before:]
+	if len(found) > 0 && !slices.ContainsFunc(found, func(p place) bool { return p.reachable }) {
+		return errUnreachable
+	}
+	return nil
+}
+
+// walk joins the rules and guards of one list of routes, and goes down into subroutes.
+func (s *served) walk(routes caddyhttp.RouteList, at place) {
+	group := new(siblings)
+	stands := place{ports: at.ports}
+	for i := range routes {
+		here := at.below(&routes[i])
+		for _, handler := range routes[i].Handlers {
+			switch handler := handler.(type) {
+			case *caddyhttp.Subroute:
+				s.walk(handler.Routes, here)
+				if handler.Errors != nil {
+					s.walk(handler.Errors.Routes, here)
+				}
+			case *AuthorizationServer:
+				group.issuer = group.issuer || len(routes[i].MatcherSets) == 0
+			case member:
+				handler.join(group)
+				stands.hosts = append(stands.hosts, here.hosts...)
+				stands.reachable = stands.reachable || here.reachable
+			}
+		}
+	}
+	if group.session {
+		s.origins = append(s.origins, group.origins...)
+		s.places = append(s.places, stands)
+	}
+}
+
+// below is the place inside of a route.
+func (p place) below(route *caddyhttp.Route) place {
+	in := place{ports: p.ports, reachable: len(route.MatcherSets) == 0}
+	for _, set := range route.MatcherSets {
+		lets := true
+		for _, matcher := range set {
+			switch matcher := matcher.(type) {
+			case caddyhttp.MatchHost:
+				in.hosts = appendHosts(in.hosts, matcher)
+			case *caddyhttp.MatchHost:
+				in.hosts = appendHosts(in.hosts, *matcher)
+			case caddyhttp.MatchPath:
+				lets = lets && letsCallback(matcher)
+			case *caddyhttp.MatchPath:
+				lets = lets && letsCallback(*matcher)
+			}
+		}
+		in.reachable = in.reachable || lets
+	}
+	if len(in.hosts) == 0 {
+		in.hosts = p.hosts
+	}
+	in.reachable = in.reachable && p.reachable
+	return in
+}
+
+func appendHosts(to []string, hosts caddyhttp.MatchHost) []string {
+	known := caddy.NewReplacer()
+	for _, host := range hosts {
+		to = append(to, known.ReplaceAll(host, ""))
+	}
+	return to
+}
+
+// letsCallback reports whether a path matcher lets a browser pass that comes back from its login.
+func letsCallback(matcher caddyhttp.MatchPath) bool {
+	ctx := context.WithValue(context.Background(), caddy.ReplacerCtxKey, caddy.NewReplacer())
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost"+authz.PathSiteCallback, nil)
+	if err != nil {
+		return true
+	}
+	matches, err := matcher.MatchWithError(r)
+	return matches || err != nil
 }

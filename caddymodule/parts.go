@@ -36,10 +36,10 @@ func Running() (*App, error) {
 func (a *App) Server() *server.Server { return a.server }
 
 // Store returns the records of the authorization server.
-func (a *App) Store() *authz.Store { return a.node.store }
+func (a *App) Store() *authz.Store { return a.node.Store() }
 
 // View returns what is revoked.
-func (a *App) View() *revocation.View { return a.node.view }
+func (a *App) View() *revocation.View { return a.node.Revoked() }
 
 // Ring returns the signing keys.
 func (a *App) Ring() *keyset.Ring { return a.ring }

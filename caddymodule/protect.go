@@ -3,8 +3,8 @@
 package caddymodule
 
 import (
-	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,15 +14,17 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/gatehouse-id/gatehouse/authz/site"
 	"github.com/gatehouse-id/gatehouse/validation"
 )
 
-func init() { caddy.RegisterModule(Protect{}) }
+func init() { caddy.RegisterModule(new(Protect)) }
 
-// Protect lets a request pass only when its token or its browser session proves what the route asks. Where several rules
-// match one request the first decides, so a narrow rule stands before a wide one.
+// Protect lets a request pass only when its token or its browser session proves what the route asks. Of the rules in one
+// block the first that matches decides, so a narrow rule stands before a wide one. Rules in a block further in, as in a
+// handle, are asked as well.
 type Protect struct {
 	// Scopes that are all required. Default: the issuer's default_scope, unless any_scope is given.
 	Scopes []string `json:"scopes,omitempty"`
@@ -50,6 +52,11 @@ type Protect struct {
 	Assertion string `json:"assertion,omitempty"`
 	// Whether the bearer token is sent on to the upstream. Default: it is removed.
 	ForwardToken bool `json:"forward_token,omitempty"`
+	// Whether paths pass that many upstreams read in their own way: encoded slashes, empty segments, path parameters,
+	// characters encoded twice. Dot segments, backslashes and control characters are refused all the same.
+	LenientPaths bool `json:"lenient_paths,omitempty"`
+
+	membership
 
 	app     *App
 	rule    *site.Rule
@@ -57,7 +64,7 @@ type Protect struct {
 }
 
 // CaddyModule returns the Caddy module information.
-func (Protect) CaddyModule() caddy.ModuleInfo {
+func (*Protect) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.protect", New: func() caddy.Module { return new(Protect) }}
 }
 
@@ -69,6 +76,7 @@ func (p *Protect) Provision(ctx caddy.Context) (err error) {
 	if err := p.check(); err != nil {
 		return fmt.Errorf("protect: %w", err)
 	}
+	p.app.guarded = append(p.app.guarded, p)
 	if p.IdentityHeaders == nil {
 		p.IdentityHeaders = site.DefaultHeaders()
 	}
@@ -79,65 +87,96 @@ func (p *Protect) Provision(ctx caddy.Context) (err error) {
 	if len(p.Scopes) == 0 && len(p.AnyScope) == 0 {
 		p.Scopes = p.app.DefaultScope
 	}
-	tokens, err := p.validators()
-	if err != nil {
+	if err := p.buildRule(); err != nil {
 		return fmt.Errorf("protect: %w", err)
 	}
-	if p.rule, err = p.app.server.Rule(p.demand()); err != nil {
-		return fmt.Errorf("protect: %w", err)
-	}
-	p.rule.Tokens, p.rule.Session, p.rule.Optional = tokens, p.Session, p.Optional
-	p.rule.Metadata = func(r *http.Request) string { return originOf(r, p.Origins) + validation.MetadataPath }
 	return nil
 }
 
-func (p *Protect) check() error {
-	scopes := p.app.scopeNames()
-	switch {
-	case p.Off && (len(p.Scopes)+len(p.AnyScope)+len(p.ACR)+len(p.Issuers) > 0 || p.Session || p.Optional):
-		return errors.New("off goes with no other option")
-	case len(p.Issuers) == 0 && slices.ContainsFunc(p.Scopes, func(s string) bool { return !scopes.Has(s) }):
-		return fmt.Errorf("one of the scopes %v is not defined: add \"scope <name> <realm...>\" to the gatehouse block", p.Scopes)
-	case len(p.Issuers) == 0 && slices.ContainsFunc(p.AnyScope, func(s string) bool { return !scopes.Has(s) }):
-		return fmt.Errorf("one of the scopes %v is not defined: add \"scope <name> <realm...>\" to the gatehouse block", p.AnyScope)
+func (p *Protect) buildRule() error {
+	tokens, err := p.validators()
+	if err != nil {
+		return err
 	}
+	if p.rule, err = p.app.server.Rule(p.demand()); err != nil {
+		return err
+	}
+	p.rule.Tokens, p.rule.Session, p.rule.Optional = tokens, p.Session, p.Optional
+	p.rule.Metadata = func(r *http.Request) string { return p.among.Load().originOf(r) + metadataPath }
+	p.rule.Page = pageOf
 	return nil
 }
+
+func (p *Protect) join(group *siblings) {
+	group.origins = append(group.origins, p.Origins...)
+	for i := range p.Issuers {
+		group.issuers = append(group.issuers, p.Issuers[i].Issuer)
+	}
+	group.session = group.session || p.Session
+	group.lenient = group.lenient || p.LenientPaths
+	p.among.Store(group)
+}
+
+func (p *Protect) standAlone() {
+	if p.among.Load() == nil {
+		p.join(new(siblings))
+	}
+}
+
+func (p *Protect) identityHeaders(into map[string]string) { maps.Copy(into, p.IdentityHeaders) }
 
 // ServeHTTP decides a request. The identity headers that a client sent are gone before anything else happens.
 func (p *Protect) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if decided(r) {
+	if err := p.app.ready(); err != nil {
+		return refuse(w, http.StatusServiceUnavailable, "", err)
+	}
+	among, pass := p.among.Load(), enter(r)
+	if slices.Contains(pass.decided, among) || p.app.logsIn(r, among) {
 		return next.ServeHTTP(w, r)
 	}
-	p.headers.Strip(r.Header)
+	if among.keeps(r.URL.Path) {
+		return p.app.serveOwn(w, r, among)
+	}
+	p.app.clean(r)
+	if err := site.CheckPath(r.URL, p.LenientPaths); err != nil {
+		return refuse(w, http.StatusBadRequest, "", err)
+	}
 	if p.Off {
-		markDecided(r)
-		return next.ServeHTTP(w, r)
+		pass.conceal(r, true)
+	} else if done, err := p.decide(w, r, pass); done || err != nil {
+		return err
 	}
-	origin := originOf(r, p.Origins)
+	pass.decided = append(pass.decided, among)
+	return next.ServeHTTP(w, r)
+}
+
+// decide judges the credentials that the request came with, and introduces the caller to the upstream.
+func (p *Protect) decide(w http.ResponseWriter, r *http.Request, pass *passage) (done bool, err error) {
+	var origin string
+	if p.Session {
+		origin = p.among.Load().originOf(r)
+	}
+	now := credentialsOf(r)
+	pass.came.put(r)
 	d := p.app.server.Gate().Decide(w, r, origin, p.rule)
+	now.put(r)
+	pass.conceal(r, p.ForwardToken)
 	switch {
 	case d.Done:
-		return nil
+		return true, nil
 	case d.Err != nil:
-		return refuse(w, d)
+		return true, refuse(w, d.Err.HTTPStatus(), d.Challenge, d.Err)
+	case d.Principal == nil:
+		return false, nil
 	}
-	markDecided(r)
 	if err := p.introduce(r, d.Principal); err != nil {
-		return caddyhttp.Error(http.StatusInternalServerError, err)
+		return true, refuse(w, http.StatusServiceUnavailable, "", err)
 	}
-	site.StripCookies(r)
-	if !p.ForwardToken {
-		r.Header.Del("Authorization")
-	}
-	return next.ServeHTTP(w, r)
+	return false, nil
 }
 
 // introduce tells the upstream, the placeholders and the access log who is asking.
 func (p *Protect) introduce(r *http.Request, principal *validation.Principal) error {
-	if principal == nil {
-		return nil
-	}
 	p.headers.Set(r.Header, principal)
 	if p.Assertion != "" {
 		assertion, err := p.app.server.Assertion(principal, p.Assertion)
@@ -150,10 +189,19 @@ func (p *Protect) introduce(r *http.Request, principal *validation.Principal) er
 		repl.Map(userPlaceholders(principal))
 	}
 	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-		extra.Add(zap.String("client_id", principal.ClientID))
-		extra.Add(zap.String("sub", principal.Subject))
-		extra.Add(zap.String("acr", principal.ACR))
+		extra.Set(zap.Inline((*caller)(principal)))
 	}
+	return nil
+}
+
+// caller writes who is asking to the access log.
+type caller validation.Principal
+
+// MarshalLogObject adds the fields of the access log.
+func (c *caller) MarshalLogObject(to zapcore.ObjectEncoder) error {
+	to.AddString("client_id", c.ClientID)
+	to.AddString("sub", c.Subject)
+	to.AddString("acr", c.ACR)
 	return nil
 }
 
@@ -174,26 +222,6 @@ func userPlaceholders(principal *validation.Principal) caddy.ReplacerFunc {
 	}
 }
 
-// refuse hands a refusal to Caddy, so that handle_errors works, with its challenge already set.
-func refuse(w http.ResponseWriter, d site.Decision) error {
-	if d.Challenge != "" {
-		w.Header().Set("WWW-Authenticate", d.Challenge)
-	}
-	status := d.Err.HTTPStatus()
-	if status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "1")
-	}
-	w.Header().Set("Cache-Control", "no-store")
-	return caddyhttp.Error(status, d.Err)
-}
-
-// The mark that a rule has let the request pass travels with the request, where no client can reach it.
-const decidedVar = "gatehouse.decided"
-
-func decided(r *http.Request) bool { return caddyhttp.GetVar(r.Context(), decidedVar) != nil }
-
-func markDecided(r *http.Request) { caddyhttp.SetVar(r.Context(), decidedVar, true) }
-
 func (p *Protect) demand() validation.Policy {
 	policy := validation.Policy{AllScopes: p.Scopes, AnyScope: p.AnyScope, ACRValues: p.ACR}
 	if p.MaxAge != nil {
@@ -208,4 +236,6 @@ var (
 	_ caddy.Provisioner           = (*Protect)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Protect)(nil)
 	_ caddyfile.Unmarshaler       = (*Protect)(nil)
+	_ member                      = (*Protect)(nil)
+	_ zapcore.ObjectMarshaler     = (*caller)(nil)
 )

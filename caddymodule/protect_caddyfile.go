@@ -6,7 +6,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
@@ -19,10 +18,12 @@ func init() {
 
 // parseProtect reads: protect [<matcher>] [<scope...>] { ... }
 //
-// It makes two routes: one for the paths that every protected site keeps for itself (its metadata and its logins), which
-// must never be judged by the rule, and the rule.
+// It makes one route, and with a matcher a second for the requests that it does not match.
 func parseProtect(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next() // the directive's name
+	if h.Option(appName) == nil {
+		return nil, h.Err("protect needs the global option \"gatehouse\", which names the issuer and the realms")
+	}
 	matcher, err := h.ExtractMatcherSet()
 	if err != nil {
 		return nil, err
@@ -31,9 +32,11 @@ func parseProtect(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err := p.UnmarshalCaddyfile(h.Dispenser); err != nil {
 		return nil, err
 	}
-	own := caddy.ModuleMap{"path": h.JSON(caddyhttp.MatchPath{authz.PathSite + "*", metadataPath, metadataPath + "/*"})}
-	routes := h.NewRoute(own, &SiteEndpoints{Origins: p.Origins, Issuers: p.Issuers, Session: p.Session})
-	return append(routes, h.NewRoute(matcher, p)...), nil
+	routes := h.NewRoute(matcher, p)
+	if matcher != nil {
+		routes = append(routes, h.NewRoute(nil, new(SiteEndpoints))...)
+	}
+	return routes, nil
 }
 
 // UnmarshalCaddyfile reads what follows the matcher:
@@ -51,6 +54,7 @@ func parseProtect(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //		identity_headers { <header> <claim> }
 //		assertion        <audience>
 //		forward_token
+//		lenient_paths
 //	}
 func (p *Protect) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.Val() == "" {
@@ -71,6 +75,7 @@ func (p *Protect) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"identity_headers": p.parseIdentityHeaders,
 			"assertion":        option.String(&p.Assertion),
 			"forward_token":    option.Flag(&p.ForwardToken),
+			"lenient_paths":    option.Flag(&p.LenientPaths),
 		},
 		Repeat: []string{"issuer", "scope", "any_scope", "audience"},
 	}.Parse(d)

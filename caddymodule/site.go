@@ -4,70 +4,101 @@ package caddymodule
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/gatehouse-id/gatehouse/authz/site"
 	"github.com/gatehouse-id/gatehouse/validation"
 )
 
-func init() { caddy.RegisterModule(SiteEndpoints{}) }
+func init() { caddy.RegisterModule(new(SiteEndpoints)) }
 
 const metadataPath = validation.MetadataPath
 
-// SiteEndpoints serves the paths that a protected site keeps for itself: its RFC 9728 metadata, and the callback and the
-// logout of its browser sessions. The directive "protect" adds it.
+// SiteEndpoints is the guard of a site whose rules do not match every request. It answers the paths that the site keeps for
+// itself, its RFC 9728 metadata and the ends of its logins; and it takes off every other request what no client may send to
+// an upstream that believes the gate: identity headers, our cookies, and paths that can be read in two ways. The directive
+// "protect" adds it.
 type SiteEndpoints struct {
-	// The origins under which browsers reach the site.
-	Origins []string `json:"origins,omitempty"`
-	// The issuers whose tokens the site accepts besides ours.
-	Issuers []ForeignIssuer `json:"issuers,omitempty"`
-	// Whether the site has browser sessions.
-	Session bool `json:"session,omitempty"`
+	membership
 
 	app *App
 }
 
 // CaddyModule returns the Caddy module information.
-func (SiteEndpoints) CaddyModule() caddy.ModuleInfo {
+func (*SiteEndpoints) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.gatehouse_site", New: func() caddy.Module { return new(SiteEndpoints) }}
 }
 
 // Provision finds the app.
 func (s *SiteEndpoints) Provision(ctx caddy.Context) (err error) {
-	s.app, err = findApp(ctx)
+	if s.app, err = findApp(ctx); err == nil {
+		s.app.guarded = append(s.app.guarded, s)
+	}
 	return err
 }
 
-// ServeHTTP answers the site's own paths. What lies beside them below the same prefix does not exist; what the site has no
-// session for is passed on.
+func (s *SiteEndpoints) join(group *siblings) { s.among.Store(group) }
+
+func (s *SiteEndpoints) standAlone() { s.among.CompareAndSwap(nil, new(siblings)) }
+
+func (*SiteEndpoints) identityHeaders(map[string]string) {}
+
+// ServeHTTP answers the site's own paths and cleans every other request. Where a rule has decided, nothing is left to do.
 func (s *SiteEndpoints) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	path := r.URL.Path
-	if path == metadataPath || strings.HasPrefix(path, metadataPath+"/") {
-		return s.serveMetadata(w, r)
+	if err := s.app.ready(); err != nil {
+		return refuse(w, http.StatusServiceUnavailable, "", err)
 	}
-	if !s.Session {
+	pass := enter(r)
+	among := s.among.Load()
+	if len(pass.decided) > 0 || s.app.logsIn(r, among) {
 		return next.ServeHTTP(w, r)
 	}
-	if err := s.app.server.Gate().ServeOwn(w, r, originOf(r, s.Origins)); err != nil {
-		s.app.server.RenderError(w, r, err)
+	if among.keeps(r.URL.Path) {
+		return s.app.serveOwn(w, r, among)
+	}
+	s.app.clean(r)
+	if err := site.CheckPath(r.URL, among.lenient); err != nil {
+		return refuse(w, http.StatusBadRequest, "", err)
+	}
+	pass.conceal(r, true)
+	return next.ServeHTTP(w, r)
+}
+
+// logsIn reports whether a request is for the issuer on the very site that is protected: nobody has to be logged in there,
+// and the authorization server answers it before any upstream sees it.
+func (a *App) logsIn(r *http.Request, among *siblings) bool {
+	return among.issuer && a.server.Serves(r.URL.Path)
+}
+
+// clean removes the identity headers that a client sent, wherever they stand.
+func (a *App) clean(r *http.Request) {
+	a.strip.Strip(r.Header)
+	if r.Trailer != nil {
+		a.strip.Strip(r.Trailer)
+	}
+}
+
+// serveOwn answers a path that a site keeps for itself.
+func (a *App) serveOwn(w http.ResponseWriter, r *http.Request, among *siblings) error {
+	if isMetadata(r.URL.Path) {
+		return a.serveMetadata(w, r, among)
+	}
+	if err := a.server.Gate().ServeOwn(w, r, among.originOf(r)); err != nil {
+		a.server.RenderError(w, r, err)
 	}
 	return nil
 }
 
 // serveMetadata describes the site as an OAuth resource (RFC 9728 3.2). Whatever path of the site a client asks about, it is
 // the same resource.
-func (s *SiteEndpoints) serveMetadata(w http.ResponseWriter, r *http.Request) error {
-	servers := []string{s.app.Issuer}
-	for _, i := range s.Issuers {
-		servers = append(servers, i.Issuer)
-	}
+func (a *App) serveMetadata(w http.ResponseWriter, r *http.Request, among *siblings) error {
 	metadata := validation.ResourceMetadata{
-		Resource:             originOf(r, s.Origins) + strings.TrimPrefix(r.URL.Path, metadataPath),
-		AuthorizationServers: servers,
-		ScopesSupported:      s.app.scopeNames(),
+		Resource:             among.originOf(r) + strings.TrimPrefix(r.URL.Path, metadataPath),
+		AuthorizationServers: append([]string{a.Issuer}, among.issuers...),
+		ScopesSupported:      a.scopeNames(),
 	}
 	handler, err := metadata.Handler()
 	if err != nil {
@@ -77,21 +108,9 @@ func (s *SiteEndpoints) serveMetadata(w http.ResponseWriter, r *http.Request) er
 	return nil
 }
 
-// originOf returns the origin a request was sent to: the configured one with its host, or else what the connection says.
-// Either way only an origin that the configuration serves can log in.
-func originOf(r *http.Request, configured []string) string {
-	host := strings.ToLower(r.Host)
-	i := slices.IndexFunc(configured, func(o string) bool { return strings.HasSuffix(o, "://"+host) })
-	if i >= 0 {
-		return configured[i]
-	}
-	if r.TLS != nil {
-		return "https://" + host
-	}
-	return "http://" + host
-}
-
+// Interface guards.
 var (
 	_ caddy.Provisioner           = (*SiteEndpoints)(nil)
 	_ caddyhttp.MiddlewareHandler = (*SiteEndpoints)(nil)
+	_ member                      = (*SiteEndpoints)(nil)
 )

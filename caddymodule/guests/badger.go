@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/gatehouse-id/gatehouse/caddymodule"
+	"github.com/gatehouse-id/gatehouse/caddymodule/pool"
 	"github.com/gatehouse-id/gatehouse/internal/seal"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/badgerstore"
@@ -48,7 +48,7 @@ func (b *Badger) Key() (string, error) {
 }
 
 // Open opens the folder, and waits a little for a process that is about to leave it.
-func (b *Badger) Open(ctx context.Context, o caddymodule.EngineOptions) (storage.DB, error) {
+func (b *Badger) Open(ctx context.Context, o pool.Options) (storage.DB, error) {
 	return badgerstore.Open(ctx, badgerstore.Config{
 		Dir: b.Dir, Now: o.Now, Logger: o.Logger, Observe: o.Observe, LockWait: lockWait,
 	})
@@ -75,7 +75,7 @@ func (b *Badger) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // Interface guards.
 var (
-	_ caddymodule.Engine    = (*Badger)(nil)
+	_ pool.Engine           = (*Badger)(nil)
 	_ caddy.Provisioner     = (*Badger)(nil)
 	_ caddyfile.Unmarshaler = (*Badger)(nil)
 )

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/revocation"
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+// Engine is the port of the namespace gatehouse.storage: a module that opens a store.
+type Engine interface {
+	// Key identifies the store: two configurations with equal keys share one. It depends on nothing but where the store is.
+	Key() (string, error)
+	// Open opens the store. It is called once for as long as the store stays open.
+	Open(ctx context.Context, options Options) (storage.DB, error)
+	// Sealer returns what seals secrets at rest when no key is configured.
+	Sealer() (storage.Sealer, error)
+}
+
+// Options is what a store is opened with.
+type Options struct {
+	Now     func() time.Time
+	Logger  *slog.Logger
+	Observe func(op string, took time.Duration, err error)
+}
+
+// errNotOpen is what a handler sees before App.Start has opened the store. It counts as a closed store, so that every face
+// answers 503 with Retry-After.
+var errNotOpen = fmt.Errorf("the store is not open yet: %w", storage.ErrClosed)
+
+// nodes are those in use, by the key of their store.
+var nodes = caddy.NewUsagePool()
+
+// Node is what one process shares between the configurations that use one store. Until it is started it answers
+// everything with [storage.ErrClosed].
+type Node struct {
+	logs    *relay
+	logger  *slog.Logger // writes where the newest configuration logs
+	opening sync.Mutex
+	db      atomic.Pointer[storage.DB]
+	sealer  atomic.Pointer[storage.Sealer]
+	store   *authz.Store
+	view    *revocation.View
+}
+
+// Store returns the records of the authorization server.
+func (n *Node) Store() *authz.Store { return n.store }
+
+// Revoked returns the view of what is revoked. What the old configuration revokes the new one refuses.
+func (n *Node) Revoked() *revocation.View { return n.view }
+
+// Take returns the node of the store with a key. Whoever takes it gives it back with [Release], once.
+func Take(key string) (*Node, error) {
+	value, _, err := nodes.LoadOrNew(key, func() (caddy.Destructor, error) { return newNode() })
+	if err != nil {
+		return nil, err
+	}
+	return value.(*Node), nil
+}
+
+// Release gives a node back. The last one to do so closes the store.
+func Release(key string) error {
+	_, err := nodes.Delete(key)
+	return err
+}
+
+// Holders returns how many have taken a node and not given it back.
+func Holders(key string) int {
+	n, _ := nodes.References(key)
+	return n
+}
+
+func newNode() (*Node, error) {
+	n := &Node{logs: newRelay()}
+	n.logger = slog.New(n.logs)
+	store, err := authz.NewStore(n, n, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	n.store = store
+	n.view, err = revocation.New(revocation.Config{Log: store, Now: time.Now, Logger: n.logger})
+	return n, err
+}
+
+// ErrSealKey is returned for a configuration whose key does not open what the running one has sealed.
+var ErrSealKey = errors.New("the key that seals the store is another than that of the running configuration: " +
+	"give both, the new one first, and restart")
+
+// Start opens the store once; later configurations find it open. From now on the node logs to their logger. Without a
+// sealer the engine's own is used. A configuration that could not read the store after a restart is refused while there is
+// still one that can.
+func (n *Node) Start(ctx context.Context, engine Engine, sealer storage.Sealer, options Options) error {
+	n.opening.Lock()
+	defer n.opening.Unlock()
+	if n.db.Load() != nil {
+		if err := n.checkSealer(engine, sealer); err != nil {
+			return err
+		}
+		n.logs.to(options.Logger)
+		return nil
+	}
+	n.logs.to(options.Logger)
+	options.Logger = n.logger
+	db, err := engine.Open(ctx, options)
+	if err != nil {
+		return err
+	}
+	if sealer == nil {
+		if sealer, err = engine.Sealer(); err != nil {
+			return errors.Join(err, db.Close())
+		}
+	}
+	n.sealer.Store(&sealer)
+	n.db.Store(&db)
+	return nil
+}
+
+// checkSealer has a configuration open what the running one seals.
+func (n *Node) checkSealer(engine Engine, sealer storage.Sealer) (err error) {
+	if sealer == nil {
+		if sealer, err = engine.Sealer(); err != nil {
+			return err
+		}
+	}
+	const label = "pool/probe"
+	sealed, err := n.Seal(label, []byte(label))
+	if err != nil {
+		return err
+	}
+	if _, err := sealer.Open(label, sealed); err != nil {
+		return ErrSealKey
+	}
+	return nil
+}
+
+// Destruct closes the store after the last configuration has given it back. It waits for transactions under way.
+func (n *Node) Destruct() error { return n.Close() }
+
+// Close closes the store if it is open.
+func (n *Node) Close() error {
+	n.opening.Lock()
+	defer n.opening.Unlock()
+	if db := n.db.Load(); db != nil {
+		return (*db).Close()
+	}
+	return nil
+}
+
+// View runs a read-only transaction once the store is open.
+func (n *Node) View(ctx context.Context, fn func(storage.Tx) error) error {
+	if db := n.db.Load(); db != nil {
+		return (*db).View(ctx, fn)
+	}
+	return errNotOpen
+}
+
+// Update runs a transaction once the store is open.
+func (n *Node) Update(ctx context.Context, fn func(storage.Tx) error) error {
+	if db := n.db.Load(); db != nil {
+		return (*db).Update(ctx, fn)
+	}
+	return errNotOpen
+}
+
+// Seal encrypts a value once the store is open.
+func (n *Node) Seal(label string, plain []byte) ([]byte, error) {
+	if s := n.sealer.Load(); s != nil {
+		return (*s).Seal(label, plain)
+	}
+	return nil, errNotOpen
+}
+
+// Open decrypts a value once the store is open.
+func (n *Node) Open(label string, sealed []byte) ([]byte, error) {
+	if s := n.sealer.Load(); s != nil {
+		return (*s).Open(label, sealed)
+	}
+	return nil, errNotOpen
+}
+
+var (
+	_ storage.DB       = (*Node)(nil)
+	_ storage.Sealer   = (*Node)(nil)
+	_ caddy.Destructor = (*Node)(nil)
+)

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/gatehouse-id/gatehouse/authz"
+)
+
+// check refuses rules that contradict themselves, or that speak of what is not there.
+func (p *Protect) check() error {
+	if p.Off {
+		return p.checkOff()
+	}
+	for _, check := range []func() error{p.checkScopes, p.checkHeaders, p.checkOrigins} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	if p.MaxAge != nil && *p.MaxAge < 0 {
+		return errors.New("max_age is negative")
+	}
+	for i := range p.Issuers {
+		if p.Issuers[i].Issuer == p.app.Issuer {
+			return fmt.Errorf("issuer %q is this server itself, whose tokens are accepted anyway", p.app.Issuer)
+		}
+	}
+	return nil
+}
+
+// checkOff refuses a rule that is off and asks for something all the same.
+func (p *Protect) checkOff() error {
+	asks := len(p.Scopes) + len(p.AnyScope) + len(p.ACR) + len(p.Audience) + len(p.Issuers) + len(p.IdentityHeaders)
+	if asks > 0 || p.MaxAge != nil || p.Session || p.Optional || p.Assertion != "" || p.ForwardToken {
+		return errors.New("off goes with no option but lenient_paths")
+	}
+	return nil
+}
+
+// checkScopes refuses scopes that nobody can have. Those of other issuers are theirs to define.
+func (p *Protect) checkScopes() error {
+	if len(p.Issuers) > 0 {
+		return nil
+	}
+	known := p.app.scopeNames()
+	for _, s := range slices.Concat(p.Scopes, p.AnyScope) {
+		if !known.Has(s) {
+			return fmt.Errorf("scope %q is not defined: add \"scope %s <realm...>\" to the gatehouse block", s, s)
+		}
+	}
+	return nil
+}
+
+// reserved are header fields that mean something to HTTP itself, or to us: an identity in them would break requests, and a
+// client's own would be removed before it was looked at.
+var reserved = []string{
+	"Authorization", "Connection", "Content-Encoding", "Content-Length", "Content-Type", "Cookie", "Expect", "Host", "Keep-Alive",
+	"Origin", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Sec-Fetch-Site", "Sec-Fetch-Mode",
+}
+
+func (p *Protect) checkHeaders() error {
+	for name, claim := range p.IdentityHeaders {
+		canonical := http.CanonicalHeaderKey(name)
+		switch {
+		case !httpguts.ValidHeaderFieldName(name):
+			return fmt.Errorf("identity_headers: %q is not the name of a header", name)
+		case slices.Contains(reserved, canonical) || strings.HasPrefix(canonical, "Sec-Websocket-"):
+			return fmt.Errorf("identity_headers: %s has a meaning of its own and cannot carry an identity", canonical)
+		case claim == "":
+			return fmt.Errorf("identity_headers: %s carries no claim", canonical)
+		}
+	}
+	return nil
+}
+
+func (p *Protect) checkOrigins() error {
+	for _, origin := range p.Origins {
+		if !authz.CheckOrigin(origin) {
+			return fmt.Errorf("%q is not an origin, such as https://app.example.com", origin)
+		}
+	}
+	return nil
+}

@@ -290,10 +290,7 @@ func (s *Store) settle(ctx context.Context, k keys, entry admission, renewed str
 // absolve clears the counter of this login and address, takes one attempt out of the counter over all addresses, and ends
 // the row of wrong passwords.
 func (s *Store) absolve(tx storage.Tx, k keys, entry admission, now time.Time) error {
-	client := counter{Key: k.client}
-	if s.throttle.Familiar > 0 {
-		client.Familiar = now.Add(s.throttle.Familiar)
-	}
+	client := counter{Key: k.client, Familiar: now.Add(s.throttle.Familiar)}
 	if err := client.write(tx, now); err != nil {
 		return err
 	}

@@ -252,7 +252,26 @@ func TestFaultsNeverAccept(t *testing.T) {
 	}
 }
 
-// TestDamagedHashNeverAccepts: a record that somebody broke is no user without password.
+// TestOnlyARightPasswordIsSettled: for everybody who cannot log in, an attempt ends with the hash, even where the password
+// is right. A second transaction, or a renewed hash, would tell a right guess from a wrong one by its time.
+func TestOnlyARightPasswordIsSettled(t *testing.T) {
+	t.Parallel()
+	for i := 1; i < 5; i++ {
+		h := newHouse(t)
+		login := h.crowd()[i]
+		h.hasher.MatchAll()
+		before := h.hasher.Stats().Runs
+		h.db.Inject(storagetest.Fault{Op: storagetest.OnUpdate, Nth: 2, Err: errors.New("the store was touched again")})
+		if out := h.try(login, password, home); out.Result != identity.Refused {
+			t.Errorf("%s: %+v", login, out)
+		}
+		if got := h.hasher.Stats().Runs - before; got != 1 {
+			t.Errorf("%s: %d hashes", login, got)
+		}
+	}
+}
+
+// TestDamagedRecordNeverAccepts: a record that somebody broke is no user without password.
 func TestDamagedRecordNeverAccepts(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

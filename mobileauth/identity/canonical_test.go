@@ -68,7 +68,7 @@ func TestCanonicalRefuses(t *testing.T) {
 		{"only spaces", " \t\u3000"},
 		{"one byte too long", strings.Repeat("a", identity.MaxLogin+1)},
 		{"too long after normalising", strings.Repeat("\ufdfa", 10)},
-		{"too long to look at", strings.Repeat(" ", 513)},
+		{"too long to look at", strings.Repeat(" ", 512) + "alice"},
 		{"not UTF-8", "ali\xffce"},
 		{"overlong UTF-8", "ali\xc0\x80ce"},
 		{"surrogate", "ali\xed\xa0\x80ce"},

@@ -37,6 +37,7 @@
 // # What a caller may show
 //
 // [Outcome].Result is for the caller, [Outcome].Reason for the audit trail. An unknown login, a wrong password, a locked,
-// a deactivated and a passwordless user are all [Refused]. What remains visible to a stop-watch: a user whose imported
-// hash has other parameters than the configured ones, until the first login replaces it.
+// a deactivated and a passwordless user are all [Refused], after one hash each. What remains visible to a stop-watch: a
+// user whose imported hash has other parameters than the configured ones, until the first login replaces it; and the
+// microseconds that reading a record takes longer than finding none, beside a hash of some 30 ms.
 package identity

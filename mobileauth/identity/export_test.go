@@ -44,3 +44,8 @@ func (h *Hasher) During(fn func()) {
 		return derive(password, hash)
 	}
 }
+
+// MatchAll makes every password match every hash.
+func (h *Hasher) MatchAll() {
+	h.derive = func(_ []byte, hash Hash) []byte { return hash.key }
+}

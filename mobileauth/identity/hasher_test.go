@@ -123,7 +123,7 @@ func TestVerifyNothing(t *testing.T) {
 		}
 	}
 	// Even a key that happened to match would not.
-	h.Instant()
+	h.MatchAll()
 	if ok, err := h.Verify(t.Context(), "", "password"); ok || err != nil {
 		t.Errorf("Verify of no hash = %v, %v", ok, err)
 	}
@@ -249,8 +249,10 @@ func TestQueuedHashHonoursContext(t *testing.T) {
 		if diff := cmp.Diff(identity.Stats{Runs: 1}, h.Stats()); diff != "" {
 			t.Errorf("a cancelled hash was computed or kept its place (-want +got):\n%s", diff)
 		}
-		if _, err := h.Hash(ctx, "password"); !errors.Is(err, cause) {
-			t.Errorf("hash with a cancelled context on a free slot: %v", err)
+		for range 20 { // a free slot and a cancelled context: not a matter of chance
+			if _, err := h.Hash(ctx, "password"); !errors.Is(err, cause) {
+				t.Errorf("hash with a cancelled context on a free slot: %v", err)
+			}
 		}
 	})
 }

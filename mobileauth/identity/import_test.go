@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -262,6 +263,22 @@ func TestImportOfNothing(t *testing.T) {
 	}
 }
 
+func TestLongestLine(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	fit := func(login string, size int) string {
+		line := `{"login":"` + login + `"`
+		return line + strings.Repeat(" ", size-len(line)-1) + "}"
+	}
+	for _, end := range []string{"\n", ""} {
+		text := fit("fits", identity.MaxImportLine) + "\n" + fit("beyond", identity.MaxImportLine+1) + end
+		done, lines, err := h.load(identity.NDJSON, text)
+		if err != nil || done.Failed != 1 || done.Added+done.Skipped != 1 || lines[1].Line != 2 {
+			t.Errorf("%+v, %v, %v", done, lines, err)
+		}
+	}
+}
+
 // manyLines returns an import of n users with a bad line in place of every hundredth, and the numbers of the bad ones.
 func manyLines(n int, member string) (text string, bad []int) {
 	var lines strings.Builder
@@ -288,10 +305,12 @@ func TestImportManyTwice(t *testing.T) {
 		{Line: n, Added: n - len(want), Failed: len(want)},
 		{Line: n, Skipped: n - len(want), Failed: len(want)},
 	} {
+		h.db.Inject(storagetest.Fault{Op: storagetest.OnUpdate, Nth: n/20 + 1, Err: errors.New("too many transactions")})
 		done, lines, err := h.load(identity.NDJSON, text)
 		if diff := cmp.Diff(expected, done); diff != "" || err != nil {
 			t.Fatalf("run %d: %v (-want +got):\n%s", run+1, err, diff)
 		}
+		h.db.Clear()
 		var bad []int
 		for _, l := range lines {
 			if l.Verdict == identity.Failed {
@@ -353,7 +372,12 @@ func TestImportLeavesRoomForLogins(t *testing.T) {
 	})
 	most := int64(0)
 	seen := make(chan int64, 1000)
-	h.hasher.During(func() { seen <- h.hasher.Stats().InFlight })
+	h.hasher.During(func() {
+		for range 1000 { // let the others in, if they may
+			runtime.Gosched()
+		}
+		seen <- h.hasher.Stats().InFlight
+	})
 	defer h.hasher.Occupy(false)()
 	defer h.hasher.Occupy(false)()
 	defer h.hasher.Occupy(false)()

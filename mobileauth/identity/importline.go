@@ -43,7 +43,8 @@ func newLineReader(src Source) (*lineReader, error) {
 	if src.Reader == nil {
 		return nil, errors.New("no reader")
 	}
-	r := &lineReader{in: bufio.NewReaderSize(src.Reader, MaxImportLine+2)}
+	// The buffer is the limit: it takes the longest line and its line feed.
+	r := &lineReader{in: bufio.NewReaderSize(src.Reader, MaxImportLine+1)}
 	switch src.Format {
 	case NDJSON:
 		r.parse = parseJSONLine
@@ -70,7 +71,8 @@ func (r *lineReader) next() (int, NewUser, error) {
 	return r.number, n, err
 }
 
-// line returns the next line that is not blank, without its end. It is valid until the next call.
+// line returns the next line that is not blank, without its line feed; a carriage return before that is space to JSON and
+// an end to CSV. The line is valid until the next call.
 func (r *lineReader) line() ([]byte, error) {
 	for {
 		line, err := r.in.ReadSlice('\n')
@@ -81,15 +83,13 @@ func (r *lineReader) line() ([]byte, error) {
 		if err != nil && (len(line) == 0 || !errors.Is(err, io.EOF)) {
 			return nil, err
 		}
-		line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
+		line = bytes.TrimSuffix(line, []byte("\n"))
 		if r.number == 1 {
 			line = bytes.TrimPrefix(line, []byte("\ufeff"))
 		}
 		switch {
 		case len(bytes.TrimSpace(line)) == 0:
 			continue
-		case len(line) > MaxImportLine:
-			return nil, bad("longer than %d bytes", MaxImportLine)
 		case !utf8.Valid(line):
 			return nil, bad("not valid UTF-8")
 		}

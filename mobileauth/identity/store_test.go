@@ -123,6 +123,22 @@ func TestAddAndRead(t *testing.T) {
 	}
 }
 
+// TestTimesSurviveTheStore: what is returned is what will be read, to the millisecond every engine keeps, in UTC.
+func TestTimesSurviveTheStore(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(c *identity.Config) {
+		now := c.Now
+		c.Now = func() time.Time { return now().In(time.FixedZone("", 3600)).Add(123456789) }
+	})
+	u := h.add("alice")
+	if u, err := h.Lock(t.Context(), u.ID, ""); err != nil || cmp.Diff(u, h.get(u.ID)) != "" {
+		t.Errorf("%v, returned and stored differ:\n%s", err, cmp.Diff(u, h.get(u.ID)))
+	}
+	if want := h.clock.Now().Add(123 * time.Millisecond); u.CreatedAt != want {
+		t.Errorf("created at %v, want %v", u.CreatedAt, want)
+	}
+}
+
 func attributes(n int, value string) map[string]string {
 	m := make(map[string]string)
 	for i := range n {

@@ -274,6 +274,44 @@ func TestCountersAreForgotten(t *testing.T) {
 	}
 }
 
+// TestSuccessLeavesOneCounter: what stays of a login is that its address is familiar, and of logins that make none familiar
+// nothing stays.
+func TestSuccessLeavesOneCounter(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		familiar time.Duration
+		want     int
+	}{{0, 1}, {-1, 0}} {
+		h := newHouse(t, func(c *identity.Config) { c.Throttle.Familiar = tc.familiar })
+		h.add("alice")
+		for range 3 {
+			h.accepted("alice", password, home)
+		}
+		h.clock.Advance(-time.Hour) // an expired item that was left would show again
+		if got := h.items("login_counter/"); len(got) != tc.want {
+			t.Errorf("with familiar %v: %d counters %v", tc.familiar, len(got), got)
+		}
+	}
+}
+
+// TestThrottledAttemptsAreNoFailures: what was not let through does not count towards a lock either.
+func TestThrottledAttemptsAreNoFailures(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(c *identity.Config) { c.LockAfter = 10 })
+	u := h.add("alice")
+	for range identity.DefaultPerClient.Free {
+		h.wrong("alice", home)
+	}
+	for range 100 {
+		h.throttled("alice", home, identity.ReasonThrottledClient)
+	}
+	h.clock.Advance(time.Second)
+	h.accepted("alice", password, home)
+	if got := h.get(u.ID); got.Status != identity.Active {
+		t.Errorf("%+v", got)
+	}
+}
+
 // TestSpellingsShareOneCounter (Authelia CVE-2026-47203: a ban that case got around).
 func TestSpellingsShareOneCounter(t *testing.T) {
 	t.Parallel()

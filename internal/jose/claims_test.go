@@ -96,6 +96,57 @@ func TestClaimsOfTheWrongType(t *testing.T) {
 	}
 }
 
+// Each escape stands for what the standard library takes it for, or is refused.
+func TestEscapes(t *testing.T) {
+	t.Parallel()
+	good := []string{
+		`\ud800\udc00`, `\udbff\udfff`, `\uDBFF\uDC00`, `\ud800\uDFFF`, `\ud7ff`, `\ue000`, `\uffff`, `\u0000`, `\u00410`,
+		`\"`, `\\`, `\/`, `\b`, `\f`, `\n`, `\r`, `\t`,
+	}
+	bad := []string{
+		`\ud800`, `\udbff`, `\udc00`, `\udfff`, `\udfff\ud800`, `\ud800\ud800`, `\ud800\udbff`, `\ud800\ue000`, `\ud800\n`,
+		`\ud800udc00`, `\ud800\udc0`, `\ud800\`, `\u`, `\u0`, `\u004`, `\U0041`, `\x41`, `\0`, `\'`, `\a`, `\v`, `\ `,
+	}
+	for c := byte(' '); c <= '~'; c++ {
+		for place := range 4 {
+			digits := []byte("0000")
+			digits[place] = c
+			switch escape := `\u` + string(digits); {
+			case c == '"' || c == '\\':
+			case strings.IndexByte("0123456789abcdefABCDEF", c) < 0:
+				bad = append(bad, escape)
+			case place > 0: // those in front may be surrogates
+				good = append(good, escape)
+			}
+		}
+	}
+	for _, escape := range good {
+		text := `{"a":"` + escape + `"}`
+		var got, want struct {
+			A string `json:"a"`
+		}
+		if err := jose.UnmarshalObject([]byte(text), &got); err != nil {
+			t.Errorf("UnmarshalObject(%s) = %v", text, err)
+		}
+		if err := json.Unmarshal([]byte(text), &want); err != nil || got != want {
+			t.Errorf("UnmarshalObject(%s) = %q, want %q, %v", text, got.A, want.A, err)
+		}
+		// The same in a name, where escapes are undone to find duplicates.
+		twice := `{"` + escape + `":1,"b":2,"` + escape + `":3}`
+		if err := jose.UnmarshalObject([]byte(twice), &struct{}{}); !errors.Is(err, jose.ErrMalformed) {
+			t.Errorf("UnmarshalObject(%s) = %v", twice, err)
+		}
+	}
+	for _, escape := range bad {
+		for _, text := range []string{`{"a":"` + escape + `"}`, `{"` + escape + `":1}`, `{"a":"` + escape} {
+			var into map[string]any
+			if err := jose.UnmarshalObject([]byte(text), &into); !errors.Is(err, jose.ErrMalformed) {
+				t.Errorf("UnmarshalObject(%s) = %v, want ErrMalformed", text, err)
+			}
+		}
+	}
+}
+
 // Whatever encoding/json writes within the limits is read, whatever is in its strings.
 func TestWhatWeWriteWeRead(t *testing.T) {
 	t.Parallel()

@@ -3,6 +3,7 @@
 package realm
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -50,18 +51,18 @@ func (e *Engine) Try(ctx context.Context, name string, in Input) (attempt Attemp
 	return Attempt{Result: e.confine(name, in.Subject, result)}, nil
 }
 
-// confine turns an acceptance that does not fit the context, and a judgement that is none, into a refusal. A refusal names
-// nobody.
+// confine turns an acceptance that does not fit the context, and a judgement that is none, into a refusal. A refusal has
+// no identity; the account it was about stays, for the audit trail.
 func (e *Engine) confine(name, subject string, result Result) Result {
 	switch {
 	case result.Status == Throttled || result.Status == Busy:
-		return Result{Status: result.Status, RetryAfter: result.RetryAfter, Reason: result.Reason}
+		return Result{Status: result.Status, RetryAfter: result.RetryAfter, Reason: result.Reason, Account: result.Account}
 	case result.Status != Accepted:
-		return Result{Status: Refused, Reason: result.Reason}
+		return Result{Status: Refused, Reason: result.Reason, Account: result.Account}
 	case e.DeterminesUser(name) && result.Identity.Subject == "":
-		return Result{Status: Refused, Reason: "no_subject"}
+		return Result{Status: Refused, Reason: "no_subject", Account: result.Account}
 	case !e.DeterminesUser(name) && result.Identity.Subject != "" && result.Identity.Subject != subject:
-		return Result{Status: Refused, Reason: "another_user"}
+		return Result{Status: Refused, Reason: "another_user", Account: cmp.Or(result.Account, result.Identity.Subject)}
 	}
 	return result
 }

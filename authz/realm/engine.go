@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -52,7 +53,16 @@ type Engine struct {
 
 // New returns an engine, or an error that names the first thing in the configuration that does not fit.
 func New(c Config) (*Engine, error) {
-	e := &Engine{realms: map[string]*Realm{}, scopes: c.Scopes, levels: c.Levels, identity: c.Identity}
+	e := &Engine{
+		realms: map[string]*Realm{}, scopes: map[string][]string{},
+		levels: slices.Clone(c.Levels), identity: slices.Clone(c.Identity),
+	}
+	for scope, realms := range c.Scopes {
+		e.scopes[scope] = slices.Clone(realms)
+	}
+	for i := range e.levels {
+		e.levels[i].Realms = slices.Clone(e.levels[i].Realms)
+	}
 	for _, r := range c.Realms {
 		if err := e.add(r); err != nil {
 			return nil, err
@@ -69,13 +79,18 @@ func New(c Config) (*Engine, error) {
 			return nil, err
 		}
 	}
-	return e, e.checkLevels()
+	if err := e.checkLevels(); err != nil {
+		return nil, err
+	}
+	return e, nil
 }
 
 func (e *Engine) add(r *Realm) error {
 	switch {
-	case r.Name == "":
+	case r == nil || r.Name == "":
 		return errors.New("a realm has no name")
+	case !validName(r.Name):
+		return fmt.Errorf("realm %q has a name that is not one word", r.Name)
 	case e.realms[r.Name] != nil:
 		return fmt.Errorf("realm %q is defined twice", r.Name)
 	case r.Authenticator == nil:
@@ -87,6 +102,11 @@ func (e *Engine) add(r *Realm) error {
 	}
 	e.realms[r.Name] = r
 	return nil
+}
+
+// validName admits what can stand in acr_values, which are delimited by spaces, and in a quoted string of a challenge.
+func validName(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(c rune) bool { return c < 0x21 || c > 0x7e || c == '"' || c == '\\' })
 }
 
 func (e *Engine) check(where string, realms []string) error {
@@ -102,6 +122,8 @@ func (e *Engine) checkLevels() error {
 	seen := map[string]bool{}
 	for _, level := range e.levels {
 		switch {
+		case !validName(level.Name):
+			return fmt.Errorf("acr %q has a name that is not one word", level.Name)
 		case e.realms[level.Name] != nil:
 			return fmt.Errorf("acr %q has the name of a realm", level.Name)
 		case seen[level.Name]:

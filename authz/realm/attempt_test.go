@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package realm_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+
+	"github.com/gatehouse-id/gatehouse/authz/realm"
+)
+
+// guests puts an authenticator and a login module into the realm of the given name.
+func guests(t testing.TB, name string, a realm.Authenticator, m realm.LoginModule) *realm.Engine {
+	t.Helper()
+	config := standard()
+	for _, r := range config.Realms {
+		if r.Name == name {
+			r.Authenticator, r.LoginModule = a, m
+		}
+	}
+	return newEngine(t, config)
+}
+
+func answers(result realm.Result, err error) verify {
+	return func(context.Context, realm.Credentials) (realm.Result, error) { return result, err }
+}
+
+func TestTryPassesOnWhatIsPresented(t *testing.T) {
+	t.Parallel()
+	in := realm.Input{
+		Fields: map[string]string{"username": "alice"}, Headers: map[string][]string{"X-Test": {"1"}}, ClientIP: "192.0.2.1",
+		Subject: alice, Hint: "al", State: []byte("s"),
+	}
+	credentials := realm.Credentials{Values: map[string]string{"k": "v"}, ClientIP: "192.0.2.1", Subject: alice}
+	var collected realm.Input
+	var verified realm.Credentials
+	engine := guests(t, "phone",
+		collect(func(_ context.Context, in realm.Input) (realm.Credentials, *realm.Challenge, error) {
+			collected = in
+			return credentials, nil, nil
+		}),
+		verify(func(_ context.Context, c realm.Credentials) (realm.Result, error) {
+			verified = c
+			return realm.Result{Status: realm.Accepted, Identity: realm.Identity{Subject: alice, Device: "dev_1"}, Account: alice}, nil
+		}))
+	got, err := engine.Try(t.Context(), "phone", in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := realm.Attempt{Result: realm.Result{
+		Status: realm.Accepted, Identity: realm.Identity{Subject: alice, Device: "dev_1"}, Account: alice,
+	}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("attempt (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(in, collected); diff != "" {
+		t.Errorf("input of the authenticator (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(credentials, verified); diff != "" {
+		t.Errorf("credentials of the login module (-want +got):\n%s", diff)
+	}
+}
+
+func TestAChallengeIsNotJudged(t *testing.T) {
+	t.Parallel()
+	challenge := &realm.Challenge{Fields: []realm.Field{{Name: "code"}}, State: []byte("s")}
+	engine := guests(t, "password",
+		collect(func(context.Context, realm.Input) (realm.Credentials, *realm.Challenge, error) {
+			return realm.Credentials{Subject: alice}, challenge, nil
+		}),
+		verify(func(context.Context, realm.Credentials) (realm.Result, error) {
+			t.Error("something is missing, and the login module is asked")
+			return realm.Result{}, nil
+		}))
+	got, err := engine.Try(t.Context(), "password", realm.Input{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(realm.Attempt{Challenge: challenge}, got); diff != "" {
+		t.Errorf("attempt (-want +got):\n%s", diff)
+	}
+}
+
+func TestTryJudges(t *testing.T) {
+	t.Parallel()
+	accepted := func(subject string) realm.Result {
+		return realm.Result{Status: realm.Accepted, Identity: realm.Identity{Subject: subject}}
+	}
+	tests := []struct {
+		name, realm, subject string
+		result, want         realm.Result
+	}{
+		{"an identity", "password", "", accepted(alice), accepted(alice)},
+		{"another identity than the one known: a new login", "password", bob, accepted(alice), accepted(alice)},
+		{"an identity without a subject", "password", "", accepted(""), realm.Result{Status: realm.Refused, Reason: "no_subject"}},
+		{"an identity without a subject, somebody being known", "card", alice, accepted(""), realm.Result{Status: realm.Refused, Reason: "no_subject"}},
+		{"a proof of the user", "phone", alice, accepted(alice), accepted(alice)},
+		{"a proof of nobody", "app", alice, accepted(""), accepted("")},
+		{"a proof of nobody, nobody being known", "app", "", accepted(""), accepted("")},
+		{"a proof of another user", "phone", alice, accepted(bob), realm.Result{Status: realm.Refused, Reason: "another_user", Account: bob}},
+		{"a proof of a user, nobody being known", "phone", "", accepted(bob), realm.Result{Status: realm.Refused, Reason: "another_user", Account: bob}},
+		{"a proof of a user in another case", "phone", alice, accepted("USR_ALICE"), realm.Result{Status: realm.Refused, Reason: "another_user", Account: "USR_ALICE"}},
+		{
+			"a refusal", "password", "", realm.Result{Status: realm.Refused, Reason: "wrong_password", Account: alice},
+			realm.Result{Status: realm.Refused, Reason: "wrong_password", Account: alice},
+		},
+		{
+			"a refusal that names somebody", "phone", alice,
+			realm.Result{Status: realm.Refused, Identity: realm.Identity{Subject: alice}, Reason: "locked", RetryAfter: time.Hour},
+			realm.Result{Status: realm.Refused, Reason: "locked"},
+		},
+		{
+			"throttled", "password", "",
+			realm.Result{Status: realm.Throttled, Identity: realm.Identity{Subject: alice}, RetryAfter: time.Minute, Reason: "r", Account: alice},
+			realm.Result{Status: realm.Throttled, RetryAfter: time.Minute, Reason: "r", Account: alice},
+		},
+		{
+			"busy", "password", "", realm.Result{Status: realm.Busy, Identity: realm.Identity{Subject: alice}, RetryAfter: time.Second},
+			realm.Result{Status: realm.Busy, RetryAfter: time.Second},
+		},
+		{"nothing said", "password", "", realm.Result{Identity: realm.Identity{Subject: alice}}, realm.Result{Status: realm.Refused}},
+		{"nonsense", "password", "", realm.Result{Status: "ACCEPTED", Identity: realm.Identity{Subject: alice}}, realm.Result{Status: realm.Refused}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			engine := guests(t, tt.realm, collect(takesAll), answers(tt.result, nil))
+			got, err := engine.Try(t.Context(), tt.realm, realm.Input{Subject: tt.subject})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(realm.Attempt{Result: tt.want}, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("attempt (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// refuses checks that an attempt that broke is an error that names its realm and comes with nothing.
+func refuses(t *testing.T, engine *realm.Engine, ctx context.Context, want string) error {
+	t.Helper()
+	got, err := engine.Try(ctx, "password", realm.Input{})
+	if err == nil {
+		t.Fatalf("the attempt is %+v", got)
+	}
+	if diff := cmp.Diff(realm.Attempt{}, got); diff != "" {
+		t.Errorf("the error came with an attempt:\n%s", diff)
+	}
+	for _, part := range []string{`"password"`, want} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("the error %q does not say %q", err, part)
+		}
+	}
+	return err
+}
+
+func TestGuestsThatBreak(t *testing.T) {
+	t.Parallel()
+	yes := realm.Result{Status: realm.Accepted, Identity: realm.Identity{Subject: alice}}
+	broken := errors.New("the directory is gone")
+	tests := []struct {
+		name          string
+		authenticator collect
+		module        verify
+		want          string
+	}{
+		{"the authenticator errs", func(context.Context, realm.Input) (realm.Credentials, *realm.Challenge, error) {
+			return realm.Credentials{}, nil, broken
+		}, answers(yes, nil), "collecting"},
+		{"the authenticator errs and asks", func(context.Context, realm.Input) (realm.Credentials, *realm.Challenge, error) {
+			return realm.Credentials{}, &realm.Challenge{}, broken
+		}, answers(yes, nil), "collecting"},
+		{"the authenticator panics", func(context.Context, realm.Input) (realm.Credentials, *realm.Challenge, error) {
+			panic("no map")
+		}, answers(yes, nil), "no map"},
+		{"the login module errs", takesAll, answers(realm.Result{}, broken), "verifying"},
+		{"the login module errs and accepts", takesAll, answers(yes, broken), "verifying"},
+		{"the login module panics", takesAll, func(context.Context, realm.Credentials) (realm.Result, error) { panic(broken) }, "panicked"},
+		{"the login module dereferences nothing", takesAll, func(context.Context, realm.Credentials) (realm.Result, error) {
+			var nothing *realm.Result
+			return *nothing, nil
+		}, "panicked"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			err := refuses(t, guests(t, "password", tt.authenticator, tt.module), t.Context(), tt.want)
+			if tt.want == "collecting" || tt.want == "verifying" {
+				equal(t, "the cause is kept", errors.Is(err, broken), true)
+			}
+		})
+	}
+}
+
+func TestUnknownRealms(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t, standard())
+	for _, name := range []string{"", "sms", "gold", "PASSWORD"} {
+		got, err := engine.Try(t.Context(), name, realm.Input{Subject: alice})
+		if err == nil {
+			t.Errorf("trying %q is %+v", name, got)
+		}
+		if diff := cmp.Diff(realm.Attempt{}, got); diff != "" {
+			t.Errorf("trying %q came with an attempt:\n%s", name, diff)
+		}
+	}
+}
+
+func TestGuestsThatTakeTooLong(t *testing.T) {
+	t.Parallel()
+	yes := realm.Result{Status: realm.Accepted, Identity: realm.Identity{Subject: alice}}
+	patient := verify(func(ctx context.Context, _ realm.Credentials) (realm.Result, error) {
+		<-ctx.Done()
+		return realm.Result{}, ctx.Err()
+	})
+	slow := func(d time.Duration) verify {
+		return func(context.Context, realm.Credentials) (realm.Result, error) {
+			<-time.After(d)
+			return yes, nil
+		}
+	}
+	tests := []struct {
+		name          string
+		authenticator collect
+		module        verify
+		took          time.Duration
+		refused       bool
+	}{
+		{"the login module waits for the end", takesAll, patient, realm.Timeout, true},
+		{"the login module accepts after the end", takesAll, slow(realm.Timeout + time.Second), realm.Timeout + time.Second, true},
+		{"the login module accepts just in time", takesAll, slow(realm.Timeout - 1), realm.Timeout - 1, false},
+		{"both together take too long", func(ctx context.Context, in realm.Input) (realm.Credentials, *realm.Challenge, error) {
+			<-time.After(realm.Timeout / 2)
+			return takesAll(ctx, in)
+		}, slow(realm.Timeout/2 + 1), realm.Timeout + 1, true},
+		{"the authenticator waits for the end", func(ctx context.Context, _ realm.Input) (realm.Credentials, *realm.Challenge, error) {
+			<-ctx.Done()
+			return realm.Credentials{}, nil, ctx.Err()
+		}, answers(yes, nil), realm.Timeout, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				engine := guests(t, "password", tt.authenticator, tt.module)
+				began := time.Now()
+				if tt.refused {
+					err := refuses(t, engine, t.Context(), "password")
+					equal(t, "it timed out", errors.Is(err, context.DeadlineExceeded), true)
+				} else if got, err := engine.Try(t.Context(), "password", realm.Input{}); err != nil || got.Result.Status != realm.Accepted {
+					t.Errorf("the attempt is %+v, %v", got, err)
+				}
+				equal(t, "time taken", time.Since(began), tt.took)
+			})
+		})
+	}
+}
+
+func TestTheCallersEndIsTheEnd(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	engine := guests(t, "password", collect(takesAll), verify(func(context.Context, realm.Credentials) (realm.Result, error) {
+		cancel() // the browser went away while the module judged
+		return realm.Result{Status: realm.Accepted, Identity: realm.Identity{Subject: alice}}, nil
+	}))
+	err := refuses(t, engine, ctx, "verifying")
+	equal(t, "it was cancelled", errors.Is(err, context.Canceled), true)
+}
+
+// Whatever a login module says, an acceptance determines a user where it must, and proves nothing of anybody else.
+func TestAcceptancesFitTheContext(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		subjects := rapid.SampledFrom([]string{"", alice, bob})
+		result := realm.Result{
+			Status:   rapid.SampledFrom([]realm.Status{realm.Accepted, realm.Refused, realm.Throttled, realm.Busy, "", "yes"}).Draw(rt, "status"),
+			Identity: realm.Identity{Subject: subjects.Draw(rt, "identity"), Name: "A", AMR: []string{"x"}, Device: "dev_1"},
+			Account:  subjects.Draw(rt, "account"),
+		}
+		name := rapid.SampledFrom([]string{"password", "card", "phone", "app"}).Draw(rt, "realm")
+		known := subjects.Draw(rt, "known")
+		engine := guests(t, name, collect(takesAll), answers(result, nil))
+		got, err := engine.Try(t.Context(), name, realm.Input{Subject: known})
+		if err != nil {
+			rt.Fatal(err)
+		}
+		identity := got.Result.Identity
+		if got.Result.Status != realm.Accepted {
+			if diff := cmp.Diff(realm.Identity{}, identity); diff != "" {
+				rt.Errorf("a refusal names somebody:\n%s", diff)
+			}
+			return
+		}
+		switch {
+		case result.Status != realm.Accepted:
+			rt.Errorf("%q became an acceptance", result.Status)
+		case engine.DeterminesUser(name) && identity.Subject == "":
+			rt.Error("an identity realm accepted nobody")
+		case !engine.DeterminesUser(name) && identity.Subject != "" && identity.Subject != known:
+			rt.Errorf("the realm %s proved %q to %q", name, identity.Subject, known)
+		}
+	})
+}

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/account"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
 	"github.com/gatehouse-id/gatehouse/tests/faces"
@@ -95,7 +96,7 @@ func TestThePageNeedsAFreshLogin(t *testing.T) {
 	w := newWorld(t)
 	b := w.Browser(t)
 	b.SignIn(faces.AliceLogin)
-	w.Clock.Advance(account.DefaultFresh)
+	w.Clock.Advance(faces.Fresh)
 	page := b.Get("/account")
 	wantAccount(t, page)
 	w.Clock.Advance(time.Second)
@@ -103,6 +104,24 @@ func TestThePageNeedsAFreshLogin(t *testing.T) {
 	wantLogin(t, b.Submit(page, "everywhere", "all")) // nor does a form from before act
 	if sessions, err := w.Store.SessionsOf(t.Context(), faces.Alice); err != nil || len(sessions) != 1 {
 		t.Errorf("%d sessions are left (%v)", len(sessions), err)
+	}
+}
+
+// Asking for the page stores a request, so strangers may do it so often.
+func TestStrangersAreLimited(t *testing.T) {
+	t.Parallel()
+	limiter, err := limit.New(limit.Config{Burst: 2, Every: time.Minute, Keys: 10, Now: storagetest.NewClock().Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := faces.New(t, faces.Options{Limiter: limiter})
+	b := w.Browser(t)
+	for range 2 {
+		wantLogin(t, b.Get("/account"))
+	}
+	page := b.Get("/account")
+	if page.Status != http.StatusTooManyRequests || page.Header.Get("Retry-After") != "60" {
+		t.Errorf("status %d, Retry-After %q", page.Status, page.Header.Get("Retry-After"))
 	}
 }
 

@@ -128,7 +128,7 @@ func (in *reading) readScope() error {
 		scopes = client.DefaultScopes
 	}
 	if len(scopes) == 0 {
-		scopes = in.DefaultScopes.Without(in.DefaultScopes.Without(client.Scopes...)...)
+		scopes = slices.DeleteFunc(slices.Clone(in.DefaultScopes), func(scope string) bool { return !client.Scopes.Has(scope) })
 	}
 	if !client.May(authz.GrantRefreshToken) || !client.Scopes.Has(oauth.ScopeOfflineAccess) {
 		scopes = scopes.Without(oauth.ScopeOfflineAccess)

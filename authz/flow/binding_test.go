@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
@@ -27,12 +29,16 @@ func TestCVE_2022_39222_AnotherBrowserCannotGoOn(t *testing.T) {
 	consent := victim.Login(login, faces.AliceLogin)
 	wantConsent(t, consent)
 	_, agreed := consent.Form()
+	newcomer := w.Browser(t)
 	for _, address := range []string{
 		login.At, consent.At, "/authorize?req=" + form.Get("req"), "/authorize?req=" + form.Get("req") + "&step=" + form.Get("step"),
 		"/authorize?req=" + form.Get("req") + "&stop=" + agreed.Get("step"),
 	} {
 		wantPage(t, thief.Get(address), http.StatusForbidden, "cookie")
-		wantPage(t, w.Browser(t).Get(address), http.StatusForbidden, "cookie")
+		wantPage(t, newcomer.Get(address), http.StatusForbidden, "cookie")
+	}
+	if len(newcomer.Cookies()) != 0 {
+		t.Error("a stranger's visit to the flow left a cookie")
 	}
 	form.Set("username", faces.BobLogin)
 	form.Set("password", faces.Password)
@@ -40,6 +46,23 @@ func TestCVE_2022_39222_AnotherBrowserCannotGoOn(t *testing.T) {
 	agreed.Set("decision", "allow")
 	wantPage(t, thief.Post("/consent", agreed), http.StatusForbidden, "cookie")
 	redeem(t, w, third(), victim.Submit(consent, "decision", "allow").Code()) // and the victim is not disturbed
+}
+
+// Two browsers come for a request that is bound to nobody at the same moment: one gets it.
+func TestARequestIsBoundOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	form := url.Values{}
+	for name, value := range faces.Params() {
+		form.Set(name, value)
+	}
+	parked := w.Browser(t).Send(http.MethodPost, "/authorize", form).Header.Get("Location")
+	first, second := w.Browser(t), w.Browser(t)
+	second.SignIn(faces.BobLogin)
+	var page *faces.Page
+	w.BeforeUpdate(func() { page = first.Get(parked) })
+	wantPage(t, second.Get(parked), http.StatusForbidden, "cookie")
+	redeem(t, w, faces.Params(), first.Login(page, faces.AliceLogin).Code())
 }
 
 // GHSA-f24x-5g9q-753f: what an attacker put into the browser before is worth nothing after the login.
@@ -163,6 +186,24 @@ func TestTwoTabs(t *testing.T) {
 	}
 	if tries := len(w.Users.Tries()); tries != 1 {
 		t.Errorf("%d forms were tried, want the first only", tries)
+	}
+}
+
+// Steps return to the dispatcher with a token of their own. Without a good one the browser takes the way round, by the page
+// that looks at what is missing.
+func TestWithoutAStepToken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.Browser(t)
+	for _, token := range []string{"", "forged"} {
+		_, form := b.Authorize(faces.Params("prompt", "login")).Form()
+		w.Clock.Advance(time.Second)
+		b.Login(b.Authorize(faces.Params("prompt", "login")), faces.AliceLogin) // in another tab
+		page := b.Get("/authorize?req=" + form.Get("req") + "&step=" + token)
+		if diff := cmp.Diff([]string{"/login", "/authorize"}, page.Path); diff != "" {
+			t.Errorf("the browser went another way (-want +got):\n%s", diff)
+		}
+		page.Code()
 	}
 }
 

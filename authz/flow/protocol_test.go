@@ -194,6 +194,20 @@ func TestRFC6749_3_1_Parameters(t *testing.T) {
 	}
 }
 
+// Whatever is accepted can be stored: a client cannot cause a fault of ours by asking for much.
+func TestEverythingAtItsLimit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	much := func(n int) string { return strings.Repeat("<", n) } // six bytes each in JSON
+	b := w.Browser(t)
+	page := b.Authorize(faces.Params("scope", "openid", "state", much(4096), "nonce", much(1024), "login_hint", much(256),
+		"ui_locales", much(256), "acr_values", "silver "+much(8000)))
+	wantLogin(t, page)
+	if got := b.Login(page, faces.AliceLogin).Answer().Get("state"); got != much(4096) {
+		t.Errorf("the state came back with %d bytes", len(got))
+	}
+}
+
 // CVE-2026-9689: of two values, one component could read the first and another the last.
 func TestCVE_2026_9689_RepeatedParameters(t *testing.T) {
 	t.Parallel()
@@ -512,6 +526,12 @@ func TestFormsMayLeadToTheClient(t *testing.T) {
 	site := faces.Params("client_id", authz.SiteClientID(faces.Site), "redirect_uri", faces.Site+authz.PathSiteCallback, "scope", "openid")
 	page := w.Browser(t).Authorize(site)
 	wantLogin(t, page)
+	if csp := page.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "form-action 'self' "+faces.Site+";") {
+		t.Errorf("the policy of a protected site is wider than it needs: %s", csp)
+	}
+	site["prompt"] = "consent"
+	page = b.Authorize(site)
+	wantConsent(t, page)
 	if csp := page.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "form-action 'self' "+faces.Site+";") {
 		t.Errorf("the policy of a protected site is wider than it needs: %s", csp)
 	}

@@ -242,20 +242,22 @@ func TestRFC6749_10_12_ForgedLogin(t *testing.T) {
 	b.Login(page, faces.AliceLogin).Code()
 }
 
-// A token for one realm's form does not send another's.
+// A token for one realm's form does not send another's, not even in the same session.
 func TestTokensAreForOneRealm(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	b := w.Browser(t)
-	password := atLogin(t, b, "scope", "payments:write")
-	_, form := password.Form()
+	password := atLogin(t, b, "scope", "payments:write riddles")
 	pin := b.Login(password, faces.AliceLogin)
-	got := b.Submit(pin, "step", form.Get("step"), "pin", faces.PIN)
-	wantForm(t, got, http.StatusBadRequest, "open too long")
-	if diff := cmp.Diff([]string{"pin"}, got.Fields()); diff != "" {
-		t.Errorf("unexpected fields (-want +got):\n%s", diff)
+	riddle := b.Submit(pin, "pin", faces.PIN)
+	wantForm(t, riddle, http.StatusOK, "your quest")
+	for _, page := range []*faces.Page{password, pin} {
+		_, form := page.Form()
+		got := b.Submit(riddle, "step", form.Get("step"), "answer", "grail")
+		wantForm(t, got, http.StatusBadRequest, "open too long")
+		wantForm(t, got, http.StatusBadRequest, "your quest")
 	}
-	b.Submit(got, "pin", faces.PIN).Code()
+	b.Submit(b.Submit(riddle, "answer", "grail"), "answer", "blue").Code()
 }
 
 // Nothing is missing any more: the page leads on instead of asking.
@@ -356,6 +358,9 @@ func TestReauthentication(t *testing.T) {
 			w.Clock.Advance(tt.wait)
 			page := atLogin(t, b, tt.params...)
 			wantForm(t, page, http.StatusOK, tt.says)
+			if tt.says == "Sign in" && strings.Contains(page.Body, `class="message`) {
+				t.Errorf("the page gives a reason that is none:\n%s", page.Body)
+			}
 			if _, form := page.Form(); form.Get("username") != tt.username {
 				t.Errorf("the form begins with %q, want %q", form.Get("username"), tt.username)
 			}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +34,9 @@ import (
 
 // DefaultIssuer is the issuer of a world unless its options name another.
 const DefaultIssuer = "https://auth.example.com"
+
+// Fresh is how old a login may be for the account page. It is less than the password realm's own max_age.
+const Fresh = 30 * time.Minute
 
 // Options change a world before it is built.
 type Options struct {
@@ -58,7 +62,8 @@ type World struct {
 	Log      *Log
 	Hints    Hints
 
-	handler http.Handler
+	nodes []http.Handler
+	turn  atomic.Uint64
 
 	mu           sync.Mutex
 	applied      []authz.Revocation
@@ -129,7 +134,8 @@ func New(t testing.TB, o Options) *World {
 	w.DB = storagetest.Faulty(storagetest.Twice(db, o.Seed))
 	sealer, err := seal.New(seal.Key{ID: "test", Secret: []byte("thirty-two bytes of a test's key")})
 	must(err)
-	w.Store, err = authz.NewStore(hooked{w.DB, w}, sealer, w.Clock.Now)
+	newStore := func() (*authz.Store, error) { return authz.NewStore(hooked{w.DB, w}, sealer, w.Clock.Now) }
+	w.Store, err = newStore()
 	must(err)
 	w.Users = &Users{store: w.Store}
 	w.Engine, err = realm.New(model(w.Users))
@@ -140,19 +146,27 @@ func New(t testing.TB, o Options) *World {
 	}
 	w.Clients, err = authz.NewClients(sites, append(clients(), o.Clients...)...)
 	must(err)
-	w.Sessions, err = session.New(session.Config{Store: w.Store, Issuer: w.Issuer, Apply: w.apply})
-	must(err)
 	w.Pages, err = pages()
 	must(err)
-	must(w.mount(o))
+	for range 2 {
+		store, err := newStore()
+		must(err)
+		must(w.mount(store, o))
+	}
 	return w
 }
 
-func (w *World) mount(o Options) error {
+// mount adds one server over the store.
+func (w *World) mount(store *authz.Store, o Options) error {
+	sessions, err := session.New(session.Config{Store: store, Issuer: w.Issuer, Apply: w.apply})
+	if err != nil {
+		return err
+	}
+	w.Sessions = sessions
 	logger := slog.New(slog.NewTextHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	texts := map[string]string{"accounts:read": "See your accounts"}
 	f, err := flow.New(flow.Config{
-		Issuer: w.Issuer, Store: w.Store, Clients: w.Clients, Engine: w.Engine, Sessions: w.Sessions, Pages: w.Pages,
+		Issuer: w.Issuer, Store: store, Clients: w.Clients, Engine: w.Engine, Sessions: sessions, Pages: w.Pages,
 		Trail: w.Trail, Logger: logger, Hints: w.Hints, DefaultScopes: oauth.Scopes{"accounts:read", "reports"},
 		ScopeTexts: texts, Limiter: o.Limiter,
 	})
@@ -160,15 +174,15 @@ func (w *World) mount(o Options) error {
 		return err
 	}
 	l, err := login.New(login.Config{
-		Issuer: w.Issuer, Store: w.Store, Clients: w.Clients, Engine: w.Engine, Sessions: w.Sessions, Pages: w.Pages,
+		Issuer: w.Issuer, Store: store, Clients: w.Clients, Engine: w.Engine, Sessions: sessions, Pages: w.Pages,
 		Trail: w.Trail, Logger: logger, Observe: w.observe,
 	})
 	if err != nil {
 		return err
 	}
 	a, err := account.New(account.Config{
-		Issuer: w.Issuer, Store: w.Store, Clients: w.Clients, Engine: w.Engine, Sessions: w.Sessions, Pages: w.Pages,
-		Trail: w.Trail, Logger: logger, Apply: w.apply, ScopeTexts: texts, Limiter: o.Limiter,
+		Issuer: w.Issuer, Store: store, Clients: w.Clients, Engine: w.Engine, Sessions: sessions, Pages: w.Pages,
+		Trail: w.Trail, Logger: logger, Apply: w.apply, ScopeTexts: texts, Limiter: o.Limiter, Fresh: Fresh,
 	})
 	if err != nil {
 		return err
@@ -180,7 +194,7 @@ func (w *World) mount(o Options) error {
 			mux.Handle(base+path, handler)
 		}
 	}
-	w.handler = mux
+	w.nodes = append(w.nodes, mux)
 	return nil
 }
 
@@ -338,5 +352,6 @@ func (w *World) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		ip = "192.0.2.7"
 	}
 	caller := httpx.Caller{ClientIP: ip, RequestID: "rid-test"}
-	w.handler.ServeHTTP(rw, r.WithContext(httpx.WithCaller(r.Context(), caller)))
+	node := w.nodes[w.turn.Add(1)%uint64(len(w.nodes))]
+	node.ServeHTTP(rw, r.WithContext(httpx.WithCaller(r.Context(), caller)))
 }

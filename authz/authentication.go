@@ -50,9 +50,6 @@ func Authenticate(engine *realm.Engine, wanted []string, proofs realm.Proofs, no
 	}
 	slices.Sort(auth.AMR)
 	auth.AMR = slices.Compact(auth.AMR)
-	auth.ACR, auth.AuthTime = engine.Achieved(wanted, fresh, now)
-	if auth.AuthTime.IsZero() {
-		auth.AuthTime = identity.Time
-	}
+	auth.ACR, auth.AuthTime = engine.Achieved(wanted, fresh, now) // the identity realm, if nothing better
 	return auth, true
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
@@ -167,6 +169,24 @@ func TestNewClients(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAudiences(t *testing.T) {
+	t.Parallel()
+	sites := authz.Sites{Audience: []string{"https://auth.example.com"}}
+	registry, err := authz.NewClients(sites, newClient(app), newClient(other, func(c *authz.Client) {
+		c.Audience = []string{"https://z.example.com", "https://api.example.com", "https://a.example.com"}
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"https://a.example.com", "https://api.example.com", "https://auth.example.com", "https://z.example.com"}
+	for range 2 { // asking changes nothing
+		if diff := cmp.Diff(want, registry.Audiences()); diff != "" {
+			t.Errorf("audiences (-want +got):\n%s", diff)
+		}
+	}
+	equal(t, "audiences of the sites", len(sites.Audience), 1)
 }
 
 func TestSecretMatches(t *testing.T) {

@@ -72,7 +72,7 @@ func (s *Store) Complete(ctx context.Context, c Completion) error {
 			}
 		}
 		session, err := s.liveSession(tx, c.Grant.SessionID)
-		if isGone(err) || err == nil && session.Subject != c.Grant.Subject {
+		if Gone(err) || err == nil && session.Subject != c.Grant.Subject {
 			return ErrSessionEnded
 		}
 		if err != nil {

@@ -51,8 +51,9 @@ func (s *Store) remember(tx storage.Tx, g Grant) error {
 }
 
 // ConsentsOf returns what a user has agreed to.
-func (s *Store) ConsentsOf(ctx context.Context, subject string) (consents []Consent, err error) {
-	err = s.db.View(ctx, func(tx storage.Tx) error {
+func (s *Store) ConsentsOf(ctx context.Context, subject string) ([]Consent, error) {
+	var consents []Consent
+	return certain(&consents, s.db.View(ctx, func(tx storage.Tx) error {
 		consents = nil
 		for c, err := range s.consents.List(tx, "subject", subject, "", 0) {
 			if err != nil {
@@ -61,8 +62,7 @@ func (s *Store) ConsentsOf(ctx context.Context, subject string) (consents []Cons
 			consents = append(consents, c)
 		}
 		return nil
-	})
-	return consents, err
+	}))
 }
 
 // WithdrawConsent forgets a user's agreement and revokes every grant the client holds of that user. The agreement goes
@@ -84,7 +84,7 @@ func (s *Store) WithdrawConsent(ctx context.Context, subject, client string) (re
 			continue
 		}
 		made, err := s.RevokeGrant(ctx, g.ID, subject)
-		if err != nil && !isGone(err) {
+		if err != nil && !Gone(err) {
 			return revoked, err
 		}
 		revoked = append(revoked, made...)

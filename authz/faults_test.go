@@ -34,138 +34,141 @@ func newStage(w *world) *stage {
 	s.request = w.ask("")
 	s.grant, s.token = w.line(s.session, remembering("openid"))
 	s.code, _ = w.authorize(s.session)
+	w.ok(second(w.store.Revoke(w.Context(), authz.KindToken, "jti")))
 	w.after(authz.CodeTTL / 2)
 	return s
 }
 
 // transition is one call on the store that is to fail. Its results come back as they are, for all of them to be nothing.
 type transition struct {
-	name  string
-	reads bool // makes no Update
-	call  func(*stage, context.Context) (results []any, err error)
+	name    string
+	reads   bool // makes no Update
+	parts   bool // is several transactions
+	prepare func(*stage)
+	call    func(*stage, context.Context) (results []any, err error)
 }
 
 func results(all ...any) []any { return all }
 
 func transitions() []transition {
 	return []transition{
-		{"InsertRequest", false, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "InsertRequest", call: func(s *stage, ctx context.Context) ([]any, error) {
 			return nil, s.store.InsertRequest(ctx, authz.NewRequest(s.store.Now()))
 		}},
-		{"Request", true, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "Request", reads: true, call: func(s *stage, ctx context.Context) ([]any, error) {
 			r, err := s.store.Request(ctx, s.request.ID)
 			return results(r), err
 		}},
-		{"BindRequest", false, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "BindRequest", call: func(s *stage, ctx context.Context) ([]any, error) {
 			r, err := s.store.BindRequest(ctx, s.request.ID, "browser")
 			return results(r), err
 		}},
-		{"CloseRequest", false, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "CloseRequest", call: func(s *stage, ctx context.Context) ([]any, error) {
 			return nil, s.store.CloseRequest(ctx, s.request.ID)
 		}},
-		{"KeepRealmState", false, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "KeepRealmState", call: func(s *stage, ctx context.Context) ([]any, error) {
 			return nil, s.store.KeepRealmState(ctx, s.request.ID, "password", []byte("x"))
 		}},
-		{"Complete", false, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "Complete", call: func(s *stage, ctx context.Context) ([]any, error) {
 			_, c := s.completion(s.session)
 			return nil, s.store.Complete(ctx, c)
 		}},
-		{"Redeem", false, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "Redeem", call: func(s *stage, ctx context.Context) ([]any, error) {
 			r, err := s.store.Redeem(ctx, s.redemption(s.code))
 			return results(r), err
 		}},
-		{"Refresh", false, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "Refresh", call: func(s *stage, ctx context.Context) ([]any, error) {
 			r, err := s.store.Refresh(ctx, authz.Renewal{Token: s.token, ClientID: app})
 			return results(r), err
 		}},
-		{"FamilyByToken", true, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "FamilyByToken", reads: true, call: func(s *stage, ctx context.Context) ([]any, error) {
 			family, grant, ok, err := s.store.FamilyByToken(ctx, s.token)
 			return results(family, grant, ok), err
 		}},
-		{"RevokeRefreshToken", false, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "RevokeRefreshToken", call: func(s *stage, ctx context.Context) ([]any, error) {
 			r, err := s.store.RevokeRefreshToken(ctx, s.token, app)
 			return results(r), err
 		}},
-		{"SessionByHandle", true, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "SessionByHandle", reads: true, call: func(s *stage, ctx context.Context) ([]any, error) {
 			r, err := s.store.SessionByHandle(ctx, s.handle)
 			return results(r), err
 		}},
-		{"SessionByHandle after a minute", false, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "SessionByHandle after a minute", call: func(s *stage, ctx context.Context) ([]any, error) {
 			s.after(time.Minute)
 			r, err := s.store.SessionByHandle(ctx, s.handle)
 			return results(r), err
 		}},
-		{"TouchSession after a minute", false, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "TouchSession after a minute", call: func(s *stage, ctx context.Context) ([]any, error) {
 			s.after(time.Minute)
 			r, err := s.store.TouchSession(ctx, s.session.ID)
 			return results(r), err
 		}},
-		{"Session", true, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "Session", reads: true, call: func(s *stage, ctx context.Context) ([]any, error) {
 			r, err := s.store.Session(ctx, s.session.ID)
 			return results(r), err
 		}},
-		{"OpenSession", false, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "OpenSession", call: func(s *stage, ctx context.Context) ([]any, error) {
 			fresh, _ := s.draft(alice)
 			return nil, s.store.OpenSession(ctx, fresh)
 		}},
-		{"ReplaceSession", false, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "ReplaceSession", call: func(s *stage, ctx context.Context) ([]any, error) {
 			fresh, _ := s.draft(alice)
 			r, err := s.store.ReplaceSession(ctx, s.session.ID, fresh)
 			return results(r), err
 		}},
-		{"RaiseSession", false, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "RaiseSession", call: func(s *stage, ctx context.Context) ([]any, error) {
 			r, err := s.store.RaiseSession(ctx, raise(s.session, alice, s.store.Now()))
 			return results(r), err
 		}},
-		{"EndSession", false, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "EndSession", call: func(s *stage, ctx context.Context) ([]any, error) {
 			r, err := s.store.EndSession(ctx, s.session.ID)
 			return results(r), err
 		}},
-		{"SessionsOf", true, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "SessionsOf", reads: true, call: func(s *stage, ctx context.Context) ([]any, error) {
 			r, err := s.store.SessionsOf(ctx, alice)
 			return results(r), err
 		}},
-		{"Sessions", true, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "Sessions", reads: true, call: func(s *stage, ctx context.Context) ([]any, error) {
 			r, err := s.store.Sessions(ctx, "", 10)
 			return results(r), err
 		}},
-		{"Grant", true, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "Grant", reads: true, call: func(s *stage, ctx context.Context) ([]any, error) {
 			r, err := s.store.Grant(ctx, s.grant.ID)
 			return results(r), err
 		}},
-		{"GrantsOf", true, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "GrantsOf", reads: true, call: func(s *stage, ctx context.Context) ([]any, error) {
 			r, err := s.store.GrantsOf(ctx, alice)
 			return results(r), err
 		}},
-		{"RevokeGrant", false, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "RevokeGrant", call: func(s *stage, ctx context.Context) ([]any, error) {
 			r, err := s.store.RevokeGrant(ctx, s.grant.ID, alice)
 			return results(r), err
 		}},
-		{"Consented", true, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "Consented", reads: true, call: func(s *stage, ctx context.Context) ([]any, error) {
 			r, err := s.store.Consented(ctx, alice, app, oauth.Scopes{"openid"})
 			return results(r), err
 		}},
-		{"ConsentsOf", true, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "ConsentsOf", reads: true, call: func(s *stage, ctx context.Context) ([]any, error) {
 			r, err := s.store.ConsentsOf(ctx, alice)
 			return results(r), err
 		}},
-		{"WithdrawConsent", false, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "WithdrawConsent", parts: true, call: func(s *stage, ctx context.Context) ([]any, error) {
 			r, err := s.store.WithdrawConsent(ctx, alice, app)
 			return results(r), err
 		}},
-		{"SpendAssertion", false, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "SpendAssertion", call: func(s *stage, ctx context.Context) ([]any, error) {
 			r, err := s.store.SpendAssertion(ctx, app, "jti", s.store.Now().Add(time.Minute))
 			return results(r), err
 		}},
-		{"Revoke", false, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "Revoke", call: func(s *stage, ctx context.Context) ([]any, error) {
 			r, err := s.store.Revoke(ctx, authz.KindSubject, alice)
 			return results(r), err
 		}},
-		{"RevocationsSince", true, func(s *stage, ctx context.Context) ([]any, error) {
+		{name: "RevocationsSince", reads: true, call: func(s *stage, ctx context.Context) ([]any, error) {
 			r, err := s.store.RevocationsSince(ctx, time.Time{})
 			return results(r), err
 		}},
-		{"Healthy", true, func(s *stage, ctx context.Context) ([]any, error) { return nil, s.store.Healthy(ctx) }},
+		{name: "Healthy", reads: true, call: func(s *stage, ctx context.Context) ([]any, error) { return nil, s.store.Healthy(ctx) }},
 	}
 }
 

@@ -125,9 +125,20 @@ func newWorld(t testing.TB, clock *storagetest.Clock, db storage.DB) *world {
 // node returns a store over the same records with a clock of its own, as another process has.
 func (w *world) node(now func() time.Time) *authz.Store {
 	w.Helper()
+	return w.records(interrupted{w.db, w}, now)
+}
+
+// over returns a store of the same records that goes through db.
+func (w *world) over(db storage.DB) *authz.Store {
+	w.Helper()
+	return w.records(db, w.clock.Now)
+}
+
+func (w *world) records(db storage.DB, now func() time.Time) *authz.Store {
+	w.Helper()
 	sealer, err := seal.New(seal.Key{ID: "k", Secret: []byte("0123456789abcdef0123456789ABCDEF")})
 	w.ok(err)
-	store, err := authz.NewStore(interrupted{w.db, w}, sealer, now)
+	store, err := authz.NewStore(db, sealer, now)
 	w.ok(err)
 	return store
 }

@@ -4,7 +4,6 @@ package authz
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
@@ -114,8 +113,9 @@ func (s *Store) RevokeGrant(ctx context.Context, id, subject string) ([]Revocati
 }
 
 // GrantsOf returns the active grants of a user.
-func (s *Store) GrantsOf(ctx context.Context, subject string) (grants []Grant, err error) {
-	err = s.db.View(ctx, func(tx storage.Tx) error {
+func (s *Store) GrantsOf(ctx context.Context, subject string) ([]Grant, error) {
+	var grants []Grant
+	return certain(&grants, s.db.View(ctx, func(tx storage.Tx) error {
 		grants = nil
 		for g, err := range s.grants.List(tx, "subject", subject, "", 0) {
 			if err != nil {
@@ -130,21 +130,20 @@ func (s *Store) GrantsOf(ctx context.Context, subject string) (grants []Grant, e
 			}
 		}
 		return nil
-	})
-	return grants, err
+	}))
 }
 
 // Grant returns an active grant or [storage.ErrNotFound].
-func (s *Store) Grant(ctx context.Context, id string) (grant Grant, err error) {
-	err = s.db.View(ctx, func(tx storage.Tx) error {
+func (s *Store) Grant(ctx context.Context, id string) (Grant, error) {
+	var grant Grant
+	return certain(&grant, s.db.View(ctx, func(tx storage.Tx) error {
 		found, ok, err := s.activeGrant(tx, id)
 		if err == nil && !ok {
 			return storage.ErrNotFound
 		}
 		grant = found
 		return err
-	})
-	return grant, err
+	}))
 }
 
 // certain returns what a transition made of result, or nothing beside an error: what a closure found before the commit
@@ -156,6 +155,3 @@ func certain[T any](result *T, err error) (T, error) {
 	}
 	return *result, nil
 }
-
-// isGone reports whether an error means that a record is not there.
-func isGone(err error) bool { return errors.Is(err, storage.ErrNotFound) }

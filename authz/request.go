@@ -111,7 +111,7 @@ func (s *Store) Request(ctx context.Context, id string) (r Request, err error) {
 
 func (s *Store) openRequest(tx storage.Tx, id string) (Request, error) {
 	r, err := s.requests.Get(tx, id)
-	if isGone(err) || err == nil && !r.CompletedAt.IsZero() {
+	if Gone(err) || err == nil && !r.CompletedAt.IsZero() {
 		return Request{}, ErrRequestEnded
 	}
 	return r, err

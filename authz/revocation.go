@@ -162,12 +162,13 @@ func (s *Store) RevokeSubject(tx storage.Tx, subject string) error {
 
 // RevocationsSince returns the log from a moment on. A reader asks again from a little before the newest entry it has
 // seen, because transactions do not commit in the order of their clocks.
-func (s *Store) RevocationsSince(ctx context.Context, since time.Time) (all []Revocation, err error) {
+func (s *Store) RevocationsSince(ctx context.Context, since time.Time) ([]Revocation, error) {
 	after := ""
 	if !since.IsZero() {
 		after = revocationID(since)
 	}
-	err = s.db.View(ctx, func(tx storage.Tx) error {
+	var all []Revocation
+	return certain(&all, s.db.View(ctx, func(tx storage.Tx) error {
 		all = nil
 		for r, err := range s.revocations.All(tx, after, 0) {
 			if err != nil {
@@ -176,6 +177,5 @@ func (s *Store) RevocationsSince(ctx context.Context, since time.Time) (all []Re
 			all = append(all, r)
 		}
 		return nil
-	})
-	return all, err
+	}))
 }

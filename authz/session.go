@@ -242,8 +242,9 @@ func (s *Store) endSession(tx storage.Tx, id string, revocation Revocation) (boo
 }
 
 // SessionsOf returns the live sessions of a user, oldest id first.
-func (s *Store) SessionsOf(ctx context.Context, subject string) (sessions []Session, err error) {
-	err = s.db.View(ctx, func(tx storage.Tx) error {
+func (s *Store) SessionsOf(ctx context.Context, subject string) ([]Session, error) {
+	var sessions []Session
+	return certain(&sessions, s.db.View(ctx, func(tx storage.Tx) error {
 		sessions = nil
 		for session, err := range s.sessions.List(tx, "subject", subject, "", 0) {
 			if err != nil {
@@ -258,13 +259,13 @@ func (s *Store) SessionsOf(ctx context.Context, subject string) (sessions []Sess
 			}
 		}
 		return nil
-	})
-	return sessions, err
+	}))
 }
 
 // Sessions returns a page of live sessions after the given id, for operators.
-func (s *Store) Sessions(ctx context.Context, after string, limit int) (sessions []Session, err error) {
-	err = s.db.View(ctx, func(tx storage.Tx) error {
+func (s *Store) Sessions(ctx context.Context, after string, limit int) ([]Session, error) {
+	var sessions []Session
+	return certain(&sessions, s.db.View(ctx, func(tx storage.Tx) error {
 		sessions = nil
 		for session, err := range s.sessions.All(tx, after, 0) {
 			if err != nil {
@@ -282,8 +283,7 @@ func (s *Store) Sessions(ctx context.Context, after string, limit int) (sessions
 			}
 		}
 		return nil
-	})
-	return sessions, err
+	}))
 }
 
 func (s *Session) addClient(id string) bool {

@@ -70,7 +70,8 @@ func (s *Server) mountFlow(browser *session.Manager, requests *limit.Limiter) er
 	c := &s.config
 	h, err := flow.New(flow.Config{
 		Issuer: c.Issuer, Store: c.Store, Clients: c.Clients, Engine: c.Engine, Sessions: browser, Pages: c.Pages, Trail: c.Trail,
-		Logger: c.Logger, Hints: s.hints, DefaultScopes: c.DefaultScopes, Limiter: requests,
+		Logger: c.Logger, Hints: s.hints, DefaultScopes: c.DefaultScopes, ScopeTexts: c.ScopeTexts,
+		Limiter: requests,
 	})
 	if err == nil {
 		s.mount(h.Routes())
@@ -94,7 +95,7 @@ func (s *Server) mountAccount(browser *session.Manager, requests *limit.Limiter)
 	c := &s.config
 	h, err := account.New(account.Config{
 		Issuer: c.Issuer, Store: c.Store, Clients: c.Clients, Engine: c.Engine, Sessions: browser, Pages: c.Pages, Trail: c.Trail,
-		Logger: c.Logger, Apply: c.View.Apply, Limiter: requests,
+		Logger: c.Logger, Apply: c.View.Apply, ScopeTexts: c.ScopeTexts, Limiter: requests,
 	})
 	if err == nil {
 		s.mount(h.Routes())

@@ -49,6 +49,8 @@ type Config struct {
 	// Scopes are all there are, for the metadata; DefaultScopes stand in when a request and its client name none.
 	Scopes        oauth.Scopes
 	DefaultScopes oauth.Scopes
+	// ScopeTexts say what the operator's own scopes allow, for the consent and account pages; optional.
+	ScopeTexts map[string]string
 	// SessionIdle and SessionLifetime bound the browser sessions at the issuer. Zero takes the defaults of the session package.
 	SessionIdle     time.Duration
 	SessionLifetime time.Duration

@@ -78,7 +78,7 @@ func (c *claims) set(name, value string) (err error) {
 		c.IssuedAt, err = readTime(value)
 	case "auth_time":
 		c.AuthTime, err = readTime(value)
-	case "sid", "gid", "realms":
+	case "sid", "gid", "realms", "name":
 		c.setOwn(name, value)
 	case "cnf":
 		// It says that the bearer alone is not enough (RFC 7800 3.1): whoever cannot check it must not go on.
@@ -92,14 +92,16 @@ func (c *claims) set(name, value string) (err error) {
 	return nil
 }
 
-// setOwn takes over a claim that only Gatehouse gives its meaning. From another issuer it may mean anything: what is not
-// of our form is as good as absent, and proves nothing.
+// setOwn takes over a claim that only Gatehouse gives its meaning, or that is no more than a name to show. From another
+// issuer it may mean anything: what is not of our form is as good as absent, and proves nothing.
 func (c *claims) setOwn(name, value string) {
 	switch name {
 	case "sid":
 		c.SessionID, _ = readString(value)
 	case "gid":
 		c.GrantID, _ = readString(value)
+	case "name":
+		c.Name, _ = readString(value)
 	case "realms":
 		c.Realms = readRealms(value)
 	}

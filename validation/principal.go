@@ -27,6 +27,8 @@ type Principal struct {
 	Subject  string
 	ClientID string
 	TokenID  string
+	// Name is the user's, for display; it identifies nobody.
+	Name string
 	// GrantID and SessionID name what the token rests on at its issuer; they are empty where it rests on neither.
 	GrantID   string
 	SessionID string

@@ -207,7 +207,7 @@ func (s *Server) Assertion(p *validation.Principal, audience string) (string, er
 		realms[proof.Realm] = proof.At
 	}
 	return s.tokens.Assertion(tokens.Assertion{
-		Audience: audience, Subject: p.Subject, Name: p.Text("name"), ClientID: p.ClientID, Scopes: p.Scopes, ACR: p.ACR,
+		Audience: audience, Subject: p.Subject, Name: p.Name, ClientID: p.ClientID, Scopes: p.Scopes, ACR: p.ACR,
 		AMR: p.AMR, AuthTime: p.AuthTime, SessionID: p.SessionID, Realms: realms,
 	})
 }

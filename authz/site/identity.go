@@ -45,7 +45,7 @@ func NewHeaders(claims map[string]string) *Headers {
 	for name, claim := range claims {
 		name = http.CanonicalHeaderKey(name)
 		h.fields = append(h.fields, field{name, claim})
-		h.folded[string(fold(nil, name))] = true
+		h.folded[Fold(name)] = true
 	}
 	return h
 }
@@ -86,6 +86,8 @@ func ClaimText(p *validation.Principal, claim string) string {
 		text = p.ClientID
 	case "sid":
 		text = p.SessionID
+	case "name":
+		text = p.Name
 	case "jti":
 		text = p.TokenID
 	case "acr":
@@ -121,6 +123,9 @@ func printable(text string) string {
 		return r
 	}, text)
 }
+
+// Fold returns the one form of every spelling of a header name that some upstream takes for the same.
+func Fold(name string) string { return string(fold(nil, name)) }
 
 // fold appends to into the one form of every spelling of a header name that some upstream takes for the same.
 func fold(into []byte, name string) []byte {

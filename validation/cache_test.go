@@ -46,15 +46,16 @@ func TestKnownTokenIsJudgedAnew(t *testing.T) {
 	t.Parallel()
 	other := keyNamed(t, "evil", jose.ES256)
 	tests := []struct {
-		name   string
-		change func(*house)
-		cause  error
-		status int
+		name      string
+		change    func(*house)
+		cause     error
+		status    int
+		forgotten bool
 	}{
-		{"the clock passes exp", func(h *house) { h.clock.advance(5 * time.Minute) }, validation.ErrExpired, 401},
-		{"the clock is set back before iat", func(h *house) { h.clock.advance(-time.Minute) }, validation.ErrEarly, 401},
-		{"it is revoked", func(h *house) { h.revoked.revoked.Store("tok_1", true) }, validation.ErrRevoked, 401},
-		{"the key is gone", func(h *house) { h.keys.change(func(s validation.KeySet) { clear(s) }) }, validation.ErrUnknownKey, 401},
+		{"the clock passes exp", func(h *house) { h.clock.advance(5 * time.Minute) }, validation.ErrExpired, 401, true},
+		{"the clock is set back before iat", func(h *house) { h.clock.advance(-time.Minute) }, validation.ErrEarly, 401, false},
+		{"it is revoked", func(h *house) { h.revoked.revoked.Store("tok_1", true) }, validation.ErrRevoked, 401, false},
+		{"the key is gone", func(h *house) { h.keys.change(func(s validation.KeySet) { clear(s) }) }, validation.ErrUnknownKey, 401, true},
 		{
 			"the key is another one under the same name",
 			func(h *house) {
@@ -64,9 +65,9 @@ func TestKnownTokenIsJudgedAnew(t *testing.T) {
 						s[kid] = key
 					}
 				})
-			}, validation.ErrSignature, 401,
+			}, validation.ErrSignature, 401, true,
 		},
-		{"the issuer cannot be asked", func(h *house) { h.keys.fail(errors.New("down")) }, nil, 503},
+		{"the issuer cannot be asked", func(h *house) { h.keys.fail(errors.New("down")) }, nil, 503, false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -87,7 +88,45 @@ func TestKnownTokenIsJudgedAnew(t *testing.T) {
 				}
 				wantRefused(t, p, err, test.cause)
 			}
+			if left := h.Stats().Entries; test.forgotten && left != 0 {
+				t.Errorf("%d entries are left", left)
+			}
 		})
+	}
+}
+
+// The same RSA key under another algorithm is another key (RFC 8725 3.1).
+func TestKeyThatChangesItsAlgorithm(t *testing.T) {
+	t.Parallel()
+	k := testKey(t, jose.RS256)
+	source := newKeys(k)
+	h := newHouse(t, func(c *validation.Config) { c.Keys = source })
+	raw := mint(t, k, "at+jwt", claims())
+	if _, err := h.Validate(t.Context(), raw); err != nil {
+		t.Fatal(err)
+	}
+	source.change(func(s validation.KeySet) {
+		key := s[k.KID]
+		key.Alg = jose.PS256
+		s[k.KID] = key
+	})
+	p, err := h.Validate(t.Context(), raw)
+	wantRefused(t, p, err, validation.ErrSignature)
+}
+
+// A token that is not valid yet is not remembered: only what was valid once is.
+func TestEarlyTokenIsNotRemembered(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	raw := access(t, set("nbf", start.Unix()+60))
+	p, err := h.Validate(t.Context(), raw)
+	wantRefused(t, p, err, validation.ErrEarly)
+	if got := h.Stats().Entries; got != 0 {
+		t.Errorf("%d entries", got)
+	}
+	h.clock.advance(time.Minute)
+	if _, err := h.Validate(t.Context(), raw); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -3,6 +3,7 @@
 package validation_test
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -21,7 +22,9 @@ func levels() map[string][]validation.Requirement {
 	password, phone, card := need("password", 8*time.Hour), need("phone", 5*minute), need("card", 2*minute)
 	return map[string][]validation.Requirement{
 		"password": {password}, "phone": {phone}, "card": {card},
-		"gold": {password, phone}, "platinum": {password, phone, card}, "zinc": {password, phone},
+		"gold": {password, phone}, "platinum": {password, phone, card},
+		// As good as gold, so that the choice between them shows.
+		"zinc": {password, phone}, "tin": {password, phone}, "lead": {phone, password}, "iron": {password, phone}, "mercury": {password, phone},
 	}
 }
 
@@ -99,7 +102,7 @@ func TestPolicyAuthentication(t *testing.T) {
 		{"realm a moment older", validation.Policy{Requirements: needs}, who("", password, proven("phone", 5*minute+1)), &oauth.Demand{ACRValues: []string{"phone"}}},
 		{"one realm stale", validation.Policy{Requirements: needs, Levels: levels()}, who("", password, stale), &oauth.Demand{ACRValues: []string{"phone"}}},
 		{"one realm missing", validation.Policy{Requirements: needs, Levels: levels()}, who("", fresh), &oauth.Demand{ACRValues: []string{"password"}}},
-		{"two missing, a level covers them", validation.Policy{Requirements: needs, Levels: levels()}, who(""), &oauth.Demand{ACRValues: []string{"gold"}}},
+		{"two missing, of the levels that cover them the first by name", validation.Policy{Requirements: needs, Levels: levels()}, who(""), &oauth.Demand{ACRValues: []string{"gold"}}},
 		{
 			"two missing, only a wider level covers them",
 			validation.Policy{Requirements: []validation.Requirement{need("phone", minute), need("card", minute)}, Levels: levels()},
@@ -142,6 +145,10 @@ func TestPolicyAuthentication(t *testing.T) {
 		{"RFC9470/3 max_age passed", validation.Policy{MaxAge: age(minute)}, authenticated(who(""), minute+1), &oauth.Demand{MaxAge: minute, HasMaxAge: true}},
 		{"RFC9470/6 auth_time missing", validation.Policy{MaxAge: age(minute)}, who(""), &oauth.Demand{MaxAge: minute, HasMaxAge: true}},
 		{"auth_time from the future", validation.Policy{MaxAge: age(minute)}, authenticated(who(""), -time.Hour), &oauth.Demand{MaxAge: minute, HasMaxAge: true}},
+		{
+			"RFC9470/6 auth_time missing, however long ago it may be", validation.Policy{MaxAge: age(math.MaxInt64)}, who(""),
+			&oauth.Demand{MaxAge: math.MaxInt64, HasMaxAge: true},
+		},
 		{"max_age of zero", validation.Policy{MaxAge: age(0)}, authenticated(who(""), time.Second), &oauth.Demand{HasMaxAge: true}},
 		{
 			"too old at the right level: the level is asked again", validation.Policy{ACRValues: []string{"gold"}, Levels: levels(), MaxAge: age(minute)},

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
@@ -114,6 +115,14 @@ func TestErrorLogLevel(t *testing.T) {
 				t.Errorf("got %v", got)
 			}
 		})
+	}
+}
+
+func TestTooMany(t *testing.T) {
+	t.Parallel()
+	e := oauth.TooMany(time.Minute)
+	if e.HTTPStatus() != 429 || e.Code != oauth.TemporarilyUnavailable || e.RetryAfter != time.Minute || e.LogLevel() != slog.LevelInfo {
+		t.Errorf("got %+v", e)
 	}
 }
 

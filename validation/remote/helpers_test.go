@@ -62,7 +62,28 @@ type server struct {
 	*httptest.Server
 	mu      sync.Mutex
 	answers map[string]http.HandlerFunc
-	seen    []string
+	seen    []string // by the server
+	sent    []string // by the client, whether or not anything was there
+}
+
+// client reaches the server and notes every address that it is sent to.
+func (s *server) client() *http.Client {
+	c := *s.Client()
+	c.Transport = recording{s, c.Transport}
+	return &c
+}
+
+type recording struct {
+	*server
+	http.RoundTripper
+}
+
+// RoundTrip notes the address before anything is dialed.
+func (r recording) RoundTrip(request *http.Request) (*http.Response, error) {
+	r.mu.Lock()
+	r.sent = append(r.sent, request.URL.String())
+	r.mu.Unlock()
+	return r.RoundTripper.RoundTrip(request)
 }
 
 func newServer(tb testing.TB) *server {
@@ -99,10 +120,11 @@ func (s *server) requests() int {
 	return n
 }
 
-func (s *server) paths() []string {
+// addresses returns where the client sent requests.
+func (s *server) addresses() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]string(nil), s.seen...)
+	return append([]string(nil), s.sent...)
 }
 
 func body(data []byte, header ...string) http.HandlerFunc {
@@ -121,6 +143,14 @@ func object(tb testing.TB, v any, header ...string) http.HandlerFunc {
 		tb.Fatal(err)
 	}
 	return body(data, header...)
+}
+
+// answering answers with a status and a body that does not go with it.
+func answering(code int, answer http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(code)
+		answer(w, r)
+	}
 }
 
 func status(code int) http.HandlerFunc {

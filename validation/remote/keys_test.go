@@ -34,7 +34,7 @@ func newHouse(tb testing.TB, with ...func(*remote.KeysConfig)) *house {
 	h := &house{server: newServer(tb), clock: newClock()}
 	h.server.on("/.well-known/openid-configuration", object(tb, map[string]any{"issuer": issuer, "jwks_uri": issuer + "/jwks", "scopes_supported": []string{"a"}}))
 	h.server.on("/jwks", body(jwks(tb, testKey(tb, "first")), "Cache-Control", "public, max-age=600"))
-	c := remote.KeysConfig{Issuer: issuer, Client: h.server.Client(), Now: h.clock.Now}
+	c := remote.KeysConfig{Issuer: issuer, Client: h.server.client(), Now: h.clock.Now}
 	for _, change := range with {
 		change(&c)
 	}
@@ -339,6 +339,8 @@ func TestKeysBadAnswers(t *testing.T) {
 		{"keys redirected in circles", "/jwks", redirect("/jwks")},
 		{"keys redirected with user information", "/jwks", redirect("https://u@auth.example.com/keys")},
 		{"keys status 204", "/jwks", status(204)},
+		{"keys status 203 with keys", "/jwks", answering(203, keys)},
+		{"keys status 500 with keys", "/jwks", answering(500, keys)},
 		{"keys status 404", "/jwks", status(404)},
 		{"keys empty", "/jwks", body([]byte(`{"keys":[]}`))},
 		{"keys not JSON", "/jwks", body([]byte(`x`))},
@@ -357,10 +359,14 @@ func TestKeysBadAnswers(t *testing.T) {
 			h.server.on("/keys", keys)
 			h.server.on(test.path, test.answer)
 			h.wantError(t, testKey(t, "first").KID, remote.ErrUnavailable)
-			for _, path := range h.server.paths() {
-				if !strings.HasPrefix(path, "auth.example.com/") {
-					t.Errorf("a request went to %s", path)
+			addresses := h.server.addresses()
+			for _, address := range addresses {
+				if !strings.HasPrefix(address, issuer+"/") {
+					t.Errorf("a request went to %s", address)
 				}
+			}
+			if len(addresses) > 6 {
+				t.Errorf("%d requests", len(addresses))
 			}
 			// A bad answer takes nothing away from what was good before.
 			h = newHouse(t)

@@ -125,6 +125,7 @@ func TestVictimSignsGoodTokens(t *testing.T) {
 				"every value", `{"alg":"` + string(alg) + `"}`,
 				`{"a":[],"b":{},"c":[{"a":1},[2]],"d":-0.5e+3,"e":1E2,"f":true,"g":false,"h":null}`,
 			},
+			{"header of 1 kB", strings.Repeat(" ", 1024-len(`{"alg":"ES256"}`)) + `{"alg":"` + string(alg) + `"}`, plainPayload},
 			{"names that differ", `{"alg":"` + string(alg) + `"}`, `{"a":1,"A":2,"b":{"a":1},"c":{"a":1},"":3," ":4}`},
 		}
 		for _, tt := range tests {
@@ -424,6 +425,7 @@ func TestRFC8725Encoding(t *testing.T) {
 		{"line break in the payload", v.raw(t, h, p[:4]+"\r\n"+p[4:]), jose.ErrMalformed},
 		{"line break in the signature", hp + "." + s[:4] + "\n" + s[4:], jose.ErrMalformed},
 		{"line break behind", good + "\n", jose.ErrMalformed},
+		{"line break before", "\n" + good, jose.ErrMalformed},
 		{"carriage return before", "\r" + good, jose.ErrMalformed},
 		{"space before", " " + good, jose.ErrMalformed},
 		{"space behind", good + " ", jose.ErrMalformed},
@@ -451,7 +453,7 @@ func TestRFC8725Encoding(t *testing.T) {
 		{"parts swapped", p + "." + h + "." + s, jose.ErrMalformed},
 		{"payload replaced", h + "." + enc(`{"sub":"usr_2"}`) + "." + s, jose.ErrSignature},
 		{"header replaced", enc(`{"alg":"ES256"}`) + "." + p + "." + s, jose.ErrSignature},
-		{"header of over 1 kB", v.forge(t, `{"alg":"ES256"`+strings.Repeat(" ", 1020)+`}`, plainPayload), jose.ErrMalformed},
+		{"header of over 1 kB", v.forge(t, plainHeader+strings.Repeat(" ", 1025-len(plainHeader)), plainPayload), jose.ErrMalformed},
 		{"over the limit", v.forge(t, plainHeader, `{"a":"`+strings.Repeat("a", 12_200)+`"}`), jose.ErrMalformed},
 		{"1 MB", v.forge(t, plainHeader, `{"a":"`+strings.Repeat("a", 1<<20)+`"}`), jose.ErrMalformed},
 		{"1 MB of dots", strings.Repeat(".", 1<<20), jose.ErrMalformed},

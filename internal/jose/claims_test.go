@@ -15,13 +15,13 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/jose"
 )
 
-type registered struct {
+type Registered struct {
 	Issuer  string `json:"iss"`
 	Subject string `json:"sub,omitempty"`
 }
 
 type claims struct {
-	registered
+	Registered
 	Expiry int64    `json:"exp"`
 	AMR    []string `json:"amr"`
 	Hidden string   `json:"-"`
@@ -40,7 +40,7 @@ func TestClaimsAreDecoded(t *testing.T) {
 	if err := token.Claims(&got); err != nil {
 		t.Fatal(err)
 	}
-	want := claims{registered: registered{"i", "s"}, Expiry: 9007199254740993, AMR: []string{"pwd"}, Untagged: "u"}
+	want := claims{Registered: Registered{"i", "s"}, Expiry: 9007199254740993, AMR: []string{"pwd"}, Untagged: "u"}
 	want.Cnf.JKT = "j"
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(claims{})); diff != "" {
 		t.Errorf("Claims (-want +got):\n%s", diff)
@@ -66,6 +66,7 @@ func TestClaimsAreCaseSensitive(t *testing.T) {
 		{"in an embedded struct", `{"ISS":"x"}`, jose.ErrMalformed},
 		{"long s", `{"i\u017f\u017f":"x"}`, jose.ErrMalformed},
 		{"untagged field in lower case", `{"untagged":"x"}`, jose.ErrMalformed},
+		{"name of the embedded struct", `{"registered":1}`, nil},
 		{"name that is no field", `{"Exp2":1,"HIDDEN":1}`, nil},
 	}
 	for _, tt := range tests {

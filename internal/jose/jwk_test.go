@@ -152,6 +152,38 @@ func TestKeysOutsideTheProfile(t *testing.T) {
 	}
 }
 
+func TestKeysAtTheEdgeOfTheProfile(t *testing.T) {
+	t.Parallel()
+	n := bits(2048)
+	tests := []struct {
+		name string
+		key  jose.PublicKey
+	}{
+		{"RSA 2048", jose.PublicKey{Alg: jose.RS256, Key: &rsa.PublicKey{N: n, E: 65537}}},
+		{"RSA 8192", jose.PublicKey{Alg: jose.PS256, Key: &rsa.PublicKey{N: bits(8192), E: 65537}}},
+		{"RSA exponent 3", jose.PublicKey{Alg: jose.RS256, Key: &rsa.PublicKey{N: n, E: 3}}},
+		{"RSA exponent of 31 bits", jose.PublicKey{Alg: jose.RS256, Key: &rsa.PublicKey{N: n, E: 1<<31 - 1}}},
+		{"kid of any printable character", jose.PublicKey{KID: " ~", Alg: jose.ES256, Key: testKey(t, jose.ES256).Public().Key}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if err := tt.key.Check(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestSetOfTheLargestSize(t *testing.T) {
+	t.Parallel()
+	set := `{"keys":[` + jwk(t, testKey(t, jose.ES256).Public(), nil) + `]}`
+	set += strings.Repeat(" ", jose.MaxSet-len(set))
+	if keys, err := jose.ParseSet([]byte(set)); err != nil || len(keys) != 1 {
+		t.Errorf("ParseSet = %v, %v", keys, err)
+	}
+}
+
 // bits returns an odd number of n bits.
 func bits(n int) *big.Int {
 	b := new(big.Int).Lsh(big.NewInt(1), uint(n)-1)

@@ -4,6 +4,7 @@ package site
 
 import (
 	"bytes"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -53,14 +54,72 @@ func NewHeaders(claims map[string]string) *Headers {
 // Strip removes from a request's header, or trailer, every field that could be taken for one of ours: in any case, and with
 // any other character where there is a "-", since an upstream that makes variables of fields (RFC 3875 4.1.18) may not tell
 // them apart. Everything that begins as ours does is removed too.
+//
+// Nor may Connection name one: the proxy behind the gate would remove it after it was set (RFC 9110 7.6.1), and the upstream
+// would take a request that has an identity for one that has none.
 func (h *Headers) Strip(header http.Header) {
-	var space [64]byte
 	for name := range header {
-		folded := fold(space[:0], name)
-		if h.folded[string(folded)] || bytes.HasPrefix(folded, family) {
+		if h.ours(name) {
 			delete(header, name)
 		}
 	}
+	if lines := header["Connection"]; len(lines) > 0 {
+		h.stripOptions(header, lines)
+	}
+}
+
+// ours reports whether the name of a field could be taken for one of ours.
+func (h *Headers) ours(name string) bool {
+	var space [64]byte
+	folded := fold(space[:0], name)
+	return h.folded[string(folded)] || bytes.HasPrefix(folded, family)
+}
+
+func (h *Headers) stripOptions(header http.Header, lines []string) {
+	var kept []string
+	for _, line := range lines {
+		var options []string
+		for option := range strings.SplitSeq(line, ",") {
+			if option = strings.TrimSpace(option); option != "" && !h.ours(option) {
+				options = append(options, option)
+			}
+		}
+		if len(options) > 0 {
+			kept = append(kept, strings.Join(options, ", "))
+		}
+	}
+	if len(kept) == 0 {
+		delete(header, "Connection")
+		return
+	}
+	header["Connection"] = kept
+}
+
+// Clean strips a request: its header now, and its trailer once the body has been read, since HTTP/1 fills that only then, with
+// what was announced and with what was not.
+func (h *Headers) Clean(r *http.Request) {
+	h.Strip(r.Header)
+	if r.Trailer == nil {
+		return
+	}
+	h.Strip(r.Trailer)
+	r.Body = &cleanBody{ReadCloser: r.Body, clean: func() { h.Strip(r.Trailer) }}
+}
+
+// cleanBody cleans up when its end has been read, before anybody behind can look at what came there.
+type cleanBody struct {
+	io.ReadCloser
+
+	clean func()
+}
+
+// Read reads on.
+func (b *cleanBody) Read(into []byte) (int, error) {
+	n, err := b.ReadCloser.Read(into)
+	if err != nil {
+		b.clean()
+	}
+	return n, err
 }
 
 // Set tells the upstream who is asking. A claim the token does not have leaves its field absent.

@@ -4,7 +4,11 @@ package site_test
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +54,74 @@ func TestNoSpellingOfAnIdentityHeaderPasses(t *testing.T) {
 			t.Fatal(diff)
 		}
 	})
+}
+
+// RFC 9110 7.6.1: a proxy removes the fields that Connection names, also those the gate has set. What else stands there is
+// the client's own business.
+func TestConnectionNamesNoIdentityHeader(t *testing.T) {
+	t.Parallel()
+	headers := site.NewHeaders(map[string]string{"X-Remote-User": "sub"})
+	cases := []struct {
+		name       string
+		have, want []string
+	}{
+		{"ours alone", []string{"Gatehouse-Subject"}, nil},
+		{"ours among others", []string{"close, gatehouse-subject ,X-Hop"}, []string{"close, X-Hop"}},
+		{"in several lines", []string{"keep-alive", "x_remote.user", "Upgrade"}, []string{"keep-alive", "Upgrade"}},
+		{"the assertion", []string{"Gatehouse-Assertion,Upgrade"}, []string{"Upgrade"}},
+		{"others", []string{"keep-alive, Upgrade"}, []string{"keep-alive, Upgrade"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			header := http.Header{"Connection": c.have}
+			headers.Strip(header)
+			if diff := cmp.Diff(c.want, header["Connection"]); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// RFC 9112 7.1.2: trailers come after the body, announced or not, when the decision has long been made. None of ours goes on
+// through a proxy.
+func TestNoIdentityHeaderInTrailers(t *testing.T) {
+	t.Parallel()
+	got := make(chan http.Header, 1)
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		got <- r.Trailer
+	}))
+	t.Cleanup(upstream.Close)
+	target, err := url.Parse(upstream.URL)
+	must(t, err)
+	headers := site.NewHeaders(map[string]string{"X-Remote-User": "sub"})
+	gate := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = r.WithContext(r.Context()) // as every server that adds to the context hands it on
+		headers.Clean(r)
+		out := *r // Caddy's proxy shares the trailer as well
+		out.URL, out.RequestURI = target, ""
+		answer, err := upstream.Client().Transport.RoundTrip(&out)
+		if err != nil {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		_ = answer.Body.Close()
+	}))
+	t.Cleanup(gate.Close)
+
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", gate.Listener.Addr().String())
+	must(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, Gatehouse-Name\r\n"+
+		"Connection: close\r\n\r\n1\r\na\r\n0\r\nX-Sum: 1\r\nGatehouse-Name: mallory\r\nx-remote.user: mallory\r\nX_Remote_User: mallory\r\n\r\n")
+	must(t, err)
+	if _, err := io.Copy(io.Discard, conn); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(http.Header{"X-Sum": {"1"}}, <-got); diff != "" {
+		t.Error(diff)
+	}
 }
 
 func TestClaimText(t *testing.T) {

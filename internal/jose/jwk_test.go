@@ -177,7 +177,8 @@ func TestKeysAtTheEdgeOfTheProfile(t *testing.T) {
 
 func TestSetOfTheLargestSize(t *testing.T) {
 	t.Parallel()
-	set := `{"keys":[` + jwk(t, testKey(t, jose.ES256).Public(), nil) + `]}`
+	others := strings.Repeat(`,{"kty":"x"}`, jose.MaxSetKeys-1)
+	set := `{"keys":[` + jwk(t, testKey(t, jose.ES256).Public(), nil) + others + `]}`
 	set += strings.Repeat(" ", jose.MaxSet-len(set))
 	if keys, err := jose.ParseSet([]byte(set)); err != nil || len(keys) != 1 {
 		t.Errorf("ParseSet = %v, %v", keys, err)

@@ -111,7 +111,7 @@ func TestRFC7662(t *testing.T) {
 		w := newWorld(t)
 		s, _ := w.login(t, "usr_1")
 		got := w.issue(t, "web", s, "openid", "accounts:read")
-		site, err := w.tokens.Site("https://app.example.com", got.grant)
+		site, err := w.tokens.Site("https://app.example.com", got.grant, time.Time{})
 		check(t, err)
 		assertion, err := w.tokens.Assertion(tokens.Assertion{Audience: api, Subject: "usr_1"})
 		check(t, err)
@@ -267,7 +267,7 @@ func TestRFC7009(t *testing.T) {
 		w := newWorld(t)
 		s, _ := w.login(t, "usr_1")
 		got := w.issue(t, "web", s, "openid")
-		site, err := w.tokens.Site("https://app.example.com", got.grant)
+		site, err := w.tokens.Site("https://app.example.com", got.grant, time.Time{})
 		check(t, err)
 		w.revokeAs(t, "web", got.Refresh)
 		for name, token := range map[string]string{

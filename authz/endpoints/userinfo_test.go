@@ -100,7 +100,7 @@ func TestOIDCCoreUserinfoErrors(t *testing.T) { // 5.3.3, RFC 6750 3
 	revocations, err := w.store.EndSession(t.Context(), ended.ID)
 	check(t, err)
 	w.view.Apply(revocations...)
-	site, err := w.tokens.Site("https://app.example.com", good.grant)
+	site, err := w.tokens.Site("https://app.example.com", good.grant, time.Time{})
 	check(t, err)
 	machine, err := w.tokens.Access(tokens.Access{Client: clients()[1], Scopes: oauth.Scopes{"accounts:read"}})
 	check(t, err)

@@ -33,9 +33,18 @@ const (
 )
 
 // keys is a ring of one key.
-type keys struct{ key jose.PrivateKey }
+type keys struct {
+	key jose.PrivateKey
+	// signing, once set, runs whenever something is about to be signed.
+	signing *func()
+}
 
-func (k keys) Signer() (jose.PrivateKey, error) { return k.key, nil }
+func (k keys) Signer() (jose.PrivateKey, error) {
+	if run := *k.signing; run != nil {
+		run()
+	}
+	return k.key, nil
+}
 
 func (k keys) SignerFor(jose.Algorithm) (jose.PrivateKey, error) { return k.key, nil }
 
@@ -53,6 +62,8 @@ type fixture struct {
 	access *validation.Validator
 	gate   *site.Gate
 	seen   []string
+	// signing, once set, runs whenever something is about to be signed.
+	signing func()
 }
 
 func newFixture(t testing.TB) *fixture {
@@ -71,7 +82,7 @@ func newFixture(t testing.TB) *fixture {
 	must(t, err)
 	key, err := jose.GenerateKey(jose.ES256)
 	must(t, err)
-	ring := keys{key}
+	ring := keys{key, &f.signing}
 	f.tokens, err = tokens.New(tokens.Config{Issuer: issuer, Keys: ring, Now: f.clock.Now})
 	must(t, err)
 	validator := func(typ, aud string) *validation.Validator {

@@ -212,6 +212,7 @@ func (g *Gate) current(w http.ResponseWriter, r *http.Request, origin string) (*
 }
 
 func (g *Gate) renew(w http.ResponseWriter, r *http.Request, origin string, old *validation.Principal) (*validation.Principal, error) {
+	at := g.Store.Now()
 	grant, err := g.Store.Grant(r.Context(), old.GrantID)
 	if err == nil {
 		_, err = g.Store.TouchSession(r.Context(), grant.SessionID)
@@ -222,16 +223,17 @@ func (g *Gate) renew(w http.ResponseWriter, r *http.Request, origin string, old 
 	if err != nil {
 		return nil, err
 	}
-	raw, err := g.seat(w, origin, grant)
+	raw, err := g.seat(w, origin, grant, at)
 	if err != nil {
 		return nil, err
 	}
 	return g.Sessions.Validate(r.Context(), raw)
 }
 
-// seat sets the site's session cookie for a grant and returns the token in it.
-func (g *Gate) seat(w http.ResponseWriter, origin string, grant authz.Grant) (string, error) {
-	raw, err := g.Tokens.Site(origin, grant)
+// seat sets the site's session cookie for a grant, as of the moment when the store was about to be asked for it, and returns
+// the token in it.
+func (g *Gate) seat(w http.ResponseWriter, origin string, grant authz.Grant, at time.Time) (string, error) {
+	raw, err := g.Tokens.Site(origin, grant, at)
 	if err != nil {
 		return "", err
 	}

@@ -5,12 +5,14 @@ package site_test
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/site"
 	"github.com/gatehouse-id/gatehouse/authz/tokens"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
@@ -111,7 +113,7 @@ func TestEachKindOfTokenHasItsPlace(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	grant, _ := f.grant(t, "app", "", "accounts:read")
-	cookie, err := f.tokens.Site(origin, grant)
+	cookie, err := f.tokens.Site(origin, grant, time.Time{})
 	must(t, err)
 	assertion, err := f.tokens.Assertion(tokens.Assertion{Audience: audience, Subject: "usr_alice", ClientID: "app"})
 	must(t, err)
@@ -127,6 +129,46 @@ func TestEachKindOfTokenHasItsPlace(t *testing.T) {
 	if d.Err == nil {
 		t.Error("an access token passes as a cookie")
 	}
+}
+
+// A user who is locked while a session token is being made must not keep it: it counts from before the store was asked, so
+// that the revocation covers it, also when the clock's second turns in between.
+func TestRevocationDuringMintingCoversTheToken(t *testing.T) {
+	t.Parallel()
+	lockNow := func(f *fixture) func() {
+		return func() {
+			f.signing = nil
+			revocation, err := f.store.Revoke(t.Context(), authz.KindSubject, "usr_alice")
+			must(t, err)
+			f.view.Apply(revocation)
+			f.clock.Advance(time.Second)
+		}
+	}
+	t.Run("login", func(t *testing.T) {
+		t.Parallel()
+		f := newFixture(t)
+		away, query := f.begin(t, "/")
+		_, code := f.grant(t, authz.SiteClientID(origin), query.Get("code_challenge"), "openid", "accounts:read")
+		f.clock.Advance(time.Minute / 2)
+		f.signing = lockNow(f)
+		answer := url.Values{"code": {code}, "state": {query.Get("state")}, "iss": {issuer}}
+		back, err := f.own(request(http.MethodGet, authz.PathSiteCallback+"?"+answer.Encode(), cookies(away...)))
+		must(t, err)
+		d, _ := f.decide(request(http.MethodGet, "/", cookies(back.Cookies()...)), f.rule(withSession))
+		if d.Err == nil {
+			t.Error("a locked user has a session")
+		}
+	})
+	t.Run("renewal", func(t *testing.T) {
+		t.Parallel()
+		f := newFixture(t)
+		jar, _ := f.login(t, "/")
+		f.clock.Advance(2 * site.Checked)
+		f.signing = lockNow(f)
+		if d, _ := f.decide(request(http.MethodGet, "/", cookies(jar...)), f.rule(withSession)); d.Err == nil {
+			t.Error("a locked user's session was renewed")
+		}
+	})
 }
 
 func TestSession(t *testing.T) {
@@ -153,7 +195,7 @@ func TestCookieOfAnotherSiteIsNone(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	jar, grant := f.login(t, "/")
-	foreign, err := f.tokens.Site("https://evil.example.com", grant)
+	foreign, err := f.tokens.Site("https://evil.example.com", grant, time.Time{})
 	must(t, err)
 	lastOf(jar).Value = foreign
 	d, _ := f.decide(request(http.MethodGet, "/", cookies(jar...)), f.rule(withSession))

@@ -123,11 +123,12 @@ func (g *Gate) callback(w http.ResponseWriter, r *http.Request, origin string) e
 	if code := params.Get("error"); code != "" {
 		return oauth.NewError(oauth.AccessDenied, "the login was not completed")
 	}
+	at := g.Store.Now()
 	grant, err := g.redeem(r, origin, params.Get("code"), l)
 	if err != nil {
 		return err
 	}
-	if _, err := g.seat(w, origin, grant); err != nil {
+	if _, err := g.seat(w, origin, grant, at); err != nil {
 		return err
 	}
 	http.Redirect(w, r, l.Return, http.StatusSeeOther)

@@ -25,8 +25,9 @@ const (
 func SiteAudience(issuer string) string { return issuer + authz.PathSite }
 
 // Site mints the session token of a protected site from the grant of its built-in client. It is good at the gate of that
-// origin and nowhere else.
-func (i *Issuer) Site(origin string, grant authz.Grant) (string, error) {
+// origin and nowhere else. The zero time is now; any other is when the grant was about to be read, so that a revocation
+// between reading and signature covers the token.
+func (i *Issuer) Site(origin string, grant authz.Grant, at time.Time) (string, error) {
 	if origin == "" || grant.ID == "" {
 		return "", errors.New("minting a session token for a site: an origin and a grant are required")
 	}
@@ -38,7 +39,7 @@ func (i *Issuer) Site(origin string, grant authz.Grant) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("minting a session token for %q: %w", origin, err)
 	}
-	at := i.second(time.Time{})
+	at = i.second(at)
 	o.texts("aud", []string{origin, SiteAudience(i.config.Issuer)})
 	o.time("exp", at.Add(SiteTTL))
 	o.time("iat", at)

@@ -59,7 +59,7 @@ func TestOnlyIDTokensAreHints(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	site, err := f.issuer.Site("https://app.example.com", *grant(now))
+	site, err := f.issuer.Site("https://app.example.com", *grant(now), time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}

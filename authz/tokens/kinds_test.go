@@ -30,7 +30,7 @@ func (f *fixture) everyKind(t *testing.T, audience string) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	site, err := f.issuer.Site(audience, *g)
+	site, err := f.issuer.Site(audience, *g, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func TestTokensThatWouldBeTooLong(t *testing.T) {
 	c := client()
 	_, err := f.issuer.Access(tokens.Access{Client: c, Grant: g})
 	_, err2 := f.issuer.ID(tokens.ID{Client: c, Grant: g})
-	_, err3 := f.issuer.Site("https://one.example.com", *g)
+	_, err3 := f.issuer.Site("https://one.example.com", *g, time.Time{})
 	_, err4 := f.issuer.Assertion(tokens.Assertion{Audience: "a", Subject: "b", ACR: g.Authn.ACR})
 	for _, err := range []error{err, err2, err3, err4} {
 		if !errors.Is(err, jose.ErrMalformed) {

@@ -281,7 +281,7 @@ func TestOIDCCore(t *testing.T) {
 			g.Subject = test.subject
 			_, err := f.issuer.ID(tokens.ID{Client: client(), Grant: g})
 			_, err2 := f.issuer.Access(tokens.Access{Client: client(), Grant: g})
-			_, err3 := f.issuer.Site("https://app.example.com", *g)
+			_, err3 := f.issuer.Site("https://app.example.com", *g, time.Time{})
 			for _, err := range []error{err, err2, err3} {
 				if (err == nil) != test.ok || err != nil && !errors.Is(err, tokens.ErrSubject) {
 					t.Errorf("subject of %d characters: %v", len(test.subject), err)
@@ -316,7 +316,7 @@ func TestSiteToken(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	now := f.clock.Now()
-	raw, err := f.issuer.Site("https://app.example.com", *grant(now))
+	raw, err := f.issuer.Site("https://app.example.com", *grant(now), time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -336,10 +336,10 @@ func TestSiteToken(t *testing.T) {
 	if tokens.SiteTTL >= authz.RevocationTTL {
 		t.Error("a site's token outlives the log of revocations")
 	}
-	if _, err := f.issuer.Site("", *grant(now)); err == nil {
+	if _, err := f.issuer.Site("", *grant(now), time.Time{}); err == nil {
 		t.Error("a token without an audience")
 	}
-	if _, err := f.issuer.Site("https://app.example.com", authz.Grant{Subject: "usr_1"}); err == nil {
+	if _, err := f.issuer.Site("https://app.example.com", authz.Grant{Subject: "usr_1"}, time.Time{}); err == nil {
 		t.Error("a token without a grant")
 	}
 }
@@ -396,7 +396,7 @@ func TestNoTokenWithoutAKey(t *testing.T) {
 	_, err := f.issuer.Access(tokens.Access{Client: rs})
 	_, err2 := f.issuer.ID(tokens.ID{Client: rs, Grant: grant(f.clock.Now())})
 	f.keys.err = errors.New("not loaded")
-	_, err3 := f.issuer.Site("https://a.example", *grant(f.clock.Now()))
+	_, err3 := f.issuer.Site("https://a.example", *grant(f.clock.Now()), time.Time{})
 	_, err4 := f.issuer.Assertion(tokens.Assertion{Audience: "a", Subject: "b"})
 	for _, err := range []error{err, err2, err3, err4} {
 		if !errors.Is(err, errNoKey) {

@@ -36,6 +36,9 @@ type Policy struct {
 	AllScopes Scopes
 	// AnyScope holds scopes of which one must be in the token.
 	AnyScope Scopes
+	// AnyRequirements are, by scope of AnyScope, the realms that must be proven for it. They are met when those of one scope in
+	// the token are.
+	AnyRequirements map[string][]Requirement
 	// ACRValues are acceptable levels of authentication in order of preference.
 	ACRValues []string
 	// Levels says which realms make up a level. A level that stands here is judged by the realms in the token, each within
@@ -135,8 +138,36 @@ func allMet(requirements []Requirement, who *Principal, now time.Time) bool {
 
 // missing returns the required realms that are not proven, or not recently enough.
 func (p *Policy) missing(who *Principal, now time.Time) []string {
+	realms := unproven(p.Requirements, who, now)
+	for _, realm := range p.missingForAny(who, now) {
+		if !slices.Contains(realms, realm) {
+			realms = append(realms, realm)
+		}
+	}
+	return realms
+}
+
+// missingForAny returns what the scopes of AnyScope require and the token lacks: nothing as soon as one scope of the token
+// has all that it requires, else what lacks for the first.
+func (p *Policy) missingForAny(who *Principal, now time.Time) (first []string) {
+	for _, scope := range p.AnyScope {
+		if !who.Scopes.Has(scope) {
+			continue
+		}
+		realms := unproven(p.AnyRequirements[scope], who, now)
+		if len(realms) == 0 {
+			return nil
+		}
+		if first == nil {
+			first = realms
+		}
+	}
+	return first
+}
+
+func unproven(requirements []Requirement, who *Principal, now time.Time) []string {
 	var realms []string
-	for _, r := range p.Requirements {
+	for _, r := range requirements {
 		if !r.metBy(who, now) {
 			realms = append(realms, r.Realm)
 		}

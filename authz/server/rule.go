@@ -20,6 +20,10 @@ func (s *Server) Rule(asked validation.Policy) (*site.Rule, error) {
 	}
 	bare, policy := asked, asked
 	policy.Requirements = required(s.config.Engine.ForScopes(asked.AllScopes))
+	policy.AnyRequirements = map[string][]validation.Requirement{}
+	for _, scope := range asked.AnyScope {
+		policy.AnyRequirements[scope] = required(s.config.Engine.ForScopes([]string{scope}))
+	}
 	policy.Levels = map[string][]validation.Requirement{}
 	for _, acr := range s.config.Engine.ACRValues() {
 		requirements, _ := s.config.Engine.ForACR(acr)

@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/session"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
+	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/internal/web"
 )
 
@@ -25,6 +26,9 @@ const reasonAnotherUser = "another_user"
 
 // attributeLogin is the attribute under which a proof tells the login name that was used.
 const attributeLogin = "login"
+
+// reasonManyRefused is the reason why an attempt is not judged when its address was refused too often.
+const reasonManyRefused = "too_many_refused"
 
 // outcomeError stands for an attempt that could not be judged.
 const outcomeError = "error"
@@ -42,6 +46,10 @@ type notice struct {
 
 // round runs one round of the missing realm: the first when no answers were sent, else one that judges them.
 func (h *Handler) round(w http.ResponseWriter, r *http.Request, v *visit, fields map[string]string) {
+	if wait := h.Limiter.Wait(address(r)); wait > 0 && fields != nil {
+		h.judge(w, r, v, realm.Result{Status: realm.Throttled, Reason: reasonManyRefused, RetryAfter: wait}, fields)
+		return
+	}
 	attempt, err := h.Engine.Try(r.Context(), v.missing.Realm, h.input(r, v, fields))
 	if err != nil {
 		h.Observe(v.missing.Realm, outcomeError)
@@ -82,12 +90,18 @@ func (h *Handler) judge(w http.ResponseWriter, r *http.Request, v *visit, result
 		told.status, told.message = http.StatusForbidden, web.MessageRefused
 	}
 	h.Observe(v.missing.Realm, string(result.Status))
+	if result.Status == realm.Refused {
+		h.Limiter.Count(address(r))
+	}
 	if err := h.record(r, v, result); err != nil {
 		h.pages.Refuse(w, r, err)
 		return
 	}
 	h.again(w, r, v, told)
 }
+
+// address is what refused attempts are counted by.
+func address(r *http.Request) string { return limit.Address(httpx.CallerOf(r.Context()).ClientIP) }
 
 // accept puts the proof into the session. The trail comes first: a login that nobody could find afterwards does not happen.
 func (h *Handler) accept(w http.ResponseWriter, r *http.Request, v *visit, result realm.Result) {

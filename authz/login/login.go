@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/session"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
+	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/web"
 )
@@ -28,7 +29,7 @@ type Trail interface {
 	Log(ctx context.Context, e audit.Event)
 }
 
-// Config describes a [Handler]. All fields but Observe are required.
+// Config describes a [Handler]. All fields but Observe and Limiter are required.
 type Config struct {
 	Issuer   string
 	Store    *authz.Store
@@ -40,6 +41,9 @@ type Config struct {
 	Logger   *slog.Logger
 	// Observe is told how each attempt at a realm ended, for metrics: as its login module judged, or "error".
 	Observe func(realm, outcome string)
+	// Limiter bounds, by address, how many attempts are refused: a login module counts by account, and sees nobody who tries
+	// one password on many. Nil admits all.
+	Limiter *limit.Limiter
 }
 
 // Handler is the login page. It keeps nothing in memory and is safe for concurrent use.

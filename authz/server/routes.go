@@ -32,7 +32,9 @@ const (
 	requestBurst, requestEvery = 120, time.Second
 	// Wrong client secrets.
 	secretBurst, secretEvery = 10, 6 * time.Second
-	limiterKeys              = 100_000
+	// Attempts to log in that were refused, whosever name was tried.
+	refusedBurst, refusedEvery = 100, 5 * time.Second
+	limiterKeys                = 100_000
 )
 
 // buildRoutes builds every face and mounts it.
@@ -81,9 +83,13 @@ func (s *Server) mountFlow(browser *session.Manager, requests *limit.Limiter) er
 
 func (s *Server) mountLogin(browser *session.Manager, _ *limit.Limiter) error {
 	c := &s.config
+	refused, err := limit.New(limit.Config{Burst: refusedBurst, Every: refusedEvery, Keys: limiterKeys, Now: c.Now})
+	if err != nil {
+		return err
+	}
 	h, err := login.New(login.Config{
 		Issuer: c.Issuer, Store: c.Store, Clients: c.Clients, Engine: c.Engine, Sessions: browser, Pages: c.Pages, Trail: c.Trail,
-		Logger: c.Logger, Observe: c.Observe.Realm,
+		Logger: c.Logger, Observe: c.Observe.Realm, Limiter: refused,
 	})
 	if err == nil {
 		s.mount(h.Routes())

@@ -43,6 +43,8 @@ type Options struct {
 	Issuer  string
 	Clients []*authz.Client
 	Limiter *limit.Limiter
+	// Failures bounds the refused attempts of one address: so many, and then one a minute. Zero is no bound.
+	Failures int
 	// Seed varies which closures run twice.
 	Seed uint64
 }
@@ -62,8 +64,9 @@ type World struct {
 	Log      *Log
 	Hints    Hints
 
-	nodes []http.Handler
-	turn  atomic.Uint64
+	nodes    []http.Handler
+	turn     atomic.Uint64
+	failures *limit.Limiter
 
 	mu           sync.Mutex
 	applied      []authz.Revocation
@@ -148,6 +151,10 @@ func New(t testing.TB, o Options) *World {
 	must(err)
 	w.Pages, err = pages()
 	must(err)
+	if o.Failures > 0 {
+		w.failures, err = limit.New(limit.Config{Burst: o.Failures, Every: time.Minute, Keys: 100, Now: w.Clock.Now})
+		must(err)
+	}
 	for range 2 {
 		store, err := newStore()
 		must(err)
@@ -175,7 +182,7 @@ func (w *World) mount(store *authz.Store, o Options) error {
 	}
 	l, err := login.New(login.Config{
 		Issuer: w.Issuer, Store: store, Clients: w.Clients, Engine: w.Engine, Sessions: sessions, Pages: w.Pages,
-		Trail: w.Trail, Logger: logger, Observe: w.observe,
+		Trail: w.Trail, Logger: logger, Observe: w.observe, Limiter: w.failures,
 	})
 	if err != nil {
 		return err

@@ -86,7 +86,7 @@ func (a *App) assemble(ctx caddy.Context) error {
 	}
 	pages, err := web.New(web.Config{Theme: a.themeFS(), Base: authz.BasePath(a.Issuer)})
 	if err != nil {
-		return err
+		return fmt.Errorf("theme %q: %w", a.Theme, err)
 	}
 	if a.ring, err = a.keyRing(); err != nil {
 		return err
@@ -136,12 +136,10 @@ func (a *App) parseSealKeys() error {
 }
 
 func (a *App) openUsers() (err error) {
-	a.hasher, err = identity.NewHasher(identity.HasherConfig{
-		Params: identity.Params{
-			Memory: uint32(a.Passwords.Memory) << 10, Time: uint32(a.Passwords.Iterations), Threads: uint8(a.Passwords.Parallelism),
-		},
-		Concurrent: a.Passwords.Concurrency,
-	})
+	params, err := a.Passwords.params()
+	if err == nil {
+		a.hasher, err = identity.NewHasher(identity.HasherConfig{Params: params, Concurrent: a.Passwords.Concurrency})
+	}
 	if err != nil {
 		return fmt.Errorf("passwords: %w", err)
 	}

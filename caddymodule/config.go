@@ -3,10 +3,15 @@
 package caddymodule
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
+	"math"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 )
 
 // KeysConfig describes the signing keys.
@@ -49,6 +54,27 @@ type PasswordsConfig struct {
 	// Hashes computed at once; more wait. Default: the number of processors.
 	Concurrency int `json:"concurrency,omitempty"`
 }
+
+// params returns what new passwords are hashed with. Numbers that its fields could not hold are refused here, the others by
+// the hasher.
+func (c *PasswordsConfig) params() (identity.Params, error) {
+	memory, iterations, threads := c.Memory, c.Iterations, c.Parallelism
+	if memory < 0 || memory > math.MaxUint32>>10 || iterations < 0 || iterations > math.MaxUint32 || threads < 0 || threads > math.MaxUint8 {
+		return identity.Params{}, errors.New("memory, iterations and parallelism are small positive numbers")
+	}
+	params := identity.Params{
+		Memory:  cmp.Or(uint32(memory)<<10, identity.DefaultMemory),
+		Time:    cmp.Or(uint32(iterations), identity.DefaultTime),
+		Threads: cmp.Or(uint8(threads), identity.DefaultThreads),
+	}
+	if uint64(params.Memory)*uint64(params.Time) < leastWork {
+		return identity.Params{}, errors.New("memory times iterations is at least 35 MiB, or a stolen store gives passwords away")
+	}
+	return params, nil
+}
+
+// leastWork is memory in KiB times passes of the lightest parameters that OWASP's Password Storage Cheat Sheet has.
+const leastWork = 35 << 10
 
 // RealmConfig is a named security check.
 type RealmConfig struct {

@@ -4,6 +4,7 @@ package caddymodule
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"time"
@@ -38,7 +39,7 @@ func (p *Protect) validators() (site.TokenValidator, error) {
 	}
 	all := []*validation.Validator{own}
 	for i := range p.Issuers {
-		v, err := p.Issuers[i].validator()
+		v, err := p.Issuers[i].validator(p.app.logger)
 		if err != nil {
 			return nil, fmt.Errorf("issuer %q: %w", p.Issuers[i].Issuer, err)
 		}
@@ -55,9 +56,10 @@ func (p *Protect) own() (*validation.Validator, error) {
 	return p.app.server.Validator(p.Audience)
 }
 
-func (i *ForeignIssuer) validator() (*validation.Validator, error) {
+func (i *ForeignIssuer) validator(logger *slog.Logger) (*validation.Validator, error) {
 	keys, err := remote.NewKeys(remote.KeysConfig{
 		Issuer: i.Issuer, JWKSURI: i.JWKS, Client: &http.Client{Timeout: fetchTimeout}, Now: time.Now,
+		Logger: logger,
 	})
 	if err != nil {
 		return nil, err

@@ -66,6 +66,7 @@ func findApp(ctx caddy.Context) (*App, error) {
 // parseAuthorizationServer reads: authorization_server [<matcher>]
 func parseAuthorizationServer(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	if h.Option(appName) == nil {
+		h.Next() // errors have the line of the directive
 		return nil, h.Err("authorization_server needs the global option \"gatehouse\", which names the issuer and the realms")
 	}
 	handler := new(AuthorizationServer)

@@ -46,7 +46,8 @@ type Protect struct {
 	Off bool `json:"off,omitempty"`
 	// Issuers other than ours whose tokens are accepted.
 	Issuers []ForeignIssuer `json:"issuers,omitempty"`
-	// The header fields that tell the upstream who is asking, by the claim they carry. Default: the Gatehouse-* fields.
+	// The header fields that tell the upstream who is asking, by the claim they carry. Default: the Gatehouse-* fields, with
+	// Gatehouse-Issuer among them where tokens of several issuers are accepted.
 	IdentityHeaders map[string]string `json:"identity_headers,omitempty"`
 	// The audience of a signed assertion sent to the upstream in Gatehouse-Assertion. Default: none is sent.
 	Assertion string `json:"assertion,omitempty"`
@@ -73,12 +74,15 @@ func (p *Protect) Provision(ctx caddy.Context) (err error) {
 	if p.app, err = findApp(ctx); err != nil {
 		return err
 	}
-	if err := p.check(); err != nil {
+	if err := p.check(p.app); err != nil {
 		return fmt.Errorf("protect: %w", err)
 	}
 	p.app.guarded = append(p.app.guarded, p)
 	if p.IdentityHeaders == nil {
 		p.IdentityHeaders = site.DefaultHeaders()
+		if len(p.Issuers) > 0 { // two issuers may give one name to two people
+			p.IdentityHeaders["Gatehouse-Issuer"] = "iss"
+		}
 	}
 	p.headers = site.NewHeaders(p.IdentityHeaders)
 	if p.Off {

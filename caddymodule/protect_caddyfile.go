@@ -3,6 +3,8 @@
 package caddymodule
 
 import (
+	"encoding/json"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -21,7 +23,8 @@ func init() {
 // It makes one route, and with a matcher a second for the requests that it does not match.
 func parseProtect(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next() // the directive's name
-	if h.Option(appName) == nil {
+	global, ok := h.Option(appName).(httpcaddyfile.App)
+	if !ok {
 		return nil, h.Err("protect needs the global option \"gatehouse\", which names the issuer and the realms")
 	}
 	matcher, err := h.ExtractMatcherSet()
@@ -31,6 +34,14 @@ func parseProtect(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	p := new(Protect)
 	if err := p.UnmarshalCaddyfile(h.Dispenser); err != nil {
 		return nil, err
+	}
+	app := new(App)
+	if err := json.Unmarshal(global.Value, app); err != nil {
+		return nil, h.Errf("reading the global option: %v", err)
+	}
+	app.setDefaults()
+	if err := p.check(app); err != nil {
+		return nil, h.Errf("protect: %v", err)
 	}
 	routes := h.NewRoute(matcher, p)
 	if matcher != nil {

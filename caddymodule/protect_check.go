@@ -5,6 +5,7 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,15 +13,16 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/site"
 )
 
-// check refuses rules that contradict themselves, or that speak of what is not there.
-func (p *Protect) check() error {
+// check refuses rules that contradict themselves, or that speak of what the app does not have.
+func (p *Protect) check(app *App) error {
 	if p.Off {
 		return p.checkOff()
 	}
-	for _, check := range []func() error{p.checkScopes, p.checkHeaders, p.checkOrigins} {
-		if err := check(); err != nil {
+	for _, err := range []error{p.checkScopes(app), p.checkLevels(app), p.checkHeaders(), p.checkOrigins()} {
+		if err != nil {
 			return err
 		}
 	}
@@ -28,8 +30,8 @@ func (p *Protect) check() error {
 		return errors.New("max_age is negative")
 	}
 	for i := range p.Issuers {
-		if p.Issuers[i].Issuer == p.app.Issuer {
-			return fmt.Errorf("issuer %q is this server itself, whose tokens are accepted anyway", p.app.Issuer)
+		if p.Issuers[i].Issuer == app.Issuer {
+			return fmt.Errorf("issuer %q is this server itself, whose tokens are accepted anyway", app.Issuer)
 		}
 	}
 	return nil
@@ -45,14 +47,30 @@ func (p *Protect) checkOff() error {
 }
 
 // checkScopes refuses scopes that nobody can have. Those of other issuers are theirs to define.
-func (p *Protect) checkScopes() error {
+func (p *Protect) checkScopes(app *App) error {
 	if len(p.Issuers) > 0 {
 		return nil
 	}
-	known := p.app.scopeNames()
+	known := app.scopeNames()
 	for _, s := range slices.Concat(p.Scopes, p.AnyScope) {
 		if !known.Has(s) {
 			return fmt.Errorf("scope %q is not defined: add \"scope %s <realm...>\" to the gatehouse block", s, s)
+		}
+	}
+	return nil
+}
+
+func (p *Protect) checkLevels(app *App) error {
+	var known []string
+	for i := range app.Levels {
+		known = append(known, app.Levels[i].Name)
+	}
+	for i := range app.Realms {
+		known = append(known, app.Realms[i].Name)
+	}
+	for _, acr := range p.ACR {
+		if !slices.Contains(known, acr) {
+			return fmt.Errorf("acr %q is neither a level nor a realm, expected one of: %s", acr, strings.Join(known, ", "))
 		}
 	}
 	return nil
@@ -66,9 +84,15 @@ var reserved = []string{
 }
 
 func (p *Protect) checkHeaders() error {
-	for name, claim := range p.IdentityHeaders {
-		canonical := http.CanonicalHeaderKey(name)
+	folded := map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(p.IdentityHeaders)) {
+		claim, canonical := p.IdentityHeaders[name], http.CanonicalHeaderKey(name)
+		form := site.Fold(name)
+		twice := folded[form]
+		folded[form] = true
 		switch {
+		case twice:
+			return fmt.Errorf("identity_headers: %s stands twice, since many upstreams do not tell its spellings apart", canonical)
 		case !httpguts.ValidHeaderFieldName(name):
 			return fmt.Errorf("identity_headers: %q is not the name of a header", name)
 		case slices.Contains(reserved, canonical) || strings.HasPrefix(canonical, "Sec-Websocket-"):

@@ -54,6 +54,7 @@ type passage struct {
 	// decided are the lists of which a rule has let the request pass.
 	decided []*siblings
 	came    credentials
+	cleaned bool // by a guard
 }
 
 // credentials are the header fields that may prove who is asking.

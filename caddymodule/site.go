@@ -59,11 +59,15 @@ func (s *SiteEndpoints) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	if among.keeps(r.URL.Path) {
 		return s.app.serveOwn(w, r, among)
 	}
+	if pass.cleaned {
+		return next.ServeHTTP(w, r)
+	}
 	s.app.clean(r)
 	if err := site.CheckPath(r.URL, among.lenient); err != nil {
 		return refuse(w, http.StatusBadRequest, "", err)
 	}
 	pass.conceal(r, true)
+	pass.cleaned = true
 	return next.ServeHTTP(w, r)
 }
 
@@ -86,6 +90,7 @@ func (a *App) serveOwn(w http.ResponseWriter, r *http.Request, among *siblings) 
 	if isMetadata(r.URL.Path) {
 		return a.serveMetadata(w, r, among)
 	}
+	enter(r).came.put(r) // a guard further out has taken the cookies off
 	if err := a.server.Gate().ServeOwn(w, r, among.originOf(r)); err != nil {
 		a.server.RenderError(w, r, err)
 	}

@@ -37,6 +37,9 @@ func (b Block) Parse(d *caddyfile.Dispenser) error {
 func (b Block) option(d *caddyfile.Dispenser, seen map[string]bool) error {
 	name := d.Val()
 	parse, ok := b.Options[name]
+	if !ok && len(b.Options) == 0 {
+		return d.Errf("unexpected option %q: there are none here", name)
+	}
 	if !ok {
 		return d.Errf("unknown option %q, expected one of: %s", name, strings.Join(slices.Sorted(maps.Keys(b.Options)), ", "))
 	}

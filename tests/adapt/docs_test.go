@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package adapt_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+var (
+	block      = regexp.MustCompile("(?ms)^```caddyfile\n(.*?)^```")
+	firstWords = regexp.MustCompile(`(?m)^[^\s#][^\n]*`)
+)
+
+// issuer completes what shows sites only.
+const issuer = `{
+	gatehouse {
+		issuer https://auth.example.com
+		scope accounts:read password
+		scope payments:write password
+		default_scope accounts:read
+	}
+}
+`
+
+// complete makes a whole Caddyfile of what a page shows a part of: some options of the global option, some directives of a
+// site, or some sites.
+func complete(snippet string) string {
+	word, _, _ := strings.Cut(strings.TrimSpace(firstWords.FindString(snippet)), " ")
+	switch {
+	case word == "{":
+		return snippet
+	case word == "gatehouse":
+		return "{\n" + snippet + "}\n"
+	case strings.Contains(" issuer storage seal_key audience keys sessions tokens passwords theme realm user_identity acr scope default_scope client user ", " "+word+" "):
+		return "{\n\tgatehouse {\n" + snippet + "}\n}\n"
+	case strings.HasPrefix(word, "@") || strings.Contains(" protect authorization_server handle handle_path handle_errors route reverse_proxy log ", " "+word+" "):
+		return issuer + "example.com {\n" + snippet + "}\n"
+	default:
+		return issuer + snippet
+	}
+}
+
+func format(text string) string { return string(caddyfile.Format([]byte(text))) }
+
+// TestDocumentation adapts every Caddyfile that a page shows, provisions those that are whole, and holds them to the form
+// that "caddy fmt" gives them.
+func TestDocumentation(t *testing.T) {
+	t.Parallel()
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages = append(pages, "../../README.md")
+	found := 0
+	for _, page := range pages {
+		content, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, match := range block.FindAllStringSubmatch(string(content), -1) {
+			found++
+			t.Run(fmt.Sprintf("%s %d", filepath.Base(page), i+1), func(t *testing.T) {
+				t.Parallel()
+				snippet := match[1]
+				if formatted := format(snippet); strings.TrimSpace(formatted) != strings.TrimSpace(snippet) {
+					t.Errorf("caddy fmt would write it as\n%s", formatted)
+				}
+				adapted, err := adapt(complete(snippet), "Caddyfile")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if strings.Contains(string(adapted), `"issuer":"https://auth.example.com"`) {
+					if err := provision(adapted); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+	}
+	if found < 3 {
+		t.Errorf("only %d Caddyfiles are in the documentation", found)
+	}
+}

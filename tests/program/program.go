@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -53,9 +55,38 @@ type Program struct {
 	// Took is how long it was until it answered.
 	Took time.Duration
 
-	cmd *exec.Cmd
-	log bytes.Buffer
+	cmd   *exec.Cmd
+	ended chan struct{} // closed after the process has ended
+	log   log
 }
+
+// log keeps what a program says, which may be read while it runs.
+type log struct {
+	mu   sync.Mutex
+	text bytes.Buffer // guarded by mu
+}
+
+// Write adds to the log.
+func (l *log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *log) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text.Reset()
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// attempts is how often ports are looked for: between finding a free one and using it somebody else may take it.
+const attempts = 5
 
 // Start starts a program and waits until it is ready. The caller stops it.
 func Start(ctx context.Context, c Config) (*Program, error) {
@@ -63,11 +94,16 @@ func Start(ctx context.Context, c Config) (*Program, error) {
 	if p.Host == "" {
 		p.Host = "127.0.0.1"
 	}
-	var err error
-	if p.Addresses, err = p.free(c.Ports); err != nil {
-		return nil, err
+	for attempt := 1; ; attempt++ {
+		var err error
+		if p.Addresses, err = p.free(c.Ports); err != nil {
+			return nil, err
+		}
+		err = p.run(ctx)
+		if err == nil || attempt == attempts || !strings.Contains(p.Log(), "address already in use") {
+			return p, err
+		}
 	}
-	return p, p.run(ctx)
 }
 
 // Restart starts the program anew on the same addresses, after it has ended.
@@ -77,7 +113,7 @@ func (p *Program) run(ctx context.Context) error {
 	if err := p.Write(p.Caddyfile(p.Addresses)); err != nil {
 		return err
 	}
-	p.log.Reset()
+	p.log.reset()
 	p.cmd = exec.Command(p.Path, "run", "--config", "Caddyfile", "--adapter", "caddyfile")
 	p.cmd.Dir = p.Dir
 	p.cmd.Env = append(os.Environ(), append(p.Env, "XDG_DATA_HOME="+p.Dir, "XDG_CONFIG_HOME="+p.Dir)...)
@@ -86,10 +122,15 @@ func (p *Program) run(ctx context.Context) error {
 	if err := p.cmd.Start(); err != nil {
 		return err
 	}
+	p.ended = make(chan struct{})
+	go func(cmd *exec.Cmd, ended chan struct{}) {
+		defer close(ended)
+		_ = cmd.Wait() // how it ended is in its state
+	}(p.cmd, p.ended)
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	if err := p.wait(ctx); err != nil {
-		return errors.Join(err, p.Stop(), fmt.Errorf("it said:\n%s", p.log.Bytes()))
+		return errors.Join(err, p.Stop(), fmt.Errorf("it said:\n%s", p.Log()))
 	}
 	p.Took = time.Since(began)
 	return nil
@@ -112,6 +153,8 @@ func (p *Program) wait(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for the program: %w", ctx.Err())
+		case <-p.ended:
+			return fmt.Errorf("waiting for the program: %v", p.cmd.ProcessState)
 		case <-ticker.C:
 		}
 	}
@@ -131,7 +174,7 @@ func SocketIn(dir string) string { return "unix/" + filepath.Join(dir, "admin.so
 // Pid is the process's id.
 func (p *Program) Pid() int { return p.cmd.Process.Pid }
 
-// Log returns what the program has said. It may be called after it has ended.
+// Log returns what the program has said since it was started last.
 func (p *Program) Log() string { return p.log.String() }
 
 // Command returns a command of the program, run beside it in its folder.
@@ -148,18 +191,15 @@ func (p *Program) Stop() error { return p.end(syscall.SIGTERM) }
 func (p *Program) Kill() error { return p.end(syscall.SIGKILL) }
 
 func (p *Program) end(signal syscall.Signal) error {
-	if p.cmd.ProcessState != nil {
-		return nil // it has ended
-	}
 	if err := p.cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
-	var exit *exec.ExitError
-	if err := p.cmd.Wait(); err != nil && !errors.As(err, &exit) {
-		return err
-	}
+	<-p.ended
 	return nil
 }
+
+// Ended is closed when the program has ended.
+func (p *Program) Ended() <-chan struct{} { return p.ended }
 
 // free returns addresses that nobody listens on. All are taken at once, so that none comes twice.
 func (p *Program) free(n int) ([]string, error) {

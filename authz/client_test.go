@@ -53,7 +53,8 @@ func TestClientCheck(t *testing.T) {
 			c.Grants, c.RedirectURIs, c.RefreshTTL = []authz.GrantType{authz.GrantClientCredentials}, nil, 0
 		}, ""},
 		{"resource server", func(c *authz.Client) { withSecret(c); c.Grants, c.Introspect = nil, true }, ""},
-		{"longest access tokens", func(c *authz.Client) { c.AccessTTL = authz.MaxAccessTTL }, ""},
+		{"longest tokens", func(c *authz.Client) { c.AccessTTL, c.RefreshTTL = authz.MaxAccessTTL, authz.MaxRefreshTTL }, ""},
+		{"shortest tokens", func(c *authz.Client) { c.AccessTTL, c.RefreshTTL, c.RefreshIdleTTL = time.Second, time.Second, time.Second }, ""},
 		{"no refresh tokens, no lifetime", func(c *authz.Client) {
 			c.Grants, c.RefreshTTL, c.RefreshIdleTTL = c.Grants[:1], 0, 0
 		}, ""},

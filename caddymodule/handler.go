@@ -46,9 +46,7 @@ func (h *AuthorizationServer) ServeHTTP(w http.ResponseWriter, r *http.Request, 
 	if err := h.app.ready(); err != nil {
 		return refuse(w, http.StatusServiceUnavailable, "", err)
 	}
-	enter(r).came.put(r) // a guard further out has taken them off
-	h.app.server.ServeHTTP(w, r)
-	return nil
+	return h.app.serveIssuer(w, r)
 }
 
 // findApp returns the app that a handler works with.

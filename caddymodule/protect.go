@@ -135,8 +135,11 @@ func (p *Protect) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return refuse(w, http.StatusServiceUnavailable, "", err)
 	}
 	among, pass := p.among.Load(), enter(r)
-	if slices.Contains(pass.decided, among) || p.app.logsIn(r, among) {
+	if slices.Contains(pass.decided, among) {
 		return next.ServeHTTP(w, r)
+	}
+	if p.app.logsIn(r, among) {
+		return p.app.serveIssuer(w, r)
 	}
 	if among.keeps(r.URL.Path) {
 		return p.app.serveOwn(w, r, among)

@@ -53,8 +53,11 @@ func (s *SiteEndpoints) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	}
 	pass := enter(r)
 	among := s.among.Load()
-	if len(pass.decided) > 0 || s.app.logsIn(r, among) {
+	if len(pass.decided) > 0 {
 		return next.ServeHTTP(w, r)
+	}
+	if s.app.logsIn(r, among) {
+		return s.app.serveIssuer(w, r)
 	}
 	if among.keeps(r.URL.Path) {
 		return s.app.serveOwn(w, r, among)
@@ -71,19 +74,21 @@ func (s *SiteEndpoints) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	return next.ServeHTTP(w, r)
 }
 
-// logsIn reports whether a request is for the issuer on the very site that is protected: nobody has to be logged in there,
-// and the authorization server answers it before any upstream sees it.
+// logsIn reports whether a request is for the issuer on the very site that is protected: nobody has to be logged in there.
 func (a *App) logsIn(r *http.Request, among *siblings) bool {
 	return among.issuer && a.server.Serves(r.URL.Path)
 }
 
-// clean removes the identity headers that a client sent, wherever they stand.
-func (a *App) clean(r *http.Request) {
-	a.strip.Strip(r.Header)
-	if r.Trailer != nil {
-		a.strip.Strip(r.Trailer)
-	}
+// serveIssuer answers a request for the issuer. It is not passed on to authorization_server: a handler in between could
+// answer it, or rewrite its path, and what nobody has judged would reach an upstream.
+func (a *App) serveIssuer(w http.ResponseWriter, r *http.Request) error {
+	enter(r).came.put(r) // a guard further out has taken them off
+	a.server.ServeHTTP(w, r)
+	return nil
 }
+
+// clean removes the identity headers that a client sent, wherever they stand.
+func (a *App) clean(r *http.Request) { a.strip.Clean(r) }
 
 // serveOwn answers a path that a site keeps for itself.
 func (a *App) serveOwn(w http.ResponseWriter, r *http.Request, among *siblings) error {

@@ -116,31 +116,72 @@ func explainConfig(data []byte) ([]Route, error) {
 	e := explainer{app: config.Apps.Gatehouse}
 	servers := config.Apps.HTTP.Servers
 	for _, name := range slices.Sorted(maps.Keys(servers)) {
-		e.walk(servers[name].Routes, servers[name].Listen, nil)
+		e.listen = servers[name].Listen
+		e.walk(servers[name].Routes, e.listen, nil)
 	}
 	return e.found, nil
 }
 
 type explainer struct {
-	app   *caddymodule.App
-	found []Route
+	app    *caddymodule.App
+	listen []string // of the server at hand
+	found  []Route
 }
 
-func (e *explainer) walk(routes []route, site []string, matches []string) {
+func (e *explainer) walk(routes []route, site, matches []string) {
 	for _, r := range routes {
-		site, matches := site, slices.Clone(matches)
-		for _, set := range r.Match {
-			if hosts, ok := set["host"]; ok && json.Unmarshal(hosts, &site) == nil {
-				delete(set, "host")
-			}
-			if text := describe(set); text != "" {
-				matches = append(matches, text)
-			}
+		within := site
+		if hosts := r.hosts(); len(hosts) > 0 {
+			within = e.addresses(hosts)
+		}
+		inside := matches
+		if text := r.describe(); text != "" {
+			inside = append(slices.Clone(matches), text)
 		}
 		for _, raw := range r.Handle {
-			e.handler(raw, site, matches)
+			e.handler(raw, within, inside)
 		}
 	}
+}
+
+// hosts are those of all matcher sets: any of them may match.
+func (r *route) hosts() []string {
+	var all []string
+	for _, set := range r.Match {
+		var hosts []string
+		if json.Unmarshal(set["host"], &hosts) == nil {
+			all = append(all, hosts...)
+		}
+	}
+	return all
+}
+
+// describe puts the matcher sets in words, without the hosts: any of them may match.
+func (r *route) describe() string {
+	var sets []string
+	for _, set := range r.Match {
+		delete(set, "host")
+		if text := describe(set); text != "" {
+			sets = append(sets, text)
+		}
+	}
+	return strings.Join(sets, " or ")
+}
+
+// addresses adds to hosts the ports of the server, where they are not the usual ones.
+func (e *explainer) addresses(hosts []string) []string {
+	var all []string
+	for _, host := range hosts {
+		for _, listen := range e.listen {
+			port := listen[strings.LastIndex(listen, ":")+1:]
+			if port == "443" || port == "80" {
+				all = append(all, host)
+			} else {
+				all = append(all, host+":"+port)
+			}
+		}
+	}
+	return all
 }
 
 func (e *explainer) handler(raw json.RawMessage, site, matches []string) {

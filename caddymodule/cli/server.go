@@ -29,7 +29,11 @@ func keysCommand() *cobra.Command {
 		return c.keys(http.MethodPost, "keys/rotate", operator.RotateRequest{Force: force})
 	})
 	rotate.Flags().BoolVar(&force, "force", false, "also when verifiers may not have seen the next key yet")
-	return group("keys", "Shows and rotates the signing keys", list, rotate)
+	revoke := command("revoke <kid>", "Withdraws a key that has leaked: what it signed is refused at once", cobra.ExactArgs(1),
+		func(c *client, args []string) error {
+			return c.keys(http.MethodDelete, "keys/"+url.PathEscape(args[0]), nil)
+		})
+	return group("keys", "Shows, rotates and revokes the signing keys", list, rotate, revoke)
 }
 
 func (c *client) keys(method, path string, request any) error {
@@ -100,10 +104,22 @@ func tokenCommand() *cobra.Command {
 						add("problem", found.Problem)
 					}
 					for _, claim := range slices.Sorted(maps.Keys(found.Claims)) {
-						add("  "+claim, found.Claims[claim])
+						add("  "+claim, readable(claim, found.Claims[claim]))
 					}
 				})
 			}))
+}
+
+// readable prints the times among the claims as times, and everything else as it is.
+func readable(claim string, value any) any {
+	seconds, ok := value.(float64)
+	if !ok {
+		return value
+	}
+	if slices.Contains([]string{"exp", "iat", "nbf", "auth_time", "idle_exp"}, claim) {
+		return time.Unix(int64(seconds), 0).Local().Format(time.DateTime)
+	}
+	return int64(seconds)
 }
 
 func auditCommand() *cobra.Command {

@@ -27,7 +27,7 @@ func userCommand() *cobra.Command {
 	return group("user", "Adds, shows and changes users",
 		userAdd(), userList(), userShow(), userPasswd(),
 		userStatus("lock", identity.Locked, "Locks a user out; every session and token dies at once"),
-		userStatus("unlock", identity.Active, "Lets a locked or deactivated user in again"),
+		userStatus("unlock", identity.Active, "Lets a locked user in again; deactivated is for good"),
 		userStatus("deactivate", identity.Deactivated, "Deactivates a user; every session and token dies at once"),
 		userImport(),
 	)

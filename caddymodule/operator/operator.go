@@ -49,6 +49,7 @@ func (a *Admin) Provision(caddy.Context) error {
 		"POST /gatehouse/users/{user}/status":   setStatus,
 		"GET /gatehouse/keys":                   listKeys,
 		"POST /gatehouse/keys/rotate":           rotateKeys,
+		"DELETE /gatehouse/keys/{kid}":          revokeKey,
 		"GET /gatehouse/sessions":               listSessions,
 		"DELETE /gatehouse/sessions/{session}":  endSession,
 		"POST /gatehouse/tokens/inspect":        inspectToken,

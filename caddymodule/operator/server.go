@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/caddymodule"
+	"github.com/gatehouse-id/gatehouse/internal/audit"
 )
 
 // Health is what "GET /gatehouse/health" answers: status is "ok" or "degraded".
@@ -90,11 +91,20 @@ func rotateKeys(app *caddymodule.App, w http.ResponseWriter, r *http.Request) (a
 	if err := body(w, r, &in); err != nil {
 		return nil, err
 	}
-	err := audited(app, r, "keys.rotate", "", app.Ring().Rotate(r.Context(), in.Force))
+	err := audited(app, r, audit.Event{Name: "keys.rotate"}, app.Ring().Rotate(r.Context(), in.Force))
 	if err != nil {
 		return nil, err
 	}
 	return listKeys(app, w, r)
+}
+
+// revokeKey withdraws a signing key that has leaked: what it signed is refused from now on.
+func revokeKey(app *caddymodule.App, _ http.ResponseWriter, r *http.Request) (any, error) {
+	kid := r.PathValue("kid")
+	if err := audited(app, r, audit.Event{Name: "keys.revoke", Reason: kid}, app.Ring().Revoke(r.Context(), kid)); err != nil {
+		return nil, err
+	}
+	return listKeys(app, nil, r)
 }
 
 func listSessions(app *caddymodule.App, _ http.ResponseWriter, r *http.Request) (any, error) {
@@ -134,7 +144,7 @@ func endSession(app *caddymodule.App, w http.ResponseWriter, r *http.Request) (a
 	}
 	revocations, err := app.Store().EndSession(r.Context(), id)
 	app.View().Apply(revocations...)
-	if err := audited(app, r, "session.end", session.Subject, err); err != nil {
+	if err := audited(app, r, audit.Event{Name: "session.end", Subject: session.Subject, SessionID: id}, err); err != nil {
 		return nil, err
 	}
 	w.WriteHeader(http.StatusNoContent)

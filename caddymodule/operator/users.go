@@ -77,7 +77,7 @@ func addUser(app *caddymodule.App, w http.ResponseWriter, r *http.Request) (any,
 		Profile:  identity.Profile{Logins: []string{in.Login}, ExternalRef: in.ExternalRef, Attributes: in.Attributes},
 		Password: in.Password,
 	})
-	return user, audited(app, r, "user.add", user.ID, err)
+	return user, audited(app, r, audit.Event{Name: "user.add", Subject: user.ID}, err)
 }
 
 func setPassword(app *caddymodule.App, w http.ResponseWriter, r *http.Request) (any, error) {
@@ -102,17 +102,26 @@ func setStatus(app *caddymodule.App, w http.ResponseWriter, r *http.Request) (an
 	if err != nil {
 		return nil, err
 	}
-	switch identity.Status(in.Status) {
-	case identity.Active:
-		user, err = app.Identity().Unlock(r.Context(), user.ID)
-	case identity.Locked:
-		user, err = app.Identity().Lock(r.Context(), user.ID, in.Reason)
-	case identity.Deactivated:
-		user, err = app.Identity().Deactivate(r.Context(), user.ID, in.Reason)
-	default:
+	act, ok := statusActions[identity.Status(in.Status)]
+	if !ok {
 		return nil, fmt.Errorf("status %q is none of active, locked, deactivated: %w", in.Status, errRequest)
 	}
-	return user, changed(app, r, "user."+in.Status, user.ID, err)
+	changedUser, err := act.do(app.Identity(), r.Context(), user.ID, in.Reason)
+	return changedUser, changed(app, r, act.event, user.ID, err)
+}
+
+// statusAction is what an operator does when a user's status is to change.
+type statusAction struct {
+	event string
+	do    func(users *identity.Store, ctx context.Context, id, reason string) (identity.User, error)
+}
+
+var statusActions = map[identity.Status]statusAction{
+	identity.Active: {"user.unlock", func(users *identity.Store, ctx context.Context, id, _ string) (identity.User, error) {
+		return users.Unlock(ctx, id)
+	}},
+	identity.Locked:      {"user.lock", (*identity.Store).Lock},
+	identity.Deactivated: {"user.deactivate", (*identity.Store).Deactivate},
 }
 
 // changed tells the gate of what a change has revoked, before the operator is answered, and writes the audit trail.
@@ -120,14 +129,16 @@ func changed(app *caddymodule.App, r *http.Request, event, subject string, err e
 	if err == nil {
 		err = app.View().Refresh(r.Context())
 	}
-	return audited(app, r, event, subject, err)
+	return audited(app, r, audit.Event{Name: event, Subject: subject}, err)
 }
 
-// audited writes an operator's action to the audit trail, whether or not it succeeded.
-func audited(app *caddymodule.App, r *http.Request, event, subject string, err error) error {
-	e := audit.Event{Name: event, Subject: subject, Outcome: "done", Reason: "operator"}
+// audited writes an operator's action to the audit trail, whether or not it succeeded. An error of ours names what was
+// wrong and repeats no secret.
+func audited(app *caddymodule.App, r *http.Request, e audit.Event, err error) error {
+	e.Outcome = "done"
+	e.Reason = strings.TrimSpace("operator " + e.Reason)
 	if err != nil {
-		e.Outcome = "failed"
+		e.Outcome, e.Reason = "failed", e.Reason+": "+err.Error()
 	}
 	return errors.Join(err, app.Trail().Record(r.Context(), e))
 }
@@ -147,7 +158,8 @@ func importUsers(app *caddymodule.App, w http.ResponseWriter, r *http.Request) (
 	progress, err := app.Identity().Import(r.Context(), identity.Source{
 		Reader: r.Body, Format: format, OnLine: answer.line, OnProgress: answer.progress,
 	})
-	answer.last(progress, err)
+	counts := fmt.Sprintf("added %d, skipped %d, failed %d", progress.Added, progress.Skipped, progress.Failed)
+	answer.last(progress, audited(app, r, audit.Event{Name: "user.import", Reason: counts}, err))
 	return nil, nil
 }
 

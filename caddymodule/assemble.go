@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"os"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap/exp/zapslog"
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
@@ -91,7 +93,7 @@ func (a *App) assemble(ctx caddy.Context) error {
 	if a.ring, err = a.keyRing(); err != nil {
 		return err
 	}
-	if a.trail, err = audit.New(audit.Config{DB: a.node, Logger: a.logger, Now: time.Now}); err != nil {
+	if a.trail, err = audit.New(audit.Config{DB: a.node, Logger: auditLogger(ctx), Now: time.Now}); err != nil {
 		return err
 	}
 	a.server, err = server.New(server.Config{
@@ -236,6 +238,12 @@ func (a *App) themeFS() fs.FS {
 		return nil
 	}
 	return os.DirFS(a.Theme)
+}
+
+// auditLogger is a logger of its own name, so that a log of Caddy's can include the audit trail, or exclude it.
+func auditLogger(ctx caddy.Context) *slog.Logger {
+	name := appName + ".audit"
+	return slog.New(zapslog.NewHandler(ctx.Logger().Named("audit").Core(), zapslog.WithName(name)))
 }
 
 // clientIP returns the address that Caddy, by its trusted_proxies, takes for the caller's.

@@ -38,7 +38,8 @@ demo_text() {
   Discovery        http://localhost:8080/.well-known/openid-configuration
   As an operator   ./gatehouse user list    ./gatehouse session list    ./gatehouse config check Caddyfile.example
 
-  Stop it with Ctrl-C. What it keeps is in ./data and ./data.key: whoever was logged in still is when it starts again.
+  It takes the ports 8080 to 8084, and 2019 for the commands. Stop it with Ctrl-C. What it keeps is in ./data and
+  ./data.key: whoever was logged in still is when it starts again; remove both to begin anew.
 
 EOF
 }
@@ -83,7 +84,10 @@ run() {
 		echo "building; the first time this takes a few minutes" >&2
 		build "$root/gatehouse"
 	}
-	[ "$config" != "$root/Caddyfile.example" ] || demo_text
+	if [ "$config" = "$root/Caddyfile.example" ]; then
+		cd "$root" # the demo keeps its store here, wherever it is started from
+		demo_text
+	fi
 	# exec, so that signals reach the program itself.
 	exec "$root/gatehouse" run --config "$config" --adapter caddyfile
 }

@@ -144,7 +144,8 @@ func (a *App) takeNode() error {
 	return err
 }
 
-// load opens the store, unless an earlier configuration has, and reads the keys, the revocations and what the sites are.
+// load opens the store, unless an earlier configuration has, reads what the sites are, creates the configured users, and
+// reads the keys and the revocations.
 // Apps start in no fixed order, so it is done by Start or by the first request, whichever comes first: a request that comes
 // early waits and is not refused. Once it has failed nothing passes.
 func (a *App) load() error {
@@ -155,19 +156,19 @@ func (a *App) load() error {
 	if err := a.readSites(); err != nil {
 		return err
 	}
+	// Before anything is answered: a configured user who logs in at once must be there.
+	if err := a.seedUsers(a.ctx); err != nil {
+		return err
+	}
 	return a.server.Start(a.ctx)
 }
 
-// Start loads, creates the configured users and starts the loops.
+// Start loads and starts the loops.
 func (a *App) Start() error {
 	if err := a.ready(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(a.ctx)
-	if err := a.seedUsers(ctx); err != nil {
-		cancel()
-		return err
-	}
 	a.stop = cancel
 	a.running.Go(func() { a.server.Run(ctx) })
 	gauges.follow(a)

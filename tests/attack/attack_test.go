@@ -366,3 +366,16 @@ func TestSecretsAreNotLogged(t *testing.T) {
 		}
 	}
 }
+
+// CVE-2022-24797: what operators do is on the admin endpoint alone, and that listens to nobody's page.
+func TestOperatorsEndpointsAreNotPublic(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{shared.issuer, shared.api, shared.maybe} {
+		for _, target := range []string{"/gatehouse/users", "/gatehouse/keys", "/gatehouse/", "/config/", "/debug/pprof/", "/debug/vars", "/metrics", "/load"} {
+			status, got := get(t, address, target)
+			if got == nil && status < 400 || got != nil && address != shared.maybe {
+				t.Errorf("%s%s is answered %d, and the upstream saw %+v", address, target, status, got)
+			}
+		}
+	}
+}

@@ -163,6 +163,9 @@ func (s *served) walk(routes caddyhttp.RouteList, at place) {
 				group.issuer = group.issuer || len(routes[i].MatcherSets) == 0
 			case member:
 				handler.join(group)
+				if p, ok := handler.(*Protect); ok && p.LenientPaths && len(routes[i].MatcherSets) == 0 {
+					group.lenient = true
+				}
 				stands.hosts = append(stands.hosts, here.hosts...)
 				stands.reachable = stands.reachable || here.reachable
 			}

@@ -117,7 +117,6 @@ func (p *Protect) join(group *siblings) {
 		group.issuers = append(group.issuers, p.Issuers[i].Issuer)
 	}
 	group.session = group.session || p.Session
-	group.lenient = group.lenient || p.LenientPaths
 	p.among.Store(group)
 }
 

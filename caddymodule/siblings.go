@@ -18,7 +18,9 @@ import (
 // matches decides; rules of another list, further in or out, decide for themselves.
 type siblings struct {
 	origins, issuers []string
-	session, lenient bool
+	session          bool
+	// lenient tells that a rule for every request is lenient; one for some requests says nothing about the others.
+	lenient bool
 	// issuer tells that the endpoints of the authorization server stand in the same list, whatever the request.
 	issuer bool
 }

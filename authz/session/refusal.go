@@ -101,9 +101,21 @@ func Params(r *http.Request) (oauth.Params, error) {
 		return nil, err
 	}
 	if r.Method == http.MethodPost {
+		if fromElsewhere(r) {
+			return nil, oauth.NewError(oauth.AccessDenied, "the form was sent by another site")
+		}
 		return httpx.Form(r)
 	}
 	return httpx.QueryOrForm(r)
+}
+
+// fromElsewhere reports whether a browser says that a form is from another site, or from a neighbouring host or port. The
+// token of a form tells as well, as long as nobody could plant the cookie that it is made from: what __Host- keeps out, and
+// neither an issuer with a path nor one on a loopback host can have. The Origin says nothing here, since our pages have no
+// referrer and browsers send "null" for them.
+func fromElsewhere(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	return site == "cross-site" || site == "same-site"
 }
 
 // CheckMethod admits GET and POST.

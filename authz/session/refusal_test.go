@@ -102,3 +102,25 @@ func TestParams(t *testing.T) {
 		})
 	}
 }
+
+// Where a cookie could have been planted, the token of a form proves nothing: what the browser itself says does.
+func TestFormsOfNeighboursAreRefused(t *testing.T) {
+	t.Parallel()
+	for site, status := range map[string]int{"": 0, "none": 0, "same-origin": 0, "same-site": 403, "cross-site": 403} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/x", strings.NewReader("a=b"))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Origin", "null") // as browsers send for pages without referrer
+		if site != "" {
+			r.Header.Set("Sec-Fetch-Site", site)
+		}
+		_, err := session.Params(r)
+		if (err != nil) != (status != 0) || err != nil && oauth.AsError(err).HTTPStatus() != status {
+			t.Errorf("a form from %q: %v, want status %d", site, err, status)
+		}
+		r = httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/x?a=b", nil)
+		r.Header.Set("Sec-Fetch-Site", site)
+		if _, err := session.Params(r); err != nil {
+			t.Errorf("a link from %q: %v", site, err)
+		}
+	}
+}

@@ -151,10 +151,6 @@ func (h *Handler) decided(w http.ResponseWriter, r *http.Request, x *exit) {
 // leaveHinted ends the session a hint names when the browser has none: an application posts from its own site, and the
 // browser then keeps our cookie back. The hint proves that we have issued it to the application for that session.
 func (h *Handler) leaveHinted(w http.ResponseWriter, r *http.Request, x *exit) {
-	if x.hint.SessionID == "" {
-		h.gone(w, r, x)
-		return
-	}
 	named, err := h.Store.Session(r.Context(), x.hint.SessionID)
 	switch {
 	case authz.Gone(err) || err == nil && named.Subject != x.hint.Subject:

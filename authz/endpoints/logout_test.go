@@ -76,7 +76,8 @@ func TestRPLogout(t *testing.T) {
 			got := w.issue(t, "app", s, "openid")
 			v := &visitor{w, []*http.Cookie{cookie}}
 			a := v.request(t, method, url.Values{"id_token_hint": {got.ID}, "post_logout_redirect_uri": {signedOut}, "state": {"a+b&c=d %"}})
-			if a.Code != http.StatusSeeOther || a.Header().Get("Location") != signedOut+"&state=a%2Bb%26c%3Dd+%25" {
+			if a.Code != http.StatusSeeOther || a.Header().Get("Location") != signedOut+"&state=a%2Bb%26c%3Dd+%25" ||
+				a.Header().Get("Cache-Control") != "no-store" || a.Header().Get("Referrer-Policy") != "no-referrer" {
 				t.Errorf("%s: %d %v", method, a.Code, a.Header())
 			}
 			if w.live(t, s.ID) || w.active(t, "api", got.Access) || w.userinfo(t, got.Access).Code != 401 {
@@ -201,6 +202,21 @@ func TestRPLogout(t *testing.T) {
 		wantPage(t, v.request(t, "GET", url.Values{"client_id": {"nobody"}}), 400)
 		if !w.live(t, s.ID) {
 			t.Error("the session ended")
+		}
+		a := v.request(t, "GET", url.Values{"id_token_hint": {got.ID}, "client_id": {"app"}, "post_logout_redirect_uri": {signedOut}})
+		if a.Code != http.StatusSeeOther || a.Header().Get("Location") != signedOut || w.live(t, s.ID) {
+			t.Errorf("the hint's own client: %d %v", a.Code, a.Header())
+		}
+	})
+	t.Run("2 ask-user: a link with the form's fields does nothing", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		s, cookie := w.login(t, "usr_1")
+		v := &visitor{w, []*http.Cookie{cookie}}
+		form := fields(v.request(t, "GET", url.Values{}).Body.String())
+		form.Set(web.DecisionField, web.DecisionAllow)
+		if a := v.request(t, "GET", form); !asks(a) || !w.live(t, s.ID) {
+			t.Errorf("%d %v", a.Code, a.Header())
 		}
 	})
 	t.Run("3 redirect-exact", func(t *testing.T) {
@@ -386,7 +402,7 @@ func TestTheSessionEndsWhileThePersonIsAsked(t *testing.T) {
 	form.Set(web.DecisionField, web.DecisionAllow)
 	_, err := w.store.EndSession(t.Context(), s.ID)
 	check(t, err)
-	if a := v.request(t, "POST", form); a.Code != 200 || asks(a) {
+	if a := v.request(t, "POST", form); a.Code != 200 || asks(a) || !strings.Contains(a.Body.String(), "The app") {
 		t.Errorf("%d %s", a.Code, a.Body)
 	}
 	if len(w.events(t)) != 0 {

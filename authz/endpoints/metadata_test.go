@@ -224,6 +224,10 @@ func TestNewRefusesAnIncompleteConfig(t *testing.T) {
 	for name, change := range map[string]func(*endpoints.Config){
 		"issuer": func(c *endpoints.Config) { c.Issuer = "http://auth.example.com" }, "tokens": func(c *endpoints.Config) { c.Tokens = nil },
 		"clients": func(c *endpoints.Config) { c.Clients = nil }, "revocations": func(c *endpoints.Config) { c.Apply = nil },
+		"store": func(c *endpoints.Config) { c.Store = nil }, "keys": func(c *endpoints.Config) { c.Keys = nil },
+		"hints": func(c *endpoints.Config) { c.Hints = nil }, "profiles": func(c *endpoints.Config) { c.Profiles = nil },
+		"sessions": func(c *endpoints.Config) { c.Sessions = nil }, "pages": func(c *endpoints.Config) { c.Pages = nil },
+		"trail": func(c *endpoints.Config) { c.Trail = nil }, "logger": func(c *endpoints.Config) { c.Logger = nil },
 	} {
 		c := w.config(t, auth, nopLogger())
 		change(&c)

@@ -10,7 +10,7 @@ import (
 )
 
 // clientCredentials gives a client a token of its own (RFC 6749 4.4). It touches no store: the client was authenticated
-// from configuration, the key is in memory and the token stands for itself.
+// from configuration, the key is in memory and the token stands for itself. A public client cannot be registered for it.
 var clientCredentials = grantType{
 	name:   authz.GrantClientCredentials,
 	scope:  ownScopes,
@@ -40,9 +40,6 @@ func ownScopes(c *call) error {
 }
 
 func own(ctx context.Context, h *Handler, c *call) (issue, error) {
-	if !c.client.Confidential() {
-		return issue{}, oauth.NewError(oauth.UnauthorizedClient, "a public client has no token of its own")
-	}
 	h.Trail.Log(ctx, c.event(ctx, "token.issued"))
 	return issue{scopes: c.scopes}, nil
 }

@@ -135,6 +135,11 @@ func TestRFC9700RefreshRotation(t *testing.T) { // 4.14.2
 		if diff := cmp.Diff(want, w.events(t)); diff != "" {
 			t.Error(diff)
 		}
+		for _, line := range []string{`"reason":"refresh_token_reused","sub":"usr_1"`, `"reason":"refresh_token","sub":"usr_1"`} {
+			if strings.Count(w.lines.String(), line) != 1 {
+				t.Errorf("the log does not say once %s", line)
+			}
+		}
 	})
 	t.Run("within the grace window the successor is the same", func(t *testing.T) {
 		t.Parallel()

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
@@ -131,6 +132,7 @@ func open(ctx context.Context, config Config) (*DB, error) {
 	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the directory: %w", fullOr(err))
 	}
+	warnOfMode(ctx, config)
 	space := space{dir: config.Dir, reserve: config.Reserve}
 	if err := space.checkOpen(); err != nil {
 		return nil, err
@@ -148,6 +150,16 @@ func open(ctx context.Context, config Config) (*DB, error) {
 	db.close = sync.OnceValue(db.shutDown)
 	db.start(context.WithoutCancel(ctx))
 	return db, nil
+}
+
+// warnOfMode tells of a directory that was made by somebody else and lets others in: Badger leaves its files to the umask, and
+// not every record is sealed.
+func warnOfMode(ctx context.Context, config Config) {
+	info, err := os.Stat(config.Dir)
+	if err == nil && info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows" {
+		config.Logger.WarnContext(ctx, "the store's directory lets others in, want 0700", "dir", config.Dir,
+			"mode", info.Mode().Perm().String())
+	}
 }
 
 // openEngine opens Badger on a directory that passed every check. A panic of Badger's is a damaged directory: it has no

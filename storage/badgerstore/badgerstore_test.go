@@ -3,9 +3,11 @@
 package badgerstore_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -392,5 +394,25 @@ func TestFilesAreForTheirOwnerOnly(t *testing.T) {
 	info, err := os.Stat(dir)
 	if err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("the directory's mode is %v and %v", info.Mode(), err)
+	}
+}
+
+// A directory that somebody else made is used as it is, and what is wrong with it is said.
+func TestDirectoryThatLetsOthersInIsToldOf(t *testing.T) {
+	t.Parallel()
+	for mode, told := range map[os.FileMode]bool{0o700: false, 0o750: true, 0o755: true} {
+		var log bytes.Buffer
+		dir := filepath.Join(t.TempDir(), "data")
+		if err := errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, mode)); err != nil {
+			t.Fatal(err)
+		}
+		logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+		db := mustOpen(t, badgerstore.Config{Dir: dir, Logger: logger})
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(log.String(), "lets others in") != told {
+			t.Errorf("of mode %v the log says %q", mode, log.String())
+		}
 	}
 }

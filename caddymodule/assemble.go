@@ -102,6 +102,7 @@ func (a *App) assemble(ctx caddy.Context) error {
 		Profiles:        &identitystore.Profiles{Users: a.users},
 		Scopes:          a.scopeNames(),
 		DefaultScopes:   a.DefaultScope,
+		ScopeTexts:      a.scopeTexts(),
 		SessionIdle:     or(a.Sessions.Idle, 12*time.Hour),
 		SessionLifetime: or(a.Sessions.Lifetime, 7*24*time.Hour),
 		RefreshGrace:    max(or(a.Tokens.RefreshGrace, 10*time.Second), 0),
@@ -231,6 +232,17 @@ func (a *App) scopeNames() oauth.Scopes {
 		names = names.Union(oauth.Scopes{s.Name})
 	}
 	return names.Union(a.DefaultScope)
+}
+
+// scopeTexts returns what the configuration says that its scopes allow.
+func (a *App) scopeTexts() map[string]string {
+	texts := map[string]string{}
+	for _, s := range a.Scopes {
+		if s.Description != "" {
+			texts[s.Name] = s.Description
+		}
+	}
+	return texts
 }
 
 func (a *App) themeFS() fs.FS {

@@ -66,7 +66,7 @@ func mergeBlocks(first, second []byte) ([]byte, error) {
 //		realm         <name> { ... }
 //		user_identity <realm...>
 //		acr           <name> <realm...>
-//		scope         <scope> [<realm...>]
+//		scope         <scope> [<realm...>] { ... }
 //		default_scope <scope...>
 //		client        <id> { ... }
 //		user          <login> { ... }
@@ -207,14 +207,20 @@ func (a *App) parseLevel(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// parseScope reads: scope <scope> [<realm...>]
+// parseScope reads:
+//
+//	scope <scope> [<realm...>] {
+//		description <text>
+//	}
 func (a *App) parseScope(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) == 0 {
 		return d.Err("scope needs a name and the realms it requires")
 	}
-	a.Scopes = append(a.Scopes, ScopeConfig{Name: args[0], Realms: args[1:]})
-	return nil
+	s := ScopeConfig{Name: args[0], Realms: args[1:]}
+	err := option.Block{Options: map[string]option.Parse{"description": option.String(&s.Description)}}.Parse(d)
+	a.Scopes = append(a.Scopes, s)
+	return err
 }
 
 // parseClient reads:

@@ -104,6 +104,8 @@ type ScopeConfig struct {
 	Name string `json:"name"`
 	// The realms that must be proven for it; none requires only that somebody logged in.
 	Realms []string `json:"realms,omitempty"`
+	// What it allows, in words, for the consent page. Default: the scope itself is shown.
+	Description string `json:"description,omitempty"`
 }
 
 // ClientConfig is an application that may ask for tokens.

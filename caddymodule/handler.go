@@ -18,7 +18,7 @@ import (
 func init() {
 	caddy.RegisterModule(AuthorizationServer{})
 	httpcaddyfile.RegisterHandlerDirective("authorization_server", parseAuthorizationServer)
-	httpcaddyfile.RegisterDirectiveOrder("authorization_server", httpcaddyfile.Before, "reverse_proxy")
+	httpcaddyfile.RegisterDirectiveOrder("authorization_server", httpcaddyfile.Before, "basic_auth")
 }
 
 // AuthorizationServer serves the endpoints of the issuer. It answers what lies under the issuer's path and passes every

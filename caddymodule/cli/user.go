@@ -174,9 +174,9 @@ func (c *client) follow(answer *json.Decoder) error {
 		case l.Done:
 			return c.imported(l)
 		case l.Error != "":
-			c.cmd.PrintErrf("\rline %d: %s\n", l.Line, l.Error)
+			c.cmd.PrintErrf("\rline %d refused: %s\n", l.Line, l.Error)
 		default:
-			c.cmd.PrintErrf("\rline %d: %d added, %d skipped, %d failed", l.Line, l.Added, l.Skipped, l.Failed)
+			c.cmd.PrintErrf("\r%d lines read: %d added, %d skipped, %d failed", l.Line, l.Added, l.Skipped, l.Failed)
 		}
 	}
 }

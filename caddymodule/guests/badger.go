@@ -4,6 +4,10 @@ package guests
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -54,9 +58,21 @@ func (b *Badger) Open(ctx context.Context, o pool.Options) (storage.DB, error) {
 	})
 }
 
-// Sealer seals with a key file beside the folder, made at the first start and readable by its owner alone.
+// Sealer seals with a key file beside the folder, made at the first start and readable by its owner alone. Beside a store
+// that has been in use none is made: what is in it was sealed with another. It is called before Open.
 func (b *Badger) Sealer() (storage.Sealer, error) {
-	key, err := seal.LoadOrCreateFile(filepath.Clean(b.Dir) + ".key")
+	entries, err := os.ReadDir(b.Dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("looking into the store: %w", err)
+	}
+	path := filepath.Clean(b.Dir) + ".key"
+	if _, err := os.Stat(path); len(entries) > 0 && errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the store %q is in use and its sealing key %q is gone: restore it, or name it with seal_key", b.Dir, path)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("making the folder of the sealing key: %w", err)
+	}
+	key, err := seal.LoadOrCreateFile(path)
 	if err != nil {
 		return nil, err
 	}

@@ -112,14 +112,15 @@ func (n *Node) Start(ctx context.Context, engine Engine, sealer storage.Sealer, 
 	}
 	n.logs.to(options.Logger)
 	options.Logger = n.logger
+	if sealer == nil {
+		var err error
+		if sealer, err = engine.Sealer(); err != nil {
+			return err
+		}
+	}
 	db, err := engine.Open(ctx, options)
 	if err != nil {
 		return err
-	}
-	if sealer == nil {
-		if sealer, err = engine.Sealer(); err != nil {
-			return errors.Join(err, db.Close())
-		}
 	}
 	n.sealer.Store(&sealer)
 	n.db.Store(&db)

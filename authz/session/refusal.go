@@ -40,6 +40,8 @@ var (
 
 // statusPages says what a person reads for an OAuth error that there is nowhere to send.
 var statusPages = map[int]string{
+	http.StatusForbidden:             web.ErrorForbidden,
+	http.StatusNotFound:              web.ErrorNotFound,
 	http.StatusMethodNotAllowed:      web.ErrorMethod,
 	http.StatusRequestEntityTooLarge: web.ErrorTooLarge,
 	http.StatusRequestURITooLong:     web.ErrorTooLarge,

@@ -49,6 +49,7 @@ func (*SiteEndpoints) identityHeaders(map[string]string) {}
 // ServeHTTP answers the site's own paths and cleans every other request. Where a rule has decided, nothing is left to do.
 func (s *SiteEndpoints) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if err := s.app.ready(); err != nil {
+		s.app.clean(r) // for whatever handle_errors does with it
 		return refuse(w, http.StatusServiceUnavailable, "", err)
 	}
 	pass := enter(r)
@@ -88,7 +89,13 @@ func (a *App) serveIssuer(w http.ResponseWriter, r *http.Request) error {
 }
 
 // clean removes the identity headers that a client sent, wherever they stand.
-func (a *App) clean(r *http.Request) { a.strip.Clean(r) }
+func (a *App) clean(r *http.Request) {
+	strip := a.strip
+	if strip == nil { // nothing is loaded: what every site strips
+		strip = site.NewHeaders(nil)
+	}
+	strip.Clean(r)
+}
 
 // serveOwn answers a path that a site keeps for itself.
 func (a *App) serveOwn(w http.ResponseWriter, r *http.Request, among *siblings) error {

@@ -54,7 +54,9 @@ func TestClientCheck(t *testing.T) {
 		}, ""},
 		{"resource server", func(c *authz.Client) { withSecret(c); c.Grants, c.Introspect = nil, true }, ""},
 		{"longest tokens", func(c *authz.Client) { c.AccessTTL, c.RefreshTTL = authz.MaxAccessTTL, authz.MaxRefreshTTL }, ""},
-		{"shortest tokens", func(c *authz.Client) { c.AccessTTL, c.RefreshTTL, c.RefreshIdleTTL = time.Second, time.Second, time.Second }, ""},
+		{"shortest tokens", func(c *authz.Client) {
+			c.AccessTTL, c.RefreshTTL, c.RefreshIdleTTL = time.Second, time.Second, time.Second
+		}, ""},
 		{"no refresh tokens, no lifetime", func(c *authz.Client) {
 			c.Grants, c.RefreshTTL, c.RefreshIdleTTL = c.Grants[:1], 0, 0
 		}, ""},

@@ -428,3 +428,83 @@ func TestDamagedFamiliesAreErrors(t *testing.T) {
 		}
 	})
 }
+
+// overtaken is a store whose next update loses to another: its closure runs, the other commits, and it runs once more.
+type overtaken struct {
+	storage.DB
+	other func()
+}
+
+func (o *overtaken) Update(ctx context.Context, fn func(storage.Tx) error) error {
+	if f := o.other; f != nil {
+		o.other = nil
+		lost := errors.New("losing to another")
+		if err := o.DB.Update(ctx, func(tx storage.Tx) error { return errors.Join(fn(tx), lost) }); !errors.Is(err, lost) {
+			return err
+		}
+		f()
+	}
+	return o.DB.Update(ctx, fn)
+}
+
+// A closure that runs again forgets what it found before: only one of two that revoke the same has revoked it.
+func TestOnlyTheLastRunCounts(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		call func(*stage) ([]authz.Revocation, error)
+	}{
+		{"a replayed code", func(s *stage) ([]authz.Revocation, error) {
+			r, err := s.store.Redeem(s.Context(), s.redemption(s.code))
+			return r.Revocations, err
+		}},
+		{"a reused refresh token", func(s *stage) ([]authz.Revocation, error) {
+			r, err := s.store.Refresh(s.Context(), authz.Renewal{Token: s.token, ClientID: app})
+			return r.Revocations, err
+		}},
+		{"a revoked refresh token", func(s *stage) ([]authz.Revocation, error) {
+			return s.store.RevokeRefreshToken(s.Context(), s.token, app)
+		}},
+		{"a revoked grant", func(s *stage) ([]authz.Revocation, error) { return s.store.RevokeGrant(s.Context(), s.grant.ID, "") }},
+		{"an ended session", func(s *stage) ([]authz.Revocation, error) { return s.store.EndSession(s.Context(), s.session.ID) }},
+		{"a replaced session", func(s *stage) ([]authz.Revocation, error) {
+			fresh, _ := s.draft(bob)
+			return s.store.ReplaceSession(s.Context(), s.session.ID, fresh)
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := solo(t)
+			s := newStage(w)
+			s.redeem(s.redemption(s.code), authz.Redeemed)
+			s.rotate(s.token)
+			grants, err := w.store.GrantsOf(w.Context(), alice)
+			w.ok(err)
+			plain, before := w.store, len(w.log())
+			w.store = w.over(&overtaken{DB: w.db, other: func() {
+				for _, g := range grants {
+					w.ok(second(plain.RevokeGrant(w.Context(), g.ID, "")))
+				}
+				w.ok(second(plain.EndSession(w.Context(), s.session.ID)))
+			}})
+			revoked, err := tt.call(s)
+			w.ok(err)
+			w.wantRevoked(revoked, "")
+			equal(w, "entries in the log", len(w.log()), before+len(grants)+1)
+		})
+	}
+}
+
+func TestABindingThatLosesIsNone(t *testing.T) {
+	t.Parallel()
+	w := solo(t)
+	r := w.ask("")
+	plain := w.store
+	w.store = w.over(&overtaken{DB: w.db, other: func() {
+		w.ok(second(plain.BindRequest(w.Context(), r.ID, "first")))
+	}})
+	got, err := w.store.BindRequest(w.Context(), r.ID, "second")
+	w.ok(err)
+	equal(w, "browser", got.Browser, "first")
+}

@@ -60,17 +60,19 @@ func stream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
-	_, _ = io.CopyN(w, pattern{}, n) // the client has gone
+	_, _ = io.CopyN(w, new(pattern), n) // the client has gone
 }
 
-// pattern is an endless stream that does not compress.
-type pattern struct{}
+// pattern is an endless stream that does not compress, the same however it is read.
+type pattern struct{ at int }
 
-func (pattern) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = byte(i*7 + i>>8)
+func (p *pattern) Read(into []byte) (int, error) {
+	for i := range into {
+		n := p.at + i
+		into[i] = byte(n*7 + n>>8)
 	}
-	return len(p), nil
+	p.at += len(into)
+	return len(into), nil
 }
 
 // socket changes the protocol, and then says everything it hears once more.

@@ -226,10 +226,12 @@ func clients() []*authz.Client {
 		c.Introspect, c.Resources = true, resources
 		return c
 	}
+	nowhere := user("nowhere", authz.AuthNone)
+	nowhere.PostLogoutRedirectURIs = nil
 	elsewhere := user("elsewhere", authz.AuthClientSecretBasic)
 	elsewhere.Audience = []string{"https://other.example.com"}
 	return []*authz.Client{
-		user("app", authz.AuthNone), user("web", authz.AuthClientSecretBasic), user("web2", authz.AuthClientSecretBasic), elsewhere,
+		user("app", authz.AuthNone), nowhere, user("web", authz.AuthClientSecretBasic), user("web2", authz.AuthClientSecretBasic), elsewhere,
 		resource("api", api), resource("api2", "https://other.example.com"), resource("all"),
 	}
 }

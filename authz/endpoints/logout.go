@@ -165,7 +165,7 @@ func (h *Handler) leaveHinted(w http.ResponseWriter, r *http.Request, x *exit) {
 // leave ends a session: its cookie, and everything that rests on it, everywhere.
 func (h *Handler) leave(w http.ResponseWriter, r *http.Request, x *exit, id string) {
 	revocations, err := h.Store.EndSession(r.Context(), id)
-	if err != nil && !authz.Gone(err) {
+	if err != nil {
 		h.pages.Refuse(w, r, fmt.Errorf("ending a session: %w", err))
 		return
 	}
@@ -229,7 +229,7 @@ func (h *Handler) signedOut(w http.ResponseWriter, r *http.Request, x *exit) {
 	if x.client != nil && len(x.client.PostLogoutRedirectURIs) > 0 {
 		page.Client, page.ContinueURL = x.client.DisplayName(), x.client.PostLogoutRedirectURIs[0]
 	}
-	if x.client != nil && x.target != "" {
+	if x.target != "" {
 		page.ContinueURL = x.target
 	}
 	h.Pages.Render(w, r, http.StatusOK, page)

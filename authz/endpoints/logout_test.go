@@ -101,8 +101,16 @@ func TestRPLogout(t *testing.T) {
 		got := w.issue(t, "app", s, "openid")
 		w.clock.Advance(time.Hour)
 		v := &visitor{w, []*http.Cookie{cookie}}
-		if a := v.request(t, "GET", url.Values{"id_token_hint": {got.ID}}); a.Code != 200 || w.live(t, s.ID) {
-			t.Errorf("%d, session lives: %v", a.Code, w.live(t, s.ID))
+		a := v.request(t, "GET", url.Values{"id_token_hint": {got.ID}})
+		if a.Code != 200 || w.live(t, s.ID) || !strings.Contains(html.UnescapeString(a.Body.String()), signedOut) {
+			t.Errorf("%d, session lives: %v: %s", a.Code, w.live(t, s.ID), a.Body)
+		}
+		events, err := w.trail.List(t.Context(), time.Time{}, 0)
+		check(t, err)
+		last := events[len(events)-1]
+		if last.Name != "session.ended" || last.SessionID != s.ID || last.Subject != "usr_1" || last.ClientID != "app" ||
+			last.ClientIP != "192.0.2.1" || last.RequestID != "req-1" {
+			t.Errorf("%+v", last)
 		}
 	})
 	t.Run("2 ask-user: without a hint of the current session", func(t *testing.T) {
@@ -309,6 +317,7 @@ func TestNobodyIsSignedIn(t *testing.T) {
 	}{
 		"nothing":                {url.Values{}, ""},
 		"client_id":              {url.Values{"client_id": {"app"}}, signedOut},
+		"client without a page":  {url.Values{"client_id": {"nowhere"}}, ""},
 		"client_id and redirect": {url.Values{"client_id": {"app"}, "post_logout_redirect_uri": {signedOut}, "state": {"x"}}, signedOut + "&state=x"},
 		"a protected site":       {url.Values{"client_id": {authz.SiteClientID("https://site.example.com")}}, "https://site.example.com/"},
 	} {
@@ -342,6 +351,20 @@ func TestLogoutWithABrokenStore(t *testing.T) {
 		if len(a.Result().Cookies()) != 0 {
 			t.Errorf("%v: the cookie was taken though the session may live", op)
 		}
+	}
+}
+
+func TestLogoutThatFailsOnceIsNotClaimed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s, cookie := w.login(t, "usr_1")
+	got := w.issue(t, "app", s, "openid")
+	w.db.Inject(storagetest.Fault{Op: storagetest.OnUpdate, Nth: 1, Err: storage.ErrConflict})
+	v := &visitor{w, []*http.Cookie{cookie}}
+	a := v.request(t, "GET", url.Values{"id_token_hint": {got.ID}})
+	wantPage(t, a, 503)
+	if !w.live(t, s.ID) || len(a.Result().Cookies()) != 0 || w.events(t)["session.ended logout"] != 0 {
+		t.Error("what did not happen is told as done")
 	}
 }
 

@@ -110,8 +110,18 @@ func TestRFC8414(t *testing.T) { // and OpenID Connect Discovery 3
 	t.Run("methods", func(t *testing.T) {
 		t.Parallel()
 		for method, status := range map[string]int{"GET": 200, "HEAD": 200, "POST": 405, "OPTIONS": 405} {
-			if a := w.send(t, httptest.NewRequestWithContext(t.Context(), method, authz.PathOpenID, nil)); a.Code != status {
-				t.Errorf("%s: %d", method, a.Code)
+			for _, path := range []string{authz.PathOpenID, authz.PathJWKS} {
+				a := w.send(t, httptest.NewRequestWithContext(t.Context(), method, path, nil))
+				if a.Code != status || status == 405 && strings.Contains(a.Body.String(), "keys") {
+					t.Errorf("%s %s: %d %s", method, path, a.Code, a.Body)
+				}
+			}
+		}
+		for _, path := range []string{authz.PathOpenID, authz.PathJWKS, authz.PathRevoke, authz.PathUserinfo} {
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodOptions, path, nil)
+			r.Header.Set("Access-Control-Request-Method", "GET")
+			if a := w.send(t, r); a.Code != 204 || a.Body.Len() > 0 || a.Header().Get("WWW-Authenticate") != "" {
+				t.Errorf("preflight of %s: %d %v %s", path, a.Code, a.Header(), a.Body)
 			}
 		}
 	})

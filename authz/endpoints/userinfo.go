@@ -87,20 +87,21 @@ func released(profile map[string]any, p *validation.Principal) map[string]any {
 
 // challenge refuses with the header and status that RFC 6750 3 names, and the error as JSON.
 func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, err error) {
-	bare := errors.Is(err, errNoToken)
-	if bare {
-		err = nil
-	}
-	challenge := validation.ChallengeFor(err)
-	challenge.Realm = h.Issuer
-	if bare {
+	if errors.Is(err, errNoToken) {
 		httpx.NoStore(w)
-		w.Header().Set("WWW-Authenticate", challenge.String())
+		w.Header().Set("WWW-Authenticate", h.bearer(nil))
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
 	if oauth.AsError(err).HTTPStatus() < http.StatusInternalServerError {
-		w.Header().Set("WWW-Authenticate", challenge.String())
+		w.Header().Set("WWW-Authenticate", h.bearer(err))
 	}
 	httpx.WriteError(w, r, err, h.Logger)
+}
+
+// bearer returns the challenge for a refusal; for none it says nothing but where to get a token.
+func (h *Handler) bearer(err error) string {
+	challenge := validation.ChallengeFor(err)
+	challenge.Realm = h.Issuer
+	return challenge.String()
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule/operator"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
@@ -174,15 +175,23 @@ func (c *client) follow(answer *json.Decoder) error {
 		case l.Done:
 			return c.imported(l)
 		case l.Error != "":
-			c.cmd.PrintErrf("\rline %d refused: %s\n", l.Line, l.Error)
-		default:
+			c.cmd.PrintErrf("line %d refused: %s\n", l.Line, l.Error)
+		case c.watched():
 			c.cmd.PrintErrf("\r%d lines read: %d added, %d skipped, %d failed", l.Line, l.Added, l.Skipped, l.Failed)
 		}
 	}
 }
 
+// watched reports whether somebody sees how an import goes: progress is for a terminal, not for a log.
+func (c *client) watched() bool {
+	out, ok := c.cmd.ErrOrStderr().(*os.File)
+	return ok && term.IsTerminal(int(out.Fd()))
+}
+
 func (c *client) imported(l operator.ImportLine) error {
-	c.cmd.PrintErrln()
+	if c.watched() {
+		c.cmd.PrintErrln()
+	}
 	err := c.print(l, "", func(add func(...any)) {
 		add("added", l.Added)
 		add("skipped, already there", l.Skipped)

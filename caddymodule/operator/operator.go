@@ -128,6 +128,9 @@ func body(w http.ResponseWriter, r *http.Request, into any) error {
 	if err := decoder.Decode(into); err != nil {
 		return fmt.Errorf("reading the request: %w: %w", errRequest, err)
 	}
+	if decoder.More() {
+		return fmt.Errorf("reading the request: %w: more follows the JSON object", errRequest)
+	}
 	return nil
 }
 

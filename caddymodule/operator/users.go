@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
@@ -151,14 +152,20 @@ func importUsers(app *caddymodule.App, w http.ResponseWriter, r *http.Request) (
 		format = identity.CSV
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
-	answer := &importAnswer{encoder: json.NewEncoder(w), flush: http.NewResponseController(w).Flush}
-	if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
+	control := http.NewResponseController(w)
+	answer := &importAnswer{encoder: json.NewEncoder(w), flush: control.Flush}
+	if err := control.EnableFullDuplex(); err != nil {
 		answer.flush = func() error { return nil } // HTTP/2 needs no such leave; without it the answer comes at the end
+	}
+	// The admin endpoint gives a request some seconds; an import takes as long as it takes.
+	if err := errors.Join(control.SetReadDeadline(time.Time{}), control.SetWriteDeadline(time.Time{})); err != nil {
+		return nil, fmt.Errorf("giving the import its time: %w", err)
 	}
 	progress, err := app.Identity().Import(r.Context(), identity.Source{
 		Reader: r.Body, Format: format, OnLine: answer.line, OnProgress: answer.progress,
 	})
 	counts := fmt.Sprintf("added %d, skipped %d, failed %d", progress.Added, progress.Skipped, progress.Failed)
+	r = r.WithContext(context.WithoutCancel(r.Context())) // also of an operator who has gone
 	answer.last(progress, audited(app, r, audit.Event{Name: "user.import", Reason: counts}, err))
 	return nil, nil
 }
@@ -166,7 +173,11 @@ func importUsers(app *caddymodule.App, w http.ResponseWriter, r *http.Request) (
 type importAnswer struct {
 	encoder *json.Encoder
 	flush   func() error
+	told    int // the line of the last progress that was sent
 }
+
+// progressEvery is how many lines there are between two reports of progress.
+const progressEvery = 1000
 
 func (a *importAnswer) send(l ImportLine) {
 	if a.encoder.Encode(l) == nil {
@@ -181,6 +192,10 @@ func (a *importAnswer) line(l identity.LineResult) {
 }
 
 func (a *importAnswer) progress(p identity.Progress) {
+	if p.Line-a.told < progressEvery {
+		return
+	}
+	a.told = p.Line
 	a.send(ImportLine{Line: p.Line, Added: p.Added, Skipped: p.Skipped, Failed: p.Failed})
 }
 

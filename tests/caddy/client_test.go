@@ -89,11 +89,13 @@ func form(pairs ...string) func(*http.Request) {
 	for i := 0; i+1 < len(pairs); i += 2 {
 		values.Set(pairs[i], pairs[i+1])
 	}
-	return func(r *http.Request) {
-		body := values.Encode()
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
-	}
+	return func(r *http.Request) { setBody(r, "application/x-www-form-urlencoded", values.Encode()) }
+}
+
+func setBody(r *http.Request, contentType, body string) {
+	r.Header.Set("Content-Type", contentType)
+	r.Body, r.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil }
 }
 
 func basic(user, secret string) func(*http.Request) {
@@ -267,8 +269,7 @@ func (h *house) admin() *http.Client {
 func (h *house) load(t *testing.T, contentType, config string) *answer {
 	t.Helper()
 	return sendWith(t, h.admin(), http.MethodPost, "http://127.0.0.1/load", func(r *http.Request) {
-		r.Header.Set("Content-Type", contentType)
-		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(config)), int64(len(config))
+		setBody(r, contentType, config)
 	})
 }
 

@@ -165,15 +165,6 @@ func (w *world) wantError(what string, got, want error) {
 	}
 }
 
-// must ends the test when err is set and returns v otherwise.
-func must[T any](t testing.TB, v T, err error) T {
-	t.Helper()
-	if err != nil {
-		t.Fatalf("unexpected error: %v", err)
-	}
-	return v
-}
-
 // second drops what came beside an error.
 func second[T any](_ T, err error) error { return err }
 

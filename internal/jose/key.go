@@ -152,7 +152,7 @@ func (k PublicKey) fits() bool {
 }
 
 func fitsEC(key *ecdsa.PublicKey) bool {
-	//nolint:staticcheck // SA1019: the library's own checks panic on absent coordinates
+	//lint:ignore SA1019 the library's own checks panic on absent coordinates
 	return key != nil && key.Curve == elliptic.P256() && key.X != nil && key.Y != nil
 }
 

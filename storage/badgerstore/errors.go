@@ -59,7 +59,7 @@ func refused(err error) error {
 		syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EAGAIN,
 	} {
 		if strings.Contains(err.Error(), cause.Error()) {
-			return fmt.Errorf("Badger cannot open it: %w (%v)", fullOr(cause), err)
+			return fmt.Errorf("opening it with Badger: %w (%v)", fullOr(cause), err)
 		}
 	}
 	return damaged("Badger refuses it: %v", err)

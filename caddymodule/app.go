@@ -116,7 +116,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.assemble(ctx); err != nil {
 		return err
 	}
-	return registerMetrics(ctx.GetMetricsRegistry())
+	return RegisterMetrics(ctx.GetMetricsRegistry())
 }
 
 func (a *App) loadEngine(ctx caddy.Context) error {

@@ -33,8 +33,8 @@ var (
 	gauges = newGauges()
 )
 
-// registerMetrics adds the collectors to the registry of a configuration.
-func registerMetrics(registry *prometheus.Registry) error {
+// RegisterMetrics adds the collectors to the registry of a configuration; a second time changes nothing.
+func RegisterMetrics(registry *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{
 		gateDecisions, endpointRequests, tokensIssued, realmAttempts, storeSeconds, gauges,
 	} {

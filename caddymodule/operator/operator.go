@@ -36,8 +36,10 @@ func (Admin) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "admin.api.gatehouse", New: func() caddy.Module { return new(Admin) }}
 }
 
-// Provision mounts the routes. The app they work on is looked up at each request, since it is provisioned after them.
-func (a *Admin) Provision(caddy.Context) error {
+// Provision mounts the routes. The app they work on is looked up at each request, since it is provisioned after them. After a
+// reload that failed Caddy's admin endpoint belongs to the configuration that never ran, whose apps may not have come as far
+// as to register what they count, so that is done here as well.
+func (a *Admin) Provision(ctx caddy.Context) error {
 	a.mux = http.NewServeMux()
 	for pattern, serve := range map[string]action{
 		"GET /gatehouse/health":                 health,
@@ -57,7 +59,7 @@ func (a *Admin) Provision(caddy.Context) error {
 	} {
 		a.mux.HandleFunc(pattern, serve.serve)
 	}
-	return nil
+	return caddymodule.RegisterMetrics(ctx.GetMetricsRegistry())
 }
 
 // Routes mounts the API.

@@ -89,7 +89,7 @@ func start(t *testing.T, extra, more string) *house {
 	t.Cleanup(func() {
 		h.close()
 		if t.Failed() {
-			t.Logf("the program said:\n%s", h.Log())
+			t.Logf("the program said:\n%s", h.warnings())
 		}
 	})
 	return h
@@ -115,6 +115,17 @@ func (h *house) close() {
 	_ = h.Stop() // the tests are over
 	h.up.Close()
 	_ = os.RemoveAll(h.folder) // it is temporary anyway
+}
+
+// warnings returns what the program said that is worth reading after a failure.
+func (h *house) warnings() string {
+	var kept strings.Builder
+	for line := range strings.Lines(h.Log()) {
+		if !strings.Contains(line, `"level":"info"`) && !strings.Contains(line, "skipped because it requires TLS") {
+			kept.WriteString(line)
+		}
+	}
+	return kept.String()
 }
 
 // url returns the origin of a site.

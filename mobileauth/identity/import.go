@@ -36,6 +36,8 @@ type Source struct {
 	OnLine func(LineResult)
 	// OnProgress, if set, is called after every batch.
 	OnProgress func(Progress)
+	// Dry settles every line as an import would, and adds and hashes nothing.
+	Dry bool
 }
 
 // Verdict is what became of a line.
@@ -104,7 +106,7 @@ func (s *Store) Import(ctx context.Context, src Source) (Progress, error) {
 	if err != nil {
 		return Progress{}, fmt.Errorf("importing users: %w", err)
 	}
-	b := importer{store: s, source: src}
+	b := importer{store: s, source: src, rehearsed: map[string]string{}}
 	for {
 		number, n, err := lines.next()
 		var broken *LineError
@@ -138,6 +140,8 @@ type importer struct {
 	batch  []pending
 	writes int
 	done   Progress
+	// rehearsed holds the ids of those whom a dry import would have added, by their unique values.
+	rehearsed map[string]string
 }
 
 func (b *importer) add(ctx context.Context, p pending) error {
@@ -156,6 +160,9 @@ func (b *importer) flush(ctx context.Context) error {
 	if len(b.batch) == 0 {
 		return nil
 	}
+	if b.source.Dry {
+		return b.rehearse(ctx)
+	}
 	if err := b.store.findOwners(ctx, b.batch); err != nil {
 		return b.failed(err)
 	}
@@ -168,6 +175,12 @@ func (b *importer) flush(ctx context.Context) error {
 		return b.failed(err)
 	}
 	b.done.Hashed += hashed
+	b.report(results)
+	return nil
+}
+
+// report tells what became of the batch.
+func (b *importer) report(results []LineResult) {
 	for _, result := range results {
 		b.settle(result)
 	}
@@ -175,7 +188,46 @@ func (b *importer) flush(ctx context.Context) error {
 	if b.source.OnProgress != nil {
 		b.source.OnProgress(b.done)
 	}
+}
+
+// rehearse settles the batch against the store and the lines before, and leaves the store as it is.
+func (b *importer) rehearse(ctx context.Context) error {
+	var results []LineResult
+	err := b.store.db.View(ctx, func(tx storage.Tx) error {
+		for i := range b.batch {
+			result, err := b.rehearseLine(tx, &b.batch[i])
+			if err != nil {
+				return err
+			}
+			results = append(results, result)
+		}
+		return nil
+	})
+	if err != nil {
+		return b.failed(err)
+	}
+	b.report(results)
 	return nil
+}
+
+func (b *importer) rehearseLine(tx storage.Tx, p *pending) (LineResult, error) {
+	if p.err != nil {
+		return LineResult{Line: p.line, Verdict: Failed, Err: p.err}, nil
+	}
+	owner, err := b.store.ownerAmong(tx, &p.record, b.rehearsed)
+	var clash *FieldError
+	switch {
+	case errors.As(err, &clash):
+		return LineResult{Line: p.line, Verdict: Failed, Err: err}, nil
+	case err != nil:
+		return LineResult{}, err
+	case owner != "":
+		return LineResult{Line: p.line, Verdict: Skipped, UserID: owner}, nil
+	}
+	for _, value := range p.record.unique() {
+		b.rehearsed[value] = p.record.ID
+	}
+	return LineResult{Line: p.line, Verdict: Added, UserID: p.record.ID}, nil
 }
 
 func (b *importer) failed(err error) error {
@@ -287,18 +339,33 @@ func (s *Store) addLine(tx storage.Tx, p *pending) (LineResult, error) {
 	return LineResult{Line: p.line, Verdict: Added, UserID: p.record.ID}, s.users.Insert(tx, p.record)
 }
 
+// unique returns the values of the unique fields of r, in the order in which they are looked up.
+func (r *record) unique() []string {
+	if r.ExternalRef == "" {
+		return r.Logins
+	}
+	return append(slices.Clone(r.Logins), "\x00"+r.ExternalRef) // no login holds a control character
+}
+
 // owner returns the id of the one user to whom all unique fields of r belong, nothing if they are all free, and a
 // [FieldError] if neither is the case: then r is somebody else than the user it overlaps with.
-func (s *Store) owner(tx storage.Tx, r *record) (string, error) {
+func (s *Store) owner(tx storage.Tx, r *record) (string, error) { return s.ownerAmong(tx, r, nil) }
+
+// ownerAmong does the same where some more have ids already, by their unique values.
+func (s *Store) ownerAmong(tx storage.Tx, r *record, more map[string]string) (string, error) {
 	var owner, clash string
-	first := true
+	values, at := r.unique(), 0
 	err := s.eachHolder(tx, r, func(field, holder string) error {
-		if first {
-			owner, first = holder, false
+		if holder == "" {
+			holder = more[values[at]]
+		}
+		if at == 0 {
+			owner = holder
 		}
 		if holder != owner && clash == "" {
 			clash = field
 		}
+		at++
 		return nil
 	})
 	switch {

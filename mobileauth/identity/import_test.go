@@ -142,6 +142,54 @@ func TestImportCSV(t *testing.T) {
 	}
 }
 
+// TestDryImport: what a dry import says of each line is what becomes of it, and it leaves nothing behind.
+func TestDryImport(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.addUser(identity.NewUser{Profile: identity.Profile{Logins: []string{"here", "here too"}, ExternalRef: "r0"}})
+	var text strings.Builder
+	for i := range 300 { // more than a batch
+		fmt.Fprintf(&text, "{\"login\":\"u%d\",\"password\":\"plain password\"}\n", i)
+	}
+	text.WriteString(`{"login":"here"}
+{"logins":["here","new"]}
+{"login":"U7"}
+{"logins":["u8","u9"]}
+{"logins":["fresh","u10"]}
+{"login":"ref","external_ref":"r1"}
+{"login":"ref","external_ref":"r1"}
+{"login":"other","external_ref":"r1"}
+{"login":"ref"}
+{"login":"short","password":"1234567"}
+nonsense
+
+{"login":"r1"}
+`)
+	verdicts := func(dry bool) (identity.Progress, []string) {
+		done, lines, err := h.loadFrom(t.Context(), identity.Source{Reader: strings.NewReader(text.String()), Format: identity.NDJSON, Dry: dry})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []string
+		for _, l := range lines {
+			all = append(all, fmt.Sprint(l.Line, l.Verdict, l.Err))
+		}
+		done.Hashed = 0
+		return done, all
+	}
+	dry, foretold := verdicts(true)
+	if _, err := h.ByLogin(t.Context(), "u0"); !errors.Is(err, storage.ErrNotFound) {
+		t.Fatalf("a dry import leaves users behind: %v", err)
+	}
+	wet, happened := verdicts(false)
+	if diff := cmp.Diff(happened, foretold); diff != "" || dry != wet || dry.Added != 302 {
+		t.Errorf("%+v was foretold and %+v happened:\n%s", dry, wet, diff)
+	}
+	if again, _ := verdicts(true); again.Added != 0 {
+		t.Errorf("after the import %+v is foretold", again)
+	}
+}
+
 // TestImportLosesNoGoodLine puts every kind of bad line between two good ones.
 func TestImportLosesNoGoodLine(t *testing.T) {
 	t.Parallel()

@@ -121,3 +121,8 @@ func (c *client) print(result any, header string, rows func(add func(cells ...an
 	})
 	return table.Flush()
 }
+
+// hintMore says, beside the list, how it goes on.
+func (c *client) hintMore(last string) {
+	c.cmd.PrintErrf("there may be more: --after %s\n", last)
+}

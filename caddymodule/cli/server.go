@@ -64,7 +64,7 @@ func sessionCommand() *cobra.Command {
 		if err := c.call(http.MethodGet, operator.Path+"sessions?"+query.Encode(), nil, &sessions); err != nil {
 			return err
 		}
-		return c.print(sessions, "ID\tUSER\tREALMS\tCLIENTS\tADDRESS\tBEGUN\tSEEN", func(add func(...any)) {
+		err := c.print(sessions, "ID\tUSER\tREALMS\tCLIENTS\tADDRESS\tBEGUN\tSEEN", func(add func(...any)) {
 			for _, s := range sessions {
 				who := s.Subject
 				if s.Name != "" {
@@ -74,12 +74,19 @@ func sessionCommand() *cobra.Command {
 				add(s.ID, who, strings.Join(s.Realms, ","), strings.Join(s.Clients, ","), s.ClientIP, day(s.CreatedAt), day(s.SeenAt))
 			}
 		})
+		if n := len(sessions); err == nil && user == "" && n >= operator.UsualList {
+			c.hintMore(sessions[n-1].ID)
+		}
+		return err
 	})
 	list.Flags().StringVar(&user, "user", "", "only those of this user, by login name or id")
 	list.Flags().StringVar(&after, "after", "", "begin after this id")
 	end := command("end <session>", "Ends a session: its tokens are refused from the next request on", cobra.ExactArgs(1),
 		func(c *client, args []string) error {
-			return c.call(http.MethodDelete, operator.Path+"sessions/"+url.PathEscape(args[0]), nil, nil)
+			if err := c.call(http.MethodDelete, operator.Path+"sessions/"+url.PathEscape(args[0]), nil, nil); err != nil {
+				return err
+			}
+			return c.print(map[string]string{"ended": args[0]}, "", func(add func(...any)) { add("ended", args[0]) })
 		})
 	return group("session", "Shows and ends browser sessions", list, end)
 }

@@ -71,11 +71,15 @@ func userList() *cobra.Command {
 		if err := c.call(http.MethodGet, usersPath+"?"+query.Encode(), nil, &users); err != nil {
 			return err
 		}
-		return c.print(users, "ID\tLOGIN\tSTATUS\tCREATED", func(add func(...any)) {
+		err := c.print(users, "ID\tLOGIN\tSTATUS\tCREATED", func(add func(...any)) {
 			for _, u := range users {
 				add(u.ID, strings.Join(u.Logins, ","), u.Status, u.CreatedAt.Format(time.DateOnly))
 			}
 		})
+		if n := len(users); err == nil && n > 0 && n >= min(limit, operator.MaxList) {
+			c.hintMore(users[n-1].ID)
+		}
+		return err
 	})
 	cmd.Flags().StringVar(&after, "after", "", "begin after this id")
 	cmd.Flags().IntVar(&limit, "limit", 100, "at most so many, up to 1000")
@@ -141,7 +145,8 @@ func (c *client) printUser(u identity.User) error {
 }
 
 func userImport() *cobra.Command {
-	return command("import <file>", "Adds the users of a file (.csv, or JSON by line); - is standard input as JSON by line",
+	var dry bool
+	cmd := command("import <file>", "Adds the users of a file (.csv, or JSON by line); - is standard input as JSON by line",
 		cobra.ExactArgs(1), func(c *client, args []string) error {
 			source, contentType := io.NopCloser(c.cmd.InOrStdin()), "application/x-ndjson"
 			if args[0] != "-" {
@@ -155,17 +160,24 @@ func userImport() *cobra.Command {
 			if strings.HasSuffix(strings.ToLower(args[0]), ".csv") {
 				contentType = "text/csv"
 			}
-			response, err := c.send(http.MethodPost, usersPath+"/import", contentType, io.Reader(source))
+			path := usersPath + "/import"
+			if dry {
+				path += "?dry_run=true"
+			}
+			response, err := c.send(http.MethodPost, path, contentType, io.Reader(source))
 			if err != nil {
 				return err
 			}
 			defer func() { _ = response.Body.Close() }() // it has been read
-			return c.follow(json.NewDecoder(response.Body))
+			return c.follow(json.NewDecoder(response.Body), dry)
 		})
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "say what would become of every line, and add nobody")
+	return cmd
 }
 
-// follow shows how an import goes: bad lines as they come, progress on the terminal, the result at the end.
-func (c *client) follow(answer *json.Decoder) error {
+// follow shows how an import goes: bad lines as they come, progress on the terminal, the result at the end. As JSON it is
+// one object a line.
+func (c *client) follow(answer *json.Decoder, dry bool) error {
 	for {
 		var l operator.ImportLine
 		if err := answer.Decode(&l); err != nil {
@@ -173,7 +185,11 @@ func (c *client) follow(answer *json.Decoder) error {
 		}
 		switch {
 		case l.Done:
-			return c.imported(l)
+			return c.imported(l, dry)
+		case l.Error != "" && c.json:
+			if err := json.NewEncoder(c.cmd.OutOrStdout()).Encode(l); err != nil {
+				return err
+			}
 		case l.Error != "":
 			c.cmd.PrintErrf("line %d refused: %s\n", l.Line, l.Error)
 		case c.watched():
@@ -188,15 +204,20 @@ func (c *client) watched() bool {
 	return ok && term.IsTerminal(int(out.Fd()))
 }
 
-func (c *client) imported(l operator.ImportLine) error {
+func (c *client) imported(l operator.ImportLine, dry bool) error {
 	if c.watched() {
 		c.cmd.PrintErrln()
 	}
-	err := c.print(l, "", func(add func(...any)) {
-		add("added", l.Added)
-		add("skipped, already there", l.Skipped)
-		add("failed", l.Failed)
-	})
+	var err error
+	if c.json {
+		err = json.NewEncoder(c.cmd.OutOrStdout()).Encode(l)
+	} else {
+		err = c.print(l, "", func(add func(...any)) {
+			add(map[bool]string{true: "would be added", false: "added"}[dry], l.Added)
+			add("skipped, already there", l.Skipped)
+			add("failed", l.Failed)
+		})
+	}
 	switch {
 	case err != nil:
 		return err

@@ -136,13 +136,19 @@ func body(w http.ResponseWriter, r *http.Request, into any) error {
 	return nil
 }
 
-// limit reads how many items a list may have: 100 unless told, 1,000 at most.
+// How many items a list has unless told, and at most.
+const (
+	UsualList = 100
+	MaxList   = 1000
+)
+
+// limit reads how many items a list may have.
 func limit(r *http.Request) int {
 	n, err := strconv.Atoi(r.URL.Query().Get("limit"))
 	if err != nil || n <= 0 {
-		return 100
+		return UsualList
 	}
-	return min(n, 1000)
+	return min(n, MaxList)
 }
 
 // Interface guards.

@@ -145,12 +145,13 @@ func audited(app *caddymodule.App, r *http.Request, e audit.Event, err error) er
 }
 
 // importUsers reads users from the body, line by line, and answers line by line as well, so that a long import shows how
-// far it is and which lines were bad.
+// far it is and which lines were bad. With dry_run=true it says what would become of each line, and adds nobody.
 func importUsers(app *caddymodule.App, w http.ResponseWriter, r *http.Request) (any, error) {
 	format := identity.NDJSON
 	if strings.HasPrefix(r.Header.Get("Content-Type"), "text/csv") {
 		format = identity.CSV
 	}
+	dry := r.URL.Query().Get("dry_run") == "true"
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	control := http.NewResponseController(w)
 	answer := &importAnswer{encoder: json.NewEncoder(w), flush: control.Flush}
@@ -162,9 +163,13 @@ func importUsers(app *caddymodule.App, w http.ResponseWriter, r *http.Request) (
 		return nil, fmt.Errorf("giving the import its time: %w", err)
 	}
 	progress, err := app.Identity().Import(r.Context(), identity.Source{
-		Reader: r.Body, Format: format, OnLine: answer.line, OnProgress: answer.progress,
+		Reader: r.Body, Format: format, OnLine: answer.line, OnProgress: answer.progress, Dry: dry,
 	})
 	counts := fmt.Sprintf("added %d, skipped %d, failed %d", progress.Added, progress.Skipped, progress.Failed)
+	if dry {
+		answer.last(progress, err)
+		return nil, nil
+	}
 	r = r.WithContext(context.WithoutCancel(r.Context())) // also of an operator who has gone
 	answer.last(progress, audited(app, r, audit.Event{Name: "user.import", Reason: counts}, err))
 	return nil, nil

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/gatehouse-id/gatehouse/caddymodule"
+)
+
+// httpServer is what matters here of a server of Caddy's HTTP app.
+type httpServer struct {
+	Listen         []string          `json:"listen"`
+	Routes         []route           `json:"routes"`
+	Policies       []json.RawMessage `json:"tls_connection_policies"`
+	AutomaticHTTPS struct {
+		Disable bool     `json:"disable"`
+		Skip    []string `json:"skip"`
+	} `json:"automatic_https"`
+}
+
+type route struct {
+	Match  []map[string]json.RawMessage `json:"match"`
+	Handle []json.RawMessage            `json:"handle"`
+}
+
+// explainConfig says, in the order in which they are judged, what the protected routes of a configuration require.
+func explainConfig(data []byte) ([]Route, error) {
+	var config struct {
+		Apps struct {
+			HTTP struct {
+				HTTPPort int                    `json:"http_port"`
+				Servers  map[string]*httpServer `json:"servers"`
+			} `json:"http"`
+			Gatehouse *caddymodule.App `json:"gatehouse"`
+		} `json:"apps"`
+	}
+	if err := json.Unmarshal(data, &config); err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	if config.Apps.Gatehouse == nil {
+		return nil, errors.New("the configuration has no gatehouse block")
+	}
+	e := explainer{app: config.Apps.Gatehouse, plainPort: cmp.Or(config.Apps.HTTP.HTTPPort, 80)}
+	servers := config.Apps.HTTP.Servers
+	for _, name := range slices.Sorted(maps.Keys(servers)) {
+		e.server = servers[name]
+		e.walk(e.server.Routes, e.addresses([]string{""}), nil)
+	}
+	return e.found, nil
+}
+
+type explainer struct {
+	app       *caddymodule.App
+	plainPort int
+	server    *httpServer // at hand
+	found     []Route
+}
+
+func (e *explainer) walk(routes []route, site, matches []string) {
+	rules, all := 0, false
+	for _, r := range routes {
+		within := site
+		if hosts := r.hosts(); len(hosts) > 0 {
+			within = e.addresses(hosts)
+		}
+		text := r.describe()
+		inside := matches
+		if text != "" {
+			inside = append(slices.Clone(matches), text)
+		}
+		for _, raw := range r.Handle {
+			if e.handler(raw, within, inside) {
+				rules++
+				all = all || text == ""
+			}
+		}
+	}
+	if rules > 0 && !all {
+		e.add(site, matches, "nothing: no rule matches", "others")
+	}
+}
+
+// hosts are those of all matcher sets: any of them may match.
+func (r *route) hosts() []string {
+	var all []string
+	for _, set := range r.Match {
+		var hosts []string
+		if json.Unmarshal(set["host"], &hosts) == nil {
+			all = append(all, hosts...)
+		}
+	}
+	return all
+}
+
+// describe puts the matcher sets in words, without the hosts: any of them may match.
+func (r *route) describe() string {
+	var sets []string
+	for _, set := range r.Match {
+		delete(set, "host")
+		if text := describe(set); text != "" {
+			sets = append(sets, text)
+		}
+	}
+	return strings.Join(sets, " or ")
+}
+
+// addresses returns the origins under which hosts are reached, as Caddy serves them: by https unless the port is that of
+// http or automatic HTTPS leaves the host alone. A host without a name is any.
+func (e *explainer) addresses(hosts []string) []string {
+	var all []string
+	for _, host := range hosts {
+		for _, listen := range e.server.Listen {
+			address, err := caddy.ParseNetworkAddress(listen)
+			if err != nil {
+				continue // validating the configuration tells
+			}
+			all = append(all, e.origin(host, int(address.StartPort)))
+		}
+	}
+	return all
+}
+
+func (e *explainer) origin(host string, port int) string {
+	s := e.server
+	scheme, usual := "https", 443
+	if len(s.Policies) == 0 && (port == e.plainPort || s.AutomaticHTTPS.Disable || slices.Contains(s.AutomaticHTTPS.Skip, host)) {
+		scheme, usual = "http", 80
+	}
+	origin := scheme + "://" + cmp.Or(host, "*")
+	if port != usual {
+		origin += ":" + strconv.Itoa(port)
+	}
+	return origin
+}
+
+// handler explains a handler and reports whether it is a rule.
+func (e *explainer) handler(raw json.RawMessage, site, matches []string) (rule bool) {
+	var kind struct {
+		Handler string  `json:"handler"`
+		Routes  []route `json:"routes"`
+	}
+	if json.Unmarshal(raw, &kind) != nil {
+		return false
+	}
+	switch kind.Handler {
+	case "subroute":
+		e.walk(kind.Routes, site, matches)
+	case "authorization_server":
+		e.add(site, matches, "nothing: this is the authorization server of "+e.app.Issuer, "its endpoints")
+	case "protect":
+		var p caddymodule.Protect
+		if json.Unmarshal(raw, &p) != nil {
+			return false // validating the configuration tells
+		}
+		e.add(site, matches, e.requires(&p), "all others")
+		return true
+	}
+	return false
+}
+
+// add adds a line. What is matched by nothing of its own is called by the name of the rest.
+func (e *explainer) add(site, matches []string, requires, rest string) {
+	text := rest
+	first := !slices.ContainsFunc(e.found, func(r Route) bool { return slices.Equal(r.Site, site) })
+	switch {
+	case len(matches) == 0 && rest == "all others" && first:
+		text = "all"
+	case len(matches) > 0 && rest == "all others":
+		text = strings.Join(matches, " and ")
+	case len(matches) > 0:
+		text = rest + " of " + strings.Join(matches, " and ")
+	}
+	e.found = append(e.found, Route{Site: site, Matches: text, Requires: requires})
+}
+
+// requires puts a rule in words.
+func (e *explainer) requires(p *caddymodule.Protect) string {
+	if p.Off {
+		return "nothing: the rule is off"
+	}
+	words := []string{"a bearer token"}
+	if p.Session {
+		words = []string{"a bearer token or a browser login"}
+	}
+	scopes := p.Scopes
+	if len(scopes) == 0 && len(p.AnyScope) == 0 {
+		scopes = e.app.DefaultScope
+	}
+	if len(scopes) > 0 {
+		words = append(words, "scope "+strings.Join(scopes, " and "))
+	}
+	if len(p.AnyScope) > 0 {
+		words = append(words, "one of the scopes "+strings.Join(p.AnyScope, ", "))
+	}
+	if realms := e.realms(scopes); len(realms) > 0 {
+		words = append(words, "proven by "+strings.Join(realms, " and "))
+	}
+	if len(p.ACR) > 0 {
+		words = append(words, "acr "+strings.Join(p.ACR, " or "))
+	}
+	if p.MaxAge != nil {
+		words = append(words, "a login not older than "+time.Duration(*p.MaxAge).String())
+	}
+	for _, issuer := range p.Issuers {
+		words = append(words, "also tokens of "+issuer.Issuer)
+	}
+	if p.Optional {
+		words = append(words, "or no credential at all")
+	}
+	return strings.Join(words, ", ")
+}
+
+func (e *explainer) realms(scopes []string) []string {
+	var realms []string
+	for _, s := range e.app.Scopes {
+		if !slices.Contains(scopes, s.Name) {
+			continue
+		}
+		for _, name := range s.Realms {
+			if !slices.Contains(realms, name) {
+				realms = append(realms, name)
+			}
+		}
+	}
+	return realms
+}
+
+// describe puts a matcher set in words: as its JSON says it, without the punctuation.
+func describe(set map[string]json.RawMessage) string {
+	var words []string
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		text := strings.NewReplacer(`"`, "", "[", "", "]", "", ",", " ").Replace(string(set[name]))
+		words = append(words, name+" "+text)
+	}
+	return strings.Join(words, ", ")
+}

@@ -21,7 +21,7 @@ type load struct {
 	address string
 	clients int
 	request func(n int) []byte
-	// limit ends the load after so many requests; zero is none.
+	// limit ends a round after so many requests; zero is none.
 	limit int
 	// status is what every answer must have.
 	status int
@@ -76,23 +76,31 @@ func client(l load, deadline time.Time, next, done *atomic.Int64) error {
 		if l.limit > 0 && n >= l.limit {
 			return nil
 		}
-		if _, err := conn.Write(l.request(n)); err != nil {
-			return err
-		}
-		response, err := http.ReadResponse(reader, nil)
-		if err != nil {
-			return err
-		}
-		body, err := io.ReadAll(response.Body)
-		if err != nil {
-			return err
-		}
-		if response.StatusCode != l.status {
-			return fmt.Errorf("%s: status %d: %s", l.name, response.StatusCode, body)
+		if _, err := ask(conn, reader, l.request(n), l.status); err != nil {
+			return fmt.Errorf("%s: %w", l.name, err)
 		}
 		done.Add(1)
 	}
 	return nil
+}
+
+// ask sends a request over a connection that is kept open, and returns the body of the answer.
+func ask(conn net.Conn, reader *bufio.Reader, request []byte, status int) ([]byte, error) {
+	if _, err := conn.Write(request); err != nil {
+		return nil, err
+	}
+	response, err := http.ReadResponse(reader, nil)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != status {
+		return nil, fmt.Errorf("status %d: %s", response.StatusCode, body)
+	}
+	return body, nil
 }
 
 // compare measures loads in turn, round by round, and prints the median processor time of each, and its ratio to the
@@ -100,8 +108,12 @@ func client(l load, deadline time.Time, next, done *atomic.Int64) error {
 func (s *server) compare(o options, loads ...load) error {
 	found := make([][]figure, len(loads))
 	next := make([]atomic.Int64, len(loads))
-	for range o.rounds {
+	for round := range o.rounds {
 		for i, l := range loads {
+			if l.limit > 0 { // what one round has used is not used again
+				next[i].Store(int64(round * l.limit))
+				l.limit *= round + 1
+			}
 			f, err := s.measure(l, o.length, &next[i])
 			if err != nil {
 				return err

@@ -3,8 +3,10 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -90,31 +92,42 @@ func transaction(tx *badger.Txn, client int, value []byte) error {
 	return tx.Set(fmt.Appendf(nil, "family/%d", client), value)
 }
 
-// refresh rotates every client's token again and again.
+// refresh rotates every client's token again and again, each over a connection of its own.
 func (s *server) refresh(tokens []string, length time.Duration) (float64, error) {
 	var done atomic.Int64
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: len(tokens)}}
 	deadline := time.Now().Add(length)
 	failures := make(chan error, len(tokens))
 	var group sync.WaitGroup
 	for i := range tokens {
 		group.Go(func() {
-			for time.Now().Before(deadline) {
-				next, err := s.exchange(client, url.Values{
-					"grant_type": {"refresh_token"}, "refresh_token": {tokens[i]}, "client_id": {"app"},
-				})
-				if err != nil {
-					failures <- err
-					return
-				}
-				tokens[i] = next
-				done.Add(1)
+			if err := s.refreshOne(&tokens[i], deadline, &done); err != nil {
+				failures <- err
 			}
 		})
 	}
 	group.Wait()
 	close(failures)
 	return float64(done.Load()) / length.Seconds(), <-failures
+}
+
+func (s *server) refreshOne(token *string, deadline time.Time, done *atomic.Int64) error {
+	conn, err := net.Dial("tcp", s.issuer)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }() // everything has been read
+	reader := bufio.NewReader(conn)
+	for time.Now().Before(deadline) {
+		form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {*token}, "client_id": {"app"}}
+		body, err := ask(conn, reader, post(s.issuer, "/token", "", form.Encode()), http.StatusOK)
+		if err != nil {
+			return err
+		}
+		_, rest, _ := strings.Cut(string(body), `"refresh_token":"`)
+		*token, _, _ = strings.Cut(rest, `"`)
+		done.Add(1)
+	}
+	return nil
 }
 
 func (s *server) exchange(client *http.Client, form url.Values) (string, error) {

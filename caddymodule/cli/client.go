@@ -4,6 +4,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,9 +44,17 @@ func newClient(cmd *cobra.Command) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	address, err = caddycmd.DetermineAdminAPIAddress(address, nil, config, adapter)
-	if err != nil {
-		return nil, fmt.Errorf("finding the admin API: %w", err)
+	if address == "" {
+		data, err := loadConfig(cmd, config, adapter)
+		if err != nil && (config != "" || !errors.Is(err, errNoConfig)) {
+			return nil, fmt.Errorf("finding the admin API: %w", err)
+		}
+		if data != nil {
+			config = cmp.Or(config, usualFile)
+		}
+		if address, err = caddycmd.DetermineAdminAPIAddress("", data, config, adapter); err != nil {
+			return nil, fmt.Errorf("finding the admin API: %w", err)
+		}
 	}
 	return &client{address: address, json: asJSON, cmd: cmd}, nil
 }

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"fmt"
 	"os"
 	"slices"
 
@@ -18,8 +19,8 @@ func init() {
 		Usage: "<user|keys|session|token|audit|health|config> ...",
 		Short: "Works on the users, keys, sessions and tokens of a running Gatehouse",
 		Long: `
-Speaks to the admin API of the running server, which it finds as "caddy reload" does: at --address, or in the
-configuration named by --config, or at localhost:2019.
+Speaks to the admin API of the running server, which it finds as "caddy reload" does: at --address, or where the
+configuration named by --config says, or the Caddyfile in this folder, or at localhost:2019.
 
 Passwords are asked for, or read from standard input; they are never arguments.
 With --json every command prints JSON.`,
@@ -29,7 +30,7 @@ With --json every command prints JSON.`,
 			flags.StringP("config", "c", "", "configuration that says where the admin API is")
 			flags.StringP("adapter", "a", "", "adapter of that configuration")
 			flags.Bool("json", false, "print JSON")
-			cmd.AddCommand(userCommand(), keysCommand(), sessionCommand(), tokenCommand(), auditCommand(), healthCommand(),
+			onlyChildren(cmd, userCommand(), keysCommand(), sessionCommand(), tokenCommand(), auditCommand(), healthCommand(),
 				configCommand())
 		},
 	})
@@ -60,6 +61,19 @@ func command(use, short string, args cobra.PositionalArgs, run func(c *client, a
 // group returns a command that only has subcommands.
 func group(use, short string, children ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short}
-	cmd.AddCommand(children...)
+	onlyChildren(cmd, children...)
 	return cmd
+}
+
+// onlyChildren has a command refuse what is none of its subcommands, for which cobra would show its help and succeed.
+func onlyChildren(cmd *cobra.Command, children ...*cobra.Command) {
+	cmd.AddCommand(children...)
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			cmd.SilenceUsage = true
+			return fmt.Errorf("unknown command %q for %q: see --help", args[0], cmd.CommandPath())
+		}
+		return cmd.Help()
+	}
 }

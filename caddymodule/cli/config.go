@@ -3,13 +3,8 @@
 package cli
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 )
 
@@ -46,15 +41,9 @@ func check(cmd *cobra.Command, args []string) error {
 	if len(args) == 1 {
 		file = args[0]
 	}
-	if file != "" && adapter == "" && !strings.HasSuffix(file, ".json") {
-		adapter = "caddyfile"
-	}
-	data, used, _, err := caddycmd.LoadConfig(file, adapter)
+	data, err := loadConfig(cmd, file, adapter)
 	if err != nil {
 		return err
-	}
-	if used == "" {
-		return errors.New("no configuration: name a file, or have a Caddyfile in this folder")
 	}
 	routes, err := explainConfig(data)
 	if err != nil {
@@ -73,13 +62,4 @@ func check(cmd *cobra.Command, args []string) error {
 			add(strings.Join(r.Site, ", "), r.Matches, r.Requires)
 		}
 	})
-}
-
-// validate provisions the configuration as "caddy validate" does: it opens nothing.
-func validate(data []byte) error {
-	var config caddy.Config
-	if err := json.Unmarshal(data, &config); err != nil {
-		return fmt.Errorf("reading the configuration: %w", err)
-	}
-	return caddy.Validate(&config)
 }

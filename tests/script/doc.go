@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package script owns the tests of the command line: each file in testdata is a session of an operator with the real program,
-// beside a server of its own.
+// Package script proves the command line: each script in testdata is what an operator types, at the real program, with a
+// server of its own where it needs one.
 package script

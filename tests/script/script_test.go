@@ -4,7 +4,7 @@ package script_test
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,143 +13,187 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/gatehouse-id/gatehouse/tests/program"
 )
 
-// built is the program, built once.
-var built string
+// folder holds the program, built once for all scripts.
+var folder string
 
 func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "gatehouse-script-")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer func() { _ = os.RemoveAll(dir) }() // it is temporary anyway
-		if built, err = program.Build(dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		return m.Run()
-	}())
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "gh")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // it is temporary anyway
+	if _, err := program.Build(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	folder = dir
+	return m.Run()
+}
+
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata", RequireExplicitExec: true, RequireUniqueNames: true, ContinueOnError: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", folder+string(os.PathListSeparator)+env.Getenv("PATH"))
+			env.Setenv("XDG_DATA_HOME", env.WorkDir)
+			env.Setenv("XDG_CONFIG_HOME", env.WorkDir)
+			env.Setenv("HOME", env.WorkDir)
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"serve": serve, "token": token, "lines": lines, "within": within, "json": jsonValue,
+		},
+	})
 }
 
 const caddyfile = `{
 	admin %s
 	auto_https off
+	default_bind 127.0.0.1
 	gatehouse {
 		issuer http://%s
 		storage badger data
-		scope read password
-		default_scope read
+		scope accounts:read password
+		default_scope accounts:read
 		client machine {
-			secret machine-secret-0123456789abcdefghijkl
+			secret machine-secret-0123456789-0123456789
 			grants client_credentials
-			scopes read
+			scopes accounts:read
 		}
 	}
 }
+
 http://%s {
 	authorization_server
-	@public path /public*
-	protect @public {
-		off
-	}
-	protect
-	respond "hello {http.auth.user.id}"
 }
 `
 
-// server is the server beside a script.
-type server struct{ *program.Program }
-
-func TestScripts(t *testing.T) {
-	t.Parallel()
-	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
-		Setup: func(env *testscript.Env) error {
-			s := new(server)
-			env.Values["server"] = s
-			env.Defer(func() {
-				if s.Program != nil {
-					_ = s.Stop() // the script is over
-				}
-			})
-			env.Setenv("PATH", filepath.Dir(built)+string(os.PathListSeparator)+env.Getenv("PATH"))
-			env.Setenv("ADMIN", program.SocketIn(env.WorkDir))
-			return nil
-		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"start": start, "token": token, "get": get, "people": people,
-		},
-	})
-}
-
-// start starts the server.
-func start(ts *testscript.TestScript, _ bool, _ []string) {
-	s := ts.Value("server").(*server)
-	dir := ts.Getenv("WORK")
-	var err error
-	s.Program, err = program.Start(context.Background(), program.Config{
-		Path: built, Dir: dir, Ports: 1, Ready: "/jwks",
+// serve starts a server for the script, whose Caddyfile it leaves in the folder that the script works in. Its socket stands
+// in a short folder of its own.
+//
+//	serve
+func serve(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: serve")
+	}
+	dir, err := os.MkdirTemp("", "gh")
+	ts.Check(err)
+	p, err := program.Start(context.Background(), program.Config{
+		Path: filepath.Join(folder, "gatehouse"), Dir: dir, Ports: 1, Host: "localhost", Ready: "/jwks",
 		Caddyfile: func(a []string) string { return fmt.Sprintf(caddyfile, program.SocketIn(dir), a[0], a[0]) },
 	})
 	ts.Check(err)
+	ts.Defer(func() {
+		_ = p.Stop()          // the script is over
+		_ = os.RemoveAll(dir) // it is temporary anyway
+	})
+	ts.Check(os.WriteFile(ts.MkAbs("Caddyfile"), []byte(p.Caddyfile(p.Addresses)), 0o600))
+	ts.Setenv("ISSUER", "http://"+p.Addresses[0])
+	ts.Setenv("SOCKET", p.Socket())
 }
 
-// token writes an access token of the machine client to a file.
-func token(ts *testscript.TestScript, _ bool, args []string) {
-	s := ts.Value("server").(*server)
-	form := url.Values{"grant_type": {"client_credentials"}}
-	request, err := http.NewRequest(http.MethodPost, "http://"+s.Addresses[0]+"/token", strings.NewReader(form.Encode()))
+// token writes a token of the machine into a file.
+//
+//	token <file>
+func token(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: token <file>")
+	}
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, ts.Getenv("ISSUER")+"/token",
+		strings.NewReader(url.Values{"grant_type": {"client_credentials"}}.Encode()))
 	ts.Check(err)
-	request.SetBasicAuth("machine", "machine-secret-0123456789abcdefghijkl")
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	body := send(ts, request, http.StatusOK)
-	_, rest, _ := strings.Cut(body, `"access_token":"`)
-	raw, _, _ := strings.Cut(rest, `"`)
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(raw+"\n"), 0o600))
-}
-
-// get asks for the protected page with a token and expects a status: get FILE STATUS.
-func get(ts *testscript.TestScript, _ bool, args []string) {
-	s := ts.Value("server").(*server)
-	request, err := http.NewRequest(http.MethodGet, "http://"+s.Addresses[0]+"/page", nil)
+	r.SetBasicAuth("machine", "machine-secret-0123456789-0123456789")
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	response, err := http.DefaultClient.Do(r)
 	ts.Check(err)
-	request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(ts.ReadFile(args[0])))
-	var status int
-	_, err = fmt.Sscan(args[1], &status)
-	ts.Check(err)
-	send(ts, request, status)
-}
-
-func send(ts *testscript.TestScript, request *http.Request, status int) string {
-	response, err := http.DefaultClient.Do(request)
-	ts.Check(err)
+	defer func() { _ = response.Body.Close() }() // it has been read
 	body, err := io.ReadAll(response.Body)
-	ts.Check(errors.Join(err, response.Body.Close()))
-	if response.StatusCode != status {
-		ts.Fatalf("%s answers %d, want %d: %s", request.URL, response.StatusCode, status, body)
+	ts.Check(err)
+	var got struct {
+		Access string `json:"access_token"`
 	}
-	return string(body)
+	ts.Check(json.Unmarshal(body, &got))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(got.Access+"\n"), 0o600))
 }
 
-// people writes an import of many users without passwords, with bad lines among them: people FILE N.
-func people(ts *testscript.TestScript, _ bool, args []string) {
-	var n int
-	_, err := fmt.Sscan(args[1], &n)
-	ts.Check(err)
-	var b strings.Builder
-	for i := 1; i <= n; i++ {
-		if i%1000 == 0 {
-			b.WriteString("this is no object\n")
-			continue
-		}
-		fmt.Fprintf(&b, `{"login":"user%d","attributes":{"name":"User %d"}}`+"\n", i, i)
+// lines writes a file of numbered lines, in each of which # is the number.
+//
+//	lines <file> <count> <line>
+func lines(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: lines <file> <count> <line>")
 	}
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o600))
+	var count int
+	_, err := fmt.Sscan(args[1], &count)
+	ts.Check(err)
+	var text strings.Builder
+	for i := 1; i <= count; i++ {
+		text.WriteString(strings.ReplaceAll(args[2], "#", fmt.Sprint(i)) + "\n")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text.String()), 0o600))
+}
+
+// within runs a command and reports how long it took, which must not be longer than said.
+//
+//	within <duration> <command> [<argument...>]
+func within(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: within <duration> <command> [<argument...>]")
+	}
+	limit, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	began := time.Now()
+	err = ts.Exec(args[1], args[2:]...)
+	took := time.Since(began)
+	ts.Logf("it took %v", took.Round(time.Millisecond))
+	if err == nil && took > limit {
+		ts.Fatalf("it took longer than %v", limit)
+	}
+}
+
+// jsonValue compares a member of the JSON that the last command printed with a text, and can keep it in a variable.
+//
+//	json <path> <text>
+//	json <path> -> <variable>
+func jsonValue(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 && len(args) != 3 {
+		ts.Fatalf("usage: json <path> <text>, or json <path> -> <variable>")
+	}
+	var value any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &value))
+	for name := range strings.SplitSeq(args[0], ".") {
+		switch inside := value.(type) {
+		case map[string]any:
+			value = inside[name]
+		case []any:
+			var i int
+			if _, err := fmt.Sscan(name, &i); err != nil || i >= len(inside) {
+				ts.Fatalf("there is no %s in the list of %d", name, len(inside))
+			}
+			value = inside[i]
+		default:
+			ts.Fatalf("there is no %s in %v", name, value)
+		}
+	}
+	text := fmt.Sprint(value)
+	if len(args) == 3 {
+		ts.Setenv(args[2], text)
+		return
+	}
+	if (text == args[1]) == neg {
+		ts.Fatalf("%s is %s", args[0], text)
+	}
 }

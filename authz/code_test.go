@@ -117,6 +117,19 @@ func TestReplayedCode(t *testing.T) {
 	}
 }
 
+func TestReplayOfACodeWhoseGrantIsGone(t *testing.T) {
+	t.Parallel()
+	inMemory(t, func(w *world) {
+		session, _ := w.sign(alice)
+		code, _ := w.authorize(session, func(c *authz.Completion) { c.Grant.ExpiresAt = w.store.Now().Add(time.Hour) })
+		w.redeem(w.redemption(code), authz.Redeemed)
+		w.after(time.Hour)
+		got := w.redeem(w.redemption(code), authz.RedeemReplayed)
+		w.wantRevoked(got.Revocations, authz.KindGrant)
+		equal(w, "entries in the log", len(w.log()), 0)
+	})
+}
+
 func TestAStrangersReplayRevokesNothing(t *testing.T) {
 	t.Parallel()
 	inMemory(t, func(w *world) {

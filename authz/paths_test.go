@@ -23,7 +23,7 @@ func TestCheckIssuer(t *testing.T) {
 		{"RFC8414/2 port", "https://auth.example.com:8443", ""},
 		{"RFC8414/2 path", "https://example.com/auth", ""},
 		{"RFC8414/2 longer path", "https://example.com/auth/v2.0/tenant-1_a~b", ""},
-		{"path with upper case", "https://example.com/Auth", ""},
+		{"the first and last of what a path may hold", "https://example.com/azAZ09-._~", ""},
 		{"a hidden segment", "https://example.com/.auth", ""},
 		{"development", "http://localhost:8080", ""},
 		{"development on an address", "http://127.0.0.1:8080/auth", ""},

@@ -62,6 +62,20 @@ func TestRevokeNamesWhatItCannotRevoke(t *testing.T) {
 	})
 }
 
+// A cut-off is kept for a year. What says by itself that it has ended needs none.
+func TestTokensAndGrantsLeaveNoCutOff(t *testing.T) {
+	t.Parallel()
+	inMemory(t, func(w *world) {
+		session, _ := w.sign(alice)
+		_, grant := w.authorize(session)
+		w.ok(second(w.store.Revoke(w.Context(), authz.KindToken, "jti")))
+		w.ok(second(w.store.RevokeGrant(w.Context(), grant.ID, "")))
+		equal(w, "cut-offs of a token and a grant", strings.Count(w.content(), "cutoff/"), 0)
+		w.ok(second(w.store.EndSession(w.Context(), session.ID)))
+		equal(w, "cut-offs of a session", strings.Count(w.content(), "cutoff/"), 1)
+	})
+}
+
 func TestTheLogIsOrderedByTime(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(w *world) {

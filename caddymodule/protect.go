@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -135,7 +134,7 @@ func (p *Protect) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return refuse(w, http.StatusServiceUnavailable, "", err)
 	}
 	among, pass := p.among.Load(), enter(r)
-	if slices.Contains(pass.decided, among) {
+	if pass.decidedBy(among) {
 		return next.ServeHTTP(w, r)
 	}
 	if p.app.logsIn(r, among) {
@@ -153,7 +152,7 @@ func (p *Protect) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	} else if done, err := p.decide(w, r, pass); done || err != nil {
 		return err
 	}
-	pass.decided = append(pass.decided, among)
+	pass.decide(among)
 	return next.ServeHTTP(w, r)
 }
 
@@ -163,10 +162,7 @@ func (p *Protect) decide(w http.ResponseWriter, r *http.Request, pass *passage) 
 	if p.Session {
 		origin = p.among.Load().originOf(r)
 	}
-	now := credentialsOf(r)
-	pass.came.put(r)
-	d := p.app.server.Gate().Decide(w, r, origin, p.rule)
-	now.put(r)
+	d := p.judge(w, r, origin, pass)
 	pass.conceal(r, p.ForwardToken)
 	switch {
 	case d.Done:
@@ -182,6 +178,18 @@ func (p *Protect) decide(w http.ResponseWriter, r *http.Request, pass *passage) 
 	return false, nil
 }
 
+// judge has the gate see the credentials that the request came with, whatever stands in their place by now.
+func (p *Protect) judge(w http.ResponseWriter, r *http.Request, origin string, pass *passage) site.Decision {
+	gate := p.app.server.Gate()
+	if pass.fresh() {
+		return gate.Decide(w, r, origin, p.rule)
+	}
+	now := credentialsOf(r)
+	pass.came.put(r)
+	defer now.put(r)
+	return gate.Decide(w, r, origin, p.rule)
+}
+
 // introduce tells the upstream, the placeholders and the access log who is asking.
 func (p *Protect) introduce(r *http.Request, principal *validation.Principal) error {
 	p.headers.Set(r.Header, principal)
@@ -195,10 +203,16 @@ func (p *Protect) introduce(r *http.Request, principal *validation.Principal) er
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Map(userPlaceholders(principal))
 	}
-	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok && logs(r) {
 		extra.Set(zap.Inline((*caller)(principal)))
 	}
 	return nil
+}
+
+// logs reports whether anybody may write the access log of a request: fields for nobody are not worth their price.
+func logs(r *http.Request) bool {
+	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	return !ok || server.Logs != nil
 }
 
 // caller writes who is asking to the access log.

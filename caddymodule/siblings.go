@@ -53,10 +53,24 @@ func (s *siblings) originOf(r *http.Request) string {
 
 // passage is what a request carries on its way through the rules, where no client can reach it.
 type passage struct {
-	// decided are the lists of which a rule has let the request pass.
-	decided []*siblings
 	came    credentials
 	cleaned bool // by a guard
+	// decided is the list of which a rule has let the request pass first; lists further in come after it.
+	decided *siblings
+	further []*siblings
+}
+
+// fresh reports whether no rule or guard has seen the request before.
+func (p *passage) fresh() bool { return p.decided == nil && !p.cleaned }
+
+func (p *passage) decidedBy(s *siblings) bool { return p.decided == s || slices.Contains(p.further, s) }
+
+func (p *passage) decide(s *siblings) {
+	if p.decided == nil {
+		p.decided = s
+		return
+	}
+	p.further = append(p.further, s)
 }
 
 // credentials are the header fields that may prove who is asking.

@@ -54,7 +54,7 @@ func (s *SiteEndpoints) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	}
 	pass := enter(r)
 	among := s.among.Load()
-	if len(pass.decided) > 0 {
+	if pass.decided != nil {
 		return next.ServeHTTP(w, r)
 	}
 	if s.app.logsIn(r, among) {

@@ -21,14 +21,12 @@ func CheckPath(u *url.URL, lenient bool) error {
 	if !strings.HasPrefix(path, "/") {
 		return ErrPath
 	}
-	special := false
+	special := strings.Contains(path, "//")
 	for i := range len(path) {
-		switch c := path[i]; {
-		case c < 0x20 || c == 0x7f || c == '\\':
+		switch classes[path[i]] {
+		case refused:
 			return ErrPath
-		case c == '.' || c == ';' || c == '%' || c >= utf8.RuneSelf:
-			special = true
-		case c == '/' && i > 0 && path[i-1] == '/':
+		case suspect:
 			special = true
 		}
 	}
@@ -43,6 +41,25 @@ func CheckPath(u *url.URL, lenient bool) error {
 	}
 	return nil
 }
+
+// What a byte of a path tells.
+const (
+	innocent = iota
+	suspect
+	refused
+)
+
+var classes = func() (c [256]uint8) {
+	for b := range c {
+		switch {
+		case b < 0x20 || b == 0x7f || b == '\\':
+			c[b] = refused
+		case b == '.' || b == ';' || b == '%' || b >= utf8.RuneSelf:
+			c[b] = suspect
+		}
+	}
+	return c
+}()
 
 // dotSegment reports whether a path goes up or stays, parameters of a segment aside: "..;x" is ".." to some upstreams.
 func dotSegment(path string) bool {

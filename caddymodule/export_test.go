@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddymodule
+
+import (
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/gatehouse-id/gatehouse/validation"
+)
+
+// MatchHost compares a host with a pattern.
+func MatchHost(pattern, host string) bool { return matchHost(pattern, host) }
+
+// Allowed reports whether an origin is a site where browsers log in.
+func (a *App) Allowed(origin string) bool { return a.allowed(origin) }
+
+// Ready loads what is needed to answer requests.
+func (a *App) Ready() error { return a.ready() }
+
+// LetsCallback reports whether a path matcher lets a browser pass that comes back from its login.
+func LetsCallback(paths ...string) bool { return letsCallback(caddyhttp.MatchPath(paths)) }
+
+// MergeBlocks joins two blocks of the global option.
+func MergeBlocks(first, second string) (string, error) {
+	merged, err := mergeBlocks([]byte(first), []byte(second))
+	return string(merged), err
+}
+
+// PassageOf returns what a request carries through the rules, as whoever prints its variables sees it.
+func PassageOf(r *http.Request) any { return caddyhttp.GetVar(r.Context(), passageVar) }
+
+// LogCaller writes who is asking as the access log does.
+func LogCaller(p *validation.Principal, to zapcore.ObjectEncoder) error {
+	return (*caller)(p).MarshalLogObject(to)
+}

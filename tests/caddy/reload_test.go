@@ -48,7 +48,9 @@ func TestReloadUnderLoad(t *testing.T) {
 	}
 	defer func() { _ = taken.Close() }() // nobody connects
 	good := h.current()
-	with := func(options string) string { return strings.Replace(good, "default_scope", options+"\n\t\tdefault_scope", 1) }
+	with := func(options string) string {
+		return strings.Replace(good, "default_scope", options+"\n\t\tdefault_scope", 1)
+	}
 	clients := h.gateTraffic(t, b)
 	clients.wait(t, 50)
 	for range 2 {

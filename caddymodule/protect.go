@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/gatehouse-id/gatehouse/authz/site"
+	"github.com/gatehouse-id/gatehouse/caddymodule/foreign"
 	"github.com/gatehouse-id/gatehouse/validation"
 )
 
@@ -44,7 +45,7 @@ type Protect struct {
 	// Whether the rule lets everything pass, to exempt a route from a wider rule. Identity headers are removed all the same.
 	Off bool `json:"off,omitempty"`
 	// Issuers other than ours whose tokens are accepted.
-	Issuers []ForeignIssuer `json:"issuers,omitempty"`
+	Issuers []foreign.Issuer `json:"issuers,omitempty"`
 	// The header fields that tell the upstream who is asking, by the claim they carry. Default: the Gatehouse-* fields, with
 	// Gatehouse-Issuer among them where tokens of several issuers are accepted.
 	IdentityHeaders map[string]string `json:"identity_headers,omitempty"`

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/caddymodule/foreign"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 )
 
@@ -126,7 +127,7 @@ func (p *Protect) parseSession(d *caddyfile.Dispenser) error {
 //		any_type
 //	}
 func (p *Protect) parseIssuer(d *caddyfile.Dispenser) error {
-	var i ForeignIssuer
+	var i foreign.Issuer
 	if err := option.String(&i.Issuer)(d); err != nil {
 		return err
 	}

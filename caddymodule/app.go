@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/server"
 	"github.com/gatehouse-id/gatehouse/authz/site"
 	"github.com/gatehouse-id/gatehouse/caddymodule/pool"
+	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
@@ -86,9 +87,9 @@ type App struct {
 	logger  *slog.Logger
 
 	// What protects sites in this configuration: rules and guards enter in Provision, the rest is known after ready.
-	guarded []member
+	guarded []guarded
 	strip   *site.Headers
-	sites   atomic.Pointer[served]
+	sites   atomic.Pointer[sites.Served]
 
 	ready   func() error // does load, once
 	stop    context.CancelFunc

@@ -11,17 +11,11 @@ import (
 	"github.com/gatehouse-id/gatehouse/validation"
 )
 
-// MatchHost compares a host with a pattern.
-func MatchHost(pattern, host string) bool { return matchHost(pattern, host) }
-
 // Allowed reports whether an origin is a site where browsers log in.
 func (a *App) Allowed(origin string) bool { return a.allowed(origin) }
 
 // Ready loads what is needed to answer requests.
 func (a *App) Ready() error { return a.ready() }
-
-// LetsCallback reports whether a path matcher lets a browser pass that comes back from its login.
-func LetsCallback(paths ...string) bool { return letsCallback(caddyhttp.MatchPath(paths)) }
 
 // MergeBlocks joins two blocks of the global option.
 func MergeBlocks(first, second string) (string, error) {

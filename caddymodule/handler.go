@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
+	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
 )
 
 func init() {
@@ -36,6 +37,12 @@ func (AuthorizationServer) CaddyModule() caddy.ModuleInfo {
 func (h *AuthorizationServer) Provision(ctx caddy.Context) (err error) {
 	h.app, err = findApp(ctx)
 	return err
+}
+
+// Join tells the rules of the same list of routes that the issuer's endpoints are among them.
+func (h *AuthorizationServer) Join(group *sites.Group, always bool) bool {
+	group.Issuer = group.Issuer || always
+	return false
 }
 
 // ServeHTTP answers a request of the issuer.
@@ -85,4 +92,5 @@ var (
 	_ caddy.Provisioner           = (*AuthorizationServer)(nil)
 	_ caddyhttp.MiddlewareHandler = (*AuthorizationServer)(nil)
 	_ caddyfile.Unmarshaler       = (*AuthorizationServer)(nil)
+	_ sites.Member                = (*AuthorizationServer)(nil)
 )

@@ -5,35 +5,7 @@ package caddymodule_test
 import (
 	"strings"
 	"testing"
-
-	"github.com/gatehouse-id/gatehouse/caddymodule"
 )
-
-func TestMatchHost(t *testing.T) {
-	t.Parallel()
-	cases := []struct {
-		pattern, host string
-		want          bool
-	}{
-		{"app.example.com", "app.example.com", true},
-		{"APP.example.com", "app.example.com", true},
-		{"app.example.com", "app.example.com.evil.org", false},
-		{"app.example.com", "evil-app.example.com", false},
-		{"*.example.com", "app.example.com", true},
-		{"*.example.com", "a.b.example.com", false},
-		{"*.example.com", "example.com", false},
-		{"app.*.com", "app.example.com", true},
-		{"*", "localhost", true},
-		{"*", "example.com", false},
-		{"", "example.com", false},
-		{"a*.example.com", "app.example.com", false},
-	}
-	for _, c := range cases {
-		if got := caddymodule.MatchHost(c.pattern, c.host); got != c.want {
-			t.Errorf("%q matches %q: %v, want %v", c.pattern, c.host, got, c.want)
-		}
-	}
-}
 
 // TestOriginsWhereBrowsersLogIn: those that lead to a protect with sessions, and no other.
 func TestOriginsWhereBrowsersLogIn(t *testing.T) {
@@ -130,18 +102,6 @@ func TestLoopbackIsForDevelopment(t *testing.T) {
 	}
 	if r.app.Allowed("http://localhost:8081") {
 		t.Error("a loopback host is a site of an issuer that is not on one")
-	}
-}
-
-func TestLetsCallback(t *testing.T) {
-	t.Parallel()
-	for paths, want := range map[string]bool{
-		"*": true, "/*": true, "/_gatehouse/*": true, "/_gatehouse/callback": true, "*callback": true,
-		"/app /_gatehouse*": true, "/app*": false, "/": false, "/_gatehouse": false, "": false,
-	} {
-		if got := caddymodule.LetsCallback(strings.Fields(paths)...); got != want {
-			t.Errorf("%q: %v, want %v", paths, got, want)
-		}
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz/site"
 	"github.com/gatehouse-id/gatehouse/caddymodule/foreign"
+	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
 	"github.com/gatehouse-id/gatehouse/validation"
 )
 
@@ -106,23 +107,26 @@ func (p *Protect) buildRule() error {
 		return err
 	}
 	p.rule.Tokens, p.rule.Session, p.rule.Optional = tokens, p.Session, p.Optional
-	p.rule.Metadata = func(r *http.Request) string { return p.among.Load().originOf(r) + metadataPath }
+	p.rule.Metadata = func(r *http.Request) string { return p.among.Load().OriginOf(r) + metadataPath }
 	p.rule.Page = pageOf
 	return nil
 }
 
-func (p *Protect) join(group *siblings) {
-	group.origins = append(group.origins, p.Origins...)
+// Join adds what the rule has to say to what is known about its list of routes.
+func (p *Protect) Join(group *sites.Group, always bool) bool {
+	group.Origins = append(group.Origins, p.Origins...)
 	for i := range p.Issuers {
-		group.issuers = append(group.issuers, p.Issuers[i].Issuer)
+		group.Issuers = append(group.Issuers, p.Issuers[i].Issuer)
 	}
-	group.session = group.session || p.Session
+	group.Session = group.Session || p.Session
+	group.Lenient = group.Lenient || p.LenientPaths && always
 	p.among.Store(group)
+	return true
 }
 
 func (p *Protect) standAlone() {
 	if p.among.Load() == nil {
-		p.join(new(siblings))
+		p.Join(new(sites.Group), false)
 	}
 }
 
@@ -141,7 +145,7 @@ func (p *Protect) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if p.app.logsIn(r, among) {
 		return p.app.serveIssuer(w, r)
 	}
-	if among.keeps(r.URL.Path) {
+	if among.Keeps(r.URL.Path) {
 		return p.app.serveOwn(w, r, among)
 	}
 	p.app.clean(r)
@@ -161,7 +165,7 @@ func (p *Protect) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 func (p *Protect) decide(w http.ResponseWriter, r *http.Request, pass *passage) (done bool, err error) {
 	var origin string
 	if p.Session {
-		origin = p.among.Load().originOf(r)
+		origin = p.among.Load().OriginOf(r)
 	}
 	d := p.judge(w, r, origin, pass)
 	pass.conceal(r, p.ForwardToken)
@@ -258,6 +262,6 @@ var (
 	_ caddy.Provisioner           = (*Protect)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Protect)(nil)
 	_ caddyfile.Unmarshaler       = (*Protect)(nil)
-	_ member                      = (*Protect)(nil)
+	_ guarded                     = (*Protect)(nil)
 	_ zapcore.ObjectMarshaler     = (*caller)(nil)
 )

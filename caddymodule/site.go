@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/gatehouse-id/gatehouse/authz/site"
+	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
 	"github.com/gatehouse-id/gatehouse/validation"
 )
 
@@ -40,9 +41,13 @@ func (s *SiteEndpoints) Provision(ctx caddy.Context) (err error) {
 	return err
 }
 
-func (s *SiteEndpoints) join(group *siblings) { s.among.Store(group) }
+// Join has the guard know what is known about its list of routes.
+func (s *SiteEndpoints) Join(group *sites.Group, _ bool) bool {
+	s.among.Store(group)
+	return true
+}
 
-func (s *SiteEndpoints) standAlone() { s.among.CompareAndSwap(nil, new(siblings)) }
+func (s *SiteEndpoints) standAlone() { s.among.CompareAndSwap(nil, new(sites.Group)) }
 
 func (*SiteEndpoints) identityHeaders(map[string]string) {}
 
@@ -60,14 +65,14 @@ func (s *SiteEndpoints) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	if s.app.logsIn(r, among) {
 		return s.app.serveIssuer(w, r)
 	}
-	if among.keeps(r.URL.Path) {
+	if among.Keeps(r.URL.Path) {
 		return s.app.serveOwn(w, r, among)
 	}
 	if pass.cleaned {
 		return next.ServeHTTP(w, r)
 	}
 	s.app.clean(r)
-	if err := site.CheckPath(r.URL, among.lenient); err != nil {
+	if err := site.CheckPath(r.URL, among.Lenient); err != nil {
 		return refuse(w, http.StatusBadRequest, "", err)
 	}
 	pass.conceal(r, true)
@@ -76,8 +81,8 @@ func (s *SiteEndpoints) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 }
 
 // logsIn reports whether a request is for the issuer on the very site that is protected: nobody has to be logged in there.
-func (a *App) logsIn(r *http.Request, among *siblings) bool {
-	return among.issuer && a.server.Serves(r.URL.Path)
+func (a *App) logsIn(r *http.Request, among *sites.Group) bool {
+	return among.Issuer && a.server.Serves(r.URL.Path)
 }
 
 // serveIssuer answers a request for the issuer. It is not passed on to authorization_server: a handler in between could
@@ -98,12 +103,12 @@ func (a *App) clean(r *http.Request) {
 }
 
 // serveOwn answers a path that a site keeps for itself.
-func (a *App) serveOwn(w http.ResponseWriter, r *http.Request, among *siblings) error {
-	if isMetadata(r.URL.Path) {
+func (a *App) serveOwn(w http.ResponseWriter, r *http.Request, among *sites.Group) error {
+	if sites.IsMetadata(r.URL.Path) {
 		return a.serveMetadata(w, r, among)
 	}
 	enter(r).came.put(r) // a guard further out has taken the cookies off
-	if err := a.server.Gate().ServeOwn(w, r, among.originOf(r)); err != nil {
+	if err := a.server.Gate().ServeOwn(w, r, among.OriginOf(r)); err != nil {
 		a.server.RenderError(w, r, err)
 	}
 	return nil
@@ -111,10 +116,10 @@ func (a *App) serveOwn(w http.ResponseWriter, r *http.Request, among *siblings) 
 
 // serveMetadata describes the site as an OAuth resource (RFC 9728 3.2). Whatever path of the site a client asks about, it is
 // the same resource.
-func (a *App) serveMetadata(w http.ResponseWriter, r *http.Request, among *siblings) error {
+func (a *App) serveMetadata(w http.ResponseWriter, r *http.Request, among *sites.Group) error {
 	metadata := validation.ResourceMetadata{
-		Resource:             among.originOf(r) + strings.TrimPrefix(r.URL.Path, metadataPath),
-		AuthorizationServers: append([]string{a.Issuer}, among.issuers...),
+		Resource:             among.OriginOf(r) + strings.TrimPrefix(r.URL.Path, metadataPath),
+		AuthorizationServers: append([]string{a.Issuer}, among.Issuers...),
 		ScopesSupported:      a.scopeNames(),
 	}
 	handler, err := metadata.Handler()
@@ -129,5 +134,5 @@ func (a *App) serveMetadata(w http.ResponseWriter, r *http.Request, among *sibli
 var (
 	_ caddy.Provisioner           = (*SiteEndpoints)(nil)
 	_ caddyhttp.MiddlewareHandler = (*SiteEndpoints)(nil)
-	_ member                      = (*SiteEndpoints)(nil)
+	_ guarded                     = (*SiteEndpoints)(nil)
 )

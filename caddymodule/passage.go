@@ -3,52 +3,30 @@
 package caddymodule
 
 import (
+	"errors"
 	"net/http"
+	"net/url"
 	"slices"
-	"strings"
 	"sync/atomic"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/site"
+	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
 
-// siblings are the rules that stand in one list of routes, as in the block of a site or of a handle. The first of them that
-// matches decides; rules of another list, further in or out, decide for themselves.
-type siblings struct {
-	origins, issuers []string
-	session          bool
-	// lenient tells that a rule for every request is lenient; one for some requests says nothing about the others.
-	lenient bool
-	// issuer tells that the endpoints of the authorization server stand in the same list, whatever the request.
-	issuer bool
-}
-
-// member is a handler that belongs to a list of siblings.
-type member interface {
-	join(*siblings)
+// guarded is a handler that keeps what clients say about themselves from upstreams.
+type guarded interface {
+	sites.Member
 	standAlone()
 	identityHeaders(into map[string]string)
 }
 
 // membership is what a member knows of its list.
 type membership struct {
-	among atomic.Pointer[siblings]
-}
-
-// originOf returns the origin a request was sent to: the configured one with its host, or else what the connection says.
-// Either way only an origin that the configuration serves can log in.
-func (s *siblings) originOf(r *http.Request) string {
-	host := strings.ToLower(r.Host)
-	i := slices.IndexFunc(s.origins, func(o string) bool { return strings.HasSuffix(o, "://"+host) })
-	if i >= 0 {
-		return s.origins[i]
-	}
-	if r.TLS != nil {
-		return "https://" + host
-	}
-	return "http://" + host
+	among atomic.Pointer[sites.Group]
 }
 
 // passage is what a request carries on its way through the rules, where no client can reach it.
@@ -56,16 +34,18 @@ type passage struct {
 	came    credentials
 	cleaned bool // by a guard
 	// decided is the list of which a rule has let the request pass first; lists further in come after it.
-	decided *siblings
-	further []*siblings
+	decided *sites.Group
+	further []*sites.Group
 }
 
 // fresh reports whether no rule or guard has seen the request before.
 func (p *passage) fresh() bool { return p.decided == nil && !p.cleaned }
 
-func (p *passage) decidedBy(s *siblings) bool { return p.decided == s || slices.Contains(p.further, s) }
+func (p *passage) decidedBy(s *sites.Group) bool {
+	return p.decided == s || slices.Contains(p.further, s)
+}
 
-func (p *passage) decide(s *siblings) {
+func (p *passage) decide(s *sites.Group) {
 	if p.decided == nil {
 		p.decided = s
 		return
@@ -117,14 +97,39 @@ func (p *passage) conceal(r *http.Request, forward bool) {
 	}
 }
 
-// keeps reports whether the site keeps a path for itself: its metadata and, where browsers log in, the ends of their
-// logins.
-func (s *siblings) keeps(path string) bool {
-	return isMetadata(path) || s.session && strings.HasPrefix(path, authz.PathSite)
+// allowed reports whether an origin is a site of ours where browsers log in.
+func (a *App) allowed(origin string) bool {
+	served := a.sites.Load()
+	return served != nil && served.Has(origin, oauth.IsLoopback(hostOf(a.Issuer)))
 }
 
-func isMetadata(path string) bool {
-	return strings.HasPrefix(path, metadataPath) && (len(path) == len(metadataPath) || path[len(metadataPath)] == '/')
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
+// readSites collects what the HTTP app serves. All apps are provisioned by the time one of them starts.
+func (a *App) readSites() error {
+	module, err := a.ctx.AppIfConfigured("http")
+	if err != nil && !errors.Is(err, caddy.ErrNotConfigured) {
+		return err
+	}
+	app, _ := module.(*caddyhttp.App)
+	served, err := sites.Read(app)
+	if err != nil {
+		return err
+	}
+	headers := map[string]string{}
+	for _, m := range a.guarded {
+		m.standAlone()
+		m.identityHeaders(headers)
+	}
+	a.strip = site.NewHeaders(headers)
+	a.sites.Store(served)
+	return nil
 }
 
 // pageOf returns what the browser asked for, before Caddy rewrote it.

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package caddymodule
+package sites
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -16,12 +15,11 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/gatehouse-id/gatehouse/authz"
-	"github.com/gatehouse-id/gatehouse/authz/site"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
 
-// served is what the configuration of Caddy's HTTP app says about the sites where browsers log in.
-type served struct {
+// Served is what the configuration of Caddy's HTTP app says about the sites where browsers log in.
+type Served struct {
 	origins []string // named after "session on"
 	places  []place  // where a "protect" with sessions stands
 }
@@ -33,24 +31,24 @@ type place struct {
 	reachable bool
 }
 
-// allowed reports whether an origin is a site of ours where browsers log in: named after "session on"; or with a host that
-// the routes to such a "protect" match, on a port that its server listens on. A loopback host is one only where the issuer
-// itself is on a loopback host. It reads the configuration of the HTTP app and nothing of any request, so a forged Host
-// header names no site.
-func (a *App) allowed(origin string) bool {
-	s := a.sites.Load()
-	return s != nil && s.has(origin, oauth.IsLoopback(hostOf(a.Issuer)))
-}
-
-func hostOf(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return ""
+// Read collects what the HTTP app serves, and joins the members of each list of routes. Nothing is collected from no app.
+func Read(app *caddyhttp.App) (*Served, error) {
+	s := new(Served)
+	if app == nil {
+		return s, nil
 	}
-	return u.Hostname()
+	for name, server := range app.Servers {
+		if err := s.server(server); err != nil {
+			return nil, fmt.Errorf("reading the HTTP server %q: %w", name, err)
+		}
+	}
+	return s, nil
 }
 
-func (s *served) has(origin string, development bool) bool {
+// Has reports whether an origin is a site where browsers log in: named after "session on"; or with a host that the routes
+// to such a rule match, on a port that its server listens on. A loopback host is one in development only. It rests on the
+// configuration and on nothing of any request, so a forged Host header names no site.
+func (s *Served) Has(origin string, development bool) bool {
 	if slices.Contains(s.origins, origin) {
 		return true
 	}
@@ -92,35 +90,11 @@ func matchHost(pattern, host string) bool {
 	return true
 }
 
-// readSites collects what the HTTP app serves. All apps are provisioned by the time one of them starts.
-func (a *App) readSites() error {
-	s := new(served)
-	app, err := a.ctx.AppIfConfigured("http")
-	if err != nil && !errors.Is(err, caddy.ErrNotConfigured) {
-		return err
-	}
-	if err == nil {
-		for name, server := range app.(*caddyhttp.App).Servers {
-			if err := s.server(server); err != nil {
-				return fmt.Errorf("reading the HTTP server %q: %w", name, err)
-			}
-		}
-	}
-	headers := map[string]string{}
-	for _, m := range a.guarded {
-		m.standAlone()
-		m.identityHeaders(headers)
-	}
-	a.strip = site.NewHeaders(headers)
-	a.sites.Store(s)
-	return nil
-}
-
-// errUnreachable is returned for a site where browsers could begin a login and not end it.
-var errUnreachable = fmt.Errorf("\"session on\" stands where no login can end: %s does not get there. "+
+// ErrUnreachable is returned for a site where browsers could begin a login and not end it.
+var ErrUnreachable = fmt.Errorf("\"session on\" stands where no login can end: %s does not get there. "+
 	"Write protect outside of the handle, handle_path or route block, and give it the matcher instead", authz.PathSiteCallback)
 
-func (s *served) server(server *caddyhttp.Server) error {
+func (s *Served) server(server *caddyhttp.Server) error {
 	top := place{reachable: true}
 	for _, address := range server.Listen {
 		parsed, err := caddy.ParseNetworkAddress(address)
@@ -141,14 +115,14 @@ func (s *served) server(server *caddyhttp.Server) error {
 	}
 	found := s.places[before:]
 	if len(found) > 0 && !slices.ContainsFunc(found, func(p place) bool { return p.reachable }) {
-		return errUnreachable
+		return ErrUnreachable
 	}
 	return nil
 }
 
 // walk joins the rules and guards of one list of routes, and goes down into subroutes.
-func (s *served) walk(routes caddyhttp.RouteList, at place) {
-	group := new(siblings)
+func (s *Served) walk(routes caddyhttp.RouteList, at place) {
+	group := new(Group)
 	stands := place{ports: at.ports}
 	for i := range routes {
 		here := at.below(&routes[i])
@@ -159,20 +133,16 @@ func (s *served) walk(routes caddyhttp.RouteList, at place) {
 				if handler.Errors != nil {
 					s.walk(handler.Errors.Routes, here)
 				}
-			case *AuthorizationServer:
-				group.issuer = group.issuer || len(routes[i].MatcherSets) == 0
-			case member:
-				handler.join(group)
-				if p, ok := handler.(*Protect); ok && p.LenientPaths && len(routes[i].MatcherSets) == 0 {
-					group.lenient = true
+			case Member:
+				if handler.Join(group, len(routes[i].MatcherSets) == 0) {
+					stands.hosts = append(stands.hosts, here.hosts...)
+					stands.reachable = stands.reachable || here.reachable
 				}
-				stands.hosts = append(stands.hosts, here.hosts...)
-				stands.reachable = stands.reachable || here.reachable
 			}
 		}
 	}
-	if group.session {
-		s.origins = append(s.origins, group.origins...)
+	if group.Session {
+		s.origins = append(s.origins, group.Origins...)
 		s.places = append(s.places, stands)
 	}
 }

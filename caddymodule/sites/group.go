@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sites
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/validation"
+)
+
+// Group is what is known about the rules that stand in one list of routes, as in the block of a site or of a handle. The
+// first of them that matches decides; rules of another list, further in or out, decide for themselves.
+type Group struct {
+	// Origins are those named after "session on", and Issuers those whose tokens are accepted besides ours.
+	Origins, Issuers []string
+	// Session tells that browsers may log in.
+	Session bool
+	// Lenient tells that a rule for every request is lenient; one for some requests says nothing about the others.
+	Lenient bool
+	// Issuer tells that the endpoints of the authorization server stand in the same list, whatever the request.
+	Issuer bool
+}
+
+// Member is a handler that belongs to the rules of its list.
+type Member interface {
+	// Join adds what the handler has to say. Always tells that it gets every request that reaches the list. It returns whether
+	// the handler answers browsers that come back from their login.
+	Join(group *Group, always bool) (answers bool)
+}
+
+// OriginOf returns the origin a request was sent to: the configured one with its host, or else what the connection says.
+// Either way only an origin that the configuration serves can log in.
+func (g *Group) OriginOf(r *http.Request) string {
+	host := strings.ToLower(r.Host)
+	i := slices.IndexFunc(g.Origins, func(o string) bool { return strings.HasSuffix(o, "://"+host) })
+	if i >= 0 {
+		return g.Origins[i]
+	}
+	if r.TLS != nil {
+		return "https://" + host
+	}
+	return "http://" + host
+}
+
+// Keeps reports whether the site keeps a path for itself: its metadata and, where browsers log in, the ends of their
+// logins.
+func (g *Group) Keeps(path string) bool {
+	return IsMetadata(path) || g.Session && strings.HasPrefix(path, authz.PathSite)
+}
+
+// IsMetadata reports whether a path is that of a site's metadata (RFC 9728 3).
+func IsMetadata(path string) bool {
+	below, ok := strings.CutPrefix(path, validation.MetadataPath)
+	return ok && (below == "" || below[0] == '/')
+}

@@ -134,10 +134,11 @@ func (h *house) url(site int) string { return "http://" + h.Addresses[site] }
 func (h *house) caddyfile(addresses []string) string {
 	at := func(site int) string { return "http://" + addresses[site] }
 	h.issuer, h.web, h.api, h.all, h.nested = at(siteIssuer), at(siteWeb), at(siteAPI), at(siteAll), at(siteNested)
+	config := strings.NewReplacer("EXTRA", h.extra, "MORE", h.more).Replace(caddyfile)
 	return strings.NewReplacer(
 		"ADMIN", program.SocketIn(h.folder), "ISSUER", h.issuer, "WEB", h.web, "API", h.api, "ALL", h.all, "NESTED", h.nested,
-		"SPARE", at(siteSpare), "UPSTREAM", h.up.Listener.Addr().String(), "EXTRA", h.extra, "MORE", h.more,
-	).Replace(caddyfile)
+		"SPARE", at(siteSpare), "UPSTREAM", h.up.Listener.Addr().String(),
+	).Replace(config)
 }
 
 // path returns the path of a file in the program's folder.

@@ -114,7 +114,7 @@ func (s *server) compare(o options, loads ...load) error {
 				next[i].Store(int64(round * l.limit))
 				l.limit *= round + 1
 			}
-			f, err := s.measure(l, o.length, &next[i])
+			f, err := s.round(o, l, &next[i])
 			if err != nil {
 				return err
 			}
@@ -128,6 +128,17 @@ func (s *server) compare(o options, loads ...load) error {
 			l.name, float64(m.each())/float64(time.Microsecond), m.rate(), float64(m.each())/float64(base.each()))
 	}
 	return nil
+}
+
+// round is one measurement, with a profile of it where one is wanted.
+func (s *server) round(o options, l load, next *atomic.Int64) (figure, error) {
+	if o.profiles == "" {
+		return s.measure(l, o.length, next)
+	}
+	profiled := make(chan error, 1)
+	go func() { profiled <- s.profile(o.profiles, l.name, o.length) }()
+	f, err := s.measure(l, o.length+time.Second, next)
+	return f, errors.Join(err, <-profiled)
 }
 
 func median(figures []figure) figure {

@@ -4,7 +4,7 @@
 // which is steady on a noisy machine, and requests a second, which are not. What is compared is measured in turn, round by
 // round, in one run and one process.
 //
-// Usage: go run ./tests/bench [-length 4s] [-rounds 3] [-only gate,token,...]
+// Usage: go run ./tests/bench [-length 4s] [-rounds 3] [-only gate,token,...] [-profile DIR]
 //
 // The upstream and the clients live in this process, so their work is not counted as the server's.
 package main
@@ -27,6 +27,8 @@ type options struct {
 	// program is a program that is built already; empty builds this checkout.
 	program string
 	users   int
+	// profiles is a folder for processor profiles; empty takes none. Taking them costs, so the figures are no result.
+	profiles string
 }
 
 func main() {
@@ -36,6 +38,7 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "comma-separated: gate, unseen, token, introspect, refresh, idle")
 	flag.StringVar(&o.program, "program", "", "a program that is built already")
 	flag.IntVar(&o.users, "users", 100_000, "users for the idle measurement")
+	flag.StringVar(&o.profiles, "profile", "", "a folder for a processor profile of each measurement")
 	flag.Parse()
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

@@ -5,6 +5,7 @@ package realm
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -21,7 +22,8 @@ type Attempt struct {
 
 // Try runs one round of the named realm: collect, and verify when everything is there. The default outcome is deny: an
 // unknown realm, a panic or a time-out of a guest is an error, and an accepted identity without a subject does not
-// determine a user. A realm other than an identity realm must prove the user the context already belongs to.
+// determine a user. A realm other than an identity realm must prove the user the context already belongs to. An identity that
+// is known by an id from elsewhere is linked to the issuer's user first.
 func (e *Engine) Try(ctx context.Context, name string, in Input) (attempt Attempt, err error) {
 	r, ok := e.realms[name]
 	if !ok {
@@ -48,7 +50,33 @@ func (e *Engine) Try(ctx context.Context, name string, in Input) (attempt Attemp
 	if err := ctx.Err(); err != nil {
 		return Attempt{}, fmt.Errorf("verifying for the realm %q: %w", name, err)
 	}
+	if result, err = e.link(ctx, r, result); err != nil {
+		return Attempt{}, fmt.Errorf("finding the user for the realm %q: %w", name, err)
+	}
 	return Attempt{Result: e.confine(name, in.Subject, result)}, nil
+}
+
+// link sets the subject of an identity that is known by an id from elsewhere. One with both has no place to come from.
+func (e *Engine) link(ctx context.Context, r *Realm, result Result) (Result, error) {
+	if result.Status != Accepted || result.Identity.ExternalID == "" {
+		return result, nil
+	}
+	if e.linker == nil || result.Identity.Subject != "" {
+		return Result{Status: Refused, Reason: "not_linked", Account: result.Account}, nil
+	}
+	subject, err := e.linker.Link(ctx, r.Users, result.Identity)
+	if errors.Is(err, ErrLocked) {
+		return Result{Status: Refused, Reason: "locked", Account: cmp.Or(subject, result.Account)}, nil
+	}
+	if err == nil && subject == "" {
+		err = errors.New("the user has no id")
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	result.Identity.Subject, result.Identity.ExternalID = subject, ""
+	result.Account = subject
+	return result, nil
 }
 
 // confine turns an acceptance that does not fit the context, and a judgement that is none, into a refusal. A refusal has
@@ -56,9 +84,11 @@ func (e *Engine) Try(ctx context.Context, name string, in Input) (attempt Attemp
 func (e *Engine) confine(name, subject string, result Result) Result {
 	switch {
 	case result.Status == Throttled || result.Status == Busy:
-		return Result{Status: result.Status, RetryAfter: result.RetryAfter, Reason: result.Reason, Account: result.Account}
+		return Result{
+			Status: result.Status, RetryAfter: result.RetryAfter, Reason: result.Reason, Account: result.Account, Notice: result.Notice,
+		}
 	case result.Status != Accepted:
-		return Result{Status: Refused, Reason: result.Reason, Account: result.Account}
+		return Result{Status: Refused, Reason: result.Reason, Account: result.Account, Notice: result.Notice}
 	case e.DeterminesUser(name) && result.Identity.Subject == "":
 		return Result{Status: Refused, Reason: "no_subject", Account: result.Account}
 	case !e.DeterminesUser(name) && result.Identity.Subject != "" && result.Identity.Subject != subject:

@@ -309,3 +309,60 @@ func TestAcceptancesFitTheContext(t *testing.T) {
 		}
 	})
 }
+
+// linker is a directory of users by population and external id.
+type linker map[string]string
+
+func (l linker) Link(_ context.Context, users string, identity realm.Identity) (string, error) {
+	switch identity.ExternalID {
+	case "locked":
+		return bob, realm.ErrLocked
+	case "down":
+		return "", errors.New("the store is down")
+	}
+	return l[users+":"+identity.ExternalID], nil
+}
+
+// A login module that does not know the issuer's users names somebody by an id of its own. Whose that is, the engine asks.
+func TestExternalIdentities(t *testing.T) {
+	t.Parallel()
+	external := func(id, subject string) realm.Result {
+		return realm.Result{Status: realm.Accepted, Identity: realm.Identity{ExternalID: id, Subject: subject, Name: "A"}, Account: "a"}
+	}
+	link := linker{"corporate:7": alice, "password:7": bob}
+	for _, tt := range []struct {
+		name, users string
+		linker      realm.Linker
+		result      realm.Result
+		want        realm.Result
+		fails       bool
+	}{
+		{name: "a known one", users: "corporate", linker: link, result: external("7", ""),
+			want: realm.Result{Status: realm.Accepted, Identity: realm.Identity{Subject: alice, Name: "A"}, Account: alice}},
+		{name: "the same id elsewhere is somebody else", linker: link, result: external("7", ""),
+			want: realm.Result{Status: realm.Accepted, Identity: realm.Identity{Subject: bob, Name: "A"}, Account: bob}},
+		{name: "one who is locked", linker: link, result: external("locked", ""),
+			want: realm.Result{Status: realm.Refused, Reason: "locked", Account: bob}},
+		{name: "one with a subject as well", linker: link, result: external("7", alice),
+			want: realm.Result{Status: realm.Refused, Reason: "not_linked", Account: "a"}},
+		{name: "nobody to ask", result: external("7", ""), want: realm.Result{Status: realm.Refused, Reason: "not_linked", Account: "a"}},
+		{name: "one the linker has no user for", linker: link, result: external("8", ""), fails: true},
+		{name: "the store is down", linker: link, result: external("down", ""), fails: true},
+		{name: "a refusal is not asked about", linker: link, result: realm.Result{Status: realm.Refused, Identity: realm.Identity{ExternalID: "down"}},
+			want: realm.Result{Status: realm.Refused}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := standard()
+			c.Linker = tt.linker
+			c.Realms[0].Users, c.Realms[0].Authenticator, c.Realms[0].LoginModule = tt.users, collect(takesAll), answers(tt.result, nil)
+			got, err := newEngine(t, c).Try(t.Context(), "password", realm.Input{})
+			if tt.fails != (err != nil) {
+				t.Fatalf("Try = %+v, %v", got, err)
+			}
+			if diff := cmp.Diff(realm.Attempt{Result: tt.want}, got); diff != "" {
+				t.Errorf("attempt (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -3,6 +3,8 @@
 package realm
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,13 +16,29 @@ import (
 // Config describes the security model of one issuer.
 type Config struct {
 	Realms []*Realm
-	// Scopes names the realms that each scope requires. A scope that is not listed requires none of its own.
+	// Tests are the security tests. Each is a scope too.
+	Tests []SecurityTest
+	// Scopes names the realms, or the security tests, that each scope requires. A scope that is not listed requires none of its
+	// own.
 	Scopes map[string][]string
 	// Levels are the named assurance levels, weakest first. Every realm's own name is a level too.
 	Levels []Level
 	// Identity lists the realms that determine the user, in order of preference. It must not be empty.
 	Identity []string
+	// Linker finds the issuer's user for the id that a login module knows a user by. Without one, a realm whose login module
+	// says no more than that refuses everybody.
+	Linker Linker
 }
+
+// Linker knows which user of the issuer somebody is who is known elsewhere.
+type Linker interface {
+	// Link returns the user whom the identity's external id names among those users, and makes one when there is none yet. It
+	// returns [ErrLocked] for one who may not log in.
+	Link(ctx context.Context, users string, identity Identity) (subject string, err error)
+}
+
+// ErrLocked is returned by a [Linker] for a user who may not log in.
+var ErrLocked = errors.New("the user may not log in")
 
 // Level is a named assurance level (acr): a set of realms.
 type Level struct {
@@ -31,6 +49,8 @@ type Level struct {
 // Requirement is one realm that must be proven.
 type Requirement struct {
 	Realm string `json:"realm"`
+	// Step is its place in the order: nothing of a later step is asked before all of the earlier ones is proven.
+	Step int `json:"step,omitempty"`
 	// MaxAge is how old the proof may be.
 	MaxAge time.Duration `json:"max_age"`
 	// NotBefore refuses proofs from before a moment: a request for active re-authentication sets it to its own start.
@@ -46,19 +66,18 @@ func (r Requirement) MetBy(proofs Proofs, now time.Time) bool {
 // Engine answers what a request requires and what is missing. It is immutable and safe for concurrent use.
 type Engine struct {
 	realms   map[string]*Realm
+	tests    map[string][][]string
 	scopes   map[string][]string
 	levels   []Level
 	identity []string
+	linker   Linker
 }
 
 // New returns an engine, or an error that names the first thing in the configuration that does not fit.
 func New(c Config) (*Engine, error) {
 	e := &Engine{
-		realms: map[string]*Realm{}, scopes: map[string][]string{},
-		levels: slices.Clone(c.Levels), identity: slices.Clone(c.Identity),
-	}
-	for scope, realms := range c.Scopes {
-		e.scopes[scope] = slices.Clone(realms)
+		realms: map[string]*Realm{}, tests: map[string][][]string{}, scopes: map[string][]string{},
+		levels: slices.Clone(c.Levels), identity: slices.Clone(c.Identity), linker: c.Linker,
 	}
 	for i := range e.levels {
 		e.levels[i].Realms = slices.Clone(e.levels[i].Realms)
@@ -74,15 +93,35 @@ func New(c Config) (*Engine, error) {
 	if err := e.check("user_identity", c.Identity); err != nil {
 		return nil, err
 	}
-	for _, scope := range slices.Sorted(maps.Keys(c.Scopes)) {
-		if err := e.check(fmt.Sprintf("scope %q", scope), c.Scopes[scope]); err != nil {
-			return nil, err
-		}
+	if err := e.addTests(c.Tests); err != nil {
+		return nil, err
+	}
+	if err := e.addScopes(c.Scopes); err != nil {
+		return nil, err
 	}
 	if err := e.checkLevels(); err != nil {
 		return nil, err
 	}
 	return e, nil
+}
+
+// addScopes comes after the tests: each of them is a scope, and scopes may name them.
+func (e *Engine) addScopes(scopes map[string][]string) error {
+	for _, scope := range slices.Sorted(maps.Keys(scopes)) {
+		if e.tests[scope] != nil {
+			return fmt.Errorf("scope %q has the name of a security test", scope)
+		}
+		for _, name := range scopes[scope] {
+			if e.realms[name] == nil && e.tests[name] == nil {
+				return fmt.Errorf("scope %q names %q, which is neither a realm nor a security test", scope, name)
+			}
+		}
+		e.scopes[scope] = slices.Clone(scopes[scope])
+	}
+	for name := range e.tests {
+		e.scopes[name] = []string{name}
+	}
+	return nil
 }
 
 func (e *Engine) add(r *Realm) error {
@@ -100,7 +139,9 @@ func (e *Engine) add(r *Realm) error {
 	case r.MaxAge <= 0:
 		return fmt.Errorf("realm %q has no positive max_age", r.Name)
 	}
-	e.realms[r.Name] = r
+	added := *r
+	added.Users = cmp.Or(r.Users, r.Name)
+	e.realms[r.Name] = &added
 	return nil
 }
 
@@ -126,6 +167,8 @@ func (e *Engine) checkLevels() error {
 			return fmt.Errorf("acr %q has a name that is not one word", level.Name)
 		case e.realms[level.Name] != nil:
 			return fmt.Errorf("acr %q has the name of a realm", level.Name)
+		case e.tests[level.Name] != nil:
+			return fmt.Errorf("acr %q has the name of a security test", level.Name)
 		case seen[level.Name]:
 			return fmt.Errorf("acr %q is defined twice", level.Name)
 		case len(level.Realms) == 0:
@@ -155,35 +198,33 @@ func (e *Engine) ACRValues() []string {
 }
 
 // ForScopes returns what the scopes require: the union of their realms, each within its own maximum age.
-func (e *Engine) ForScopes(scopes []string) []Requirement {
+func (e *Engine) ForScopes(scopes []string) []Requirement { return e.requirements(e.named(scopes)) }
+
+// named returns the realms and the security tests that scopes name.
+func (e *Engine) named(scopes []string) []string {
 	var names []string
 	for _, scope := range scopes {
 		names = append(names, e.scopes[scope]...)
 	}
-	return e.requirements(names)
+	return names
 }
 
 // ForACR returns what an acr value requires; false when there is no such level or realm.
 func (e *Engine) ForACR(acr string) ([]Requirement, bool) {
+	realms, ok := e.level(acr)
+	return e.requirements(realms), ok
+}
+
+func (e *Engine) level(acr string) ([]string, bool) {
 	for _, level := range e.levels {
 		if level.Name == acr {
-			return e.requirements(level.Realms), true
+			return level.Realms, true
 		}
 	}
 	if _, ok := e.realms[acr]; ok {
-		return e.requirements([]string{acr}), true
+		return []string{acr}, true
 	}
 	return nil, false
-}
-
-func (e *Engine) requirements(names []string) []Requirement {
-	var requirements []Requirement
-	for i, name := range names {
-		if !slices.Contains(names[:i], name) {
-			requirements = append(requirements, Requirement{Realm: name, MaxAge: e.realms[name].MaxAge})
-		}
-	}
-	return requirements
 }
 
 // Demand is what one authorization request asks of the user.
@@ -198,52 +239,34 @@ type Demand struct {
 // ErrUnknownACR is returned when none of the demanded acr values exists here.
 var ErrUnknownACR = errors.New("none of the acr values is known")
 
-// Require returns the realms a demand requires, in the order in which they are to be proven: a realm that determines the
-// user always comes first, since the others are proven by somebody. [ErrUnknownACR] is returned when acr values are given
-// and none of them exists; the requirements are then those of the scopes alone.
+// Require returns the realms a demand requires, in the order in which they are to be proven. Security tests say theirs; apart
+// from that, a realm that determines the user comes first, since the others are proven by somebody. [ErrUnknownACR] is
+// returned when acr values are given and none of them exists; the requirements are then those of the scopes alone.
 func (e *Engine) Require(d Demand) ([]Requirement, error) {
-	requirements := e.ForScopes(d.Scopes)
+	names := e.named(d.Scopes)
 	var err error
 	if len(d.ACRValues) > 0 {
-		var level []Requirement
-		if level, err = e.firstKnown(d.ACRValues); err == nil {
-			requirements = merge(requirements, level)
-		}
+		var level []string
+		level, err = e.firstKnown(d.ACRValues)
+		names = append(names, level...)
 	}
-	if !slices.ContainsFunc(requirements, func(r Requirement) bool { return slices.Contains(e.identity, r.Realm) }) {
-		requirements = merge(e.requirements(e.identity[:1]), requirements)
+	if !slices.ContainsFunc(e.requirements(names), func(r Requirement) bool { return e.DeterminesUser(r.Realm) }) {
+		names = append(slices.Clone(e.identity[:1]), names...)
 	}
-	slices.SortStableFunc(requirements, func(a, b Requirement) int { return e.rank(a.Realm) - e.rank(b.Realm) })
+	requirements := e.requirements(names)
 	for i := range requirements {
 		requirements[i].NotBefore = d.NotBefore
 	}
 	return requirements, err
 }
 
-func (e *Engine) firstKnown(values []string) ([]Requirement, error) {
+func (e *Engine) firstKnown(values []string) ([]string, error) {
 	for _, acr := range values {
-		if requirements, ok := e.ForACR(acr); ok {
-			return requirements, nil
+		if realms, ok := e.level(acr); ok {
+			return realms, nil
 		}
 	}
 	return nil, ErrUnknownACR
-}
-
-// rank orders identity realms before all others and leaves the rest as they are.
-func (e *Engine) rank(name string) int {
-	if slices.Contains(e.identity, name) {
-		return 0
-	}
-	return 1
-}
-
-func merge(a, b []Requirement) []Requirement {
-	for _, r := range b {
-		if !slices.ContainsFunc(a, func(have Requirement) bool { return have.Realm == r.Realm }) {
-			a = append(a, r)
-		}
-	}
-	return a
 }
 
 // Missing returns the first requirement that the proofs do not meet at now; false when all are met.
@@ -254,6 +277,22 @@ func Missing(requirements []Requirement, proofs Proofs, now time.Time) (Requirem
 		}
 	}
 	return Requirement{}, false
+}
+
+// Remaining returns what can be proven next: every requirement of the first step in which one is not met at now. It is empty
+// when all are met.
+func Remaining(requirements []Requirement, proofs Proofs, now time.Time) []Requirement {
+	first, missing := Missing(requirements, proofs, now)
+	if !missing {
+		return nil
+	}
+	var remaining []Requirement
+	for _, r := range requirements {
+		if r.Step == first.Step && !r.MetBy(proofs, now) {
+			remaining = append(remaining, r)
+		}
+	}
+	return remaining
 }
 
 // DeterminesUser reports whether the realm is one of those that determine the user identity.

@@ -87,7 +87,7 @@ func TestTheEngineDoesNotChangeWithItsConfiguration(t *testing.T) {
 	delete(config.Scopes, "read")
 	config.Levels[2].Realms[2], config.Levels[0].Name = "sms", "sms"
 	config.Identity[0] = "app"
-	if diff := cmp.Diff([]string{"phone", "password"}, names(engine.ForScopes([]string{"free", "write", "read"}))); diff != "" {
+	if diff := cmp.Diff([]string{"password", "phone"}, names(engine.ForScopes([]string{"free", "write", "read"}))); diff != "" {
 		t.Errorf("realms of scopes (-want +got):\n%s", diff)
 	}
 	gold, _ := engine.ForACR("gold")
@@ -133,7 +133,8 @@ func TestForACR(t *testing.T) {
 		want []realm.Requirement
 	}{
 		{"gold", []realm.Requirement{
-			{Realm: "password", MaxAge: 8 * time.Hour}, {Realm: "phone", MaxAge: 5 * time.Minute}, {Realm: "app", MaxAge: time.Hour},
+			{Realm: "password", MaxAge: 8 * time.Hour}, {Realm: "phone", Step: 1, MaxAge: 5 * time.Minute},
+			{Realm: "app", Step: 1, MaxAge: time.Hour},
 		}},
 		{"phone", []realm.Requirement{{Realm: "phone", MaxAge: 5 * time.Minute}}},
 		{"", nil},

@@ -4,6 +4,7 @@ package realm
 
 import (
 	"context"
+	"crypto/x509"
 	"time"
 )
 
@@ -16,6 +17,9 @@ type Realm struct {
 	MaxAge time.Duration
 	// Audit records every attempt, accepted or refused.
 	Audit bool
+	// Users names the people that the login module's own ids belong to; see [Identity.ExternalID]. Realms that find the same
+	// people in different ways share a name. Default: the realm's name.
+	Users string
 }
 
 // Authenticator collects credentials. Implementations are safe for concurrent use and keep nothing between calls: what
@@ -41,6 +45,12 @@ type Input struct {
 	Headers map[string][]string
 	// ClientIP is the address the server's operator trusts to be the caller's.
 	ClientIP string
+	// Proxied tells that the connection comes from a proxy that the operator trusts: only then a header may say who is asking.
+	Proxied bool
+	// Certificates is the caller's certificate with its chain, as the server has verified it; empty when it has not.
+	Certificates []*x509.Certificate
+	// Locale is the language the caller reads, as a BCP 47 tag; empty when nobody knows.
+	Locale string
 	// Subject is the user the security context already belongs to; empty when nobody is known yet.
 	Subject string
 	// Hint is the login name the application suggested (login_hint); it proves nothing.
@@ -51,8 +61,12 @@ type Input struct {
 
 // Credentials is what an authenticator collected. It never reaches a log.
 type Credentials struct {
-	Values   map[string]string
+	Values map[string]string
+	// Identity is who the caller is by the authenticator's own knowledge, for one that judges by itself: a certificate that was
+	// verified, a back end that has decided. No answer of a caller's gets into it.
+	Identity *Identity
 	ClientIP string
+	Locale   string
 	Subject  string
 }
 
@@ -60,8 +74,14 @@ type Credentials struct {
 type Challenge struct {
 	// Fields are asked of the caller, in order.
 	Fields []Field
-	// Message is the key of a text shown above the fields; empty shows none.
+	// Message is the key of a text shown above the fields, or the text itself; empty shows none.
 	Message string
+	// Template names the operator's own page for the challenge; empty is the common one. Apps do not see it.
+	Template string
+	// Data says more to an app that has a screen of its own for this realm. Pages do not show it.
+	Data map[string]string
+	// Notice is shown above everything else.
+	Notice *Notice
 	// State is kept on the server and handed to the next round.
 	State []byte
 }
@@ -75,6 +95,16 @@ type Field struct {
 	Autocomplete string
 	InputMode    string
 	Required     bool
+}
+
+// Notice is something that people are told whatever else happens: that there is an update, that an app is switched off.
+type Notice struct {
+	// ID tells notices apart, so that an app shows each once.
+	ID string
+	// Text is in the language of the caller.
+	Text string
+	// URL leads to what the notice speaks of; empty for none.
+	URL string
 }
 
 // Status is how a login module judged.
@@ -97,11 +127,16 @@ type Result struct {
 	Reason string
 	// Account is, for the audit trail alone, the user that the credentials were about, whether or not they were good.
 	Account string
+	// Notice is what people are told with the judgement; it never says why a secret was wrong.
+	Notice *Notice
 }
 
 // Identity is who a login module says the caller is.
 type Identity struct {
-	Subject    string            // stable and unique; empty for a realm that proves something but nobody's identity
+	Subject string // stable and unique; empty for a realm that proves something but nobody's identity
+	// ExternalID is what the user is called where the login module found him, by a module that does not know the issuer's
+	// users. The engine finds the user it belongs to and sets the subject.
+	ExternalID string
 	Name       string            // for display
 	AMR        []string          // authentication methods (RFC 8176)
 	Device     string            // the device that proved it, where there is one

@@ -7,11 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
+	"maps"
 )
-
-// Timeout bounds one round of a realm: a login module that does not answer in time is a refusal with an error.
-const Timeout = 15 * time.Second
 
 // Attempt is what one round of a realm led to: either a challenge, or a judgement.
 type Attempt struct {
@@ -24,18 +21,19 @@ type Attempt struct {
 // unknown realm, a panic or a time-out of a guest is an error, and an accepted identity without a subject does not
 // determine a user. A realm other than an identity realm must prove the user the context already belongs to. An identity that
 // is known by an id from elsewhere is linked to the issuer's user first.
-func (e *Engine) Try(ctx context.Context, name string, in Input) (attempt Attempt, err error) {
+func (e *Engine) Try(ctx context.Context, name string, in Input) (Attempt, error) {
 	r, ok := e.realms[name]
 	if !ok {
 		return Attempt{}, fmt.Errorf("trying the realm %q: it is not defined", name)
 	}
-	ctx, cancel := context.WithTimeout(ctx, Timeout)
-	defer cancel()
-	defer func() {
-		if p := recover(); p != nil {
-			attempt, err = Attempt{}, fmt.Errorf("trying the realm %q: a guest panicked: %v", name, p)
-		}
-	}()
+	// A round that is given up may go on reading: what it reads is its own.
+	in.Fields, in.Headers = maps.Clone(in.Fields), maps.Clone(in.Headers)
+	return e.await(ctx, name, func(ctx context.Context) (Attempt, error) { return e.round(ctx, r, in) })
+}
+
+// round has the realm's guests collect and verify.
+func (e *Engine) round(ctx context.Context, r *Realm, in Input) (Attempt, error) {
+	name := r.Name
 	credentials, challenge, err := r.Authenticator.Collect(ctx, in)
 	if err != nil {
 		return Attempt{}, fmt.Errorf("collecting for the realm %q: %w", name, err)

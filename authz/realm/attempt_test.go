@@ -5,7 +5,9 @@ package realm_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -180,14 +182,18 @@ func TestGuestsThatBreak(t *testing.T) {
 		}, answers(yes, nil), "collecting"},
 		{"the authenticator panics", func(context.Context, realm.Input) (realm.Credentials, *realm.Challenge, error) {
 			panic("no map")
-		}, answers(yes, nil), "no map"},
+		}, answers(yes, nil), "a guest panicked: string in "},
 		{"the login module errs", takesAll, answers(realm.Result{}, broken), "verifying"},
 		{"the login module errs and accepts", takesAll, answers(yes, broken), "verifying"},
 		{"the login module panics", takesAll, func(context.Context, realm.Credentials) (realm.Result, error) { panic(broken) }, "panicked"},
 		{"the login module dereferences nothing", takesAll, func(context.Context, realm.Credentials) (realm.Result, error) {
 			var nothing *realm.Result
 			return *nothing, nil
-		}, "panicked"},
+		}, "panicked: runtime error: invalid memory address"},
+		{"the login module ends its goroutine", takesAll, func(context.Context, realm.Credentials) (realm.Result, error) {
+			runtime.Goexit()
+			return yes, nil
+		}, "did not return"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -234,17 +240,17 @@ func TestGuestsThatTakeTooLong(t *testing.T) {
 		took          time.Duration
 		refused       bool
 	}{
-		{"the login module waits for the end", takesAll, patient, realm.Timeout, true},
-		{"the login module accepts after the end", takesAll, slow(realm.Timeout + time.Second), realm.Timeout + time.Second, true},
-		{"the login module accepts just in time", takesAll, slow(realm.Timeout - 1), realm.Timeout - 1, false},
+		{"the login module waits for the end", takesAll, patient, realm.DefaultTimeout, true},
+		{"the login module accepts after the end", takesAll, slow(realm.DefaultTimeout + time.Second), realm.DefaultTimeout, true},
+		{"the login module accepts just in time", takesAll, slow(realm.DefaultTimeout - 1), realm.DefaultTimeout - 1, false},
 		{"both together take too long", func(ctx context.Context, in realm.Input) (realm.Credentials, *realm.Challenge, error) {
-			<-time.After(realm.Timeout / 2)
+			<-time.After(realm.DefaultTimeout / 2)
 			return takesAll(ctx, in)
-		}, slow(realm.Timeout/2 + 1), realm.Timeout + 1, true},
+		}, slow(realm.DefaultTimeout/2 + 1), realm.DefaultTimeout, true},
 		{"the authenticator waits for the end", func(ctx context.Context, _ realm.Input) (realm.Credentials, *realm.Challenge, error) {
 			<-ctx.Done()
 			return realm.Credentials{}, nil, ctx.Err()
-		}, answers(yes, nil), realm.Timeout, true},
+		}, answers(yes, nil), realm.DefaultTimeout, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -259,8 +265,84 @@ func TestGuestsThatTakeTooLong(t *testing.T) {
 					t.Errorf("the attempt is %+v, %v", got, err)
 				}
 				equal(t, "time taken", time.Since(began), tt.took)
+				<-time.After(realm.DefaultTimeout) // whoever was left behind ends
 			})
 		})
+	}
+}
+
+// What a panic says may be what somebody typed. Where it was is told, and what the runtime says.
+func TestAPanicTellsNoSecret(t *testing.T) {
+	t.Parallel()
+	const secret = "correct horse"
+	engine := guests(t, "password", collect(takesAll), verify(func(_ context.Context, c realm.Credentials) (realm.Result, error) {
+		panic(errors.New("no such password: " + c.Values["password"]))
+	}))
+	got, err := engine.Try(t.Context(), "password", realm.Input{Fields: map[string]string{"password": secret}})
+	if err == nil {
+		t.Fatalf("the attempt is %+v", got)
+	}
+	if strings.Contains(err.Error(), secret) || !strings.Contains(err.Error(), "errors.errorString in ") ||
+		!strings.Contains(err.Error(), "TestAPanicTellsNoSecret") {
+		t.Errorf("the error is %q", err)
+	}
+}
+
+// A guest that heeds nothing holds its own goroutine, not the request; and when too many do, the realm is not tried until
+// they have come back. Other realms are.
+func TestGuestsThatNeverReturn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		var calls, cancelled atomic.Int32
+		config := standard()
+		config.Timeout = 2 * time.Second
+		config.Realms[0].LoginModule = verify(func(ctx context.Context, _ realm.Credentials) (realm.Result, error) {
+			calls.Add(1)
+			<-release
+			if ctx.Err() != nil {
+				cancelled.Add(1)
+			}
+			return realm.Result{Status: realm.Accepted, Identity: realm.Identity{Subject: alice}}, nil
+		})
+		engine := newEngine(t, config)
+		for range 64 {
+			began := time.Now()
+			err := refuses(t, engine, t.Context(), "password")
+			equal(t, "it timed out", errors.Is(err, context.DeadlineExceeded), true)
+			equal(t, "time taken", time.Since(began), config.Timeout)
+		}
+		began := time.Now()
+		err := refuses(t, engine, t.Context(), "do not come back")
+		equal(t, "it counts as a time-out", errors.Is(err, context.DeadlineExceeded), true)
+		equal(t, "time taken when too many are behind", time.Since(began), 0)
+		equal(t, "calls", calls.Load(), 64)
+		if got, err := engine.Try(t.Context(), "card", realm.Input{}); err != nil || got.Result.Status != realm.Accepted {
+			t.Errorf("another realm: %+v, %v", got, err)
+		}
+		close(release)
+		synctest.Wait()
+		equal(t, "guests whose context was cancelled", cancelled.Load(), 64)
+		if got, err := engine.Try(t.Context(), "password", realm.Input{}); err != nil || got.Result.Status != realm.Accepted {
+			t.Errorf("after they have come back: %+v, %v", got, err)
+		}
+	})
+}
+
+// What a guest is given is its own: one that was given up may read it while the caller goes on.
+func TestGuestsGetTheirOwnInput(t *testing.T) {
+	t.Parallel()
+	engine := guests(t, "password", collect(func(_ context.Context, in realm.Input) (realm.Credentials, *realm.Challenge, error) {
+		in.Fields["username"] = "mallory"
+		delete(in.Headers, "X-Test")
+		return realm.Credentials{}, nil, nil
+	}), answers(realm.Result{}, nil))
+	in := realm.Input{Fields: map[string]string{"username": "alice"}, Headers: map[string][]string{"X-Test": {"1"}}}
+	if _, err := engine.Try(t.Context(), "password", in); err != nil {
+		t.Fatal(err)
+	}
+	if in.Fields["username"] != "alice" || len(in.Headers["X-Test"]) != 1 {
+		t.Errorf("a guest changed what the caller holds: %+v", in)
 	}
 }
 
@@ -271,7 +353,7 @@ func TestTheCallersEndIsTheEnd(t *testing.T) {
 		cancel() // the browser went away while the module judged
 		return realm.Result{Status: realm.Accepted, Identity: realm.Identity{Subject: alice}}, nil
 	}))
-	err := refuses(t, engine, ctx, "verifying")
+	err := refuses(t, engine, ctx, "password")
 	equal(t, "it was cancelled", errors.Is(err, context.Canceled), true)
 }
 

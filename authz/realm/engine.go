@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -28,6 +29,9 @@ type Config struct {
 	// Linker finds the issuer's user for the id that a login module knows a user by. Without one, a realm whose login module
 	// says no more than that refuses everybody.
 	Linker Linker
+	// Timeout bounds one round of a realm: guests that have not answered by then are a refusal with an error. Default:
+	// [DefaultTimeout].
+	Timeout time.Duration
 }
 
 // Linker knows which user of the issuer somebody is who is known elsewhere.
@@ -63,7 +67,7 @@ func (r Requirement) MetBy(proofs Proofs, now time.Time) bool {
 	return ok && now.Sub(proof.Time) <= r.MaxAge && !proof.Time.Before(r.NotBefore) && !proof.Time.After(now)
 }
 
-// Engine answers what a request requires and what is missing. It is immutable and safe for concurrent use.
+// Engine answers what a request requires and what is missing. What it answers never changes. It is safe for concurrent use.
 type Engine struct {
 	realms   map[string]*Realm
 	tests    map[string][][]string
@@ -71,6 +75,8 @@ type Engine struct {
 	levels   []Level
 	identity []string
 	linker   Linker
+	timeout  time.Duration
+	behind   map[string]*atomic.Int64 // rounds that were given up and still run, by realm
 }
 
 // New returns an engine, or an error that names the first thing in the configuration that does not fit.
@@ -82,10 +88,15 @@ func New(c Config) (*Engine, error) {
 	for i := range e.levels {
 		e.levels[i].Realms = slices.Clone(e.levels[i].Realms)
 	}
+	if c.Timeout < 0 {
+		return nil, errors.New("the time-out of realms is negative")
+	}
+	e.timeout, e.behind = cmp.Or(c.Timeout, DefaultTimeout), map[string]*atomic.Int64{}
 	for _, r := range c.Realms {
 		if err := e.add(r); err != nil {
 			return nil, err
 		}
+		e.behind[r.Name] = new(atomic.Int64)
 	}
 	if len(c.Identity) == 0 {
 		return nil, errors.New("no user identity realm is named")

@@ -42,6 +42,7 @@ func TestNewNamesWhatDoesNotFit(t *testing.T) {
 		{"no max_age", with(func(r *realm.Realm) { r.MaxAge = 0 }), []string{`"extra"`, "max_age"}},
 		{"negative max_age", with(func(r *realm.Realm) { r.MaxAge = -1 }), []string{`"extra"`, "max_age"}},
 
+		{"a negative time-out", func(c *realm.Config) { c.Timeout = -1 }, []string{"time-out", "negative"}},
 		{"no identity realm", func(c *realm.Config) { c.Identity = nil }, []string{"user identity"}},
 		{"an identity realm that is not defined", func(c *realm.Config) { c.Identity = []string{"password", "sms"} }, []string{"user_identity", `"sms"`}},
 		{"a scope of a realm that is not defined", func(c *realm.Config) { c.Scopes["read"] = []string{"password", "sms"} }, []string{`"read"`, `"sms"`}},

@@ -3,44 +3,95 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
-	"os"
 	"slices"
+	"strings"
 
+	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 )
 
 const name = "gatehouse"
 
+// commands returns a new copy of each of our commands, in the order in which help names them.
+func commands() []*cobra.Command {
+	return []*cobra.Command{
+		userCommand(), keysCommand(), sessionCommand(), tokenCommand(), auditCommand(), healthCommand(), configCommand(),
+	}
+}
+
+// ours tells that this is our own binary, whose commands stand beside Caddy's.
+var ours bool
+
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  name,
 		Usage: "<user|keys|session|token|audit|health|config> ...",
 		Short: "Works on the users, keys, sessions and tokens of a running Gatehouse",
-		Long: `
-Speaks to the admin API of the running server, which it finds as "caddy reload" does: at --address, or where the
-configuration named by --config says, or the Caddyfile in this folder, or at localhost:2019.
-
-Passwords are asked for, or read from standard input; they are never arguments.
-With --json every command prints JSON.`,
+		Long:  strings.TrimSpace(manner),
 		CobraFunc: func(cmd *cobra.Command) {
-			flags := cmd.PersistentFlags()
-			flags.String("address", "", "address of the admin API")
-			flags.StringP("config", "c", "", "configuration that says where the admin API is")
-			flags.StringP("adapter", "a", "", "adapter of that configuration")
-			flags.Bool("json", false, "print JSON")
-			onlyChildren(cmd, userCommand(), keysCommand(), sessionCommand(), tokenCommand(), auditCommand(), healthCommand(),
-				configCommand())
+			cmd.Hidden = ours
+			addFlags(cmd)
+			onlyChildren(cmd, commands()...)
 		},
 	})
 }
 
-// Shorten lets our own binary be called without the word "gatehouse": "gatehouse user add" for "caddy gatehouse user add".
-func Shorten() {
-	if len(os.Args) > 1 && slices.Contains([]string{"user", "keys", "session", "token", "audit", "health", "config"}, os.Args[1]) {
-		os.Args = slices.Insert(os.Args, 1, name)
+const manner = `
+Speaks to the admin API of the running server, which it finds as "caddy reload" does: at --address, or where the
+configuration named by --config says, or the Caddyfile in this folder, or at localhost:2019.
+
+Passwords are asked for, or read from standard input; they are never arguments.
+With --json every command prints JSON.`
+
+// TopLevel makes our commands those of our own binary, "gatehouse user add" for "caddy gatehouse user add", and has its help
+// begin with them. It is called once, before Caddy's main function.
+func TopLevel() {
+	ours = true
+	caddy.CustomBinaryName = name
+	caddy.CustomLongDescription = help()
+	for _, built := range commands() {
+		caddycmd.RegisterCommand(caddycmd.Command{
+			Name: built.Name(), Short: built.Short, Long: cmp.Or(built.Long, built.Short+".\n"+manner),
+			CobraFunc: func(cmd *cobra.Command) {
+				cmd.Use, cmd.Args, cmd.RunE = built.Use, built.Args, built.RunE
+				addFlags(cmd)
+				cmd.Flags().AddFlagSet(built.Flags())
+				children := slices.Clone(built.Commands())
+				built.RemoveCommand(children...)
+				cmd.AddCommand(children...)
+			},
+		})
 	}
+}
+
+// help is what the help of our own binary begins with.
+func help() string {
+	var text strings.Builder
+	text.WriteString("Gatehouse is Caddy with an authorization gateway in it. Its own commands:\n\n")
+	for _, cmd := range commands() {
+		var inside []string
+		for _, child := range cmd.Commands() {
+			inside = append(inside, child.Name())
+		}
+		fmt.Fprintf(&text, "  %-8s %s", cmd.Name(), cmd.Short)
+		if len(inside) > 0 {
+			fmt.Fprintf(&text, ": %s", strings.Join(inside, ", "))
+		}
+		text.WriteString("\n")
+	}
+	text.WriteString("\nAll other commands are Caddy's under this name: \"gatehouse run\" does what \"caddy run\" does.")
+	return text.String()
+}
+
+func addFlags(cmd *cobra.Command) {
+	flags := cmd.PersistentFlags()
+	flags.String("address", "", "address of the admin API")
+	flags.StringP("config", "c", "", "configuration that says where the admin API is")
+	flags.StringP("adapter", "a", "", "adapter of that configuration")
+	flags.Bool("json", false, "print JSON")
 }
 
 // command returns a subcommand. Errors are printed by Caddy's root command.

@@ -18,7 +18,9 @@ func configCommand() *cobra.Command {
 			return check(cmd, args)
 		},
 	}
-	return group("config", "Looks into a configuration", cmd)
+	all := group("config", "Looks into a configuration", cmd)
+	all.Long = "Looks into a configuration beside the server that runs, if any: it asks nobody and opens nothing."
+	return all
 }
 
 // Route is what one route of a site requires.

@@ -15,6 +15,6 @@ import (
 )
 
 func main() {
-	cli.Shorten()
+	cli.TopLevel()
 	caddycmd.Main()
 }

@@ -5,6 +5,7 @@ package cli
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -127,4 +128,31 @@ func onlyChildren(cmd *cobra.Command, children ...*cobra.Command) {
 		}
 		return cmd.Help()
 	}
+}
+
+// dashedKey is a key id that looks like flags: a thumbprint (RFC 7638) may begin with a "-".
+var dashedKey = regexp.MustCompile(`^-[A-Za-z0-9_-]{42}$`)
+
+// takesKey has a command take a key id as it stands, where others need "--" before an argument that begins with a "-".
+func takesKey(cmd *cobra.Command) *cobra.Command {
+	operands, run := cmd.Args, cmd.RunE
+	cmd.DisableFlagParsing, cmd.Args = true, cobra.ArbitraryArgs
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		cmd.DisableFlagParsing = false
+		if i := slices.IndexFunc(args, dashedKey.MatchString); i >= 0 && !slices.Contains(args, "--") {
+			args = slices.Concat(args[:i], args[i+1:], []string{"--", args[i]})
+		}
+		if err := cmd.ParseFlags(args); err != nil {
+			return cmd.FlagErrorFunc()(cmd, err)
+		}
+		if asked, err := cmd.Flags().GetBool("help"); err != nil || asked {
+			return cmd.Help()
+		}
+		args = cmd.Flags().Args()
+		if err := operands(cmd, args); err != nil {
+			return err
+		}
+		return run(cmd, args)
+	}
+	return cmd
 }

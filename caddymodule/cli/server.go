@@ -29,10 +29,10 @@ func keysCommand() *cobra.Command {
 		return c.keys(http.MethodPost, "keys/rotate", operator.RotateRequest{Force: force})
 	})
 	rotate.Flags().BoolVar(&force, "force", false, "also when verifiers may not have seen the next key yet")
-	revoke := command("revoke <kid>", "Withdraws a key that has leaked: what it signed is refused at once", cobra.ExactArgs(1),
-		func(c *client, args []string) error {
+	revoke := takesKey(command("revoke <kid>", "Withdraws a key that has leaked: what it signed is refused at once",
+		cobra.ExactArgs(1), func(c *client, args []string) error {
 			return c.keys(http.MethodDelete, "keys/"+url.PathEscape(args[0]), nil)
-		})
+		}))
 	return group("keys", "Shows, rotates and revokes the signing keys", list, rotate, revoke)
 }
 

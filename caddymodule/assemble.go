@@ -107,6 +107,7 @@ func (a *App) assemble(ctx caddy.Context) error {
 		SessionLifetime: or(a.Sessions.Lifetime, 7*24*time.Hour),
 		RefreshGrace:    max(or(a.Tokens.RefreshGrace, 10*time.Second), 0),
 		ClientIP:        clientIP,
+		Proxied:         proxied,
 		Now:             time.Now,
 		Logger:          a.logger,
 		Observe:         observer(),
@@ -172,7 +173,9 @@ func (a *App) keyRing() (*keyset.Ring, error) {
 
 // securityModel loads the guests and builds the engine.
 func (a *App) securityModel(ctx caddy.Context) (*realm.Engine, error) {
-	c := realm.Config{Scopes: map[string][]string{}, Identity: a.UserIdentity}
+	c := realm.Config{
+		Scopes: map[string][]string{}, Identity: a.UserIdentity, Linker: &identitystore.Linker{Users: a.users},
+	}
 	for i := range a.Realms {
 		r, err := a.realm(ctx, &a.Realms[i])
 		if err != nil {
@@ -196,16 +199,18 @@ func (a *App) securityModel(ctx caddy.Context) (*realm.Engine, error) {
 }
 
 func (a *App) realm(ctx caddy.Context, c *RealmConfig) (*realm.Realm, error) {
-	if c.AuthenticatorRaw == nil || c.LoginModuleRaw == nil {
-		return nil, errors.New("it needs an authenticator and a login_module")
+	if c.AuthenticatorRaw == nil {
+		return nil, errors.New("it needs an authenticator")
 	}
 	collects, err := ctx.LoadModule(c, "AuthenticatorRaw")
 	if err != nil {
 		return nil, err
 	}
-	verifies, err := ctx.LoadModule(c, "LoginModuleRaw")
-	if err != nil {
-		return nil, err
+	verifies := collects // some authenticators judge by themselves
+	if c.LoginModuleRaw != nil {
+		if verifies, err = ctx.LoadModule(c, "LoginModuleRaw"); err != nil {
+			return nil, err
+		}
 	}
 	for _, guest := range []any{collects, verifies} {
 		if g, ok := guest.(IdentityUser); ok {
@@ -217,11 +222,15 @@ func (a *App) realm(ctx caddy.Context, c *RealmConfig) (*realm.Realm, error) {
 		return nil, fmt.Errorf("%T is no authenticator", collects)
 	}
 	module, ok := verifies.(realm.LoginModule)
+	if !ok && c.LoginModuleRaw == nil {
+		return nil, errors.New("it needs a login_module, since its authenticator only collects")
+	}
 	if !ok {
 		return nil, fmt.Errorf("%T is no login module", verifies)
 	}
 	return &realm.Realm{
 		Name: c.Name, Authenticator: authenticator, LoginModule: module, MaxAge: or(c.MaxAge, time.Hour), Audit: c.Audit,
+		Users: c.Users,
 	}, nil
 }
 
@@ -262,4 +271,10 @@ func auditLogger(ctx caddy.Context) *slog.Logger {
 func clientIP(r *http.Request) string {
 	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	return ip
+}
+
+// proxied reports whether Caddy, by its trusted_proxies, takes the connection for that of a proxy of the operator's.
+func proxied(r *http.Request) bool {
+	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	return trusted
 }

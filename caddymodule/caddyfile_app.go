@@ -180,6 +180,7 @@ func (a *App) parsePasswords(d *caddyfile.Dispenser) error {
 //		authenticator <type> ...
 //		login_module  <type> ...
 //		max_age       <duration>
+//		users         <name>
 //		audit
 //	}
 func (a *App) parseRealm(d *caddyfile.Dispenser) error {
@@ -191,6 +192,7 @@ func (a *App) parseRealm(d *caddyfile.Dispenser) error {
 		"authenticator": option.Guest((*[]byte)(&r.AuthenticatorRaw), "gatehouse.authenticators", "type"),
 		"login_module":  option.Guest((*[]byte)(&r.LoginModuleRaw), "gatehouse.login_modules", "type"),
 		"max_age":       option.Duration(&r.MaxAge),
+		"users":         option.String(&r.Users),
 		"audit":         option.Flag(&r.Audit),
 	}}.Parse(d)
 	a.Realms = append(a.Realms, r)

@@ -82,12 +82,15 @@ type RealmConfig struct {
 	Name string `json:"name"`
 	// What collects the credentials.
 	AuthenticatorRaw json.RawMessage `json:"authenticator,omitempty" caddy:"namespace=gatehouse.authenticators inline_key=type"`
-	// What verifies them.
+	// What verifies them. Default: the authenticator, if it judges by itself.
 	LoginModuleRaw json.RawMessage `json:"login_module,omitempty" caddy:"namespace=gatehouse.login_modules inline_key=type"`
 	// How long a proof of this realm counts. Default: 1h.
 	MaxAge caddy.Duration `json:"max_age,omitempty"`
 	// Whether every attempt is written to the audit trail.
 	Audit bool `json:"audit,omitempty"`
+	// The name of the people that the login module's own ids belong to. Realms that find the same people in different ways
+	// share a name. Default: the realm's name.
+	Users string `json:"users,omitempty"`
 }
 
 // LevelConfig is a named assurance level (acr): a set of realms.

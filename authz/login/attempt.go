@@ -144,12 +144,16 @@ func (h *Handler) again(w http.ResponseWriter, r *http.Request, v *visit, n noti
 }
 
 func (h *Handler) input(r *http.Request, v *visit, fields map[string]string) realm.Input {
+	caller := httpx.CallerOf(r.Context())
 	in := realm.Input{
-		Fields:   fields,
-		Headers:  r.Header,
-		ClientIP: httpx.CallerOf(r.Context()).ClientIP,
-		Hint:     v.hint(),
-		State:    v.request.RealmState[v.missing.Realm],
+		Fields:       fields,
+		Headers:      r.Header,
+		ClientIP:     caller.ClientIP,
+		Proxied:      caller.Proxied,
+		Certificates: httpx.VerifiedChain(r),
+		Locale:       h.Pages.Locale(v.request.UILocales, r.Header.Get("Accept-Language")),
+		Hint:         v.hint(),
+		State:        v.request.RealmState[v.missing.Realm],
 	}
 	if v.session.Subject != "" && v.expected == v.session.Subject {
 		in.Subject = v.session.Subject

@@ -165,7 +165,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	caller := httpx.Caller{ClientIP: s.config.ClientIP(r), RequestID: randid.New("rq")}
+	caller := s.caller(r)
 	recorder := &recorder{ResponseWriter: w, status: http.StatusOK}
 	found.handler.ServeHTTP(recorder, r.WithContext(httpx.WithCaller(r.Context(), caller)))
 	if observe := s.config.Observe.Endpoint; observe != nil {
@@ -175,8 +175,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // RenderError answers with a page about an error.
 func (s *Server) RenderError(w http.ResponseWriter, r *http.Request, err error) {
-	caller := httpx.Caller{ClientIP: s.config.ClientIP(r), RequestID: randid.New("rq")}
-	s.pages.Refuse(w, r.WithContext(httpx.WithCaller(r.Context(), caller)), err)
+	s.pages.Refuse(w, r.WithContext(httpx.WithCaller(r.Context(), s.caller(r))), err)
+}
+
+// caller says where a request comes from.
+func (s *Server) caller(r *http.Request) httpx.Caller {
+	proxied := s.config.Proxied != nil && s.config.Proxied(r)
+	return httpx.Caller{ClientIP: s.config.ClientIP(r), Proxied: proxied, RequestID: randid.New("rq")}
 }
 
 // recorder remembers the status of an answer.

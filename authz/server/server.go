@@ -60,8 +60,10 @@ type Config struct {
 	CacheBytes int64
 	// ClientIP returns the caller's address as the server's operator trusts it.
 	ClientIP func(*http.Request) string
-	Now      func() time.Time
-	Logger   *slog.Logger
+	// Proxied reports whether the connection comes from a proxy that the operator trusts; nil says no.
+	Proxied func(*http.Request) bool
+	Now     func() time.Time
+	Logger  *slog.Logger
 	// Observe is told of what happens, for metrics; optional.
 	Observe Observer
 }

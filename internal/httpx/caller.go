@@ -2,12 +2,18 @@
 
 package httpx
 
-import "context"
+import (
+	"context"
+	"crypto/x509"
+	"net/http"
+)
 
 // Caller is what whoever runs the server knows about the origin of a request.
 type Caller struct {
 	// ClientIP is the address that the operator trusts to be the caller's; never a header as it came.
 	ClientIP string
+	// Proxied tells that the connection comes from a proxy that the operator trusts.
+	Proxied bool
 	// RequestID ties an answer to its log lines. It may be shown to people.
 	RequestID string
 }
@@ -23,4 +29,13 @@ func WithCaller(ctx context.Context, c Caller) context.Context {
 func CallerOf(ctx context.Context) Caller {
 	c, _ := ctx.Value(callerKey{}).(Caller)
 	return c
+}
+
+// VerifiedChain returns the caller's TLS certificate with its chain, leaf first; nothing when none was sent or when the server
+// has not verified it, as in a mode that only asks for one.
+func VerifiedChain(r *http.Request) []*x509.Certificate {
+	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+		return nil
+	}
+	return r.TLS.VerifiedChains[0]
 }

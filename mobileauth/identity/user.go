@@ -53,7 +53,8 @@ func (s Status) may(next Status) bool {
 type Profile struct {
 	// ExternalRef is the user's key in another system; unique unless empty, compared byte by byte.
 	ExternalRef string `json:"external_ref,omitempty"`
-	// Logins are canonical and unique over all users. The first one is the name to show.
+	// Logins are canonical and unique over all users. The first one is the name to show. Only a user with an external
+	// reference may have none.
 	Logins []string `json:"logins"`
 	// Attributes are free text for claims, headers and messages.
 	Attributes map[string]string `json:"attributes,omitempty"`
@@ -110,7 +111,7 @@ func (p Profile) normalize() (Profile, error) {
 			out.Logins = append(out.Logins, name)
 		}
 	}
-	if len(out.Logins) == 0 {
+	if len(out.Logins) == 0 && p.ExternalRef == "" {
 		return Profile{}, invalid("logins", "no login name")
 	}
 	var err error

@@ -87,9 +87,10 @@ type App struct {
 	logger  *slog.Logger
 
 	// What protects sites in this configuration: rules and guards enter in Provision, the rest is known after ready.
-	guarded []guarded
-	strip   *site.Headers
-	sites   atomic.Pointer[sites.Served]
+	guarded  []guarded
+	foreseen bool
+	strip    *site.Headers
+	sites    atomic.Pointer[sites.Served]
 
 	ready   func() error // does load, once
 	stop    context.CancelFunc

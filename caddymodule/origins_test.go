@@ -105,7 +105,8 @@ func TestLoopbackIsForDevelopment(t *testing.T) {
 	}
 }
 
-// TestLoginsMustEnd: a site where browsers could begin a login and never end it is refused at start.
+// TestLoginsMustEnd: a site where browsers could begin a login and never end it is refused before anything starts, whatever
+// other sites stand on its port.
 func TestLoginsMustEnd(t *testing.T) {
 	t.Parallel()
 	const protect = "protect {\n session on\n}\n"
@@ -127,9 +128,19 @@ func TestLoginsMustEnd(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			r := open(t, usual, "http://localhost:8081 {\n"+c.site+"}\n")
-			if err := r.app.Ready(); (err == nil) != c.good || err != nil && !strings.Contains(err.Error(), "/_gatehouse/callback") {
-				t.Errorf("starting says %v", err)
+			for name, other := range map[string]string{
+				"alone":  "",
+				"before": "http://127.0.0.1:8081 {\n" + protect + "}\n",
+				"after":  "http://otherwise.example.com:8081 {\n" + protect + "}\n",
+			} {
+				storage := `{"engine":"memory","name":"` + t.Name() + name + `"}`
+				r, err := provision(t, usual, other+"http://localhost:8081 {\n"+c.site+"}\n", storage)
+				if (err == nil) != c.good || err != nil && !strings.Contains(err.Error(), `localhost: "session on" stands where no login can end`) {
+					t.Errorf("%s: provisioning says %v", name, err)
+				}
+				if err == nil && r.app.Ready() != nil {
+					t.Errorf("%s: what was provisioned does not start", name)
+				}
 			}
 		})
 	}

@@ -111,6 +111,17 @@ func hostOf(address string) string {
 	return u.Hostname()
 }
 
+// foresee refuses a configuration in which a login can begin and not end, before anything starts.
+func (a *App) foresee(ctx caddy.Context) error {
+	for _, module := range ctx.Modules() {
+		if app, ok := module.(*caddyhttp.App); ok && !a.foreseen {
+			a.foreseen = true
+			return sites.Foresee(app)
+		}
+	}
+	return nil
+}
+
 // readSites collects what the HTTP app serves. All apps are provisioned by the time one of them starts.
 func (a *App) readSites() error {
 	module, err := a.ctx.AppIfConfigured("http")

@@ -75,6 +75,9 @@ func (p *Protect) Provision(ctx caddy.Context) (err error) {
 	if p.app, err = findApp(ctx); err != nil {
 		return err
 	}
+	if err := p.app.foresee(ctx); err != nil {
+		return err
+	}
 	if err := p.check(p.app); err != nil {
 		return fmt.Errorf("protect: %w", err)
 	}

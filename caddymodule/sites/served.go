@@ -3,6 +3,7 @@
 package sites
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -29,6 +30,8 @@ type place struct {
 	ports, hosts []string
 	// reachable tells that a browser which comes back from its login gets there.
 	reachable bool
+	// invoked tells that it is in a named route, which any host may lead to.
+	invoked bool
 }
 
 // Read collects what the HTTP app serves, and joins the members of each list of routes. Nothing is collected from no app.
@@ -90,6 +93,17 @@ func matchHost(pattern, host string) bool {
 	return true
 }
 
+// covers reports whether browsers that log in at another place of the same server come back here.
+func (p place) covers(other place) bool {
+	if len(p.hosts) == 0 || other.invoked {
+		return p.reachable
+	}
+	return p.reachable && len(other.hosts) > 0 && !slices.ContainsFunc(other.hosts, func(host string) bool {
+		host = strings.ToLower(host)
+		return !slices.ContainsFunc(p.hosts, func(pattern string) bool { return matchHost(pattern, host) })
+	})
+}
+
 // ErrUnreachable is returned for a site where browsers could begin a login and not end it.
 var ErrUnreachable = fmt.Errorf("\"session on\" stands where no login can end: %s does not get there. "+
 	"Write protect outside of the handle, handle_path or route block, and give it the matcher instead", authz.PathSiteCallback)
@@ -107,15 +121,19 @@ func (s *Served) server(server *caddyhttp.Server) error {
 	}
 	before := len(s.places)
 	s.walk(server.Routes, top)
-	for _, route := range server.NamedRoutes {
-		s.walk(caddyhttp.RouteList{*route}, top)
-	}
 	if server.Errors != nil {
 		s.walk(server.Errors.Routes, top)
 	}
+	top.invoked = true
+	for _, route := range server.NamedRoutes {
+		s.walk(caddyhttp.RouteList{*route}, top)
+	}
 	found := s.places[before:]
-	if len(found) > 0 && !slices.ContainsFunc(found, func(p place) bool { return p.reachable }) {
-		return ErrUnreachable
+	for _, p := range found {
+		if !p.reachable && !slices.ContainsFunc(found, func(way place) bool { return way.covers(p) }) {
+			hosts := slices.Compact(slices.Sorted(slices.Values(p.hosts)))
+			return fmt.Errorf("%s: %w", cmp.Or(strings.Join(hosts, ", "), "every host"), ErrUnreachable)
+		}
 	}
 	return nil
 }
@@ -123,7 +141,7 @@ func (s *Served) server(server *caddyhttp.Server) error {
 // walk joins the rules and guards of one list of routes, and goes down into subroutes.
 func (s *Served) walk(routes caddyhttp.RouteList, at place) {
 	group := new(Group)
-	stands := place{ports: at.ports}
+	stands := place{ports: at.ports, invoked: at.invoked}
 	for i := range routes {
 		here := at.below(&routes[i])
 		for _, handler := range routes[i].Handlers {
@@ -149,7 +167,7 @@ func (s *Served) walk(routes caddyhttp.RouteList, at place) {
 
 // below is the place inside of a route.
 func (p place) below(route *caddyhttp.Route) place {
-	in := place{ports: p.ports, reachable: len(route.MatcherSets) == 0}
+	in := place{ports: p.ports, reachable: len(route.MatcherSets) == 0, invoked: p.invoked}
 	for _, set := range route.MatcherSets {
 		lets := true
 		for _, matcher := range set {

@@ -5,6 +5,7 @@ package authz
 import (
 	"context"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"time"
 
@@ -44,6 +45,9 @@ type Request struct {
 
 	// Requirements are the realms to prove, fixed when the request was accepted; they share one NotBefore.
 	Requirements []realm.Requirement `json:"requirements"`
+	// Proven is what was proven before anybody was known: that an app is what it says, say. Each names nobody. It moves into
+	// the session of whoever then proves who he is.
+	Proven realm.Proofs `json:"proven,omitempty"`
 	// RealmState is what each realm's last challenge kept.
 	RealmState map[string][]byte `json:"realm_state,omitempty"`
 
@@ -63,19 +67,25 @@ func (r *Request) BelongsTo(browser string) bool {
 	return r.Browser != "" && subtle.ConstantTimeCompare([]byte(r.Browser), []byte(browser)) == 1
 }
 
-// Proofs returns those proofs of a session that count for the request: none of a user other than the one it asks about,
-// and none from before the moment it asks to be proven anew.
+// Proofs returns those proofs that count for the request: what was proven for it before anybody was known, and those of a
+// session; none of a user other than the one it asks about, and none from before the moment it asks to be proven anew.
 func (r *Request) Proofs(session Session) realm.Proofs {
-	if r.Subject != "" && r.Subject != session.Subject {
-		return nil
-	}
 	counting := realm.Proofs{}
-	for name, proof := range session.Proofs {
-		if len(r.Requirements) == 0 || !proof.Time.Before(r.Requirements[0].NotBefore) {
+	r.count(counting, r.Proven)
+	if r.Subject == "" || r.Subject == session.Subject {
+		r.count(counting, session.Proofs)
+	}
+	return counting
+}
+
+// count adds the proofs that are new enough, the newer where there are two.
+func (r *Request) count(counting, proofs realm.Proofs) {
+	for name, proof := range proofs {
+		fresh := len(r.Requirements) == 0 || !proof.Time.Before(r.Requirements[0].NotBefore)
+		if fresh && !proof.Time.Before(counting[name].Time) {
 			counting[name] = proof
 		}
 	}
-	return counting
 }
 
 // Missing returns the first realm that a session has yet to prove for the request; false when none is.
@@ -145,6 +155,28 @@ func (s *Store) closeRequest(tx storage.Tx, id string) (Request, error) {
 	}
 	r.CompletedAt = s.Now()
 	return r, s.requests.Put(tx, r)
+}
+
+// ErrNotAnonymous is returned for a proof that names a user where only one that names nobody may stand.
+var ErrNotAnonymous = errors.New("the proof names a user")
+
+// ProveRequest adds to an open request a proof that was given before anybody was known. It must name nobody, and must not
+// have been judged in the knowledge of a user either: whoever proves next who he is takes it over.
+func (s *Store) ProveRequest(ctx context.Context, id string, proof realm.Proof) (Request, error) {
+	if proof.Subject != "" {
+		return Request{}, ErrNotAnonymous
+	}
+	var r Request
+	return certain(&r, s.db.Update(ctx, func(tx storage.Tx) (err error) {
+		if r, err = s.openRequest(tx, id); err != nil {
+			return err
+		}
+		if r.Proven == nil {
+			r.Proven = realm.Proofs{}
+		}
+		r.Proven[proof.Realm] = proof
+		return s.requests.Put(tx, r)
+	}))
 }
 
 // KeepRealmState records what a realm's challenge wants back in the next round.

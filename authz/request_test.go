@@ -249,3 +249,64 @@ func TestMissingJudgesAgeAtTheGivenTime(t *testing.T) {
 		equal(t, fmt.Sprintf("missing at the age of %s", tt.age), missing, tt.want)
 	}
 }
+
+func TestProveRequest(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(w *world) {
+		request := w.ask("browser")
+		proof := realm.Proof{Realm: "app", Time: w.store.Now(), Attributes: map[string]string{"version": "2"}}
+		got, err := w.store.ProveRequest(w.Context(), request.ID, proof)
+		w.ok(err)
+		if diff := cmp.Diff(realm.Proofs{"app": proof}, got.Proofs(authz.Session{})); diff != "" {
+			w.Errorf("proofs of nobody (-want +got):\n%s", diff)
+		}
+		stored, err := w.store.Request(w.Context(), request.ID)
+		w.ok(err)
+		if diff := cmp.Diff(got, stored, cmpopts.EquateEmpty()); diff != "" {
+			w.Errorf("request changed in the store (-put +got):\n%s", diff)
+		}
+		named := proof
+		named.Subject = alice
+		w.wantError("a proof of somebody", second(w.store.ProveRequest(w.Context(), request.ID, named)), authz.ErrNotAnonymous)
+		w.ok(w.store.CloseRequest(w.Context(), request.ID))
+		w.wantError("after the end", second(w.store.ProveRequest(w.Context(), request.ID, proof)), authz.ErrRequestEnded)
+	})
+}
+
+// Of a proof from before and one of the session the newer counts, and neither if it is older than what the request wants.
+func TestProofsOfARequest(t *testing.T) {
+	t.Parallel()
+	at := storagetest.NewClock().Now()
+	proof := func(subject string, age time.Duration) realm.Proof {
+		return realm.Proof{Realm: "app", Subject: subject, Time: at.Add(-age)}
+	}
+	for _, tt := range []struct {
+		name           string
+		early, session realm.Proof
+		about          string
+		notBefore      time.Time
+		want           realm.Proof
+	}{
+		{"the early one", proof("", time.Minute), realm.Proof{}, "", time.Time{}, proof("", time.Minute)},
+		{"the session's", realm.Proof{}, proof(alice, time.Minute), "", time.Time{}, proof(alice, time.Minute)},
+		{"the early one is newer", proof("", time.Minute), proof(alice, time.Hour), "", time.Time{}, proof("", time.Minute)},
+		{"the session's is newer", proof("", time.Hour), proof(alice, time.Minute), "", time.Time{}, proof(alice, time.Minute)},
+		{"the session is not whom it asks about", proof("", time.Hour), proof(alice, time.Minute), bob, time.Time{}, proof("", time.Hour)},
+		{"both are too old", proof("", time.Minute), proof(alice, time.Hour), "", at, realm.Proof{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := authz.Request{Subject: tt.about, Requirements: []realm.Requirement{{Realm: "app", NotBefore: tt.notBefore}}}
+			session := authz.Session{Subject: alice}
+			if tt.early.Realm != "" {
+				r.Proven = realm.Proofs{"app": tt.early}
+			}
+			if tt.session.Realm != "" {
+				session.Proofs = realm.Proofs{"app": tt.session}
+			}
+			if diff := cmp.Diff(tt.want, r.Proofs(session)["app"]); diff != "" {
+				t.Errorf("proof (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

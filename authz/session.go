@@ -3,6 +3,7 @@
 package authz
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -184,7 +185,10 @@ func (s *Store) ReplaceSession(ctx context.Context, oldID string, session Sessio
 type Raise struct {
 	SessionID string
 	Proof     realm.Proof
-	// SecretHash replaces that of the session: the cookie from before is worth nothing afterwards.
+	// Earlier are proofs from before it was known whose session this is; each counts unless the session has a newer one.
+	Earlier realm.Proofs
+	// SecretHash replaces that of the session: the cookie from before is worth nothing afterwards. It stays when this is empty,
+	// which is for who does not come with the cookie.
 	SecretHash string
 	// ExpiresAt, where it is later, replaces that of the session: a user who logs in anew begins a new term.
 	ExpiresAt time.Time
@@ -204,8 +208,13 @@ func (s *Store) RaiseSession(ctx context.Context, raise Raise) (Session, error) 
 		if session.Proofs == nil {
 			session.Proofs = realm.Proofs{}
 		}
+		for name, earlier := range raise.Earlier {
+			if earlier.Subject == "" && session.Proofs[name].Time.Before(earlier.Time) {
+				session.Proofs[name] = earlier
+			}
+		}
 		session.Proofs[raise.Proof.Realm] = raise.Proof
-		session.SecretHash = raise.SecretHash
+		session.SecretHash = cmp.Or(raise.SecretHash, session.SecretHash)
 		session.SeenAt = s.Now()
 		if raise.ExpiresAt.After(session.ExpiresAt) {
 			session.ExpiresAt = raise.ExpiresAt

@@ -515,3 +515,24 @@ func TestSecondsAreSeconds(t *testing.T) {
 	t.Parallel()
 	equal(t, "ninety seconds", authz.Seconds(90).Duration(), 90*time.Second)
 }
+
+func TestRaiseTakesEarlierProofs(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(w *world) {
+		session, handle := w.sign(alice)
+		at := w.store.Now()
+		in := raise(session, alice, at)
+		in.SecretHash = ""
+		in.Earlier = realm.Proofs{
+			"app":      {Realm: "app", Time: at},
+			"password": {Realm: "password", Time: at.Add(-time.Hour)}, // older than the session's
+			"card":     {Realm: "card", Subject: bob, Time: at},       // of somebody
+		}
+		raised, err := w.store.RaiseSession(w.Context(), in)
+		w.ok(err)
+		equal(w, "app", raised.Proofs["app"].Time, at)
+		equal(w, "password", raised.Proofs["password"].Time, session.Proofs["password"].Time)
+		equal(w, "card", raised.Proofs["card"].Realm, "")
+		w.wantSession(handle, true) // whoever did not come with the cookie leaves it alone
+	})
+}

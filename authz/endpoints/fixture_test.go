@@ -247,9 +247,9 @@ func check(t testing.TB, err error) {
 func (w *world) login(t testing.TB, subject string) (authz.Session, *http.Cookie) {
 	t.Helper()
 	recorder := httptest.NewRecorder()
-	s, err := w.sessions.Establish(recorder, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil), realm.Proof{
+	s, err := w.sessions.Establish(recorder, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil), session.Login{Proof: realm.Proof{
 		Realm: "password", Subject: subject, Name: "Zoë", Time: w.store.Now(),
-	})
+	}})
 	check(t, err)
 	for _, c := range recorder.Result().Cookies() {
 		if c.MaxAge >= 0 && c.Value != "" {

@@ -114,7 +114,12 @@ func (h *Handler) accept(w http.ResponseWriter, r *http.Request, v *visit, resul
 		h.pages.Refuse(w, r, err)
 		return
 	}
-	s, err := h.Sessions.Establish(w, r, proven.NewProof(result.Identity, h.Store.Now()))
+	proof := proven.NewProof(result.Identity, h.Store.Now())
+	if proof.Subject == "" && v.session.ID == "" {
+		h.acceptEarly(w, r, v, proof)
+		return
+	}
+	s, err := h.Sessions.Establish(w, r, session.Login{Proof: proof, Earlier: v.request.Proven})
 	switch {
 	case errors.Is(err, session.ErrNobody):
 		// The session ended while its user was proving more: begin with who the user is.
@@ -126,6 +131,17 @@ func (h *Handler) accept(w http.ResponseWriter, r *http.Request, v *visit, resul
 		v.session = s
 		h.proceed(w, v, session.FieldStep, session.StepContinue)
 	}
+}
+
+// acceptEarly keeps a proof from before anybody was known, as that of an app, with the request: there is no session yet.
+// It was judged in the knowledge of no user, so it may become anybody's.
+func (h *Handler) acceptEarly(w http.ResponseWriter, r *http.Request, v *visit, proof realm.Proof) {
+	if _, err := h.Store.ProveRequest(r.Context(), v.request.ID, proof); err != nil {
+		h.pages.Refuse(w, r, err)
+		return
+	}
+	h.Observe(v.missing.Realm, string(realm.Accepted))
+	h.proceed(w, v, session.FieldStep, session.StepContinue)
 }
 
 // again shows the realm's form once more. It asks the realm for it, without answers; a realm that has no form gets a page

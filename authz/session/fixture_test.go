@@ -96,7 +96,7 @@ func visit(t *testing.T, cookies ...*http.Cookie) *http.Request {
 func (w *world) login(t *testing.T, proof realm.Proof, cookies ...*http.Cookie) (authz.Session, *http.Cookie) {
 	t.Helper()
 	rec := httptest.NewRecorder()
-	s, err := w.Establish(rec, visit(t, cookies...), proof)
+	s, err := w.Establish(rec, visit(t, cookies...), session.Login{Proof: proof})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -110,17 +111,35 @@ func PlausibleRequest(id string) bool {
 	return strings.HasPrefix(id, "req_") && len(id) <= 64
 }
 
+// Login is what establishes a session.
+type Login struct {
+	Proof realm.Proof
+	// Earlier are proofs from before anybody was known. They name nobody, and go into the session with the other.
+	Earlier realm.Proofs
+}
+
+// proofs returns all of them.
+func (l *Login) proofs() realm.Proofs {
+	all := maps.Clone(l.Earlier)
+	if all == nil {
+		all = realm.Proofs{}
+	}
+	all[l.Proof.Realm] = l.Proof
+	return all
+}
+
 // Establish puts a proof into the browser's session and writes its new cookie. A user who was signed in keeps the session
 // and gets a new secret; anybody else gets a new session, and the one that the browser had ends with it. [ErrNobody] is
 // returned for a proof that names no user when nobody is signed in, which also is the case when the session ended meanwhile.
-func (m *Manager) Establish(w http.ResponseWriter, r *http.Request, proof realm.Proof) (authz.Session, error) {
+func (m *Manager) Establish(w http.ResponseWriter, r *http.Request, login Login) (authz.Session, error) {
+	proof := login.Proof
 	current, live, err := m.Current(r)
 	if err != nil {
 		return authz.Session{}, fmt.Errorf("reading the session: %w", err)
 	}
 	handle := authz.SessionHandle{ID: current.ID, Secret: randid.Secret()}
 	if live && (proof.Subject == "" || proof.Subject == current.Subject) {
-		raised, err := m.raise(r.Context(), handle, proof)
+		raised, err := m.raise(r.Context(), handle, login)
 		if err == nil {
 			m.jar.set(w, m.jar.session, handle.String())
 			return raised, nil
@@ -133,7 +152,7 @@ func (m *Manager) Establish(w http.ResponseWriter, r *http.Request, proof realm.
 		return authz.Session{}, ErrNobody
 	}
 	handle.ID = randid.New("ses")
-	opened, err := m.open(r, current.ID, handle, proof)
+	opened, err := m.open(r, current.ID, handle, login)
 	if err != nil {
 		return authz.Session{}, fmt.Errorf("opening a session: %w", err)
 	}
@@ -142,23 +161,25 @@ func (m *Manager) Establish(w http.ResponseWriter, r *http.Request, proof realm.
 }
 
 // raise begins a new term when the proof names the user: that was a login, not a further check.
-func (m *Manager) raise(ctx context.Context, handle authz.SessionHandle, proof realm.Proof) (authz.Session, error) {
-	change := authz.Raise{SessionID: handle.ID, Proof: proof, SecretHash: randid.Hash(handle.Secret)}
-	if proof.Subject != "" {
+func (m *Manager) raise(ctx context.Context, handle authz.SessionHandle, login Login) (authz.Session, error) {
+	change := authz.Raise{
+		SessionID: handle.ID, Proof: login.Proof, Earlier: login.Earlier, SecretHash: randid.Hash(handle.Secret),
+	}
+	if login.Proof.Subject != "" {
 		change.ExpiresAt = m.store.Now().Add(m.lifetime)
 	}
 	return m.store.RaiseSession(ctx, change)
 }
 
 // open inserts a session for a user and ends the one named old, if there is one.
-func (m *Manager) open(r *http.Request, old string, handle authz.SessionHandle, proof realm.Proof) (authz.Session, error) {
+func (m *Manager) open(r *http.Request, old string, handle authz.SessionHandle, login Login) (authz.Session, error) {
 	now := m.store.Now()
 	s := authz.Session{
 		ID:         handle.ID,
 		SecretHash: randid.Hash(handle.Secret),
-		Subject:    proof.Subject,
-		Name:       proof.Name,
-		Proofs:     realm.Proofs{proof.Realm: proof},
+		Subject:    login.Proof.Subject,
+		Name:       login.Proof.Name,
+		Proofs:     login.proofs(),
 		UserAgent:  userAgent(r),
 		ClientIP:   httpx.CallerOf(r.Context()).ClientIP,
 		CreatedAt:  now,

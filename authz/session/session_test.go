@@ -149,7 +149,7 @@ func TestAProofOfNobodyNeedsSomebody(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			rec := httptest.NewRecorder()
-			_, err := w.Establish(rec, visit(t, tt.cookies...), w.proof("pin", ""))
+			_, err := w.Establish(rec, visit(t, tt.cookies...), session.Login{Proof: w.proof("pin", "")})
 			if !errors.Is(err, session.ErrNobody) {
 				t.Errorf("Establish = %v, want ErrNobody", err)
 			}
@@ -180,7 +180,7 @@ func TestTheSessionEndsWhileItIsRaised(t *testing.T) {
 				}
 			}
 			rec := httptest.NewRecorder()
-			opened, err := w.Establish(rec, visit(t, cookie), w.proof("pin", tt.subject))
+			opened, err := w.Establish(rec, visit(t, cookie), session.Login{Proof: w.proof("pin", tt.subject)})
 			if !errors.Is(err, tt.want) {
 				t.Errorf("Establish = %v, want %v", err, tt.want)
 			}
@@ -258,7 +258,7 @@ func TestABrokenStoreSignsNobodyIn(t *testing.T) {
 	} {
 		w.faults.Inject(storagetest.Fault{Op: tt.op, Nth: 1, Err: broken})
 		rec := httptest.NewRecorder()
-		if _, err := w.Establish(rec, visit(t, cookie), w.proof("password", tt.subject)); !errors.Is(err, broken) {
+		if _, err := w.Establish(rec, visit(t, cookie), session.Login{Proof: w.proof("password", tt.subject)}); !errors.Is(err, broken) {
 			t.Errorf("%s: Establish = %v, want the store's error", tt.name, err)
 		}
 		if len(rec.Result().Cookies()) > 0 {

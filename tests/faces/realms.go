@@ -56,6 +56,7 @@ func model(users *Users) realm.Config {
 			{Name: "header", Authenticator: header{}, LoginModule: module(users.badge), MaxAge: time.Hour},
 			{Name: "rude", Authenticator: rude{}, LoginModule: module(users.riddle), MaxAge: time.Hour},
 		},
+		Tests: []realm.SecurityTest{{Name: "riddle-first", Steps: [][]string{{"riddle"}, {"password"}, {"pin"}}}},
 		Scopes: map[string][]string{
 			"accounts:read": {"password"}, "payments:write": {"password", "pin"}, "riddles": {"password", "riddle"},
 		},

@@ -248,7 +248,7 @@ func clients() []*authz.Client {
 			ID: id, Auth: authz.AuthClientSecretBasic, SecretHashes: []string{randid.Hash("secret")}, RedirectURIs: uris,
 			Grants: []authz.GrantType{authz.GrantAuthorizationCode, authz.GrantRefreshToken},
 			Scopes: oauth.Scopes{
-				"openid", "profile", "email", "offline_access", "accounts:read", "payments:write", "riddles",
+				"openid", "profile", "email", "offline_access", "accounts:read", "payments:write", "riddles", "riddle-first",
 			},
 			Audience: []string{"https://api.example.com"}, AccessTTL: 5 * time.Minute,
 			RefreshTTL: 24 * time.Hour, RefreshIdleTTL: time.Hour,

@@ -50,10 +50,14 @@ func NewStore(db storage.DB, sealer storage.Sealer, now func() time.Time) (*Stor
 // Now returns the store's time: UTC, to the millisecond, as records keep it.
 func (s *Store) Now() time.Time { return s.now().UTC().Truncate(time.Millisecond) }
 
-// Healthy reads once from the store.
+// Healthy returns nil when the store can be read and, as far as it can tell without being written to, accepts writes.
 func (s *Store) Healthy(ctx context.Context) error {
-	return s.db.View(ctx, func(tx storage.Tx) error {
+	err := s.db.View(ctx, func(tx storage.Tx) error {
 		_, _, err := s.sessions.Find(tx, "none")
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	return storage.Health(s.db)
 }

@@ -40,6 +40,20 @@ type DB interface {
 	Close() error
 }
 
+// Reporter is a second ability of a [DB]: to tell how it is without being written to.
+type Reporter interface {
+	// Health returns nil while writes are accepted, else the reason why they are not.
+	Health() error
+}
+
+// Health asks a store how it is. One that is no [Reporter] is taken to be well.
+func Health(db DB) error {
+	if r, ok := db.(Reporter); ok {
+		return r.Health()
+	}
+	return nil
+}
+
 // Tx is one transaction. It must not be used after its closure returned, nor by two goroutines at once.
 type Tx interface {
 	// Get returns the live item at key or [ErrNotFound].

@@ -174,6 +174,14 @@ func (n *Node) Update(ctx context.Context, fn func(storage.Tx) error) error {
 	return errNotOpen
 }
 
+// Health tells how the store is once it is open.
+func (n *Node) Health() error {
+	if db := n.db.Load(); db != nil {
+		return storage.Health(*db)
+	}
+	return errNotOpen
+}
+
 // Seal encrypts a value once the store is open.
 func (n *Node) Seal(label string, plain []byte) ([]byte, error) {
 	if s := n.sealer.Load(); s != nil {
@@ -192,6 +200,7 @@ func (n *Node) Open(label string, sealed []byte) ([]byte, error) {
 
 var (
 	_ storage.DB       = (*Node)(nil)
+	_ storage.Reporter = (*Node)(nil)
 	_ storage.Sealer   = (*Node)(nil)
 	_ caddy.Destructor = (*Node)(nil)
 )

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -25,7 +26,8 @@ type engine struct {
 	closed atomic.Int32
 	err    error // why it does not open
 	secret string
-	logger *slog.Logger // what it was opened with
+	health atomic.Pointer[error] // of its stores
+	logger *slog.Logger          // what it was opened with
 }
 
 func (e *engine) Key() (string, error) { return "", nil }
@@ -37,7 +39,7 @@ func (e *engine) Open(_ context.Context, o pool.Options) (storage.DB, error) {
 	e.opened.Add(1)
 	e.logger = o.Logger
 	db, err := memstore.Open(memstore.Config{Now: o.Now})
-	return &counted{DB: db, closed: &e.closed}, err
+	return &counted{DB: db, closed: &e.closed, health: &e.health}, err
 }
 
 func (e *engine) Sealer() (storage.Sealer, error) {
@@ -47,6 +49,15 @@ func (e *engine) Sealer() (storage.Sealer, error) {
 type counted struct {
 	storage.DB
 	closed *atomic.Int32
+	health *atomic.Pointer[error]
+}
+
+// Health is what the engine was told to be.
+func (c *counted) Health() error {
+	if err := c.health.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 func (c *counted) Close() error {
@@ -95,6 +106,7 @@ func TestNothingIsOpenBeforeStart(t *testing.T) {
 	_, opening := n.Open("label", nil)
 	for name, err := range map[string]error{
 		"View":   n.View(t.Context(), func(storage.Tx) error { return nil }),
+		"Health": n.Health(),
 		"Update": use(t, n), "Seal": sealing, "Open": opening,
 	} {
 		if !errors.Is(err, storage.ErrClosed) {
@@ -174,6 +186,25 @@ func TestStoreThatDoesNotOpen(t *testing.T) {
 	must(t, n.Start(t.Context(), e, nil, options(new(bytes.Buffer))))
 	must(t, use(t, n))
 	release(t)
+}
+
+// TestHealthIsTheStores: the records tell what is wrong with the store under them, although it can be read.
+func TestHealthIsTheStores(t *testing.T) {
+	t.Parallel()
+	e := &engine{secret: secretA}
+	n := take(t)
+	defer release(t)
+	must(t, n.Start(t.Context(), e, nil, options(new(bytes.Buffer))))
+	must(t, n.Health())
+	must(t, n.Store().Healthy(t.Context()))
+	full := fmt.Errorf("no room: %w", storage.ErrFull)
+	e.health.Store(&full)
+	if err := n.Health(); !errors.Is(err, full) {
+		t.Errorf("the node says %v", err)
+	}
+	if err := n.Store().Healthy(t.Context()); !errors.Is(err, full) {
+		t.Errorf("the records say %v", err)
+	}
 }
 
 // TestSealKeyCannotChangeUnderTheStore: what could not be read after a restart is refused while it still can be.

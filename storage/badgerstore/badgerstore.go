@@ -64,7 +64,10 @@ type DB struct {
 	close   func() error
 }
 
-var _ storage.DB = (*DB)(nil)
+var (
+	_ storage.DB       = (*DB)(nil)
+	_ storage.Reporter = (*DB)(nil)
+)
 
 // Open opens the store in a directory. The context bounds the opening only. The errors to tell apart are *[LockedError],
 // [ErrDamaged], [ErrForeign], [ErrNewer] and [storage.ErrFull]; all name the directory.

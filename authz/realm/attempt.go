@@ -34,6 +34,8 @@ func (e *Engine) Try(ctx context.Context, name string, in Input) (Attempt, error
 // round has the realm's guests collect and verify.
 func (e *Engine) round(ctx context.Context, r *Realm, in Input) (Attempt, error) {
 	name := r.Name
+	m, ok := r.LoginModule.(NeedsLogin)
+	in.NeedsLogin = ok && m.NeedsLogin()
 	credentials, challenge, err := r.Authenticator.Collect(ctx, in)
 	if err != nil {
 		return Attempt{}, fmt.Errorf("collecting for the realm %q: %w", name, err)

@@ -71,6 +71,43 @@ func TestTryPassesOnWhatIsPresented(t *testing.T) {
 	}
 }
 
+// byLogin is a login module that finds users by their login name.
+type byLogin struct {
+	verify
+	needs bool
+}
+
+func (m byLogin) NeedsLogin() bool { return m.needs }
+
+func TestModulesSayThatTheyNeedTheLogin(t *testing.T) {
+	t.Parallel()
+	accepted := accepts(realm.Identity{Subject: alice})
+	for _, tt := range []struct {
+		name   string
+		module realm.LoginModule
+		said   bool // by the caller, who has no say in it
+		want   bool
+	}{
+		{"needs it", byLogin{accepted, true}, false, true},
+		{"does not", byLogin{accepted, false}, true, false},
+		{"says nothing", accepted, true, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var collected realm.Input
+			engine := guests(t, "password", collect(
+				func(_ context.Context, in realm.Input) (realm.Credentials, *realm.Challenge, error) {
+					collected = in
+					return realm.Credentials{}, nil, nil
+				}), tt.module)
+			if _, err := engine.Try(t.Context(), "password", realm.Input{Subject: alice, NeedsLogin: tt.said}); err != nil {
+				t.Fatal(err)
+			}
+			equal(t, "what the authenticator is told", collected.NeedsLogin, tt.want)
+		})
+	}
+}
+
 func TestAChallengeIsNotJudged(t *testing.T) {
 	t.Parallel()
 	challenge := &realm.Challenge{Fields: []realm.Field{{Name: "code"}}, State: []byte("s")}

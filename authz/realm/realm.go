@@ -37,6 +37,10 @@ type LoginModule interface {
 	Verify(ctx context.Context, credentials Credentials) (Result, error)
 }
 
+// NeedsLogin is implemented by login modules that find a user by the login name that was typed and by nothing else, such as
+// those that ask a directory which knows nothing of the issuer's users.
+type NeedsLogin interface{ NeedsLogin() bool }
+
 // Input is what a caller presented in one round.
 type Input struct {
 	// Fields are the submitted answers by field name; nil in the first round.
@@ -55,6 +59,8 @@ type Input struct {
 	Subject string
 	// Hint is the login name the application suggested (login_hint); it proves nothing.
 	Hint string
+	// NeedsLogin tells that the realm's login module cannot do without the login name, even of a user who is known.
+	NeedsLogin bool
 	// State is what the realm's previous challenge in this request kept.
 	State []byte
 }

@@ -45,7 +45,8 @@ type Config struct {
 	// Fields are asked in order; the labels are keys of the page's texts or texts themselves.
 	Fields []realm.Field
 	// User names the field that says who the user is. It is prefilled from the application's hint, and left out when the
-	// user is known already and only has to prove it again. Default: [Username] with the default fields, else none.
+	// user is known already and only has to prove it again, unless the login module needs it. Default: [Username] with the
+	// default fields, else none.
 	User string
 }
 
@@ -131,7 +132,7 @@ func (a *Authenticator) ask(in realm.Input) []realm.Field {
 	if a.user == "" {
 		return fields
 	}
-	if in.Subject != "" {
+	if in.Subject != "" && !in.NeedsLogin {
 		return slices.DeleteFunc(fields, func(f realm.Field) bool { return f.Name == a.user })
 	}
 	for i := range fields {

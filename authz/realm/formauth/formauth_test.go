@@ -58,6 +58,9 @@ func TestCollectAsksUntilEverythingIsThere(t *testing.T) {
 			realm.Challenge{Fields: []realm.Field{username, password}, Message: "login.missing"}},
 		{"a password that is no text", realm.Input{Fields: map[string]string{"username": "alice", "password": "a\xffb"}},
 			realm.Challenge{Fields: []realm.Field{with(username, "alice"), password}, Message: "login.missing"}},
+		{"a known user", realm.Input{Subject: "usr_a", Hint: "alice"}, realm.Challenge{Fields: []realm.Field{password}}},
+		{"a known user, for a module that needs the login name", realm.Input{Subject: "usr_a", Hint: "alice", NeedsLogin: true},
+			realm.Challenge{Fields: []realm.Field{with(username, "alice"), password}}},
 		{"a password with a line end", realm.Input{Fields: map[string]string{"username": "alice", "password": "a\r\nb"}},
 			realm.Challenge{Fields: []realm.Field{with(username, "alice"), password}, Message: "login.missing"}},
 	} {
@@ -90,6 +93,9 @@ func TestCollectHandsOverTheAnswers(t *testing.T) {
 			realm.Credentials{Values: map[string]string{"username": "alice", "password": "s"}}},
 		{"a known user cannot become another", realm.Input{Subject: "usr_a", Fields: map[string]string{"username": "bob", "password": "s"}},
 			realm.Credentials{Subject: "usr_a", Values: map[string]string{"password": "s"}}},
+		{"a module that needs the login name is told it", realm.Input{Subject: "usr_a", NeedsLogin: true,
+			Fields: map[string]string{"username": "bob", "password": "s"}},
+			realm.Credentials{Subject: "usr_a", Values: map[string]string{"username": "bob", "password": "s"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -8,20 +8,19 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"runtime"
-	"sync/atomic"
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/gatehouse-id/gatehouse/internal/turns"
 )
 
-// Defaults of [HasherConfig]: the first choice of OWASP for Argon2id, and a queue that holds about a second of work.
+// Defaults of [HasherConfig]: the first choice of OWASP for Argon2id.
 const (
 	DefaultMemory  = 19 << 10 // KiB
 	DefaultTime    = 2
 	DefaultThreads = 1
-	queuePerRunner = 32
 	saltBytes      = 16
 	keyBytes       = 32
 )
@@ -40,25 +39,13 @@ type HasherConfig struct {
 type Hasher struct {
 	params Params
 	dummy  Hash
-	// slots bounds what runs, places what runs or waits. A channel serves its waiters in order.
-	slots  chan struct{}
-	places int64
-
-	taken   atomic.Int64
-	running atomic.Int64
-	runs    atomic.Uint64
-	busy    atomic.Uint64
+	turns  *turns.Queue
 
 	derive func(password []byte, h Hash) []byte
 }
 
-// Stats is a snapshot of a [Hasher] for metrics.
-type Stats struct {
-	InFlight int64  // hashes being computed now
-	Queued   int64  // attempts that hold a place and compute nothing now
-	Runs     uint64 // hashes computed since the start
-	Busy     uint64 // attempts refused because the queue was full
-}
+// Stats is a snapshot of a [Hasher] for metrics: its runs are hashes.
+type Stats = turns.Stats
 
 // NewHasher returns a hasher. It refuses parameters outside the bounds of [Params.Check].
 func NewHasher(c HasherConfig) (*Hasher, error) {
@@ -68,19 +55,9 @@ func NewHasher(c HasherConfig) (*Hasher, error) {
 	if err := c.Params.Check(); err != nil {
 		return nil, err
 	}
-	if c.Concurrent <= 0 {
-		c.Concurrent = runtime.GOMAXPROCS(0)
-	}
-	switch {
-	case c.Queue == 0:
-		c.Queue = queuePerRunner * c.Concurrent
-	case c.Queue < 0:
-		c.Queue = 0
-	}
 	h := &Hasher{
 		params: c.Params,
-		slots:  make(chan struct{}, c.Concurrent),
-		places: int64(c.Concurrent) + int64(c.Queue),
+		turns:  turns.New(turns.Config{Concurrent: c.Concurrent, Waiting: c.Queue}),
 		derive: deriveArgon,
 	}
 	// The dummy is no hash of anything: a random key costs the same to compare with and matches nothing.
@@ -89,10 +66,7 @@ func NewHasher(c HasherConfig) (*Hasher, error) {
 }
 
 // Stats returns the hasher's figures.
-func (h *Hasher) Stats() Stats {
-	running, taken := h.running.Load(), h.taken.Load()
-	return Stats{InFlight: running, Queued: max(0, taken-running), Runs: h.runs.Load(), Busy: h.busy.Load()}
-}
+func (h *Hasher) Stats() Stats { return h.turns.Stats() }
 
 // Hash returns a fresh hash of password. It fails with [ErrBusy] when the queue is full and with the cause of ctx when
 // that ends first.
@@ -125,24 +99,23 @@ func (h *Hasher) NeedsRehash(hash string) bool {
 
 // place is a right to run or wait, taken before anything else so that an attempt that cannot be served costs nothing and
 // leaves no trace.
-type place struct{ h *Hasher }
+type place struct {
+	h    *Hasher
+	turn turns.Place
+}
 
 func (h *Hasher) reserve() (place, error) {
-	if h.taken.Add(1) > h.places {
-		h.taken.Add(-1)
-		h.busy.Add(1)
+	turn, ok := h.turns.Reserve()
+	if !ok {
 		return place{}, fmt.Errorf("queueing for the password hasher: %w", ErrBusy)
 	}
-	return place{h}, nil
+	return place{h, turn}, nil
 }
 
 // admit is reserve for work that waits its turn however long the queue is, such as an import.
-func (h *Hasher) admit() place {
-	h.taken.Add(1)
-	return place{h}
-}
+func (h *Hasher) admit() place { return place{h, h.turns.Admit()} }
 
-func (p place) release() { p.h.taken.Add(-1) }
+func (p place) release() { p.turn.Release() }
 
 func (p place) hash(ctx context.Context, password string) (string, error) {
 	fresh := Hash{params: p.h.params, salt: random(saltBytes), key: make([]byte, keyBytes)}
@@ -182,20 +155,9 @@ func (p place) verify(ctx context.Context, hash, password string) (bool, error) 
 }
 
 func (p place) run(ctx context.Context, work func()) error {
-	// Both cases may be ready, and a select would then choose at random.
-	if ctx.Err() != nil {
-		return fmt.Errorf("waiting for the password hasher: %w", context.Cause(ctx))
+	if err := p.turn.Run(ctx, work); err != nil {
+		return fmt.Errorf("waiting for the password hasher: %w", err)
 	}
-	select {
-	case p.h.slots <- struct{}{}:
-	case <-ctx.Done():
-		return fmt.Errorf("waiting for the password hasher: %w", context.Cause(ctx))
-	}
-	defer func() { <-p.h.slots }()
-	p.h.running.Add(1)
-	defer p.h.running.Add(-1)
-	p.h.runs.Add(1)
-	work()
 	return nil
 }
 

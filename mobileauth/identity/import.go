@@ -278,7 +278,7 @@ func (s *Store) findOwners(ctx context.Context, batch []pending) error {
 // where a login would be refused.
 func (s *Store) hashBatch(ctx context.Context, batch []pending) (int, error) {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(max(1, cap(s.hasher.slots)-1))
+	group.SetLimit(max(1, s.hasher.turns.Concurrent()-1))
 	hashed := 0
 	for i := range batch {
 		if batch[i].err != nil || batch[i].password == "" || batch[i].owner != "" {

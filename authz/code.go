@@ -88,10 +88,12 @@ func (s *Store) Complete(ctx context.Context, c Completion) error {
 				return err
 			}
 		}
-		grant := c.Grant
-		if grant.Cutoffs, err = s.cutoffsNow(tx, grant.targets()); err != nil {
+		now, err := s.moment(tx)
+		if err != nil {
 			return err
 		}
+		grant := c.Grant
+		grant.Cutoffs = now.Cutoffs
 		if err := s.grants.Insert(tx, grant); err != nil {
 			return err
 		}

@@ -124,6 +124,13 @@ func transitions() []transition {
 			r, err := s.store.EndSession(ctx, s.session.ID)
 			return results(r), err
 		}},
+		{name: "CancelLogins", call: func(s *stage, ctx context.Context) ([]any, error) {
+			return nil, s.store.CancelLogins(ctx, alice)
+		}},
+		{name: "Moment", reads: true, call: func(s *stage, ctx context.Context) ([]any, error) {
+			r, err := s.store.Moment(ctx)
+			return results(r), err
+		}},
 		{name: "SessionsOf", reads: true, call: func(s *stage, ctx context.Context) ([]any, error) {
 			r, err := s.store.SessionsOf(ctx, alice)
 			return results(r), err

@@ -44,6 +44,7 @@ var scopes = oauth.Scopes{"openid", "accounts:read", "payments:write"}
 type world struct {
 	testing.TB
 	clock *storagetest.Clock
+	raw   storage.DB // without faults
 	db    *storagetest.FaultyDB
 	store *authz.Store
 	// interrupt, when set, happens once: after the next transition was called and before it runs its closure.
@@ -116,7 +117,7 @@ func over(t *testing.T, n int, test func(*world)) {
 
 func newWorld(t testing.TB, clock *storagetest.Clock, db storage.DB) *world {
 	t.Helper()
-	w := &world{TB: t, clock: clock, db: storagetest.Faulty(db)}
+	w := &world{TB: t, clock: clock, raw: db, db: storagetest.Faulty(db)}
 	t.Cleanup(func() { w.ok(db.Close()) })
 	w.store = w.node(clock.Now)
 	return w
@@ -187,15 +188,24 @@ func (w *world) sign(subject string) (authz.Session, authz.SessionHandle) {
 	return session, handle
 }
 
-// draft returns a session that is not stored yet.
+// moment returns the present one, whatever fails.
+func (w *world) moment() authz.Moment {
+	w.Helper()
+	m, err := w.over(w.raw).Moment(w.Context())
+	w.ok(err)
+	return m
+}
+
+// draft returns a session that is not stored yet, of a login that begins now.
 func (w *world) draft(subject string) (authz.Session, authz.SessionHandle) {
+	w.Helper()
 	now := w.store.Now()
 	handle := authz.SessionHandle{ID: randid.New("ses"), Secret: randid.Secret()}
 	return authz.Session{
 		ID: handle.ID, SecretHash: randid.Hash(handle.Secret), Subject: subject, Name: strings.TrimPrefix(subject, "usr_"),
 		Proofs:    realm.Proofs{"password": {Realm: "password", Subject: subject, AMR: []string{"pwd"}, Time: now}},
 		UserAgent: "a browser", ClientIP: "192.0.2.1",
-		CreatedAt: now, SeenAt: now, ExpiresAt: now.Add(sessionTTL), IdleTTL: authz.Seconds(idleTTL / time.Second),
+		CreatedAt: now, Cutoffs: w.moment().Cutoffs, SeenAt: now, ExpiresAt: now.Add(sessionTTL), IdleTTL: authz.Seconds(idleTTL / time.Second),
 	}, handle
 }
 

@@ -25,8 +25,8 @@ type Grant struct {
 	CreatedAt time.Time      `json:"created_at"`
 	ExpiresAt time.Time      `json:"expires_at"`
 	RevokedAt time.Time      `json:"revoked_at,omitzero"`
-	// Cutoffs number the cut-offs of the user and the client that stood when the grant was made. The store fills them in.
-	Cutoffs map[Kind]uint64 `json:"cutoffs,omitempty"`
+	// Cutoffs is how many cut-offs had been made when the grant was. The store fills it in.
+	Cutoffs uint64 `json:"cutoffs,omitempty"`
 }
 
 // NewGrant draws a grant that begins now. Its lifetime has to cover that of every token issued under it.
@@ -49,8 +49,9 @@ func (s *Store) active(tx storage.Tx, g *Grant) (bool, error) {
 	if !g.RevokedAt.IsZero() {
 		return false, nil
 	}
-	for kind, target := range g.targets() {
-		if cut, err := s.cutOff(tx, kind, target, birth{g.CreatedAt, g.Cutoffs}); cut || err != nil {
+	issued := Moment{At: g.CreatedAt, Cutoffs: g.Cutoffs}
+	for kind, target := range map[Kind]string{KindSubject: g.Subject, KindClient: g.ClientID} {
+		if cut, err := s.cutOff(tx, kind, target, issued); cut || err != nil {
 			return false, err
 		}
 	}
@@ -60,11 +61,6 @@ func (s *Store) active(tx storage.Tx, g *Grant) (bool, error) {
 	// A session does not begin again: whatever rests on it is dead once it has ended, whenever it was issued.
 	_, ended, err := s.cutoffs.Find(tx, cutoffID(KindSession, g.SessionID))
 	return !ended && err == nil, err
-}
-
-// targets are what a grant is cut off by.
-func (g *Grant) targets() map[Kind]string {
-	return map[Kind]string{KindSubject: g.Subject, KindClient: g.ClientID}
 }
 
 // activeGrant returns a grant and whether it is there and active.

@@ -54,8 +54,9 @@ func revocationTable() *storage.Table[Revocation] {
 // here, since they outlive the log.
 //
 // Clocks alone cannot tell what was issued before: a record may carry a later time than a revocation that commits after
-// it, from the clock of another node or because the revocation's time was taken first. So cut-offs are counted, and a
-// record keeps the number that stood when it was written.
+// it, from the clock of another node or because the revocation's time was taken first. So cut-offs are counted, all in one
+// row, and a record keeps how many there were at its [Moment]. They count in one row because the moment of a login comes
+// before anybody knows whose it is.
 type cutoff struct {
 	Kind   Kind      `json:"kind"`
 	Target string    `json:"target"`
@@ -72,6 +73,42 @@ func cutoffTable() *storage.Table[cutoff] {
 		ID:     func(c *cutoff) string { return cutoffID(c.Kind, c.Target) },
 		Expiry: func(c *cutoff) time.Time { return c.Until },
 	}
+}
+
+// kindLogin is the kind of a cut-off for sessions that are about to be opened. It is in no log: nothing was issued yet.
+const kindLogin Kind = "login"
+
+// tally counts the cut-offs.
+type tally struct {
+	Cutoffs uint64 `json:"cutoffs"`
+}
+
+const tallyID = "cutoffs"
+
+func tallyTable() *storage.Table[tally] {
+	return &storage.Table[tally]{Name: "tally", Version: 1, ID: func(*tally) string { return tallyID }}
+}
+
+// Moment is a point in time: by the clock, and by how many cut-offs had been made. The zero value is older than any.
+type Moment struct {
+	At      time.Time
+	Cutoffs uint64
+}
+
+// Moment returns the present moment. Whoever checks a user takes it before the check, and what rests on the check counts
+// from then: a revocation that commits while the check goes on ends it.
+func (s *Store) Moment(ctx context.Context) (Moment, error) {
+	var moment Moment
+	return certain(&moment, s.db.View(ctx, func(tx storage.Tx) (err error) {
+		moment, err = s.moment(tx)
+		return err
+	}))
+}
+
+// moment reads the tally. That makes the transaction conflict with one that revokes.
+func (s *Store) moment(tx storage.Tx) (Moment, error) {
+	t, _, err := s.tallies.Find(tx, tallyID)
+	return Moment{At: s.Now(), Cutoffs: t.Cutoffs}, err
 }
 
 // newRevocation draws the id of a revocation. It is called outside closures, which must not draw anything.
@@ -94,46 +131,43 @@ func (s *Store) revoke(tx storage.Tx, r Revocation) error {
 	if r.Kind == KindToken || r.Kind == KindGrant {
 		return nil // nothing else is issued for a token, and a grant says by itself that it has ended
 	}
-	c, _, err := s.cutoffs.Find(tx, cutoffID(r.Kind, r.Target))
+	return s.cut(tx, r.Kind, r.Target, r.At)
+}
+
+// cut writes a cut-off. That of a session needs no number: a session does not begin again.
+func (s *Store) cut(tx storage.Tx, kind Kind, target string, at time.Time) error {
+	c, _, err := s.cutoffs.Find(tx, cutoffID(kind, target))
 	if err != nil {
 		return err
 	}
-	c.Kind, c.Target, c.Number = r.Kind, r.Target, c.Number+1
-	if r.At.After(c.At) { // a clock that lags must not bring back what is dead
-		c.At, c.Until = r.At, r.At.Add(MaxRefreshTTL)
+	c.Kind, c.Target = kind, target
+	if at.After(c.At) { // a clock that lags must not bring back what is dead
+		c.At, c.Until = at, at.Add(MaxRefreshTTL)
+	}
+	if kind != KindSession {
+		before, err := s.moment(tx)
+		if err != nil {
+			return err
+		}
+		c.Number = before.Cutoffs + 1
+		if err := s.tallies.Put(tx, tally{Cutoffs: c.Number}); err != nil {
+			return err
+		}
 	}
 	return s.cutoffs.Put(tx, c)
 }
 
-// birth is when a record was written, by its clock and by the cut-offs that stood then.
-type birth struct {
-	at      time.Time
-	cutoffs map[Kind]uint64
-}
-
 // cutOff reports whether what was issued for a target is dead.
-func (s *Store) cutOff(tx storage.Tx, kind Kind, target string, issued birth) (bool, error) {
+func (s *Store) cutOff(tx storage.Tx, kind Kind, target string, issued Moment) (bool, error) {
 	c, ok, err := s.cutoffs.Find(tx, cutoffID(kind, target))
-	return ok && (!issued.at.After(c.At) || issued.cutoffs[kind] < c.Number), err
+	return ok && (!issued.At.After(c.At) || issued.Cutoffs < c.Number), err
 }
 
-// cutoffsNow returns the numbers of the cut-offs that stand for a user and a client, for a record that is being written.
-// Reading them makes the transaction conflict with one that revokes.
-func (s *Store) cutoffsNow(tx storage.Tx, targets map[Kind]string) (map[Kind]uint64, error) {
-	var numbers map[Kind]uint64
-	for kind, target := range targets {
-		c, ok, err := s.cutoffs.Find(tx, cutoffID(kind, target))
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			if numbers == nil {
-				numbers = map[Kind]uint64{}
-			}
-			numbers[kind] = c.Number
-		}
-	}
-	return numbers, nil
+// CancelLogins keeps every login of a user that has begun from opening a session. Whoever ends all sessions of a user calls
+// it before he looks which there are, so that none is opened behind his back.
+func (s *Store) CancelLogins(ctx context.Context, subject string) error {
+	now := s.Now()
+	return s.db.Update(ctx, func(tx storage.Tx) error { return s.cut(tx, kindLogin, subject, now) })
 }
 
 // Revoke records that a token is dead, or whatever a user or a client was issued until now. Grants and sessions are records

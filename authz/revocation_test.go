@@ -327,7 +327,7 @@ func TestWhatIsDrawnBeforeARevocationIsDead(t *testing.T) {
 	inMemory(t, func(w *world) {
 		session, handle := w.draft(alice)
 		w.lock(alice) // a login that began before the lock and ends after it
-		w.ok(w.store.OpenSession(w.Context(), session))
+		w.wantError("opening", w.store.OpenSession(w.Context(), session), authz.ErrOvertaken)
 		w.wantSession(handle, false)
 		w.after(time.Millisecond)
 		live, _ := w.sign(alice)
@@ -335,6 +335,109 @@ func TestWhatIsDrawnBeforeARevocationIsDead(t *testing.T) {
 		w.ok(second(w.store.Revoke(w.Context(), authz.KindClient, app)))
 		w.ok(w.store.Complete(w.Context(), c))
 		w.redeem(w.redemption(code), authz.RedeemRevoked)
+	})
+}
+
+// A login ends with a session only when its user was not revoked since it began: whatever the clocks say, whoever else was
+// revoked, and however the session is opened.
+func TestALoginIsOvertaken(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		change func(*world)
+		want   error
+	}{
+		{"nothing happens", func(*world) {}, nil},
+		{"the user is locked", func(w *world) { w.lock(alice) }, authz.ErrOvertaken},
+		{"the user is locked by a node whose clock is behind", func(w *world) {
+			w.after(-time.Minute)
+			w.lock(alice)
+			w.after(time.Minute)
+		}, authz.ErrOvertaken},
+		{"the user is locked again by a node whose clock is behind", func(w *world) {
+			w.after(-time.Minute)
+			w.lock(alice)
+			w.lock(alice)
+			w.after(time.Minute)
+		}, authz.ErrOvertaken},
+		{"the user is revoked", func(w *world) { w.ok(second(w.store.Revoke(w.Context(), authz.KindSubject, alice))) }, authz.ErrOvertaken},
+		{"the user signs out everywhere", func(w *world) { w.ok(w.store.CancelLogins(w.Context(), alice)) }, authz.ErrOvertaken},
+		{"another user is locked", func(w *world) { w.lock(bob) }, nil},
+		{"another user signs out everywhere", func(w *world) { w.ok(w.store.CancelLogins(w.Context(), bob)) }, nil},
+		{"a client is revoked", func(w *world) { w.ok(second(w.store.Revoke(w.Context(), authz.KindClient, alice))) }, nil},
+		{"a session ends", func(w *world) {
+			other, _ := w.sign(alice)
+			w.ok(second(w.store.EndSession(w.Context(), other.ID)))
+		}, nil},
+	}
+	for _, tt := range tests {
+		for _, how := range []string{"open", "replace"} {
+			t.Run(tt.name+", "+how, func(t *testing.T) {
+				t.Parallel()
+				everywhere(t, func(w *world) {
+					w.lock(alice) // and unlocked, long ago
+					old, oldHandle := w.sign(bob)
+					w.after(time.Minute)
+					session, handle := w.draft(alice)
+					w.after(time.Second)
+					open := func() error { return w.store.OpenSession(w.Context(), session) }
+					if how == "replace" {
+						open = func() error { return second(w.store.ReplaceSession(w.Context(), old.ID, session)) }
+					}
+					w.interrupt = func() { tt.change(w) } // after the user was checked and before the session is opened
+					w.wantError("opening", open(), tt.want)
+					w.wantSession(handle, tt.want == nil)
+					if tt.name == "another user is locked" {
+						return
+					}
+					w.wantSession(oldHandle, tt.want != nil || how == "open")
+				})
+			})
+		}
+	}
+}
+
+// A session without a moment is older than whatever its user was revoked by.
+func TestASessionWithoutAMoment(t *testing.T) {
+	t.Parallel()
+	inMemory(t, func(w *world) {
+		w.lock(alice)
+		w.after(time.Hour)
+		session, _ := w.draft(alice)
+		session.Cutoffs = 0
+		w.wantError("opening", w.store.OpenSession(w.Context(), session), authz.ErrOvertaken)
+	})
+}
+
+// Signing out everywhere keeps logins from opening sessions; it ends no session by itself, and the next login is welcome.
+func TestCancelLoginsEndsNoSession(t *testing.T) {
+	t.Parallel()
+	inMemory(t, func(w *world) {
+		session, handle := w.sign(alice)
+		grant, token := w.line(session)
+		w.after(time.Millisecond)
+		w.ok(w.store.CancelLogins(w.Context(), alice))
+		w.wantSession(handle, true)
+		w.wantActive(grant, true)
+		w.refresh(token, authz.Rotated)
+		equal(w, "entries in the log", len(w.log()), 0)
+		w.after(time.Millisecond)
+		w.sign(alice)
+	})
+}
+
+// Every cut-off has a number of its own, also when many are made at once.
+func TestCutOffsAreCounted(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(w *world) {
+		race(w, func(i int) (string, error) {
+			r, err := w.store.Revoke(w.Context(), authz.KindSubject, fmt.Sprint("usr_", i))
+			return r.ID, err
+		})
+		m, err := w.store.Moment(w.Context())
+		w.ok(err)
+		equal(w, "cut-offs", m.Cutoffs, crowd)
+		equal(w, "moment", m.At, w.store.Now())
 	})
 }
 

@@ -33,8 +33,8 @@ type Session struct {
 	ExpiresAt time.Time `json:"expires_at"`
 	IdleTTL   Seconds   `json:"idle_ttl"`
 	EndedAt   time.Time `json:"ended_at,omitzero"`
-	// Cutoffs number the cut-offs of the user that stood when the session was opened. The store fills them in.
-	Cutoffs map[Kind]uint64 `json:"cutoffs,omitempty"`
+	// Cutoffs is how many cut-offs had been made at CreatedAt: the two are the [Moment] at which the check of the user began.
+	Cutoffs uint64 `json:"cutoffs,omitempty"`
 }
 
 // Seconds is a duration kept to the second.
@@ -128,13 +128,26 @@ func (s *Store) live(tx storage.Tx, session *Session) (bool, error) {
 	if !session.Live(s.Now()) {
 		return false, nil
 	}
-	cut, err := s.cutOff(tx, KindSubject, session.Subject, birth{session.CreatedAt, session.Cutoffs})
+	cut, err := s.cutOff(tx, KindSubject, session.Subject, session.began())
 	return !cut && err == nil, err
 }
 
-func (s *Store) insertSession(tx storage.Tx, session Session) (err error) {
-	if session.Cutoffs, err = s.cutoffsNow(tx, map[Kind]string{KindSubject: session.Subject}); err != nil {
+func (s *Session) began() Moment { return Moment{At: s.CreatedAt, Cutoffs: s.Cutoffs} }
+
+// ErrOvertaken says that the user was revoked, or signed out everywhere, while they were logging in.
+var ErrOvertaken = errors.New("the user was revoked while logging in")
+
+func (s *Store) insertSession(tx storage.Tx, session Session) error {
+	live, err := s.live(tx, &session)
+	if err != nil {
 		return err
+	}
+	cancelled, err := s.cutOff(tx, kindLogin, session.Subject, session.began())
+	if err != nil {
+		return err
+	}
+	if !live || cancelled {
+		return ErrOvertaken
 	}
 	return s.sessions.Insert(tx, session)
 }
@@ -158,13 +171,15 @@ func (s *Store) touch(ctx context.Context, session Session) (Session, error) {
 	return certain(&touched, err)
 }
 
-// OpenSession inserts a new session. The caller has drawn its ID and its secret.
+// OpenSession inserts a new session. The caller has drawn its ID and its secret and has taken the [Moment] at which it
+// begins before the user was checked: [ErrOvertaken] means that the user may not log in any more.
 func (s *Store) OpenSession(ctx context.Context, session Session) error {
 	return s.db.Update(ctx, func(tx storage.Tx) error { return s.insertSession(tx, session) })
 }
 
 // ReplaceSession inserts a new session and ends the one the browser had before, in one transaction: a login never leaves
-// two sessions behind in one browser. It returns the revocations that ending the old one made.
+// two sessions behind in one browser. It returns the revocations that ending the old one made. [ErrOvertaken] is as for
+// [Store.OpenSession], and leaves the old one as it was.
 func (s *Store) ReplaceSession(ctx context.Context, oldID string, session Session) ([]Revocation, error) {
 	revocation := s.newRevocation(KindSession, oldID)
 	var ended []Revocation

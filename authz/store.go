@@ -25,6 +25,7 @@ type Store struct {
 	assertions  *storage.Table[assertion]
 	revocations *storage.Table[Revocation]
 	cutoffs     *storage.Table[cutoff]
+	tallies     *storage.Table[tally]
 }
 
 // NewStore returns the records kept in db. Values that hold secrets are sealed with sealer; now is the clock of every
@@ -44,6 +45,7 @@ func NewStore(db storage.DB, sealer storage.Sealer, now func() time.Time) (*Stor
 		assertions:  assertionTable(),
 		revocations: revocationTable(),
 		cutoffs:     cutoffTable(),
+		tallies:     tallyTable(),
 	}, nil
 }
 

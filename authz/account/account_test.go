@@ -228,6 +228,24 @@ func TestEndEverySession(t *testing.T) {
 	}
 }
 
+// A login that is under way when its user signs out everywhere opens no session behind his back.
+func TestEverySessionIsAlsoTheNextOne(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b, late := w.Browser(t), w.Browser(t)
+	b.SignIn(faces.AliceLogin)
+	page := late.Get("/account")
+	w.Users.Meanwhile(func() {
+		w.Clock.Advance(time.Second)
+		b.Submit(b.Get("/account"), "everywhere", "all")
+		w.Clock.Advance(time.Second)
+	})
+	wantLogin(t, late.Login(page, faces.AliceLogin))
+	if sessions, err := w.Store.SessionsOf(t.Context(), faces.Alice); err != nil || len(sessions) != 0 {
+		t.Errorf("sessions are left: %v (%v)", sessions, err)
+	}
+}
+
 func TestWithdraw(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

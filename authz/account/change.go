@@ -28,7 +28,7 @@ const reasonUser = "user"
 func (h *Handler) change(w http.ResponseWriter, r *http.Request, v *visit, params oauth.Params) {
 	switch {
 	case params.Get(web.EverywhereField) == "all":
-		h.endSessions(w, r, v, func(authz.Session) bool { return true })
+		h.endAll(w, r, v)
 	case params.Get(web.EndSessionField) != "":
 		id := params.Get(web.EndSessionField)
 		h.endSessions(w, r, v, func(s authz.Session) bool { return s.ID == id })
@@ -37,6 +37,15 @@ func (h *Handler) change(w http.ResponseWriter, r *http.Request, v *visit, param
 	default:
 		h.seeOther(w, authz.PathAccount, nil)
 	}
+}
+
+// endAll ends every session of the user, and what is about to become one.
+func (h *Handler) endAll(w http.ResponseWriter, r *http.Request, v *visit) {
+	if err := h.Store.CancelLogins(r.Context(), v.session.Subject); err != nil {
+		h.pages.Refuse(w, r, err)
+		return
+	}
+	h.endSessions(w, r, v, func(authz.Session) bool { return true })
 }
 
 // endSessions ends those of the user's sessions that are meant, this one last: were it to break before, the user could

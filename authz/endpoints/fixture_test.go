@@ -247,9 +247,11 @@ func check(t testing.TB, err error) {
 func (w *world) login(t testing.TB, subject string) (authz.Session, *http.Cookie) {
 	t.Helper()
 	recorder := httptest.NewRecorder()
+	began, err := w.store.Moment(t.Context())
+	check(t, err)
 	s, err := w.sessions.Establish(recorder, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil), session.Login{Proof: realm.Proof{
 		Realm: "password", Subject: subject, Name: "Zoë", Time: w.store.Now(),
-	}})
+	}, Began: began})
 	check(t, err)
 	for _, c := range recorder.Result().Cookies() {
 		if c.MaxAge >= 0 && c.Value != "" {

@@ -24,6 +24,9 @@ const eventAttempt = "login.attempt"
 // reasonAnotherUser is the reason of a refusal for credentials that were good, but somebody else's.
 const reasonAnotherUser = "another_user"
 
+// reasonOvertaken is the reason of a refusal for somebody who was revoked while logging in.
+const reasonOvertaken = "revoked_meanwhile"
+
 // attributeLogin is the attribute under which a proof tells the login name that was used.
 const attributeLogin = "login"
 
@@ -119,8 +122,10 @@ func (h *Handler) accept(w http.ResponseWriter, r *http.Request, v *visit, resul
 		h.acceptEarly(w, r, v, proof)
 		return
 	}
-	s, err := h.Sessions.Establish(w, r, session.Login{Proof: proof, Earlier: v.request.Proven})
+	s, err := h.Sessions.Establish(w, r, session.Login{Proof: proof, Earlier: v.request.Proven, Began: v.began})
 	switch {
+	case errors.Is(err, authz.ErrOvertaken):
+		h.overtaken(w, r, v, result)
 	case errors.Is(err, session.ErrNobody):
 		// The session ended while its user was proving more: begin with who the user is.
 		h.seeOther(w, authz.PathLogin, url.Values{session.FieldRequest: {v.request.ID}})
@@ -131,6 +136,18 @@ func (h *Handler) accept(w http.ResponseWriter, r *http.Request, v *visit, resul
 		v.session = s
 		h.proceed(w, v, session.FieldStep, session.StepContinue)
 	}
+}
+
+// overtaken refuses what was accepted a moment ago, on the trail as well: the user has been revoked since. Whoever it is
+// begins anew, and is judged as things are now.
+func (h *Handler) overtaken(w http.ResponseWriter, r *http.Request, v *visit, result realm.Result) {
+	h.Observe(v.missing.Realm, string(realm.Refused))
+	err := h.record(r, v, realm.Result{Status: realm.Refused, Reason: reasonOvertaken, Account: result.Identity.Subject})
+	if err != nil {
+		h.pages.Refuse(w, r, err)
+		return
+	}
+	h.seeOther(w, authz.PathLogin, url.Values{session.FieldRequest: {v.request.ID}})
 }
 
 // acceptEarly keeps a proof from before anybody was known, as that of an app, with the request: there is no session yet.

@@ -85,6 +85,8 @@ type visit struct {
 	pending bool
 	// expected is the only user who may prove it; empty when anybody may.
 	expected string
+	// began is when the browser came, before anything was verified.
+	began authz.Moment
 }
 
 // step is what the form's token allows: an attempt at this realm, for this request, in this session.
@@ -116,6 +118,9 @@ func (h *Handler) login(w http.ResponseWriter, r *http.Request) {
 
 // find loads everything the page depends on.
 func (h *Handler) find(r *http.Request, id string) (v visit, err error) {
+	if v.began, err = h.Store.Moment(r.Context()); err != nil {
+		return v, err
+	}
 	if v.request, err = h.Sessions.Request(r, id); err != nil {
 		return v, err
 	}

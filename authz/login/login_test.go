@@ -319,6 +319,55 @@ func TestTheSessionEndsDuringTheSecondFactor(t *testing.T) {
 	b.Submit(page, "pin", faces.PIN).Code()
 }
 
+// A user who is locked, gets another password or signs out everywhere while somebody logs in as him: that login opens no
+// session, whenever it ends, and the trail says so.
+func TestTheUserIsRevokedWhileLoggingIn(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		revoke func(*faces.World) error
+	}{
+		{"revoked", func(w *faces.World) error {
+			_, err := w.Store.Revoke(t.Context(), authz.KindSubject, faces.Alice)
+			return err
+		}},
+		{"signed out everywhere", func(w *faces.World) error { return w.Store.CancelLogins(t.Context(), faces.Alice) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			b := w.Browser(t)
+			page := atLogin(t, b)
+			w.Users.Meanwhile(func() {
+				w.Clock.Advance(time.Second)
+				if err := tt.revoke(w); err != nil {
+					t.Error(err)
+				}
+				w.Clock.Advance(time.Second)
+			})
+			page = b.Login(page, faces.AliceLogin)
+			wantForm(t, page, http.StatusOK, "Password")
+			if b.Cookie("session") != "" {
+				t.Error("the browser has a session")
+			}
+			if sessions, err := w.Store.SessionsOf(t.Context(), faces.Alice); err != nil || len(sessions) != 0 {
+				t.Errorf("Alice has sessions: %v (%v)", sessions, err)
+			}
+			want := []audit.Event{
+				attempt(audit.Event{Outcome: audit.Accepted, Subject: faces.Alice}),
+				attempt(audit.Event{Outcome: audit.Refused, Reason: "revoked_meanwhile", Subject: faces.Alice}),
+			}
+			if diff := cmp.Diff(want, w.Trail.Stored()); diff != "" {
+				t.Errorf("unexpected events (-want +stored):\n%s", diff)
+			}
+			if diff := cmp.Diff([]string{"password:refused"}, w.Observed()); diff != "" {
+				t.Errorf("unexpected metrics (-want +observed):\n%s", diff)
+			}
+			b.Login(page, faces.AliceLogin).Code()
+		})
+	}
+}
+
 // Who has begun to prove a request has to finish it.
 func TestAnotherUserCannotStepUp(t *testing.T) {
 	t.Parallel()

@@ -139,7 +139,7 @@ func TestUserAgentIsKeptPrintableAndShort(t *testing.T) {
 			w := newWorld(t, nil)
 			r := visit(t)
 			r.Header.Set("User-Agent", tt.sent)
-			s, err := w.Establish(httptest.NewRecorder(), r, session.Login{Proof: w.proof("password", "usr_a")})
+			s, err := w.Establish(httptest.NewRecorder(), r, w.now(t, w.proof("password", "usr_a")))
 			if err != nil || s.UserAgent != tt.kept {
 				t.Errorf("kept %q (%v), want %q", s.UserAgent, err, tt.kept)
 			}
@@ -167,7 +167,7 @@ func FuzzCookieHeader(f *testing.F) {
 			t.Errorf("%q names a browser", header)
 		}
 		rec := httptest.NewRecorder()
-		if _, err := w.Establish(rec, r, session.Login{Proof: w.proof("password", "usr_b")}); err != nil {
+		if _, err := w.Establish(rec, r, w.now(t, w.proof("password", "usr_b"))); err != nil {
 			t.Errorf("logging in with %q: %v", header, err)
 		}
 		if got := w.current(t, cookie); got == "" {

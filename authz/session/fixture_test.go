@@ -96,7 +96,7 @@ func visit(t *testing.T, cookies ...*http.Cookie) *http.Request {
 func (w *world) login(t *testing.T, proof realm.Proof, cookies ...*http.Cookie) (authz.Session, *http.Cookie) {
 	t.Helper()
 	rec := httptest.NewRecorder()
-	s, err := w.Establish(rec, visit(t, cookies...), session.Login{Proof: proof})
+	s, err := w.Establish(rec, visit(t, cookies...), w.now(t, proof))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,6 +118,16 @@ func (w *world) current(t *testing.T, cookies ...*http.Cookie) string {
 		t.Fatalf("Current reports %v with session %q", ok, s.ID)
 	}
 	return s.ID
+}
+
+// now is a login that begins at this moment.
+func (w *world) now(t *testing.T, proof realm.Proof) session.Login {
+	t.Helper()
+	m, err := w.store.Moment(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return session.Login{Proof: proof, Began: m}
 }
 
 func (w *world) proof(name, subject string) realm.Proof {

@@ -116,6 +116,8 @@ type Login struct {
 	Proof realm.Proof
 	// Earlier are proofs from before anybody was known. They name nobody, and go into the session with the other.
 	Earlier realm.Proofs
+	// Began is the moment at which the proof began to be judged, or any before it: see [authz.Store.Moment].
+	Began authz.Moment
 }
 
 // proofs returns all of them.
@@ -129,8 +131,9 @@ func (l *Login) proofs() realm.Proofs {
 }
 
 // Establish puts a proof into the browser's session and writes its new cookie. A user who was signed in keeps the session
-// and gets a new secret; anybody else gets a new session, and the one that the browser had ends with it. [ErrNobody] is
-// returned for a proof that names no user when nobody is signed in, which also is the case when the session ended meanwhile.
+// and gets a new secret; anybody else gets a new session, which counts from the moment at which proving began, and the one
+// that the browser had ends with it. [ErrNobody] is returned for a proof that names no user when nobody is signed in, which
+// also is the case when the session ended meanwhile; [authz.ErrOvertaken] when the user was revoked since that moment.
 func (m *Manager) Establish(w http.ResponseWriter, r *http.Request, login Login) (authz.Session, error) {
 	proof := login.Proof
 	current, live, err := m.Current(r)
@@ -152,8 +155,8 @@ func (m *Manager) Establish(w http.ResponseWriter, r *http.Request, login Login)
 		return authz.Session{}, ErrNobody
 	}
 	handle.ID = randid.New("ses")
-	opened, err := m.open(r, current.ID, handle, login)
-	if err != nil {
+	opened := m.draft(r, handle, login)
+	if err := m.open(r.Context(), current.ID, opened); err != nil {
 		return authz.Session{}, fmt.Errorf("opening a session: %w", err)
 	}
 	m.jar.set(w, m.jar.session, handle.String())
@@ -171,10 +174,10 @@ func (m *Manager) raise(ctx context.Context, handle authz.SessionHandle, login L
 	return m.store.RaiseSession(ctx, change)
 }
 
-// open inserts a session for a user and ends the one named old, if there is one.
-func (m *Manager) open(r *http.Request, old string, handle authz.SessionHandle, login Login) (authz.Session, error) {
+// draft describes the session that begins with a login.
+func (m *Manager) draft(r *http.Request, handle authz.SessionHandle, login Login) authz.Session {
 	now := m.store.Now()
-	s := authz.Session{
+	return authz.Session{
 		ID:         handle.ID,
 		SecretHash: randid.Hash(handle.Secret),
 		Subject:    login.Proof.Subject,
@@ -182,17 +185,22 @@ func (m *Manager) open(r *http.Request, old string, handle authz.SessionHandle, 
 		Proofs:     login.proofs(),
 		UserAgent:  userAgent(r),
 		ClientIP:   httpx.CallerOf(r.Context()).ClientIP,
-		CreatedAt:  now,
+		CreatedAt:  login.Began.At,
+		Cutoffs:    login.Began.Cutoffs,
 		SeenAt:     now,
 		ExpiresAt:  now.Add(m.lifetime),
 		IdleTTL:    authz.Seconds(m.idle / time.Second),
 	}
+}
+
+// open inserts a session and ends the one named old, if there is one.
+func (m *Manager) open(ctx context.Context, old string, s authz.Session) error {
 	if old == "" {
-		return s, m.store.OpenSession(r.Context(), s)
+		return m.store.OpenSession(ctx, s)
 	}
-	ended, err := m.store.ReplaceSession(r.Context(), old, s)
+	ended, err := m.store.ReplaceSession(ctx, old, s)
 	m.apply(ended...)
-	return s, err
+	return err
 }
 
 // Clear takes the session cookie from the browser. Ending the session is a transition of the store.

@@ -149,7 +149,7 @@ func TestAProofOfNobodyNeedsSomebody(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			rec := httptest.NewRecorder()
-			_, err := w.Establish(rec, visit(t, tt.cookies...), session.Login{Proof: w.proof("pin", "")})
+			_, err := w.Establish(rec, visit(t, tt.cookies...), w.now(t, w.proof("pin", "")))
 			if !errors.Is(err, session.ErrNobody) {
 				t.Errorf("Establish = %v, want ErrNobody", err)
 			}
@@ -180,12 +180,51 @@ func TestTheSessionEndsWhileItIsRaised(t *testing.T) {
 				}
 			}
 			rec := httptest.NewRecorder()
-			opened, err := w.Establish(rec, visit(t, cookie), session.Login{Proof: w.proof("pin", tt.subject)})
+			opened, err := w.Establish(rec, visit(t, cookie), w.now(t, w.proof("pin", tt.subject)))
 			if !errors.Is(err, tt.want) {
 				t.Errorf("Establish = %v, want %v", err, tt.want)
 			}
 			if opened.ID == s.ID {
 				t.Error("the ended session was raised")
+			}
+		})
+	}
+}
+
+// A user who was revoked while the password was checked gets no session, and whoever had the browser keeps it.
+func TestARevokedUserGetsNoSession(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, before string
+	}{
+		{"in an empty browser", ""},
+		{"in another user's browser", "usr_b"},
+		{"in their own browser", "usr_a"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, nil)
+			var cookies []*http.Cookie
+			if tt.before != "" {
+				_, cookie := w.login(t, w.proof("password", tt.before))
+				cookies = append(cookies, cookie)
+			}
+			login := w.now(t, w.proof("password", "usr_a"))
+			w.clock.Advance(time.Second)
+			if _, err := w.store.Revoke(t.Context(), authz.KindSubject, "usr_a"); err != nil {
+				t.Fatal(err)
+			}
+			w.clock.Advance(time.Second)
+			rec := httptest.NewRecorder()
+			s, err := w.Establish(rec, visit(t, cookies...), login)
+			if !errors.Is(err, authz.ErrOvertaken) || s.ID != "" || len(rec.Result().Cookies()) > 0 {
+				t.Errorf("Establish = %+v, %v, with the cookies %v", s, err, rec.Result().Cookies())
+			}
+			if got := w.current(t, cookies...); (got != "") != (tt.before == "usr_b") {
+				t.Errorf("the browser's session is %q", got)
+			}
+			if len(w.revoked) != 0 {
+				t.Errorf("the gates were told %v", w.revoked)
 			}
 		})
 	}
@@ -256,9 +295,10 @@ func TestABrokenStoreSignsNobodyIn(t *testing.T) {
 		{"raising", storagetest.OnCommit, "usr_a"},
 		{"replacing", storagetest.OnCommit, "usr_b"},
 	} {
+		login := w.now(t, w.proof("password", tt.subject))
 		w.faults.Inject(storagetest.Fault{Op: tt.op, Nth: 1, Err: broken})
 		rec := httptest.NewRecorder()
-		if _, err := w.Establish(rec, visit(t, cookie), session.Login{Proof: w.proof("password", tt.subject)}); !errors.Is(err, broken) {
+		if _, err := w.Establish(rec, visit(t, cookie), login); !errors.Is(err, broken) {
 			t.Errorf("%s: Establish = %v, want the store's error", tt.name, err)
 		}
 		if len(rec.Result().Cookies()) > 0 {

@@ -72,8 +72,16 @@ func model(users *Users) realm.Config {
 type Users struct {
 	store *authz.Store
 
-	mu    sync.Mutex
-	tries []realm.Credentials
+	mu        sync.Mutex
+	tries     []realm.Credentials
+	meanwhile func()
+}
+
+// Meanwhile has something happen once, while a password is verified: after it was judged and before the judgement is told.
+func (u *Users) Meanwhile(hook func()) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.meanwhile = hook
 }
 
 // Tries returns the credentials that reached the module.
@@ -87,7 +95,12 @@ func (u *Users) Tries() []realm.Credentials {
 func (u *Users) Verify(_ context.Context, c realm.Credentials) (realm.Result, error) {
 	u.mu.Lock()
 	u.tries = append(u.tries, c)
+	hook := u.meanwhile
+	u.meanwhile = nil
 	u.mu.Unlock()
+	if hook != nil {
+		defer hook()
+	}
 	account := map[string]string{AliceLogin: Alice, BobLogin: Bob}[c.Values[formauth.Username]]
 	if c.Subject != "" {
 		account = c.Subject

@@ -57,13 +57,19 @@ type Completion struct {
 	Code      Code
 	// RememberConsent stores the grant's scopes as consented.
 	RememberConsent bool
+	// Remembered says that the user was not asked, because an agreement was remembered: it must still stand.
+	Remembered bool
 }
 
 // ErrSessionEnded is returned when the session that a completion rests on has ended.
 var ErrSessionEnded = errors.New("the session has ended")
 
+// ErrConsentWithdrawn is returned when the agreement that a completion rests on does not stand any more.
+var ErrConsentWithdrawn = errors.New("the consent was withdrawn")
+
 // Complete closes an open request and inserts its grant and code, all in one transaction: of two browsers' tabs that
-// finish the same request, one gets the code and the other [ErrRequestEnded]. The session must still be live.
+// finish the same request, one gets the code and the other [ErrRequestEnded]. The session must still be live, else it is
+// [ErrSessionEnded], and a remembered consent stand, else it is [ErrConsentWithdrawn].
 func (s *Store) Complete(ctx context.Context, c Completion) error {
 	return s.db.Update(ctx, func(tx storage.Tx) error {
 		if c.RequestID != "" {
@@ -78,10 +84,8 @@ func (s *Store) Complete(ctx context.Context, c Completion) error {
 		if err != nil {
 			return err
 		}
-		if c.RememberConsent {
-			if err := s.remember(tx, c.Grant); err != nil {
-				return err
-			}
+		if err := s.settleConsent(tx, &c); err != nil {
+			return err
 		}
 		if session.addClient(c.Grant.ClientID) {
 			if err := s.sessions.Put(tx, session); err != nil {

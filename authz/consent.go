@@ -33,11 +33,31 @@ func consentTable() *storage.Table[Consent] {
 // Consented reports whether the user has agreed to all of the scopes for the client.
 func (s *Store) Consented(ctx context.Context, subject, client string, scopes oauth.Scopes) (consented bool, err error) {
 	err = s.db.View(ctx, func(tx storage.Tx) error {
-		c, ok, err := s.consents.Find(tx, consentID(subject, client))
-		consented = ok && scopes.Within(c.Scopes)
+		consented, err = s.consented(tx, subject, client, scopes)
 		return err
 	})
 	return consented, err
+}
+
+func (s *Store) consented(tx storage.Tx, subject, client string, scopes oauth.Scopes) (bool, error) {
+	c, ok, err := s.consents.Find(tx, consentID(subject, client))
+	return ok && err == nil && scopes.Within(c.Scopes), err
+}
+
+// settleConsent checks the agreement that a completion rests on, or stores the one that it comes with. A withdrawal conflicts
+// with either.
+func (s *Store) settleConsent(tx storage.Tx, c *Completion) error {
+	if c.RememberConsent {
+		return s.remember(tx, c.Grant)
+	}
+	if !c.Remembered {
+		return nil
+	}
+	stands, err := s.consented(tx, c.Grant.Subject, c.Grant.ClientID, c.Grant.Scopes)
+	if err == nil && !stands {
+		err = ErrConsentWithdrawn
+	}
+	return err
 }
 
 func (s *Store) remember(tx storage.Tx, g Grant) error {

@@ -3,6 +3,7 @@
 package authz_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,10 @@ import (
 
 func remembering(scopes ...string) func(*authz.Completion) {
 	return func(c *authz.Completion) { c.RememberConsent, c.Grant.Scopes = true, scopes }
+}
+
+func remembered(scopes ...string) func(*authz.Completion) {
+	return func(c *authz.Completion) { c.Remembered, c.Grant.Scopes = true, scopes }
 }
 
 // wantConsent checks whether a user has agreed to scopes for a client.
@@ -154,6 +159,78 @@ func TestWithdrawalTakesWhatIsGrantedMeanwhile(t *testing.T) {
 		equal(w, "revocations", len(revoked), 2)
 		w.wantActive(late, false)
 		w.wantConsent(alice, app, oauth.Scopes{"openid"}, false)
+	})
+}
+
+// A completion that rests on a remembered consent needs it at its very commit, and all of it.
+func TestARememberedConsentMustStand(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		change func(*world, *authz.Completion)
+		want   error
+	}{
+		{"it stands", func(*world, *authz.Completion) {}, nil},
+		{"for fewer scopes", func(_ *world, c *authz.Completion) { c.Grant.Scopes = c.Grant.Scopes[:1] }, nil},
+		{"for more scopes", func(_ *world, c *authz.Completion) { c.Grant.Scopes = scopes }, authz.ErrConsentWithdrawn},
+		{"for another client", func(_ *world, c *authz.Completion) { c.Grant.ClientID = other }, authz.ErrConsentWithdrawn},
+		{"withdrawn before", func(w *world, _ *authz.Completion) {
+			w.ok(second(w.store.WithdrawConsent(w.Context(), alice, app)))
+		}, authz.ErrConsentWithdrawn},
+		{"withdrawn in another tab meanwhile", func(w *world, _ *authz.Completion) {
+			w.interrupt = func() { w.ok(second(w.store.WithdrawConsent(w.Context(), alice, app))) }
+		}, authz.ErrConsentWithdrawn},
+		{"withdrawn for another client meanwhile", func(w *world, _ *authz.Completion) {
+			w.interrupt = func() { w.ok(second(w.store.WithdrawConsent(w.Context(), alice, other))) }
+		}, nil},
+		{"withdrawn meanwhile, and agreed to anew", func(w *world, c *authz.Completion) {
+			c.RememberConsent, c.Remembered = true, false
+			w.interrupt = func() { w.ok(second(w.store.WithdrawConsent(w.Context(), alice, app))) }
+		}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			everywhere(t, func(w *world) {
+				session, _ := w.sign(alice)
+				w.authorize(session, remembering("openid", "accounts:read"))
+				request := w.ask("browser")
+				code, c := w.completion(session, remembered("openid", "accounts:read"), func(c *authz.Completion) {
+					c.RequestID = request.ID
+				})
+				tt.change(w, &c)
+				w.wantError("completing", w.store.Complete(w.Context(), c), tt.want)
+				w.wantActive(c.Grant, tt.want == nil)
+				if tt.want != nil {
+					w.redeem(w.redemption(code), authz.RedeemUnknown)
+					w.ok(second(w.store.Request(w.Context(), request.ID))) // for the user to be asked
+				}
+			})
+		})
+	}
+}
+
+// Of a withdrawal and a completion at the same time the withdrawal wins: it takes the grant with it, or there is none.
+func TestWithdrawalBesideCompletions(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(w *world) {
+		session, _ := w.sign(alice)
+		w.authorize(session, remembering("openid"))
+		race(w, func(i int) (string, error) {
+			if i == crowd/2 {
+				_, err := w.store.WithdrawConsent(w.Context(), alice, app)
+				return "", err
+			}
+			_, c := w.completion(session, remembered("openid"))
+			err := w.store.Complete(w.Context(), c)
+			if errors.Is(err, authz.ErrConsentWithdrawn) {
+				return "", nil
+			}
+			return c.Grant.ID, err
+		})
+		grants, err := w.store.GrantsOf(w.Context(), alice)
+		w.ok(err)
+		equal(w, "grants left", len(grants), 0)
 	})
 }
 

@@ -142,5 +142,9 @@ func refusals() []transition {
 			_, c := s.completion(s.session, of(other), remembering("openid"), func(c *authz.Completion) { c.RequestID = s.request.ID })
 			return nil, s.store.Complete(ctx, c)
 		}},
+		{name: "Complete by a remembered consent", call: func(s *stage, ctx context.Context) ([]any, error) {
+			_, c := s.completion(s.session, remembered("openid"))
+			return nil, s.store.Complete(ctx, c)
+		}},
 	}
 }

@@ -39,7 +39,9 @@ func (h *Handler) complete(w http.ResponseWriter, r *http.Request, v visit, agre
 	record.ClientID, record.RedirectURI, record.GrantID = v.request.ClientID, v.request.RedirectURI, grant.ID
 	record.Challenge, record.Nonce = v.request.Challenge, v.request.Nonce
 
-	completion := authz.Completion{Grant: grant, Code: record, RememberConsent: agreed}
+	completion := authz.Completion{
+		Grant: grant, Code: record, RememberConsent: agreed, Remembered: !agreed && !v.target.client.FirstParty,
+	}
 	if v.stored {
 		completion.RequestID = v.request.ID
 	}
@@ -48,6 +50,8 @@ func (h *Handler) complete(w http.ResponseWriter, r *http.Request, v visit, agre
 	case errors.Is(err, authz.ErrSessionEnded):
 		v.session = authz.Session{}
 		h.dispatch(w, r, v) // nobody is signed in any more: begin again
+	case errors.Is(err, authz.ErrConsentWithdrawn):
+		h.dispatch(w, r, v) // the user has to be asked after all
 	case errors.Is(err, authz.ErrRequestEnded):
 		h.refuse(w, r, nil, err)
 	case err != nil:

@@ -58,6 +58,39 @@ func TestConsentIsAskedAndRemembered(t *testing.T) {
 	atConsent(t, b, third())
 }
 
+// The consent is withdrawn in another tab after it was looked at and before the code is made: the user is asked, and where
+// nobody may be asked there is no code. Trusted clients rest on no consent.
+func TestConsentIsWithdrawnMeanwhile(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		params map[string]string
+		check  func(*testing.T, *faces.Page)
+	}{
+		{"asked", third(), func(t *testing.T, p *faces.Page) { wantConsent(t, p) }},
+		{"not to be asked", third("prompt", "none"), func(t *testing.T, p *faces.Page) {
+			wantError(t, p, oauth.ConsentRequired, third()["state"])
+		}},
+		{"trusted", faces.Params(), func(_ *testing.T, p *faces.Page) { p.Code() }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			b := w.Browser(t)
+			b.Submit(atConsent(t, b, third()), "decision", "allow").Code()
+			w.BeforeUpdate(func() {
+				if _, err := w.Store.WithdrawConsent(t.Context(), faces.Alice, "third"); err != nil {
+					t.Error(err)
+				}
+			})
+			tt.check(t, b.Authorize(tt.params))
+			if grants, err := w.Store.GrantsOf(t.Context(), faces.Alice); err != nil || len(grants) != 0 && tt.name != "trusted" {
+				t.Errorf("grants are left: %v (%v)", grants, err)
+			}
+		})
+	}
+}
+
 func TestConsentOfTrustedClients(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

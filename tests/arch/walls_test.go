@@ -106,6 +106,17 @@ var walls = slices.Concat([]wall{
 		door: []string{"mobileauth/identity"},
 	},
 	{
+		room: []string{
+			"authz/realm/headerauth", "authz/realm/basicauth", "authz/realm/certauth", "authz/realm/unverified",
+		},
+		never: map[string]string{
+			"net/http":         "what a request says comes in through the realm's input, which any face fills",
+			"internal/web/...": "these guests say what to ask; pages and apps ask in their own way",
+			"mobileauth/...":   "these guests know nobody: the engine finds the user of an id",
+			"storage/...":      "these guests keep nothing between calls",
+		},
+	},
+	{
 		room: []string{"mobileauth", "mobileauth/identity"},
 		never: map[string]string{
 			"authz/...":        "users, devices and operations serve any authorization server",

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
@@ -27,10 +28,13 @@ type Profiles struct {
 	Users Users
 }
 
-// Profile returns the claims about a user, or [storage.ErrNotFound] for one who does not exist or may not log in. A claim
-// without a value is left out, never null or empty (OpenID Connect Core 5.3.2). Which of them a client may see is for the
-// caller to decide.
+// Profile returns the claims about a user, or [storage.ErrNotFound] for one who does not exist or may not log in. Of an
+// anonymous subject there is nothing to say. A claim without a value is left out, never null or empty (OpenID Connect Core
+// 5.3.2). Which of them a client may see is for the caller to decide.
 func (p *Profiles) Profile(ctx context.Context, subject string) (map[string]any, error) {
+	if realm.Anonymous(subject) {
+		return map[string]any{}, nil
+	}
 	user, err := p.Users.Get(ctx, subject)
 	if err != nil {
 		return nil, fmt.Errorf("reading a profile: %w", err)

@@ -9,7 +9,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/authz/realm/identitystore"
+	"github.com/gatehouse-id/gatehouse/internal/randid"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
@@ -59,6 +61,19 @@ func TestProfile(t *testing.T) {
 				t.Errorf("unexpected claims (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// Of somebody who is not known there is no profile, and no user is looked up: tokens of such a subject are good nevertheless.
+func TestProfileOfAnAnonymousSubject(t *testing.T) {
+	t.Parallel()
+	profiles := &identitystore.Profiles{Users: &users{err: storage.ErrUnknown}}
+	got, err := profiles.Profile(t.Context(), randid.New(realm.AnonymousPrefix))
+	if diff := cmp.Diff(map[string]any{}, got); diff != "" || err != nil {
+		t.Errorf("Profile = %v, %v, want no claims", got, err)
+	}
+	if _, err := profiles.Profile(t.Context(), "usr_anon_a"); err == nil {
+		t.Error("a user is taken for nobody")
 	}
 }
 

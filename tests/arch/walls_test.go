@@ -45,6 +45,13 @@ var walls = slices.Concat([]wall{
 		},
 	},
 	{
+		room: []string{"internal/callout"},
+		never: map[string]string{
+			ours: "it carries questions and answers; what they mean is for whoever asks",
+		},
+		door: []string{"internal/oauth"},
+	},
+	{
 		room: []string{"internal/..."},
 		never: map[string]string{
 			"authz/...":      "the rooms stand on internal, not the other way round",

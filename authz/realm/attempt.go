@@ -43,6 +43,9 @@ func (e *Engine) round(ctx context.Context, r *Realm, in Input) (Attempt, error)
 	if challenge != nil {
 		return Attempt{Challenge: challenge}, nil
 	}
+	if credentials.Refusal != nil {
+		return Attempt{Result: e.confine(name, in.Subject, credentials.Refusal.result())}, nil
+	}
 	result, err := r.LoginModule.Verify(ctx, credentials)
 	if err != nil {
 		return Attempt{}, fmt.Errorf("verifying for the realm %q: %w", name, err)

@@ -128,6 +128,43 @@ func TestAChallengeIsNotJudged(t *testing.T) {
 	}
 }
 
+// An authenticator that judges by itself may say no, and nobody is asked any more; it cannot say yes that way.
+func TestARefusalOfTheAuthenticator(t *testing.T) {
+	t.Parallel()
+	notice := &realm.Notice{Text: "Closed until nine."}
+	for _, tt := range []struct {
+		name    string
+		refusal realm.Refusal
+		want    realm.Result
+	}{
+		{"nothing said", realm.Refusal{}, realm.Result{Status: realm.Refused}},
+		{"a reason and a notice", realm.Refusal{Reason: "closed", Notice: notice},
+			realm.Result{Status: realm.Refused, Reason: "closed", Notice: notice}},
+		{"for a while", realm.Refusal{Reason: "many", RetryAfter: time.Minute, Notice: notice},
+			realm.Result{Status: realm.Throttled, Reason: "many", RetryAfter: time.Minute, Notice: notice}},
+		{"for less than no time", realm.Refusal{RetryAfter: -time.Minute}, realm.Result{Status: realm.Refused}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			engine := guests(t, "password",
+				collect(func(context.Context, realm.Input) (realm.Credentials, *realm.Challenge, error) {
+					return realm.Credentials{Refusal: &tt.refusal, Identity: &realm.Identity{Subject: alice}, Subject: alice}, nil, nil
+				}),
+				verify(func(context.Context, realm.Credentials) (realm.Result, error) {
+					t.Error("the login module is asked")
+					return realm.Result{Status: realm.Accepted, Identity: realm.Identity{Subject: alice}}, nil
+				}))
+			got, err := engine.Try(t.Context(), "password", realm.Input{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(realm.Attempt{Result: tt.want}, got); diff != "" {
+				t.Errorf("attempt (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestTryJudges(t *testing.T) {
 	t.Parallel()
 	accepted := func(subject string) realm.Result {

@@ -71,9 +71,30 @@ type Credentials struct {
 	// Identity is who the caller is by the authenticator's own knowledge, for one that judges by itself: a certificate that was
 	// verified, a back end that has decided. No answer of a caller's gets into it.
 	Identity *Identity
+	// Refusal is the no of an authenticator that judges by itself. No login module is asked then.
+	Refusal  *Refusal
 	ClientIP string
 	Locale   string
 	Subject  string
+}
+
+// Refusal is what an authenticator has against somebody. There is no way for it to accept anybody.
+type Refusal struct {
+	// Reason is for the audit trail alone and never shown.
+	Reason string
+	// RetryAfter says when the next attempt counts; zero when it is not a matter of time.
+	RetryAfter time.Duration
+	// Notice is what people are told; it never says why a secret was wrong.
+	Notice *Notice
+}
+
+// result is the refusal as a judgement.
+func (r *Refusal) result() Result {
+	status := Refused
+	if r.RetryAfter > 0 {
+		status = Throttled
+	}
+	return Result{Status: status, Reason: r.Reason, RetryAfter: r.RetryAfter, Notice: r.Notice}
 }
 
 // Challenge says what is missing, in terms any face can render.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz/server"
 	"github.com/gatehouse-id/gatehouse/authz/site"
+	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
 	"github.com/gatehouse-id/gatehouse/caddymodule/pool"
 	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
@@ -92,6 +93,7 @@ type App struct {
 	strip    *site.Headers
 	sites    atomic.Pointer[sites.Served]
 
+	counted *meter.Source
 	ready   func() error // does load, once
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -118,7 +120,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.assemble(ctx); err != nil {
 		return err
 	}
-	return RegisterMetrics(ctx.GetMetricsRegistry())
+	a.counted = &meter.Source{
+		Hashing: a.hasher.Stats, Caches: a.server.Stats, Revoked: a.node.Revoked().Len,
+		Holders: func() int { return pool.Holders(a.nodeKey) },
+	}
+	return meter.Register(ctx.GetMetricsRegistry())
 }
 
 func (a *App) loadEngine(ctx caddy.Context) error {
@@ -151,7 +157,7 @@ func (a *App) takeNode() error {
 // Apps start in no fixed order, so it is done by Start or by the first request, whichever comes first: a request that comes
 // early waits and is not refused. Once it has failed nothing passes.
 func (a *App) load() error {
-	options := pool.Options{Now: time.Now, Logger: a.logger, Observe: observeStore}
+	options := pool.Options{Now: time.Now, Logger: a.logger, Observe: meter.Store}
 	if err := a.node.Start(a.ctx, a.engine, a.sealer, options); err != nil {
 		return err
 	}
@@ -173,13 +179,13 @@ func (a *App) Start() error {
 	ctx, cancel := context.WithCancel(a.ctx)
 	a.stop = cancel
 	a.running.Go(func() { a.server.Run(ctx) })
-	gauges.follow(a)
+	meter.Follow(a.counted)
 	return nil
 }
 
 // Stop ends the loops. Requests under way may still use the store, which stays open until Cleanup.
 func (a *App) Stop() error {
-	gauges.leave(a)
+	meter.Leave(a.counted)
 	if a.stop != nil {
 		a.stop()
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule"
+	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
 	"github.com/gatehouse-id/gatehouse/caddymodule/pool"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
@@ -127,7 +128,7 @@ func TestDefaultScopeOfClients(t *testing.T) {
 func TestCountersGoOn(t *testing.T) { // not in parallel: the metrics are those of the process
 	registry := prometheus.NewRegistry()
 	for range 2 {
-		if err := caddymodule.RegisterMetrics(registry); err != nil {
+		if err := meter.Register(registry); err != nil {
 			t.Fatal(err)
 		}
 	}

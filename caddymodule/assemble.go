@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/authz/realm/identitystore"
 	"github.com/gatehouse-id/gatehouse/authz/server"
+	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
@@ -110,7 +111,7 @@ func (a *App) assemble(ctx caddy.Context) error {
 		Proxied:         proxied,
 		Now:             time.Now,
 		Logger:          a.logger,
-		Observe:         observer(),
+		Observe:         server.Observer{Gate: meter.Gate, Endpoint: meter.Endpoint, Token: meter.Token, Realm: meter.Realm},
 	})
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule"
+	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -59,7 +60,7 @@ func (a *Admin) Provision(ctx caddy.Context) error {
 	} {
 		a.mux.HandleFunc(pattern, serve.serve)
 	}
-	return caddymodule.RegisterMetrics(ctx.GetMetricsRegistry())
+	return meter.Register(ctx.GetMetricsRegistry())
 }
 
 // Routes mounts the API.

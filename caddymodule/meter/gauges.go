@@ -1,21 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package caddymodule
+package meter
 
 import (
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/gatehouse-id/gatehouse/caddymodule/pool"
+	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
+	"github.com/gatehouse-id/gatehouse/validation"
 )
+
+// Source is what a running configuration knows about itself. All fields are required.
+type Source struct {
+	// Hashing tells how busy the password hasher is.
+	Hashing func() identity.Stats
+	// Caches tells what is known of access tokens and of session tokens.
+	Caches func() (access, sessions validation.Stats)
+	// Revoked is how many revocations the gate knows of.
+	Revoked func() int
+	// Holders is how many configurations hold the store.
+	Holders func() int
+}
+
+// Follow makes a configuration the one that gauges are read from.
+func Follow(s *Source) { gauges.follow(s) }
+
+// Leave ends reading from a configuration, unless another has taken its place.
+func Leave(s *Source) { gauges.leave(s) }
 
 // gaugeSet reads, at each scrape, what the running configuration knows about itself. Its counters go on where those of the
 // configuration before have ended.
 type gaugeSet struct {
 	mu             sync.Mutex
-	app            *App   // guarded by mu
-	before, missed uint64 // guarded by mu: hits and misses of earlier configurations
+	source         *Source // guarded by mu
+	before, missed uint64  // guarded by mu: hits and misses of earlier configurations
 
 	hashing, queued, cached, cachedBytes, viewed, holders *prometheus.Desc
 	hits, misses                                          *prometheus.Desc
@@ -37,27 +56,25 @@ func newGauges() *gaugeSet {
 	}
 }
 
-// follow makes an app the one to read from.
-func (g *gaugeSet) follow(app *App) {
+func (g *gaugeSet) follow(source *Source) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.keepLocked()
-	g.app = app
+	g.source = source
 }
 
-// leave ends reading from an app, unless another has taken its place.
-func (g *gaugeSet) leave(app *App) {
+func (g *gaugeSet) leave(source *Source) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.app == app {
+	if g.source == source {
 		g.keepLocked()
-		g.app = nil
+		g.source = nil
 	}
 }
 
 func (g *gaugeSet) keepLocked() {
-	if g.app != nil {
-		access, sessions := g.app.server.Stats()
+	if g.source != nil {
+		access, sessions := g.source.Caches()
 		g.before += access.Hits + sessions.Hits
 		g.missed += access.Misses + sessions.Misses
 	}
@@ -74,19 +91,19 @@ func (g *gaugeSet) Describe(out chan<- *prometheus.Desc) {
 func (g *gaugeSet) Collect(out chan<- prometheus.Metric) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	app := g.app
-	if app == nil {
+	from := g.source
+	if from == nil {
 		return
 	}
 	gauge := func(d *prometheus.Desc, value int64) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(value))
 	}
-	hasher := app.hasher.Stats()
+	hasher := from.Hashing()
 	gauge(g.hashing, hasher.InFlight)
 	gauge(g.queued, hasher.Queued)
-	gauge(g.viewed, int64(app.node.Revoked().Len()))
-	gauge(g.holders, int64(pool.Holders(app.nodeKey)))
-	access, sessions := app.server.Stats()
+	gauge(g.viewed, int64(from.Revoked()))
+	gauge(g.holders, int64(from.Holders()))
+	access, sessions := from.Caches()
 	gauge(g.cached, int64(access.Entries+sessions.Entries))
 	gauge(g.cachedBytes, int64(access.Bytes+sessions.Bytes))
 	counter := func(d *prometheus.Desc, value uint64) {

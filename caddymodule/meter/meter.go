@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package caddymodule
+package meter
 
 import (
 	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/gatehouse-id/gatehouse/authz/server"
 )
 
 // The collectors live as long as the process: Caddy makes a new registry at each reload, and counters made with it would
@@ -33,8 +31,8 @@ var (
 	gauges = newGauges()
 )
 
-// RegisterMetrics adds the collectors to the registry of a configuration; a second time changes nothing.
-func RegisterMetrics(registry *prometheus.Registry) error {
+// Register adds the collectors to the registry of a configuration; a second time changes nothing.
+func Register(registry *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{
 		gateDecisions, endpointRequests, tokensIssued, realmAttempts, storeSeconds, gauges,
 	} {
@@ -46,7 +44,8 @@ func RegisterMetrics(registry *prometheus.Registry) error {
 	return nil
 }
 
-func observeStore(op string, took time.Duration, err error) {
+// Store observes a transaction of the store.
+func Store(op string, took time.Duration, err error) {
 	outcome := "ok"
 	if err != nil {
 		outcome = "error"
@@ -54,11 +53,14 @@ func observeStore(op string, took time.Duration, err error) {
 	storeSeconds.WithLabelValues(op, outcome).Observe(took.Seconds())
 }
 
-func observer() server.Observer {
-	return server.Observer{
-		Gate:     func(outcome string) { gateDecisions.WithLabelValues(outcome).Inc() },
-		Endpoint: func(endpoint, status string) { endpointRequests.WithLabelValues(endpoint, status).Inc() },
-		Token:    func(grant, outcome string) { tokensIssued.WithLabelValues(grant, outcome).Inc() },
-		Realm:    func(realm, outcome string) { realmAttempts.WithLabelValues(realm, outcome).Inc() },
-	}
-}
+// Gate counts a decision of a protected route.
+func Gate(outcome string) { gateDecisions.WithLabelValues(outcome).Inc() }
+
+// Endpoint counts a request to an endpoint of the issuer.
+func Endpoint(endpoint, status string) { endpointRequests.WithLabelValues(endpoint, status).Inc() }
+
+// Token counts a token request.
+func Token(grant, outcome string) { tokensIssued.WithLabelValues(grant, outcome).Inc() }
+
+// Realm counts an attempt to satisfy a realm.
+func Realm(realm, outcome string) { realmAttempts.WithLabelValues(realm, outcome).Inc() }

@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/server"
 	"github.com/gatehouse-id/gatehouse/authz/site"
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
+	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 	"github.com/gatehouse-id/gatehouse/caddymodule/pool"
 	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
@@ -73,6 +74,8 @@ type App struct {
 	Clients []ClientConfig `json:"clients,omitempty"`
 	// Users created at start when their login name is free.
 	Users []UserConfig `json:"users,omitempty"`
+
+	places option.Places // in a Caddyfile that is read
 
 	engine  pool.Engine
 	sealer  storage.Sealer

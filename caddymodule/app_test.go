@@ -53,7 +53,7 @@ func TestFailedConfigurationGivesBackWhatItTook(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		if _, err := provision(t, usual+"\nuser_identity nobody", "", ""); err == nil {
+		if _, err := provision(t, usual+"\nseal_key {env.NOWHERE}", "", ""); err == nil {
 			t.Fatal("a bad configuration is good")
 		}
 		if n := pool.Holders(key); n != 1 {

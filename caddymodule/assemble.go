@@ -79,11 +79,14 @@ func (a *App) assemble(ctx caddy.Context) error {
 	if err := a.openUsers(); err != nil {
 		return err
 	}
-	engine, err := a.securityModel(ctx)
+	engine, err := a.securityModel(func(c *RealmConfig) (*realm.Realm, error) { return a.realm(ctx, c) })
 	if err != nil {
 		return err
 	}
-	clients, err := a.registry()
+	if err := a.checkLifetimes(); err != nil {
+		return err
+	}
+	clients, err := a.registry(a.credentials)
 	if err != nil {
 		return err
 	}
@@ -91,7 +94,7 @@ func (a *App) assemble(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("theme %q: %w", a.Theme, err)
 	}
-	if a.ring, err = a.keyRing(); err != nil {
+	if a.ring, err = a.keyRing(a.node, a.node); err != nil {
 		return err
 	}
 	if a.trail, err = audit.New(audit.Config{DB: a.node, Logger: auditLogger(ctx), Now: time.Now}); err != nil {
@@ -141,12 +144,8 @@ func (a *App) parseSealKeys() error {
 }
 
 func (a *App) openUsers() (err error) {
-	params, err := a.Passwords.params()
-	if err == nil {
-		a.hasher, err = identity.NewHasher(identity.HasherConfig{Params: params, Concurrent: a.Passwords.Concurrency})
-	}
-	if err != nil {
-		return fmt.Errorf("passwords: %w", err)
+	if a.hasher, err = a.Passwords.hasher(); err != nil {
+		return err
 	}
 	a.users, err = identity.New(identity.Config{
 		DB: a.node, Hasher: a.hasher, Now: time.Now, Sealer: a.node,
@@ -157,13 +156,13 @@ func (a *App) openUsers() (err error) {
 	return err
 }
 
-func (a *App) keyRing() (*keyset.Ring, error) {
+func (a *App) keyRing(db storage.DB, sealer storage.Sealer) (*keyset.Ring, error) {
 	var algorithms []jose.Algorithm
 	for _, name := range a.Keys.Algorithms {
 		algorithms = append(algorithms, jose.Algorithm(name))
 	}
 	ring, err := keyset.Open(keyset.Config{
-		DB: a.node, Sealer: a.node, Algs: algorithms, RotateEvery: or(a.Keys.RotateEvery, 30*24*time.Hour),
+		DB: db, Sealer: sealer, Algs: algorithms, RotateEvery: or(a.Keys.RotateEvery, 30*24*time.Hour),
 		Retain: authz.MaxAccessTTL + 24*time.Hour, Now: time.Now, Logger: a.logger,
 	})
 	if err != nil {
@@ -172,13 +171,13 @@ func (a *App) keyRing() (*keyset.Ring, error) {
 	return ring, nil
 }
 
-// securityModel loads the guests and builds the engine.
-func (a *App) securityModel(ctx caddy.Context) (*realm.Engine, error) {
+// securityModel builds the engine of realms as they are loaded.
+func (a *App) securityModel(load func(*RealmConfig) (*realm.Realm, error)) (*realm.Engine, error) {
 	c := realm.Config{
 		Scopes: map[string][]string{}, Identity: a.UserIdentity, Linker: &identitystore.Linker{Users: a.users},
 	}
 	for i := range a.Realms {
-		r, err := a.realm(ctx, &a.Realms[i])
+		r, err := load(&a.Realms[i])
 		if err != nil {
 			return nil, fmt.Errorf("realm %q: %w", a.Realms[i].Name, err)
 		}
@@ -199,9 +198,15 @@ func (a *App) securityModel(ctx caddy.Context) (*realm.Engine, error) {
 	return realm.New(c)
 }
 
+// What is said of a realm that lacks a part.
+var (
+	errNoAuthenticator = errors.New("it needs an authenticator")
+	errNoLoginModule   = errors.New("it needs a login_module, since its authenticator only collects")
+)
+
 func (a *App) realm(ctx caddy.Context, c *RealmConfig) (*realm.Realm, error) {
 	if c.AuthenticatorRaw == nil {
-		return nil, errors.New("it needs an authenticator")
+		return nil, errNoAuthenticator
 	}
 	collects, err := ctx.LoadModule(c, "AuthenticatorRaw")
 	if err != nil {
@@ -224,7 +229,7 @@ func (a *App) realm(ctx caddy.Context, c *RealmConfig) (*realm.Realm, error) {
 	}
 	module, ok := verifies.(realm.LoginModule)
 	if !ok && c.LoginModuleRaw == nil {
-		return nil, errors.New("it needs a login_module, since its authenticator only collects")
+		return nil, errNoLoginModule
 	}
 	if !ok {
 		return nil, fmt.Errorf("%T is no login module", verifies)

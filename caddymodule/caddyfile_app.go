@@ -16,7 +16,8 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 )
 
-// parseGlobal reads the global option. Several blocks of it add up; an option that stands once may stand in one of them.
+// parseGlobal reads the global option. Several blocks of it add up; an option that stands once may stand in one of them. The
+// first names the issuer, and what a block refers to stands in it or in one before it, since no more is known when it is read.
 func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 	app := new(App)
 	if err := app.UnmarshalCaddyfile(d); err != nil {
@@ -26,10 +27,27 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 	if before, ok := existing.(httpcaddyfile.App); ok {
 		var err error
 		if value, err = mergeBlocks(before.Value, value); err != nil {
-			return nil, d.Errf("a second gatehouse block: %v", err)
+			return nil, app.places.Wrap(fmt.Errorf("a second gatehouse block: %w", err))
 		}
 	}
+	whole, err := readBlocks(value)
+	if err == nil {
+		err = whole.check()
+	}
+	if err != nil {
+		return nil, app.places.Wrap(err)
+	}
 	return httpcaddyfile.App{Name: appName, Value: value}, nil
+}
+
+// readBlocks returns what the blocks of the global option say together, with the defaults.
+func readBlocks(value []byte) (*App, error) {
+	app := new(App)
+	if err := json.Unmarshal(value, app); err != nil {
+		return nil, fmt.Errorf("reading the global option: %w", err)
+	}
+	app.setDefaults()
+	return app, nil
 }
 
 // mergeBlocks joins the lists of what may be repeated, and refuses to choose between two of anything else.
@@ -96,6 +114,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"user":          a.parseUser,
 		},
 		Repeat: []string{"realm", "acr", "scope", "client", "user", "audience"},
+		Places: &a.places,
 	}.Parse(d)
 }
 

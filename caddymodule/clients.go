@@ -17,13 +17,16 @@ import (
 // weakSecret is the length below which a client secret is pointed out: ours are 43 characters.
 const weakSecret = 24
 
-// registry builds the registry of clients.
-func (a *App) registry() (*authz.Clients, error) {
+// registry builds the registry of clients, which get their credentials as told.
+func (a *App) registry(credentials func(*ClientConfig, *authz.Client) error) (*authz.Clients, error) {
 	var clients []*authz.Client
 	for i := range a.Clients {
 		c, err := a.client(&a.Clients[i])
 		if err != nil {
 			return nil, err
+		}
+		if err := credentials(&a.Clients[i], c); err != nil {
+			return nil, fmt.Errorf("client %q: %w", c.ID, err)
 		}
 		clients = append(clients, c)
 	}
@@ -45,8 +48,8 @@ func (a *App) client(c *ClientConfig) (*authz.Client, error) {
 	if len(client.Audience) == 0 {
 		client.Audience = a.Audience
 	}
-	if err := a.credentials(c, client); err != nil {
-		return nil, fmt.Errorf("client %q: %w", c.ID, err)
+	if len(c.Secrets) > 0 && c.JWKSFile != "" {
+		return nil, fmt.Errorf("client %q: it has both a secret and a jwks_file: choose one", c.ID)
 	}
 	return client, a.permissions(c, client)
 }
@@ -74,9 +77,6 @@ func (a *App) credentials(c *ClientConfig, client *authz.Client) error {
 	}
 	if c.JWKSFile == "" {
 		return nil
-	}
-	if len(c.Secrets) > 0 {
-		return fmt.Errorf("it has both a secret and a jwks_file: choose one")
 	}
 	data, err := os.ReadFile(c.JWKSFile)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -53,6 +54,18 @@ type PasswordsConfig struct {
 	Parallelism int `json:"parallelism,omitempty"`
 	// Hashes computed at once; more wait. Default: the number of processors.
 	Concurrency int `json:"concurrency,omitempty"`
+}
+
+func (c *PasswordsConfig) hasher() (*identity.Hasher, error) {
+	params, err := c.params()
+	if err != nil {
+		return nil, fmt.Errorf("passwords: %w", err)
+	}
+	hasher, err := identity.NewHasher(identity.HasherConfig{Params: params, Concurrent: c.Concurrency})
+	if err != nil {
+		return nil, fmt.Errorf("passwords: %w", err)
+	}
+	return hasher, nil
 }
 
 // params returns what new passwords are hashed with. Numbers that its fields could not hold are refused here, the others by

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz/site"
 	"github.com/gatehouse-id/gatehouse/caddymodule/foreign"
+	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
 	"github.com/gatehouse-id/gatehouse/validation"
 )
@@ -60,6 +61,7 @@ type Protect struct {
 
 	membership
 
+	places  option.Places // in a Caddyfile that is read
 	app     *App
 	rule    *site.Rule
 	headers *site.Headers

@@ -3,8 +3,6 @@
 package caddymodule
 
 import (
-	"encoding/json"
-
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -36,13 +34,12 @@ func parseProtect(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err := p.UnmarshalCaddyfile(h.Dispenser); err != nil {
 		return nil, err
 	}
-	app := new(App)
-	if err := json.Unmarshal(global.Value, app); err != nil {
-		return nil, h.Errf("reading the global option: %v", err)
+	app, err := readBlocks(global.Value)
+	if err == nil {
+		err = p.check(app)
 	}
-	app.setDefaults()
-	if err := p.check(app); err != nil {
-		return nil, h.Errf("protect: %v", err)
+	if err != nil {
+		return nil, p.places.Wrap(err)
 	}
 	routes := h.NewRoute(matcher, p)
 	if matcher != nil {
@@ -90,6 +87,7 @@ func (p *Protect) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"lenient_paths":    option.Flag(&p.LenientPaths),
 		},
 		Repeat: []string{"issuer", "scope", "any_scope", "audience"},
+		Places: &p.places,
 	}.Parse(d)
 }
 

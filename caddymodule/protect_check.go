@@ -5,6 +5,7 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"slices"
@@ -29,10 +30,22 @@ func (p *Protect) check(app *App) error {
 	if p.MaxAge != nil && *p.MaxAge < 0 {
 		return errors.New("max_age is negative")
 	}
+	return p.checkIssuers(app)
+}
+
+func (p *Protect) checkIssuers(app *App) error {
+	known := []string{app.Issuer}
 	for i := range p.Issuers {
-		if p.Issuers[i].Issuer == app.Issuer {
-			return fmt.Errorf("issuer %q is this server itself, whose tokens are accepted anyway", app.Issuer)
+		name := p.Issuers[i].Issuer
+		switch _, err := p.Issuers[i].Validator(slog.New(slog.DiscardHandler)); {
+		case err != nil:
+			return fmt.Errorf("issuer %q: %w", name, err)
+		case name == app.Issuer:
+			return fmt.Errorf("issuer %q is this server itself, whose tokens are accepted anyway", name)
+		case slices.Contains(known, name):
+			return fmt.Errorf("issuer %q stands twice", name)
 		}
+		known = append(known, name)
 	}
 	return nil
 }
@@ -51,11 +64,15 @@ func (p *Protect) checkScopes(app *App) error {
 	if len(p.Issuers) > 0 {
 		return nil
 	}
+	undefined := func(scope string) error {
+		return fmt.Errorf("scope %q is not defined: add \"scope %s <realm...>\" to the gatehouse block", scope, scope)
+	}
 	known := app.scopeNames()
-	for _, s := range slices.Concat(p.Scopes, p.AnyScope) {
-		if !known.Has(s) {
-			return fmt.Errorf("scope %q is not defined: add \"scope %s <realm...>\" to the gatehouse block", s, s)
-		}
+	if i := slices.IndexFunc(p.Scopes, func(s string) bool { return !known.Has(s) }); i >= 0 {
+		return undefined(p.Scopes[i])
+	}
+	if i := slices.IndexFunc(p.AnyScope, func(s string) bool { return !known.Has(s) }); i >= 0 {
+		return fmt.Errorf("any_scope: %w", undefined(p.AnyScope[i]))
 	}
 	return nil
 }

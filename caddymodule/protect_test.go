@@ -172,8 +172,8 @@ func TestNoRuleWithoutConfiguration(t *testing.T) {
 // TestFailureOfTheAppIsTold: what is wrong with the app is not hidden behind the handler that looked for it.
 func TestFailureOfTheAppIsTold(t *testing.T) {
 	t.Parallel()
-	_, err := provision(t, usual+"\nuser_identity nobody", "http://localhost:8082 {\n protect\n}\n", "")
-	if err == nil || !strings.Contains(err.Error(), `user_identity names the realm "nobody"`) {
+	_, err := provision(t, usual+"\nseal_key {env.NOWHERE}", "http://localhost:8082 {\n protect\n}\n", "")
+	if err == nil || !strings.Contains(err.Error(), "seal_key: evaluated placeholder {env.NOWHERE} is empty") {
 		t.Errorf("the error is %v", err)
 	}
 }

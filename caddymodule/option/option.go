@@ -16,16 +16,21 @@ import (
 // Parse reads the arguments, and the block, of one option. The dispenser stands on the option's name.
 type Parse func(d *caddyfile.Dispenser) error
 
-// Block names the options of a Caddyfile block. Every option stands at most once unless it is in Repeat.
+// Block names the options of a Caddyfile block. Every option stands at most once unless it is in Repeat. Places, if any, learns
+// where they stand.
 type Block struct {
 	Options map[string]Parse
 	Repeat  []string
+	Places  *Places
 }
 
 // Parse reads the block that the dispenser stands before. Unknown and repeated options and arguments left over are errors
 // with file and line that say what was expected.
 func (b Block) Parse(d *caddyfile.Dispenser) error {
 	seen := map[string]bool{}
+	if b.Places != nil {
+		b.Places.begin(d)
+	}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if err := b.option(d, seen); err != nil {
 			return err
@@ -45,6 +50,9 @@ func (b Block) option(d *caddyfile.Dispenser, seen map[string]bool) error {
 	}
 	if seen[name] && !slices.Contains(b.Repeat, name) {
 		return d.Errf("option %q stands twice", name)
+	}
+	if b.Places != nil {
+		b.Places.mark(d, seen[name])
 	}
 	seen[name] = true
 	if err := parse(d); err != nil {

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddymodule
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/realm"
+	"github.com/gatehouse-id/gatehouse/internal/randid"
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+// check finds what contradicts itself in the configuration alone, so that a Caddyfile is refused with file and line. It loads
+// no guest and needs no file, secret or store: a configuration may be adapted where there are none. An error begins with the
+// option that it is about, as the operator wrote it.
+func (a *App) check() error {
+	if err := authz.CheckIssuer(a.Issuer); err != nil {
+		return fmt.Errorf("issuer %q: %w", a.Issuer, err)
+	}
+	if _, err := a.Passwords.hasher(); err != nil {
+		return err
+	}
+	if _, err := a.keyRing(absent{}, absent{}); err != nil {
+		return err
+	}
+	if _, err := a.securityModel(sketch); err != nil {
+		return err
+	}
+	if err := a.checkLifetimes(); err != nil {
+		return err
+	}
+	_, err := a.registry(pretend)
+	return err
+}
+
+// checkLifetimes refuses lifetimes that no client could have.
+func (a *App) checkLifetimes() error {
+	t := a.Tokens
+	if access := or(t.Access, time.Second); access < time.Second || access > authz.MaxAccessTTL {
+		return fmt.Errorf("tokens: access is %v; it is a second at least and %v at most", access, authz.MaxAccessTTL)
+	}
+	if refresh := or(t.Refresh, time.Second); refresh < time.Second || refresh > authz.MaxRefreshTTL {
+		return fmt.Errorf("tokens: refresh is %v; it is a second at least and %v at most", refresh, authz.MaxRefreshTTL)
+	}
+	if idle := or(t.RefreshIdle, time.Second); idle < time.Second {
+		return fmt.Errorf("tokens: refresh_idle is %v; it is a second at least", idle)
+	}
+	return nil
+}
+
+// absent stands for the store where none is asked.
+type absent struct {
+	storage.DB
+	storage.Sealer
+}
+
+// unloaded stands for the guests of a realm where only its name matters.
+type unloaded struct {
+	realm.Authenticator
+	realm.LoginModule
+}
+
+// sketch returns a realm without its guests.
+func sketch(c *RealmConfig) (*realm.Realm, error) {
+	if c.AuthenticatorRaw == nil {
+		return nil, errNoAuthenticator
+	}
+	if c.LoginModuleRaw == nil && collectsOnly(c.AuthenticatorRaw) {
+		return nil, errNoLoginModule
+	}
+	return &realm.Realm{Name: c.Name, Authenticator: unloaded{}, LoginModule: unloaded{}, MaxAge: or(c.MaxAge, time.Hour)}, nil
+}
+
+// collectsOnly reports whether an authenticator needs a login module beside it. Of one that is not known, loading it tells.
+func collectsOnly(authenticator json.RawMessage) bool {
+	var kind struct {
+		Type string `json:"type"`
+	}
+	if json.Unmarshal(authenticator, &kind) != nil {
+		return false
+	}
+	info, err := caddy.GetModule("gatehouse.authenticators." + kind.Type)
+	if err != nil {
+		return false
+	}
+	_, judges := info.New().(realm.LoginModule)
+	return !judges
+}
+
+// pretend gives a client a secret where it has credentials of its own, which are not looked at.
+func pretend(c *ClientConfig, client *authz.Client) error {
+	if len(c.Secrets) > 0 || c.JWKSFile != "" {
+		client.Auth = authz.AuthClientSecretBasic
+		client.SecretHashes = []string{randid.Hash("unknown")}
+	}
+	return nil
+}

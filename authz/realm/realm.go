@@ -103,6 +103,8 @@ type Challenge struct {
 	Fields []Field
 	// Message is the key of a text shown above the fields, or the text itself; empty shows none.
 	Message string
+	// Refused is a text, or the key of one, that pages show instead of the usual one after a refusal, whatever was wrong.
+	Refused string
 	// Template names the operator's own page for the challenge; empty is the common one. Apps do not see it.
 	Template string
 	// Data says more to an app that has a screen of its own for this realm. Pages do not show it.

@@ -132,6 +132,33 @@ func TestOwnFields(t *testing.T) {
 	}
 }
 
+// The texts and the page of a form come with every challenge; what is missing is said instead of the message.
+func TestOwnTextsAndPage(t *testing.T) {
+	t.Parallel()
+	pin := realm.Field{Name: "pin", Label: "PIN", Type: "password", InputMode: "numeric", Autocomplete: "one-time-code", Required: true}
+	form := newForm(t, formauth.Config{
+		Fields: []realm.Field{pin}, Template: "pin.html", Message: "Have your card at hand.", Refused: "That PIN is not right.",
+	})
+	for _, tt := range []struct {
+		name, message string
+		answers       map[string]string
+	}{
+		{"at first", "Have your card at hand.", nil},
+		{"with nothing", "login.missing", map[string]string{}},
+	} {
+		_, challenge, err := form.Collect(t.Context(), realm.Input{Fields: tt.answers})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := &realm.Challenge{
+			Fields: []realm.Field{pin}, Template: "pin.html", Message: tt.message, Refused: "That PIN is not right.",
+		}
+		if diff := cmp.Diff(want, challenge); diff != "" {
+			t.Errorf("%s: unexpected challenge (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
 // A form is shared by all requests: one caller's answers must not show up in another's form.
 func TestRoundsAreApart(t *testing.T) {
 	t.Parallel()
@@ -148,6 +175,11 @@ func TestRoundsAreApart(t *testing.T) {
 func TestNewRefusesFormsThatCannotBeAsked(t *testing.T) {
 	t.Parallel()
 	field := func(name string) realm.Field { return realm.Field{Name: name, Label: "x"} }
+	with := func(change func(*realm.Field)) formauth.Config {
+		f := field("a")
+		change(&f)
+		return formauth.Config{Fields: []realm.Field{f}}
+	}
 	for _, tt := range []struct {
 		name   string
 		config formauth.Config
@@ -157,12 +189,24 @@ func TestNewRefusesFormsThatCannotBeAsked(t *testing.T) {
 		{"name with a space", formauth.Config{Fields: []realm.Field{field("a b")}}, "has no name"},
 		{"no label", formauth.Config{Fields: []realm.Field{{Name: "a"}}}, "has no label"},
 		{"unknown type", formauth.Config{Fields: []realm.Field{{Name: "a", Label: "x", Type: "file"}}}, `"file"`},
+		{"hidden", with(func(f *realm.Field) { f.Type = "hidden" }), `"hidden"`},
+		{"a long name", with(func(f *realm.Field) { f.Name = strings.Repeat("a", 65) }), "more than 64"},
+		{"a long label", with(func(f *realm.Field) { f.Label = strings.Repeat("a", 257) }), "at most 256"},
+		{"a label of two lines", with(func(f *realm.Field) { f.Label = "a\nb" }), "label"},
+		{"a long value", with(func(f *realm.Field) { f.Value = strings.Repeat("a", formauth.MaxAnswer+1) }), "value"},
+		{"a value that is no text", with(func(f *realm.Field) { f.Value = "\xff" }), "value"},
+		{"an unknown input mode", with(func(f *realm.Field) { f.InputMode = "digits" }), `"digits"`},
+		{"an autocomplete of other characters", with(func(f *realm.Field) { f.Autocomplete = "off;x" }), `"off;x"`},
+		{"a long autocomplete", with(func(f *realm.Field) { f.Autocomplete = strings.Repeat("a", 65) }), "autocomplete"},
+		{"a long message", formauth.Config{Message: strings.Repeat("a", formauth.MaxText+1)}, "message"},
+		{"a refusal that is no text", formauth.Config{Refused: "a\x00"}, "message"},
 		{"twice", formauth.Config{Fields: []realm.Field{field("a"), field("a")}}, "twice"},
 		{"user's field is missing", formauth.Config{Fields: []realm.Field{field("a")}, User: "b"}, `"b"`},
 		{"too many", formauth.Config{Fields: make([]realm.Field, formauth.MaxFields+1)}, "at most"},
 		{"a page's own: req", formauth.Config{Fields: []realm.Field{field("req")}}, "pages use"},
 		{"a page's own: step", formauth.Config{Fields: []realm.Field{field("step")}}, "pages use"},
 		{"a page's own: stop", formauth.Config{Fields: []realm.Field{field("stop")}}, "pages use"},
+		{"a page's own: decision", formauth.Config{Fields: []realm.Field{field("decision")}}, "pages use"},
 		{"a page's own: cancel", formauth.Config{Fields: []realm.Field{field("cancel")}}, "pages use"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -57,6 +57,8 @@ type Client struct {
 	Audience []string
 	// FirstParty clients belong to the operator: their users are not asked for consent.
 	FirstParty bool
+	// Native lets the client, an app of the operator's, answer challenges itself instead of sending people to a browser.
+	Native bool
 	// Introspect lets the client, a resource server, ask about tokens issued to others for an audience of its own.
 	Introspect bool
 	// Resources are the audiences it may introspect; empty is all.
@@ -164,7 +166,9 @@ func (c *Client) checkGrants() error {
 		return errors.New("is public and cannot use client_credentials: give it a secret or a key")
 	case c.Auth == AuthNone && c.Introspect:
 		return errors.New("is public and cannot introspect: give it a secret or a key")
-	case c.May(GrantAuthorizationCode) && len(c.RedirectURIs) == 0:
+	case c.Native && (!c.FirstParty || !c.May(GrantAuthorizationCode)):
+		return errors.New("is native, for which it has to be first_party and use authorization_code")
+	case c.May(GrantAuthorizationCode) && len(c.RedirectURIs) == 0 && !c.Native:
 		return errors.New("uses authorization_code and has no redirect_uri")
 	case c.May(GrantRefreshToken) && !c.May(GrantAuthorizationCode):
 		return errors.New("uses refresh_token without authorization_code")

@@ -19,6 +19,7 @@ const (
 	PathLogin      = "/login"
 	PathConsent    = "/consent"
 	PathToken      = "/token"
+	PathChallenge  = "/authorize-challenge"
 	PathIntrospect = "/introspect"
 	PathRevoke     = "/revoke"
 	PathUserinfo   = "/userinfo"

@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz/realm"
@@ -50,6 +51,8 @@ type Request struct {
 	Proven realm.Proofs `json:"proven,omitempty"`
 	// RealmState is what each realm's last challenge kept.
 	RealmState map[string][]byte `json:"realm_state,omitempty"`
+	// Refusals counts the wrong answers of a native app.
+	Refusals int `json:"refusals,omitempty"`
 
 	CreatedAt   time.Time `json:"created_at"`
 	ExpiresAt   time.Time `json:"expires_at"`
@@ -91,6 +94,21 @@ func (r *Request) count(counting, proofs realm.Proofs) {
 // Missing returns the first realm that a session has yet to prove for the request; false when none is.
 func (r *Request) Missing(session Session, now time.Time) (realm.Requirement, bool) {
 	return realm.Missing(r.Requirements, r.Proofs(session), now)
+}
+
+// Expects returns the only user who may prove what the request still misses: the one the application asked about, or the one
+// who has begun to prove it. It is empty when anybody may sign in, as with prompt=login: whoever does gets a session of his
+// own.
+func (r *Request) Expects(session Session, now time.Time) string {
+	if r.Subject != "" {
+		return r.Subject
+	}
+	proofs := realm.Proofs{} // his, and not those from before anybody was known
+	r.count(proofs, session.Proofs)
+	if session.Subject != "" && slices.ContainsFunc(r.Requirements, func(need realm.Requirement) bool { return need.MetBy(proofs, now) }) {
+		return session.Subject
+	}
+	return ""
 }
 
 func requestTable() *storage.Table[Request] {

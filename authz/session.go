@@ -214,28 +214,34 @@ type Raise struct {
 func (s *Store) RaiseSession(ctx context.Context, raise Raise) (Session, error) {
 	var session Session
 	return certain(&session, s.db.Update(ctx, func(tx storage.Tx) (err error) {
-		if session, err = s.liveSession(tx, raise.SessionID); err != nil {
-			return err
-		}
-		if raise.Proof.Subject != "" && raise.Proof.Subject != session.Subject {
-			return storage.ErrNotFound
-		}
-		if session.Proofs == nil {
-			session.Proofs = realm.Proofs{}
-		}
-		for name, earlier := range raise.Earlier {
-			if earlier.Subject == "" && session.Proofs[name].Time.Before(earlier.Time) {
-				session.Proofs[name] = earlier
-			}
-		}
-		session.Proofs[raise.Proof.Realm] = raise.Proof
-		session.SecretHash = cmp.Or(raise.SecretHash, session.SecretHash)
-		session.SeenAt = s.Now()
-		if raise.ExpiresAt.After(session.ExpiresAt) {
-			session.ExpiresAt = raise.ExpiresAt
-		}
-		return s.sessions.Put(tx, session)
+		session, err = s.raiseSession(tx, raise)
+		return err
 	}))
+}
+
+func (s *Store) raiseSession(tx storage.Tx, raise Raise) (Session, error) {
+	session, err := s.liveSession(tx, raise.SessionID)
+	if err != nil {
+		return Session{}, err
+	}
+	if raise.Proof.Subject != "" && raise.Proof.Subject != session.Subject {
+		return Session{}, storage.ErrNotFound
+	}
+	if session.Proofs == nil {
+		session.Proofs = realm.Proofs{}
+	}
+	for name, earlier := range raise.Earlier {
+		if earlier.Subject == "" && session.Proofs[name].Time.Before(earlier.Time) {
+			session.Proofs[name] = earlier
+		}
+	}
+	session.Proofs[raise.Proof.Realm] = raise.Proof
+	session.SecretHash = cmp.Or(raise.SecretHash, session.SecretHash)
+	session.SeenAt = s.Now()
+	if raise.ExpiresAt.After(session.ExpiresAt) {
+		session.ExpiresAt = raise.ExpiresAt
+	}
+	return session, s.sessions.Put(tx, session)
 }
 
 // EndSession ends a session: its cookie, every access token that names it and every refresh family that rests on it die.

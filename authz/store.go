@@ -16,16 +16,17 @@ type Store struct {
 	db  storage.DB
 	now func() time.Time
 
-	requests    *storage.Table[Request]
-	sessions    *storage.Table[Session]
-	codes       *storage.Table[Code]
-	grants      *storage.Table[Grant]
-	families    *storage.Table[Family]
-	consents    *storage.Table[Consent]
-	assertions  *storage.Table[assertion]
-	revocations *storage.Table[Revocation]
-	cutoffs     *storage.Table[cutoff]
-	tallies     *storage.Table[tally]
+	requests     *storage.Table[Request]
+	sessions     *storage.Table[Session]
+	authSessions *storage.Table[AuthSession]
+	codes        *storage.Table[Code]
+	grants       *storage.Table[Grant]
+	families     *storage.Table[Family]
+	consents     *storage.Table[Consent]
+	assertions   *storage.Table[assertion]
+	revocations  *storage.Table[Revocation]
+	cutoffs      *storage.Table[cutoff]
+	tallies      *storage.Table[tally]
 }
 
 // NewStore returns the records kept in db. Values that hold secrets are sealed with sealer; now is the clock of every
@@ -36,16 +37,17 @@ func NewStore(db storage.DB, sealer storage.Sealer, now func() time.Time) (*Stor
 	}
 	return &Store{
 		db: db, now: now,
-		requests:    requestTable(),
-		sessions:    sessionTable(),
-		codes:       codeTable(),
-		grants:      grantTable(),
-		families:    familyTable(sealer),
-		consents:    consentTable(),
-		assertions:  assertionTable(),
-		revocations: revocationTable(),
-		cutoffs:     cutoffTable(),
-		tallies:     tallyTable(),
+		requests:     requestTable(),
+		sessions:     sessionTable(),
+		authSessions: authSessionTable(),
+		codes:        codeTable(),
+		grants:       grantTable(),
+		families:     familyTable(sealer),
+		consents:     consentTable(),
+		assertions:   assertionTable(),
+		revocations:  revocationTable(),
+		cutoffs:      cutoffTable(),
+		tallies:      tallyTable(),
 	}, nil
 }
 

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
@@ -24,24 +23,12 @@ func (h *Handler) complete(w http.ResponseWriter, r *http.Request, v visit, agre
 		h.completeLocal(w, r, v)
 		return
 	}
-	now := h.Store.Now()
-	// Only what the request counts enters the tokens, so that auth_time is never older than max_age allows.
-	authn, ok := authz.Authenticate(h.Engine, v.request.ACRValues, v.request.Proofs(v.session), now)
+	code, completion, ok := authz.NewCompletion(h.Intake.Engine, &v.request, v.target.client, &v.session, h.Store.Now())
 	if !ok {
 		h.end(w, r, v, oauth.Internal(errors.New("no proof of the session determines the user")))
 		return
 	}
-	grant := authz.NewGrant(now, h.lifetime(&v))
-	grant.ClientID, grant.Subject, grant.SessionID = v.request.ClientID, authn.Subject, v.session.ID
-	grant.Scopes, grant.Authn = v.request.Scopes, authn
-	grant.Offline = grant.Scopes.Has(oauth.ScopeOfflineAccess)
-	code, record := authz.NewCode(now)
-	record.ClientID, record.RedirectURI, record.GrantID = v.request.ClientID, v.request.RedirectURI, grant.ID
-	record.Challenge, record.Nonce = v.request.Challenge, v.request.Nonce
-
-	completion := authz.Completion{
-		Grant: grant, Code: record, RememberConsent: agreed, Remembered: !agreed && !v.target.client.FirstParty,
-	}
+	completion.RememberConsent, completion.Remembered = agreed, !agreed && !v.target.client.FirstParty
 	if v.stored {
 		completion.RequestID = v.request.ID
 	}
@@ -57,23 +44,9 @@ func (h *Handler) complete(w http.ResponseWriter, r *http.Request, v visit, agre
 	case err != nil:
 		h.refuse(w, r, v.target, err)
 	default:
-		h.logGrant(r, &grant)
+		h.logGrant(r, &completion.Grant)
 		h.answer(w, r, v.target, url.Values{"code": {code}})
 	}
-}
-
-// lifetime covers every token that can come from the grant: a code redeemed at the last moment, refreshed to the last
-// moment, and an access token from then. The grant of a protected site lives in the session.
-func (h *Handler) lifetime(v *visit) time.Duration {
-	client := v.target.client
-	life := authz.CodeTTL + client.AccessTTL
-	if client.May(authz.GrantRefreshToken) {
-		life += client.RefreshTTL
-	}
-	if client.Site {
-		life = max(life, v.session.ExpiresAt.Sub(h.Store.Now()))
-	}
-	return life
 }
 
 // completeLocal returns to the page of ours that asked for the login.

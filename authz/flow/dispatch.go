@@ -11,7 +11,6 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/session"
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
-	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
 
@@ -183,11 +182,9 @@ func (h *Handler) dispatch(w http.ResponseWriter, r *http.Request, v visit) {
 
 // keep stores a request, as often as one address may.
 func (h *Handler) keep(r *http.Request, v *visit) error {
-	key := limit.Address(httpx.CallerOf(r.Context()).ClientIP)
-	if wait := h.Limiter.Wait(key); wait > 0 {
+	if wait := h.Intake.Admit(r.Context()); wait > 0 {
 		return errThrottled(wait)
 	}
-	h.Limiter.Count(key)
 	if err := h.Store.InsertRequest(r.Context(), v.request); err != nil {
 		return err
 	}
@@ -202,7 +199,7 @@ func (h *Handler) next(ctx context.Context, v *visit) (action, error) {
 		switch {
 		case !v.request.Prompt.None:
 			return actLogin, nil
-		case h.Engine.DeterminesUser(missing.Realm):
+		case h.Intake.Engine.DeterminesUser(missing.Realm):
 			return 0, oauth.NewError(oauth.LoginRequired, "the user has to sign in")
 		default:
 			return 0, oauth.NewError(oauth.InteractionRequired, "the user has to prove more")

@@ -9,20 +9,11 @@ import (
 	"net/http"
 
 	"github.com/gatehouse-id/gatehouse/authz"
-	"github.com/gatehouse-id/gatehouse/authz/realm"
+	"github.com/gatehouse-id/gatehouse/authz/intake"
 	"github.com/gatehouse-id/gatehouse/authz/session"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
-	"github.com/gatehouse-id/gatehouse/internal/limit"
-	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/web"
 )
-
-// Hints verifies an id_token_hint.
-type Hints interface {
-	// Subject returns the user that an ID token of this issuer is about. An expired one is good: it is a hint. An error
-	// means that the token is not one of ours.
-	Subject(ctx context.Context, idToken string) (string, error)
-}
 
 // Recorder keeps the trail of decisions.
 type Recorder interface {
@@ -30,25 +21,20 @@ type Recorder interface {
 	Record(ctx context.Context, e audit.Event) error
 }
 
-// Config describes a [Handler]. Store, Clients, Engine, Sessions, Pages, Trail and Logger are required.
+// Config describes a [Handler]. Store, Clients, Intake, Sessions, Pages, Trail and Logger are required.
 type Config struct {
 	// Issuer is the iss of every answer.
-	Issuer   string
-	Store    *authz.Store
-	Clients  *authz.Clients
-	Engine   *realm.Engine
+	Issuer  string
+	Store   *authz.Store
+	Clients *authz.Clients
+	// Intake reads what is asked for.
+	Intake   *intake.Reader
 	Sessions *session.Manager
 	Pages    *web.Renderer
 	Trail    Recorder
 	Logger   *slog.Logger
-	// Hints verifies id_token_hint; without it a hint is refused.
-	Hints Hints
-	// DefaultScopes stand in when neither the request nor the client names a scope.
-	DefaultScopes oauth.Scopes
 	// ScopeTexts say what the operator's own scopes allow, for the consent page.
 	ScopeTexts map[string]string
-	// Limiter bounds, by address, how often a request is stored: it is a write that anybody can cause. Nil admits all.
-	Limiter *limit.Limiter
 }
 
 // Handler is the authorization endpoint and its consent page. It keeps nothing in memory and is safe for concurrent use.
@@ -60,8 +46,8 @@ type Handler struct {
 
 // New returns a handler. It reads and writes nothing yet.
 func New(c Config) (*Handler, error) {
-	if c.Store == nil || c.Clients == nil || c.Engine == nil || c.Sessions == nil || c.Pages == nil || c.Trail == nil || c.Logger == nil {
-		return nil, errors.New("building the authorization endpoint: store, clients, engine, sessions, pages, trail and logger are required")
+	if c.Store == nil || c.Clients == nil || c.Intake == nil || c.Sessions == nil || c.Pages == nil || c.Trail == nil || c.Logger == nil {
+		return nil, errors.New("building the authorization endpoint: store, clients, intake, sessions, pages, trail and logger are required")
 	}
 	if err := authz.CheckIssuer(c.Issuer); err != nil {
 		return nil, err

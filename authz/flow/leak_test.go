@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-id/gatehouse/authz/flow"
+	"github.com/gatehouse-id/gatehouse/authz/intake"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
@@ -150,17 +151,18 @@ func TestNewNeedsEverything(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	full := flow.Config{
-		Issuer: w.Issuer, Store: w.Store, Clients: w.Clients, Engine: w.Engine, Sessions: w.Sessions, Pages: w.Pages,
-		Trail: w.Trail, Logger: slogDiscard(),
+		Issuer: w.Issuer, Store: w.Store, Clients: w.Clients, Sessions: w.Sessions, Pages: w.Pages,
+		Trail: w.Trail, Logger: slogDiscard(), Intake: &intake.Reader{Engine: w.Engine, Now: w.Clock.Now},
 	}
 	if _, err := flow.New(full); err != nil {
 		t.Fatal(err)
 	}
 	for name, spoil := range map[string]func(*flow.Config){
 		"issuer": func(c *flow.Config) { c.Issuer = "" }, "store": func(c *flow.Config) { c.Store = nil },
-		"clients": func(c *flow.Config) { c.Clients = nil }, "engine": func(c *flow.Config) { c.Engine = nil },
+		"clients":  func(c *flow.Config) { c.Clients = nil },
 		"sessions": func(c *flow.Config) { c.Sessions = nil }, "pages": func(c *flow.Config) { c.Pages = nil },
 		"trail": func(c *flow.Config) { c.Trail = nil }, "logger": func(c *flow.Config) { c.Logger = nil },
+		"intake": func(c *flow.Config) { c.Intake = nil },
 	} {
 		c := full
 		spoil(&c)
@@ -169,7 +171,6 @@ func TestNewNeedsEverything(t *testing.T) {
 		}
 	}
 	// Without a verifier every hint is foreign.
-	full.Hints = nil
 	h, err := flow.New(full)
 	if err != nil {
 		t.Fatal(err)

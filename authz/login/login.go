@@ -3,47 +3,29 @@
 package login
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"slices"
-	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/attempt"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/authz/session"
-	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
-	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/web"
 )
 
-// Trail keeps the trail of attempts, for realms that have it switched on.
-type Trail interface {
-	// Record logs and stores an event. An accepted attempt counts only when it could be stored.
-	Record(ctx context.Context, e audit.Event) error
-	// Log logs an event that is not worth storing: anybody can be throttled as often as he likes.
-	Log(ctx context.Context, e audit.Event)
-}
-
-// Config describes a [Handler]. All fields but Observe and Limiter are required.
+// Config describes a [Handler]. All fields are required.
 type Config struct {
 	Issuer   string
 	Store    *authz.Store
 	Clients  *authz.Clients
-	Engine   *realm.Engine
+	Judge    *attempt.Judge
 	Sessions *session.Manager
 	Pages    *web.Renderer
-	Trail    Trail
 	Logger   *slog.Logger
-	// Observe is told how each attempt at a realm ended, for metrics: as its login module judged, or "error".
-	Observe func(realm, outcome string)
-	// Limiter bounds, by address, how many attempts are refused: a login module counts by account, and sees nobody who tries
-	// one password on many. Nil admits all.
-	Limiter *limit.Limiter
 }
 
 // Handler is the login page. It keeps nothing in memory and is safe for concurrent use.
@@ -55,14 +37,11 @@ type Handler struct {
 
 // New returns a handler. It reads and writes nothing yet.
 func New(c Config) (*Handler, error) {
-	if c.Store == nil || c.Clients == nil || c.Engine == nil || c.Sessions == nil || c.Pages == nil || c.Trail == nil || c.Logger == nil {
-		return nil, errors.New("building the login page: store, clients, engine, sessions, pages, trail and logger are required")
+	if c.Store == nil || c.Clients == nil || c.Judge == nil || c.Sessions == nil || c.Pages == nil || c.Logger == nil {
+		return nil, errors.New("building the login page: store, clients, judge, sessions, pages and logger are required")
 	}
 	if err := authz.CheckIssuer(c.Issuer); err != nil {
 		return nil, err
-	}
-	if c.Observe == nil {
-		c.Observe = func(string, string) {}
 	}
 	return &Handler{
 		Config: c, base: authz.BasePath(c.Issuer), pages: session.ErrorPages{Pages: c.Pages, Logger: c.Logger},
@@ -135,21 +114,8 @@ func (h *Handler) find(r *http.Request, id string) (v visit, err error) {
 	}
 	v.browser = h.Sessions.Browser(r)
 	v.missing, v.pending = v.request.Missing(v.session, h.Store.Now())
-	v.expected = expected(&v.request, v.session, h.Store.Now())
+	v.expected = v.request.Expects(v.session, h.Store.Now())
 	return v, nil
-}
-
-// expected returns the user the application asked about, or the one who has begun to prove the request. Otherwise, as with
-// prompt=login, anybody may sign in: whoever does gets a session of his own.
-func expected(request *authz.Request, s authz.Session, now time.Time) string {
-	if request.Subject != "" {
-		return request.Subject
-	}
-	proofs := request.Proofs(s)
-	if slices.ContainsFunc(request.Requirements, func(r realm.Requirement) bool { return r.MetBy(proofs, now) }) {
-		return s.Subject
-	}
-	return ""
 }
 
 // answers are the parameters that are not the page's own. The map is never nil: an empty form is an answer.

@@ -572,17 +572,17 @@ func TestNewNeedsEverything(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	full := login.Config{
-		Issuer: w.Issuer, Store: w.Store, Clients: w.Clients, Engine: w.Engine, Sessions: w.Sessions, Pages: w.Pages,
-		Trail: w.Trail, Logger: slog.New(slog.DiscardHandler),
+		Issuer: w.Issuer, Store: w.Store, Clients: w.Clients, Judge: w.Judge, Sessions: w.Sessions, Pages: w.Pages,
+		Logger: slog.New(slog.DiscardHandler),
 	}
 	if _, err := login.New(full); err != nil {
 		t.Fatal(err)
 	}
 	for name, spoil := range map[string]func(*login.Config){
 		"issuer": func(c *login.Config) { c.Issuer = "" }, "store": func(c *login.Config) { c.Store = nil },
-		"clients": func(c *login.Config) { c.Clients = nil }, "engine": func(c *login.Config) { c.Engine = nil },
+		"clients": func(c *login.Config) { c.Clients = nil }, "judge": func(c *login.Config) { c.Judge = nil },
 		"sessions": func(c *login.Config) { c.Sessions = nil }, "pages": func(c *login.Config) { c.Pages = nil },
-		"trail": func(c *login.Config) { c.Trail = nil }, "logger": func(c *login.Config) { c.Logger = nil },
+		"logger": func(c *login.Config) { c.Logger = nil },
 	} {
 		c := full
 		spoil(&c)

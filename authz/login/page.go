@@ -85,7 +85,7 @@ func (h *Handler) message(v *visit, c *realm.Challenge, n notice) (string, web.K
 		return "", ""
 	case v.request.Subject != "" && v.request.Subject != v.session.Subject:
 		return "", ""
-	case !h.Engine.DeterminesUser(v.missing.Realm):
+	case !h.Judge.Engine.DeterminesUser(v.missing.Realm):
 		return web.MessageInsufficient, web.KindInfo
 	case v.request.Prompt.Login:
 		return web.MessageReauthPrompt, web.KindInfo

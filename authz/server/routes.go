@@ -10,10 +10,13 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/account"
+	"github.com/gatehouse-id/gatehouse/authz/attempt"
 	"github.com/gatehouse-id/gatehouse/authz/endpoints"
 	"github.com/gatehouse-id/gatehouse/authz/flow"
 	"github.com/gatehouse-id/gatehouse/authz/grants"
+	"github.com/gatehouse-id/gatehouse/authz/intake"
 	"github.com/gatehouse-id/gatehouse/authz/login"
+	"github.com/gatehouse-id/gatehouse/authz/native"
 	"github.com/gatehouse-id/gatehouse/authz/session"
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
 	"github.com/gatehouse-id/gatehouse/internal/limit"
@@ -51,14 +54,32 @@ func (s *Server) buildRoutes() error {
 	if err != nil {
 		return err
 	}
+	if err := s.buildAttempts(requests); err != nil {
+		return err
+	}
 	for _, mount := range []func(*session.Manager, *limit.Limiter) error{
-		s.mountFlow, s.mountLogin, s.mountAccount, s.mountToken, s.mountEndpoints,
+		s.mountFlow, s.mountLogin, s.mountNative, s.mountAccount, s.mountToken, s.mountEndpoints,
 	} {
 		if err := mount(browser, requests); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// buildAttempts builds what the faces on which people prove something share: whatever the face, refused attempts of one
+// address add up.
+func (s *Server) buildAttempts(requests *limit.Limiter) error {
+	c := &s.config
+	refused, err := limit.New(limit.Config{Burst: refusedBurst, Every: refusedEvery, Keys: limiterKeys, Now: c.Now})
+	if err != nil {
+		return err
+	}
+	s.intake = &intake.Reader{Engine: c.Engine, Now: c.Store.Now, Hints: s.hints, DefaultScopes: c.DefaultScopes, Limiter: requests}
+	s.judge, err = attempt.New(attempt.Config{
+		Engine: c.Engine, Trail: c.Trail, Now: c.Store.Now, Observe: c.Observe.Realm, Limiter: refused,
+	})
+	return err
 }
 
 // mount adds handlers by their path below the issuer.
@@ -68,12 +89,11 @@ func (s *Server) mount(handlers map[string]http.Handler) {
 	}
 }
 
-func (s *Server) mountFlow(browser *session.Manager, requests *limit.Limiter) error {
+func (s *Server) mountFlow(browser *session.Manager, _ *limit.Limiter) error {
 	c := &s.config
 	h, err := flow.New(flow.Config{
-		Issuer: c.Issuer, Store: c.Store, Clients: c.Clients, Engine: c.Engine, Sessions: browser, Pages: c.Pages, Trail: c.Trail,
-		Logger: c.Logger, Hints: s.hints, DefaultScopes: c.DefaultScopes, ScopeTexts: c.ScopeTexts,
-		Limiter: requests,
+		Issuer: c.Issuer, Store: c.Store, Clients: c.Clients, Intake: s.intake, Sessions: browser, Pages: c.Pages,
+		Trail: c.Trail, Logger: c.Logger, ScopeTexts: c.ScopeTexts,
 	})
 	if err == nil {
 		s.mount(h.Routes())
@@ -83,16 +103,23 @@ func (s *Server) mountFlow(browser *session.Manager, requests *limit.Limiter) er
 
 func (s *Server) mountLogin(browser *session.Manager, _ *limit.Limiter) error {
 	c := &s.config
-	refused, err := limit.New(limit.Config{Burst: refusedBurst, Every: refusedEvery, Keys: limiterKeys, Now: c.Now})
-	if err != nil {
-		return err
-	}
 	h, err := login.New(login.Config{
-		Issuer: c.Issuer, Store: c.Store, Clients: c.Clients, Engine: c.Engine, Sessions: browser, Pages: c.Pages, Trail: c.Trail,
-		Logger: c.Logger, Observe: c.Observe.Realm, Limiter: refused,
+		Issuer: c.Issuer, Store: c.Store, Clients: c.Clients, Judge: s.judge, Sessions: browser, Pages: c.Pages, Logger: c.Logger,
 	})
 	if err == nil {
 		s.mount(h.Routes())
+	}
+	return err
+}
+
+func (s *Server) mountNative(browser *session.Manager, _ *limit.Limiter) error {
+	c := &s.config
+	h, err := native.New(native.Config{
+		Store: c.Store, Clients: s.clientAuth, Intake: s.intake, Judge: s.judge, Sessions: browser, Texts: c.Pages,
+		Logger: c.Logger,
+	})
+	if err == nil {
+		s.mount(map[string]http.Handler{authz.PathChallenge: h})
 	}
 	return err
 }

@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/attempt"
 	"github.com/gatehouse-id/gatehouse/authz/clientauth"
+	"github.com/gatehouse-id/gatehouse/authz/intake"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/authz/revocation"
 	"github.com/gatehouse-id/gatehouse/authz/session"
@@ -89,6 +91,8 @@ type Server struct {
 
 	clientAuth *clientauth.Authenticator
 	hints      *tokens.Hints
+	intake     *intake.Reader
+	judge      *attempt.Judge
 }
 
 // New assembles a server. It reads and writes nothing: the store may be opened later, until when the server answers 503.

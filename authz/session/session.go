@@ -174,6 +174,12 @@ func (m *Manager) raise(ctx context.Context, handle authz.SessionHandle, login L
 	return m.store.RaiseSession(ctx, change)
 }
 
+// Draw describes the session that begins with a login without a browser, as that of a native app: there is no cookie for it,
+// and nobody knows its secret.
+func (m *Manager) Draw(r *http.Request, login Login) authz.Session {
+	return m.draft(r, authz.SessionHandle{ID: randid.New("ses"), Secret: randid.Secret()}, login)
+}
+
 // draft describes the session that begins with a login.
 func (m *Manager) draft(r *http.Request, handle authz.SessionHandle, login Login) authz.Session {
 	now := m.store.Now()

@@ -16,7 +16,9 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/account"
+	"github.com/gatehouse-id/gatehouse/authz/attempt"
 	"github.com/gatehouse-id/gatehouse/authz/flow"
+	"github.com/gatehouse-id/gatehouse/authz/intake"
 	"github.com/gatehouse-id/gatehouse/authz/login"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/authz/session"
@@ -57,6 +59,7 @@ type World struct {
 	Store    *authz.Store
 	Clients  *authz.Clients
 	Engine   *realm.Engine
+	Judge    *attempt.Judge
 	Sessions *session.Manager
 	Pages    *web.Renderer
 	Users    *Users
@@ -172,17 +175,26 @@ func (w *World) mount(store *authz.Store, o Options) error {
 	w.Sessions = sessions
 	logger := slog.New(slog.NewTextHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	texts := map[string]string{"accounts:read": "See your accounts"}
+	reader := &intake.Reader{
+		Engine: w.Engine, Now: store.Now, Hints: w.Hints, DefaultScopes: oauth.Scopes{"accounts:read", "reports"},
+		Limiter: o.Limiter,
+	}
+	judge, err := attempt.New(attempt.Config{
+		Engine: w.Engine, Trail: w.Trail, Now: store.Now, Observe: w.observe, Limiter: w.failures,
+	})
+	if err != nil {
+		return err
+	}
+	w.Judge = judge
 	f, err := flow.New(flow.Config{
-		Issuer: w.Issuer, Store: store, Clients: w.Clients, Engine: w.Engine, Sessions: sessions, Pages: w.Pages,
-		Trail: w.Trail, Logger: logger, Hints: w.Hints, DefaultScopes: oauth.Scopes{"accounts:read", "reports"},
-		ScopeTexts: texts, Limiter: o.Limiter,
+		Issuer: w.Issuer, Store: store, Clients: w.Clients, Intake: reader, Sessions: sessions, Pages: w.Pages,
+		Trail: w.Trail, Logger: logger, ScopeTexts: texts,
 	})
 	if err != nil {
 		return err
 	}
 	l, err := login.New(login.Config{
-		Issuer: w.Issuer, Store: store, Clients: w.Clients, Engine: w.Engine, Sessions: sessions, Pages: w.Pages,
-		Trail: w.Trail, Logger: logger, Observe: w.observe, Limiter: w.failures,
+		Issuer: w.Issuer, Store: store, Clients: w.Clients, Judge: judge, Sessions: sessions, Pages: w.Pages, Logger: logger,
 	})
 	if err != nil {
 		return err

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package attempt
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/realm"
+	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/internal/httpx"
+	"github.com/gatehouse-id/gatehouse/internal/limit"
+)
+
+// Event is the audit event of an attempt.
+const Event = "login.attempt"
+
+// Reasons of a refusal that are found here and not by a login module.
+const (
+	// ReasonAnotherUser is for credentials that were good, but somebody else's.
+	ReasonAnotherUser = "another_user"
+	// ReasonManyRefused is for an attempt that is not judged, because its address was refused too often.
+	ReasonManyRefused = "too_many_refused"
+	// ReasonOvertaken is for somebody who was revoked while logging in.
+	ReasonOvertaken = "revoked_meanwhile"
+)
+
+// Failed stands, for metrics and the trail, for an attempt that could not be judged.
+const Failed = "error"
+
+// Trail keeps the trail of attempts, for realms that have it switched on.
+type Trail interface {
+	// Record logs and stores an event. An accepted attempt counts only when it could be stored.
+	Record(ctx context.Context, e audit.Event) error
+	// Log logs an event that is not worth storing: anybody can be throttled as often as he likes.
+	Log(ctx context.Context, e audit.Event)
+}
+
+// Config describes a [Judge]. All fields but Observe and Limiter are required.
+type Config struct {
+	Engine *realm.Engine
+	Trail  Trail
+	Now    func() time.Time
+	// Observe is told how each attempt at a realm ended, for metrics: as its login module judged, or [Failed].
+	Observe func(realm, outcome string)
+	// Limiter bounds, by address, how many attempts are refused: a login module counts by account, and sees nobody who tries
+	// one password on many. Nil admits all.
+	Limiter *limit.Limiter
+}
+
+// Judge has attempts judged. It keeps nothing in memory but what the limiter does, and is safe for concurrent use.
+type Judge struct{ Config }
+
+// New returns a judge, or an error when something is missing.
+func New(c Config) (*Judge, error) {
+	if c.Engine == nil || c.Trail == nil || c.Now == nil {
+		return nil, errors.New("building the judge of attempts: engine, trail and clock are required")
+	}
+	if c.Observe == nil {
+		c.Observe = func(string, string) {}
+	}
+	return &Judge{c}, nil
+}
+
+// Visit is what is known when an attempt is made.
+type Visit struct {
+	Request authz.Request
+	// Session is the zero value when nobody is known yet.
+	Session authz.Session
+	// Realm is the realm to prove.
+	Realm string
+	// Expected is the only user who may prove it; empty when anybody may.
+	Expected string
+	Hint     string
+	Locale   string
+}
+
+// Outcome is what an attempt led to: a challenge, or a judgement.
+type Outcome struct {
+	// Challenge asks for what is missing; Result is then empty.
+	Challenge *realm.Challenge
+	Result    realm.Result
+	// Proof is set when the result is an acceptance.
+	Proof realm.Proof
+	// Another tells that the credentials were good, but those of a user other than the expected one.
+	Another bool
+	// Early tells that the proof names nobody and was judged in the knowledge of nobody: it waits with the request until
+	// somebody proves who he is.
+	Early bool
+}
+
+// Counted is to be called once the proof of an acceptance has been stored: until then it is none.
+func (j *Judge) Counted(v *Visit) { j.Observe(v.Realm, string(realm.Accepted)) }
+
+// Try makes an attempt. Fields are the answers given; nil asks what the realm wants to know, or proves one that asks
+// nothing. An acceptance is on the trail before it is returned: a proof that nobody could find afterwards is none. An error
+// means that the attempt could not be judged.
+func (j *Judge) Try(r *http.Request, v *Visit, fields map[string]string) (Outcome, error) {
+	address := limit.Address(httpx.CallerOf(r.Context()).ClientIP)
+	if wait := j.Limiter.Wait(address); wait > 0 && fields != nil {
+		return j.judged(r, v, realm.Result{Status: realm.Throttled, Reason: ReasonManyRefused, RetryAfter: wait})
+	}
+	tried, err := j.Engine.Try(r.Context(), v.Realm, input(r, v, fields))
+	if err != nil {
+		j.Observe(v.Realm, Failed)
+		return Outcome{}, errors.Join(err, j.record(r, v, realm.Result{Reason: Failed}))
+	}
+	if tried.Challenge != nil {
+		return Outcome{Challenge: tried.Challenge}, nil
+	}
+	result := tried.Result
+	another := result.Status == realm.Accepted && !v.fits(result.Identity)
+	if another {
+		result = realm.Result{Status: realm.Refused, Reason: ReasonAnotherUser, Account: result.Identity.Subject}
+	}
+	if result.Status == realm.Refused {
+		j.Limiter.Count(address)
+	}
+	outcome, err := j.judged(r, v, result)
+	outcome.Another = another && err == nil
+	return outcome, err
+}
+
+// Ask returns what the realm asks, without an attempt: nil when it asks nothing.
+func (j *Judge) Ask(r *http.Request, v *Visit) (*realm.Challenge, error) {
+	tried, err := j.Engine.Try(r.Context(), v.Realm, input(r, v, nil))
+	return tried.Challenge, err
+}
+
+// Overtaken puts on the trail that an attempt which was accepted led to nothing, since its user was revoked meanwhile.
+func (j *Judge) Overtaken(r *http.Request, v *Visit, result realm.Result) error {
+	j.Observe(v.Realm, string(realm.Refused))
+	return j.record(r, v, realm.Result{Status: realm.Refused, Reason: ReasonOvertaken, Account: result.Identity.Subject})
+}
+
+func (j *Judge) judged(r *http.Request, v *Visit, result realm.Result) (Outcome, error) {
+	if err := j.record(r, v, result); err != nil {
+		return Outcome{}, err
+	}
+	outcome := Outcome{Result: result}
+	if result.Status != realm.Accepted {
+		j.Observe(v.Realm, string(result.Status))
+	} else {
+		proven, ok := j.Engine.Realm(v.Realm)
+		if !ok {
+			return Outcome{}, errors.New("proving a realm that is not defined")
+		}
+		outcome.Proof = proven.NewProof(result.Identity, j.Now())
+		outcome.Early = outcome.Proof.Subject == "" && v.Session.ID == ""
+	}
+	return outcome, nil
+}
+
+// input is what the realm may know of the caller.
+func input(r *http.Request, v *Visit, fields map[string]string) realm.Input {
+	caller := httpx.CallerOf(r.Context())
+	in := realm.Input{
+		Fields:       fields,
+		Headers:      r.Header,
+		ClientIP:     caller.ClientIP,
+		Proxied:      caller.Proxied,
+		Certificates: httpx.VerifiedChain(r),
+		Locale:       v.Locale,
+		Hint:         v.Hint,
+		State:        v.Request.RealmState[v.Realm],
+	}
+	if v.Session.Subject != "" && v.Expected == v.Session.Subject {
+		in.Subject = v.Session.Subject
+	}
+	return in
+}
+
+// fits reports whether an identity may prove the realm.
+func (v *Visit) fits(identity realm.Identity) bool {
+	return v.Expected == "" || identity.Subject == "" || identity.Subject == v.Expected
+}
+
+// record puts an attempt on the trail of a realm that keeps one. What was judged is stored; what was not, because of a limit
+// or a fault, is logged.
+func (j *Judge) record(r *http.Request, v *Visit, result realm.Result) error {
+	if tried, ok := j.Engine.Realm(v.Realm); !ok || !tried.Audit {
+		return nil
+	}
+	caller := httpx.CallerOf(r.Context())
+	e := audit.Event{
+		Name: Event, Outcome: audit.Refused, Reason: result.Reason, Subject: result.Account,
+		ClientID: v.Request.ClientID, Realm: v.Realm, SessionID: v.Session.ID,
+		ClientIP: caller.ClientIP, RequestID: caller.RequestID,
+	}
+	switch result.Status {
+	case realm.Accepted:
+		e.Outcome = audit.Accepted
+		e.Subject = cmp.Or(result.Identity.Subject, v.Session.Subject)
+	case realm.Refused:
+	default:
+		j.Trail.Log(r.Context(), e)
+		return nil
+	}
+	return j.Trail.Record(r.Context(), e)
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authz
+
+import (
+	"context"
+	"crypto/subtle"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/internal/randid"
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+// AuthSession is what a native app holds of a security context (draft-ietf-oauth-first-party-apps-04, 5.3.1): the request it
+// is answering, if one is open, and the session, once somebody is known. It belongs to one client.
+type AuthSession struct {
+	ID string `json:"id"`
+	// SecretHash is the hash of the secret in the handle; it changes whenever something was proven.
+	SecretHash string    `json:"secret_hash"`
+	ClientID   string    `json:"client_id"`
+	RequestID  string    `json:"request_id,omitempty"`
+	SessionID  string    `json:"sid,omitempty"`
+	ExpiresAt  time.Time `json:"expires_at"`
+}
+
+// AuthSessionHandle is the value of auth_session: an id and a secret of 256 bits.
+type AuthSessionHandle struct{ ID, Secret string }
+
+// NewAuthSession draws an auth session of a client and its handle.
+func NewAuthSession(client string, expires time.Time) (AuthSession, AuthSessionHandle) {
+	handle := AuthSessionHandle{ID: randid.New("ats"), Secret: randid.Secret()}
+	return AuthSession{
+		ID: handle.ID, SecretHash: handle.Hash(), ClientID: client, ExpiresAt: expires,
+	}, handle
+}
+
+// String returns the value that the app holds.
+func (h AuthSessionHandle) String() string { return h.ID + "." + h.Secret }
+
+// Hash is what is kept of the secret.
+func (h AuthSessionHandle) Hash() string { return randid.Hash(h.Secret) }
+
+// Next draws the handle that takes the place of this one.
+func (h AuthSessionHandle) Next() AuthSessionHandle {
+	return AuthSessionHandle{ID: h.ID, Secret: randid.Secret()}
+}
+
+// ParseAuthSessionHandle reads the value of auth_session; false when it is malformed.
+func ParseAuthSessionHandle(value string) (AuthSessionHandle, bool) {
+	id, secret, ok := strings.Cut(value, ".")
+	return AuthSessionHandle{id, secret}, ok && strings.HasPrefix(id, "ats_") && len(value) <= 128 && secret != ""
+}
+
+func authSessionTable() *storage.Table[AuthSession] {
+	return &storage.Table[AuthSession]{
+		Name: "auth_session", Version: 1,
+		ID:     func(a *AuthSession) string { return a.ID },
+		Expiry: func(a *AuthSession) time.Time { return a.ExpiresAt },
+	}
+}
+
+// AuthSession returns the auth session that a handle names, for the client it belongs to, or [storage.ErrNotFound]: one that
+// has expired, that is another client's or whose secret has changed is not there.
+func (s *Store) AuthSession(ctx context.Context, h AuthSessionHandle, client string) (a AuthSession, err error) {
+	err = s.db.View(ctx, func(tx storage.Tx) error {
+		a, err = s.authSession(tx, h, client)
+		return err
+	})
+	return a, err
+}
+
+func (s *Store) authSession(tx storage.Tx, h AuthSessionHandle, client string) (AuthSession, error) {
+	a, err := s.authSessions.Get(tx, h.ID)
+	if err != nil {
+		return AuthSession{}, err
+	}
+	secret := subtle.ConstantTimeCompare([]byte(h.Hash()), []byte(a.SecretHash)) == 1
+	if !secret || a.ClientID != client || !s.Now().Before(a.ExpiresAt) {
+		return AuthSession{}, storage.ErrNotFound
+	}
+	return a, nil
+}
+
+// ClientOfAuthSession returns the client that an auth session belongs to, or [storage.ErrNotFound]. It proves nothing about
+// who asks.
+func (s *Store) ClientOfAuthSession(ctx context.Context, id string) (client string, err error) {
+	err = s.db.View(ctx, func(tx storage.Tx) error {
+		a, err := s.authSessions.Get(tx, id)
+		client = a.ClientID
+		return err
+	})
+	return client, err
+}
+
+// BeginNative inserts a request and has an auth session answer it, in one transaction. A request that it had been answering
+// is closed. The auth session is stored as it is given, so that the first one of an app is stored with its first request.
+func (s *Store) BeginNative(ctx context.Context, a AuthSession, request Request) error {
+	return s.db.Update(ctx, func(tx storage.Tx) error {
+		if a.RequestID != "" {
+			if _, err := s.closeRequest(tx, a.RequestID); err != nil && !Gone(err) {
+				return err
+			}
+		}
+		if err := s.requests.Insert(tx, request); err != nil {
+			return err
+		}
+		begun := a
+		begun.RequestID = request.ID
+		if begun.ExpiresAt.Before(request.ExpiresAt) {
+			begun.ExpiresAt = request.ExpiresAt
+		}
+		return s.authSessions.Put(tx, begun)
+	})
+}
+
+// NativeProof is a proof that was given through an auth session.
+type NativeProof struct {
+	Handle   AuthSessionHandle
+	ClientID string
+	// SecretHash is that of the secret that takes the place of the handle's.
+	SecretHash string
+	// Open is inserted when the auth session has no session that the proof fits: it holds the proof. Nil where nobody is to
+	// be signed in.
+	Open *Session
+	// Raise adds the proof to the session there is; its SessionID is filled in.
+	Raise Raise
+}
+
+// ProveNative puts a proof into the session of an auth session, or opens one, and gives the auth session a new secret, all in
+// one transaction: of two answers to one challenge, one counts. [storage.ErrNotFound] means that the handle is not good any
+// more, or that there is no session the proof could go into.
+func (s *Store) ProveNative(ctx context.Context, in NativeProof) (Session, error) {
+	var session Session
+	return certain(&session, s.db.Update(ctx, func(tx storage.Tx) error {
+		a, err := s.authSession(tx, in.Handle, in.ClientID)
+		if err != nil {
+			return err
+		}
+		raise := in.Raise
+		raise.SessionID = a.SessionID
+		session, err = s.raiseSession(tx, raise)
+		if Gone(err) && in.Open != nil {
+			session = *in.Open
+			err = s.insertSession(tx, session)
+		}
+		if err != nil {
+			return err
+		}
+		a.SecretHash, a.SessionID = in.SecretHash, session.ID
+		if a.ExpiresAt.Before(session.ExpiresAt) {
+			a.ExpiresAt = session.ExpiresAt
+		}
+		return s.authSessions.Put(tx, a)
+	}))
+}
+
+// refusalsAllowed is how many wrong answers a request survives.
+const refusalsAllowed = 10
+
+// RefuseRequest counts a wrong answer to an open request, and ends the request at the limit. It reports whether the request
+// goes on.
+func (s *Store) RefuseRequest(ctx context.Context, id string) (open bool, err error) {
+	err = s.db.Update(ctx, func(tx storage.Tx) error {
+		r, err := s.openRequest(tx, id)
+		if err != nil {
+			return err
+		}
+		r.Refusals++
+		if open = r.Refusals < refusalsAllowed; !open {
+			r.CompletedAt = s.Now()
+		}
+		return s.requests.Put(tx, r)
+	})
+	return open && err == nil, err
+}

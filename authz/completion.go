@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authz
+
+import (
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/authz/realm"
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
+)
+
+// NewCompletion returns what ends a request whose every requirement a session meets at now, and the code for its client;
+// false when no proof determines the user. Only what the request counts enters the tokens, so that auth_time is never older
+// than max_age allows.
+func NewCompletion(engine *realm.Engine, request *Request, client *Client, session *Session, now time.Time) (code string, c Completion, ok bool) {
+	authn, ok := Authenticate(engine, request.ACRValues, request.Proofs(*session), now)
+	if !ok {
+		return "", Completion{}, false
+	}
+	c.Grant = NewGrant(now, lifetime(client, session, now))
+	c.Grant.ClientID, c.Grant.Subject, c.Grant.SessionID = request.ClientID, authn.Subject, session.ID
+	c.Grant.Scopes, c.Grant.Authn = request.Scopes, authn
+	c.Grant.Offline = request.Scopes.Has(oauth.ScopeOfflineAccess)
+	code, c.Code = NewCode(now)
+	c.Code.ClientID, c.Code.RedirectURI, c.Code.GrantID = request.ClientID, request.RedirectURI, c.Grant.ID
+	c.Code.Challenge, c.Code.Nonce = request.Challenge, request.Nonce
+	return code, c, true
+}
+
+// lifetime covers every token that can come from a grant: a code redeemed at the last moment, refreshed to the last moment,
+// and an access token from then. The grant of a protected site lives in the session.
+func lifetime(client *Client, session *Session, now time.Time) time.Duration {
+	life := CodeTTL + client.AccessTTL
+	if client.May(GrantRefreshToken) {
+		life += client.RefreshTTL
+	}
+	if client.Site {
+		life = max(life, session.ExpiresAt.Sub(now))
+	}
+	return life
+}

@@ -5,7 +5,6 @@ package caddymodule
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -168,7 +167,7 @@ func (a *App) load() error {
 		return err
 	}
 	// Before anything is answered: a configured user who logs in at once must be there.
-	if err := a.seedUsers(a.ctx); err != nil {
+	if err := SeedUsers(a.ctx, a.users, a.Users, a.secret); err != nil {
 		return err
 	}
 	return a.server.Start(a.ctx)
@@ -205,34 +204,6 @@ func (a *App) Cleanup() error {
 	key := a.nodeKey
 	a.nodeKey = ""
 	return pool.Release(key)
-}
-
-func (a *App) seedUsers(ctx context.Context) error {
-	for _, u := range a.Users {
-		if err := a.seedUser(ctx, u); err != nil {
-			return fmt.Errorf("creating the user %q: %w", u.Login, err)
-		}
-	}
-	return nil
-}
-
-func (a *App) seedUser(ctx context.Context, u UserConfig) error {
-	_, err := a.users.ByLogin(ctx, u.Login)
-	if !errors.Is(err, storage.ErrNotFound) {
-		return err
-	}
-	var password string
-	if u.Password != "" {
-		if password, err = a.secret(u.Password, "user "+u.Login); err != nil {
-			return err
-		}
-	}
-	profile := identity.Profile{Logins: []string{u.Login}, Attributes: u.Attributes}
-	_, err = a.users.Add(ctx, identity.NewUser{Profile: profile, Password: password})
-	if errors.Is(err, storage.ErrExists) {
-		return nil // another node was faster
-	}
-	return err
 }
 
 // secret resolves the placeholders of a secret: {env.NAME} and {file.PATH}. An unknown or empty one is an error that names

@@ -47,11 +47,14 @@ func check(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	routes, err := explainConfig(data)
+	app, routes, err := explainConfig(data)
 	if err != nil {
 		return err
 	}
 	if err := validate(data); err != nil {
+		return err
+	}
+	if err := rehearse(cmd.Context(), app.Users); err != nil {
 		return err
 	}
 	asJSON, err := flags.GetBool("json")

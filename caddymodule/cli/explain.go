@@ -35,7 +35,7 @@ type route struct {
 }
 
 // explainConfig says, in the order in which they are judged, what the protected routes of a configuration require.
-func explainConfig(data []byte) ([]Route, error) {
+func explainConfig(data []byte) (*caddymodule.App, []Route, error) {
 	var config struct {
 		Apps struct {
 			HTTP struct {
@@ -46,10 +46,10 @@ func explainConfig(data []byte) ([]Route, error) {
 		} `json:"apps"`
 	}
 	if err := json.Unmarshal(data, &config); err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
+		return nil, nil, fmt.Errorf("reading the configuration: %w", err)
 	}
 	if config.Apps.Gatehouse == nil {
-		return nil, errors.New("the configuration has no gatehouse block")
+		return nil, nil, errors.New("the configuration has no gatehouse block")
 	}
 	e := explainer{app: config.Apps.Gatehouse, plainPort: cmp.Or(config.Apps.HTTP.HTTPPort, 80)}
 	servers := config.Apps.HTTP.Servers
@@ -57,7 +57,7 @@ func explainConfig(data []byte) ([]Route, error) {
 		e.server = servers[name]
 		e.walk(e.server.Routes, e.addresses([]string{""}), nil)
 	}
-	return e.found, nil
+	return e.app, e.found, nil
 }
 
 type explainer struct {
@@ -200,11 +200,11 @@ func (e *explainer) requires(p *caddymodule.Protect) string {
 	if len(scopes) > 0 {
 		words = append(words, "scope "+strings.Join(scopes, " and "))
 	}
-	if len(p.AnyScope) > 0 {
-		words = append(words, "one of the scopes "+strings.Join(p.AnyScope, ", "))
+	if realms := e.realms(scopes); realms != "" {
+		words = append(words, realms)
 	}
-	if realms := e.realms(scopes); len(realms) > 0 {
-		words = append(words, "proven by "+strings.Join(realms, " and "))
+	if len(p.AnyScope) > 0 {
+		words = append(words, "one of the scopes "+strings.Join(e.choices(p.AnyScope), ", "))
 	}
 	if len(p.ACR) > 0 {
 		words = append(words, "acr "+strings.Join(p.ACR, " or "))
@@ -221,7 +221,20 @@ func (e *explainer) requires(p *caddymodule.Protect) string {
 	return strings.Join(words, ", ")
 }
 
-func (e *explainer) realms(scopes []string) []string {
+// choices names scopes of which one is required, each with what it requires.
+func (e *explainer) choices(scopes []string) []string {
+	var all []string
+	for _, name := range scopes {
+		if realms := e.realms([]string{name}); realms != "" {
+			name += " (" + realms + ")"
+		}
+		all = append(all, name)
+	}
+	return all
+}
+
+// realms says what scopes require of people. A machine proves no realm: its scope was given to it alone.
+func (e *explainer) realms(scopes []string) string {
 	var realms []string
 	for _, s := range e.app.Scopes {
 		if !slices.Contains(scopes, s.Name) {
@@ -233,7 +246,10 @@ func (e *explainer) realms(scopes []string) []string {
 			}
 		}
 	}
-	return realms
+	if len(realms) == 0 {
+		return ""
+	}
+	return "of people also proof of " + strings.Join(realms, " and ")
 }
 
 // describe puts a matcher set in words: as its JSON says it, without the punctuation.

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,10 +11,15 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-id/gatehouse/caddymodule"
+	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
+	"github.com/gatehouse-id/gatehouse/storage/memstore"
 )
 
 // usualFile is the configuration that Caddy's commands look for when none is named.
@@ -69,4 +75,27 @@ func validate(data []byte) error {
 		"default": {BaseLog: caddy.BaseLog{Level: "WARN", EncoderRaw: []byte(`{"format":"console"}`)}},
 	}}
 	return caddy.Validate(&config)
+}
+
+// rehearse does with the configured users what the first start does, in a store that nobody keeps: it finds a password that is
+// not set, or too short, which validating does not look at because users who exist already need none.
+func rehearse(ctx context.Context, users []caddymodule.UserConfig) error {
+	db, err := memstore.Open(memstore.Config{Now: time.Now})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }() // it is in memory
+	hasher, err := identity.NewHasher(identity.HasherConfig{Params: identity.Params{Memory: 8, Time: 1, Threads: 1}})
+	if err != nil {
+		return err
+	}
+	store, err := identity.New(identity.Config{DB: db, Hasher: hasher, Now: time.Now})
+	if err != nil {
+		return err
+	}
+	resolve := func(text, _ string) (string, error) { return caddy.NewReplacer().ReplaceOrErr(text, true, true) }
+	if err := caddymodule.SeedUsers(ctx, store, users, resolve); err != nil {
+		return fmt.Errorf("the first start would fail: %w", err)
+	}
+	return nil
 }

@@ -114,7 +114,7 @@ var walls = slices.Concat([]wall{
 	},
 	{
 		room: []string{
-			"authz/realm/headerauth", "authz/realm/basicauth", "authz/realm/certauth", "authz/realm/unverified",
+			"authz/realm/headerauth", "authz/realm/basicauth", "authz/realm/certauth", "authz/realm/unverified", "authz/realm/ltpa",
 		},
 		never: map[string]string{
 			"net/http":         "what a request says comes in through the realm's input, which any face fills",

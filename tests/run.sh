@@ -25,8 +25,9 @@ detector in shuffled order. Packages default to ./...
   --no-race      without the race detector
   -h, --help     this text
 
-Needs Go and, for the race detector, a C compiler; the browser tests need Chromium. On Debian as root the last
-two are installed when they are missing. Reads nothing from standard input and needs no terminal.
+Needs Go and, for the race detector, a C compiler; the browser tests need Chromium, and those of the LDAP login
+module OpenLDAP's server. On Debian as root all but Go are installed when they are missing. Reads nothing from
+standard input and needs no terminal.
 EOF
 }
 
@@ -70,6 +71,8 @@ arguments() {
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
+have_slapd() { [ -x /usr/sbin/slapd ]; }
+
 have_browser() { have chromium || have chromium-browser || have google-chrome || have google-chrome-stable; }
 
 # prepare installs what is missing where that is possible, and says what is skipped where it is not.
@@ -80,11 +83,13 @@ prepare() {
 	fi
 	local missing=()
 	have_browser || missing+=(chromium fonts-liberation)
+	have_slapd || missing+=(slapd)
 	[ "$race" = no ] || have "${CC:-gcc}" || missing+=(gcc libc6-dev)
 	if [ ${#missing[@]} -gt 0 ] && [ "$install" = yes ]; then
 		install_packages "${missing[@]}"
 	fi
 	have_browser || skip "the browser tests: no Chromium was found (apt-get install chromium)"
+	have_slapd || skip "the tests against an LDAP directory: no OpenLDAP server was found (apt-get install slapd)"
 	if [ "$race" = yes ] && ! have "${CC:-gcc}"; then
 		skip "the race detector: no C compiler was found (apt-get install gcc libc6-dev)"
 		race=no
@@ -97,7 +102,7 @@ install_packages() {
 		return
 	fi
 	step "apt-get install $*"
-	export DEBIAN_FRONTEND=noninteractive
+	export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 # in runlevel 1 a server is installed and not started
 	{ apt-get update && apt-get install -y --no-install-recommends "$@"; } >/tmp/gatehouse-apt.$$ 2>&1 ||
 		tail -n 20 /tmp/gatehouse-apt.$$
 	rm -f /tmp/gatehouse-apt.$$

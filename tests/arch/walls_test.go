@@ -133,6 +133,15 @@ var walls = slices.Concat([]wall{
 		},
 	},
 	{
+		room: []string{"authz/realm/ldap"},
+		never: map[string]string{
+			"net/http":         "a login module judges credentials, whoever collected them",
+			"internal/web/...": "a login module judges credentials, whoever collected them",
+			"mobileauth/...":   "its users live in the directory: the engine finds out who they are here",
+			"storage/...":      "what one login has learned is forgotten by the next",
+		},
+	},
+	{
 		room: []string{"mobileauth", "mobileauth/identity"},
 		never: map[string]string{
 			"authz/...":        "users, devices and operations serve any authorization server",
@@ -201,6 +210,11 @@ var walls = slices.Concat([]wall{
 		room:  []string{ours},
 		but:   []string{"authz/realm/database", "tests/..."},
 		never: map[string]string{"modernc.org/...": "SQLite is a detail of the module that reads others' tables"},
+	},
+	{
+		room:  []string{ours},
+		but:   []string{"authz/realm/ldap", "tests/..."},
+		never: map[string]string{"github.com/go-ldap/...": "LDAP is a detail of the login module that speaks it"},
 	},
 	{
 		room:  []string{ours},

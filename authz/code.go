@@ -69,40 +69,56 @@ var ErrConsentWithdrawn = errors.New("the consent was withdrawn")
 
 // Complete closes an open request and inserts its grant and code, all in one transaction: of two browsers' tabs that
 // finish the same request, one gets the code and the other [ErrRequestEnded]. The session must still be live, else it is
-// [ErrSessionEnded], and a remembered consent stand, else it is [ErrConsentWithdrawn].
-func (s *Store) Complete(ctx context.Context, c Completion) error {
-	return s.db.Update(ctx, func(tx storage.Tx) error {
-		if c.RequestID != "" {
-			if _, err := s.closeRequest(tx, c.RequestID); err != nil {
-				return err
-			}
+// [ErrSessionEnded], and a remembered consent stand, else it is [ErrConsentWithdrawn]. Where the client holds [MaxGrants] of
+// the user already, one of those is ended, and the revocation returned.
+func (s *Store) Complete(ctx context.Context, c Completion) ([]Revocation, error) {
+	draft := s.newRevocation(KindGrant, "")
+	var ended []Revocation
+	return certain(&ended, s.db.Update(ctx, func(tx storage.Tx) error {
+		ended = nil
+		full, err := s.complete(tx, c, &draft)
+		if full {
+			ended = []Revocation{draft}
 		}
-		session, err := s.liveSession(tx, c.Grant.SessionID)
-		if Gone(err) || err == nil && session.Subject != c.Grant.Subject {
-			return ErrSessionEnded
+		return err
+	}))
+}
+
+// complete reports whether another grant had to give way.
+func (s *Store) complete(tx storage.Tx, c Completion, draft *Revocation) (full bool, err error) {
+	if c.RequestID != "" {
+		if _, err := s.closeRequest(tx, c.RequestID); err != nil {
+			return false, err
 		}
-		if err != nil {
-			return err
+	}
+	session, err := s.liveSession(tx, c.Grant.SessionID)
+	if Gone(err) || err == nil && session.Subject != c.Grant.Subject {
+		return false, ErrSessionEnded
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := s.settleConsent(tx, &c); err != nil {
+		return false, err
+	}
+	if session.addClient(c.Grant.ClientID) {
+		if err := s.sessions.Put(tx, session); err != nil {
+			return false, err
 		}
-		if err := s.settleConsent(tx, &c); err != nil {
-			return err
-		}
-		if session.addClient(c.Grant.ClientID) {
-			if err := s.sessions.Put(tx, session); err != nil {
-				return err
-			}
-		}
-		now, err := s.moment(tx)
-		if err != nil {
-			return err
-		}
-		grant := c.Grant
-		grant.Cutoffs = now.Cutoffs
-		if err := s.grants.Insert(tx, grant); err != nil {
-			return err
-		}
-		return s.codes.Insert(tx, c.Code)
-	})
+	}
+	now, err := s.moment(tx)
+	if err != nil {
+		return false, err
+	}
+	grant := c.Grant
+	grant.Cutoffs = now.Cutoffs
+	if err := s.grants.Insert(tx, grant); err != nil {
+		return false, err
+	}
+	if err := s.codes.Insert(tx, c.Code); err != nil {
+		return false, err
+	}
+	return s.enlist(tx, grant, draft)
 }
 
 // Redemption is a presented code.

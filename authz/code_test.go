@@ -170,7 +170,7 @@ func TestUnknownCodes(t *testing.T) {
 	inMemory(t, func(w *world) {
 		session, _ := w.sign(alice)
 		code, c := w.completion(session)
-		w.ok(w.store.Complete(w.Context(), c))
+		w.ok(second(w.store.Complete(w.Context(), c)))
 		for _, guess := range []string{"", "x", code + "x", code[1:], c.Code.Hash, strings.Repeat("x", 10000)} {
 			got := w.redeem(w.redemption(guess), authz.RedeemUnknown)
 			equal(w, "grant of an unknown code", got.Grant.ID, "")
@@ -402,7 +402,7 @@ func TestCompleteTakesALiveSessionOfTheUser(t *testing.T) {
 				request := w.ask("browser")
 				code, c := w.completion(session, func(c *authz.Completion) { c.RequestID, c.RememberConsent = request.ID, true })
 				tt.change(w, &c)
-				w.wantError("completing", w.store.Complete(w.Context(), c), tt.want)
+				w.wantError("completing", second(w.store.Complete(w.Context(), c)), tt.want)
 				_, err := w.store.Request(w.Context(), request.ID)
 				consented, consentErr := w.store.Consented(w.Context(), alice, app, scopes)
 				w.ok(consentErr)
@@ -429,7 +429,7 @@ func TestOneOfManyTabsCompletesARequest(t *testing.T) {
 		request := w.ask("browser")
 		won := race(w, func(int) (string, error) {
 			code, c := w.completion(session, func(c *authz.Completion) { c.RequestID = request.ID })
-			err := w.store.Complete(w.Context(), c)
+			_, err := w.store.Complete(w.Context(), c)
 			if errors.Is(err, authz.ErrRequestEnded) {
 				return "", nil
 			}
@@ -451,7 +451,7 @@ func TestParallelCompletionsRememberEverything(t *testing.T) {
 			_, c := w.completion(session, of(fmt.Sprint("app", i%5)), func(c *authz.Completion) {
 				c.RememberConsent, c.Grant.Scopes = true, oauth.Scopes{"openid", fmt.Sprint("s", i/5)}
 			})
-			return c.Grant.ID, w.store.Complete(w.Context(), c)
+			return c.Grant.ID, second(w.store.Complete(w.Context(), c))
 		})
 		consents, err := w.store.ConsentsOf(w.Context(), alice)
 		w.ok(err)
@@ -471,10 +471,10 @@ func TestCompleteIsAllOrNothing(t *testing.T) {
 		session, _ := w.sign(alice)
 		request := w.ask("browser")
 		_, first := w.completion(session)
-		w.ok(w.store.Complete(w.Context(), first))
+		w.ok(second(w.store.Complete(w.Context(), first)))
 		code, c := w.completion(session, of(other), func(c *authz.Completion) { c.RequestID, c.RememberConsent = request.ID, true })
 		c.Code.Hash = first.Code.Hash // the last thing written is refused
-		w.wantError("completing", w.store.Complete(w.Context(), c), storage.ErrExists)
+		w.wantError("completing", second(w.store.Complete(w.Context(), c)), storage.ErrExists)
 		w.ok(second(w.store.Request(w.Context(), request.ID)))
 		w.wantActive(c.Grant, false)
 		w.redeem(w.redemption(code), authz.RedeemUnknown)

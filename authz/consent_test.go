@@ -199,7 +199,7 @@ func TestARememberedConsentMustStand(t *testing.T) {
 					c.RequestID = request.ID
 				})
 				tt.change(w, &c)
-				w.wantError("completing", w.store.Complete(w.Context(), c), tt.want)
+				w.wantError("completing", second(w.store.Complete(w.Context(), c)), tt.want)
 				w.wantActive(c.Grant, tt.want == nil)
 				if tt.want != nil {
 					w.redeem(w.redemption(code), authz.RedeemUnknown)
@@ -222,7 +222,7 @@ func TestWithdrawalBesideCompletions(t *testing.T) {
 				return "", err
 			}
 			_, c := w.completion(session, remembered("openid"))
-			err := w.store.Complete(w.Context(), c)
+			_, err := w.store.Complete(w.Context(), c)
 			if errors.Is(err, authz.ErrConsentWithdrawn) {
 				return "", nil
 			}

@@ -71,7 +71,8 @@ func transitions() []transition {
 		}},
 		{name: "Complete", call: func(s *stage, ctx context.Context) ([]any, error) {
 			_, c := s.completion(s.session)
-			return nil, s.store.Complete(ctx, c)
+			r, err := s.store.Complete(ctx, c)
+			return results(r), err
 		}},
 		{name: "Redeem", call: func(s *stage, ctx context.Context) ([]any, error) {
 			r, err := s.store.Redeem(ctx, s.redemption(s.code))

@@ -236,7 +236,7 @@ func of(client string) func(*authz.Completion) {
 func (w *world) authorize(session authz.Session, change ...func(*authz.Completion)) (code string, grant authz.Grant) {
 	w.Helper()
 	code, c := w.completion(session, change...)
-	w.ok(w.store.Complete(w.Context(), c))
+	w.ok(second(w.store.Complete(w.Context(), c)))
 	return code, c.Grant
 }
 

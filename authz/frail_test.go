@@ -140,11 +140,13 @@ func refusals() []transition {
 			}},
 		{name: "Complete a request and remember", call: func(s *stage, ctx context.Context) ([]any, error) {
 			_, c := s.completion(s.session, of(other), remembering("openid"), func(c *authz.Completion) { c.RequestID = s.request.ID })
-			return nil, s.store.Complete(ctx, c)
+			r, err := s.store.Complete(ctx, c)
+			return results(r), err
 		}},
 		{name: "Complete by a remembered consent", call: func(s *stage, ctx context.Context) ([]any, error) {
 			_, c := s.completion(s.session, remembered("openid"))
-			return nil, s.store.Complete(ctx, c)
+			r, err := s.store.Complete(ctx, c)
+			return results(r), err
 		}},
 	}
 }

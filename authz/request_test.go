@@ -88,7 +88,7 @@ func TestRequestEnds(t *testing.T) {
 				session, _ := w.sign(alice)
 				code, c := w.completion(session, func(c *authz.Completion) { c.RequestID = id })
 				if id != "" { // a completion without a request is one that was answered at once
-					w.wantError("completing", w.store.Complete(w.Context(), c), authz.ErrRequestEnded)
+					w.wantError("completing", second(w.store.Complete(w.Context(), c)), authz.ErrRequestEnded)
 					w.redeem(w.redemption(code), authz.RedeemUnknown)
 				}
 			})

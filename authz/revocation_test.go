@@ -333,7 +333,7 @@ func TestWhatIsDrawnBeforeARevocationIsDead(t *testing.T) {
 		live, _ := w.sign(alice)
 		code, c := w.completion(live)
 		w.ok(second(w.store.Revoke(w.Context(), authz.KindClient, app)))
-		w.ok(w.store.Complete(w.Context(), c))
+		w.ok(second(w.store.Complete(w.Context(), c)))
 		w.redeem(w.redemption(code), authz.RedeemRevoked)
 	})
 }

@@ -44,7 +44,7 @@ func (w *world) wantEnded(session authz.Session, handle authz.SessionHandle) {
 	_, err = w.store.RaiseSession(w.Context(), raise(session, session.Subject, w.store.Now()))
 	w.wantError("raising it", err, storage.ErrNotFound)
 	_, c := w.completion(session)
-	w.wantError("completing in it", w.store.Complete(w.Context(), c), authz.ErrSessionEnded)
+	w.wantError("completing in it", second(w.store.Complete(w.Context(), c)), authz.ErrSessionEnded)
 	w.wantSessions(session.Subject)
 }
 

@@ -27,6 +27,7 @@ type Store struct {
 	revocations  *storage.Table[Revocation]
 	cutoffs      *storage.Table[cutoff]
 	tallies      *storage.Table[tally]
+	rosters      *storage.Table[roster]
 }
 
 // NewStore returns the records kept in db. Values that hold secrets are sealed with sealer; now is the clock of every
@@ -48,6 +49,7 @@ func NewStore(db storage.DB, sealer storage.Sealer, now func() time.Time) (*Stor
 		revocations:  revocationTable(),
 		cutoffs:      cutoffTable(),
 		tallies:      tallyTable(),
+		rosters:      rosterTable(),
 	}, nil
 }
 

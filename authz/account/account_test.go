@@ -399,7 +399,7 @@ func TestAClientThatIsGone(t *testing.T) {
 	grant := authz.NewGrant(w.Clock.Now(), time.Hour)
 	grant.ClientID, grant.Subject, grant.SessionID, grant.Scopes = "gone", faces.Alice, sessionOf(b), oauth.Scopes{"openid"}
 	_, code := authz.NewCode(w.Clock.Now())
-	if err := w.Store.Complete(t.Context(), authz.Completion{Grant: grant, Code: code}); err != nil {
+	if _, err := w.Store.Complete(t.Context(), authz.Completion{Grant: grant, Code: code}); err != nil {
 		t.Fatal(err)
 	}
 	page := b.Get("/account")

@@ -284,7 +284,8 @@ func (w *world) issue(t testing.TB, client string, s authz.Session, scopes ...st
 	code, record := authz.NewCode(now)
 	record.ClientID, record.RedirectURI, record.GrantID = client, "https://app.example.com/cb", grant.ID
 	record.Challenge = oauth.Challenge(verifier)
-	check(t, w.store.Complete(t.Context(), authz.Completion{Grant: grant, Code: record}))
+	_, err := w.store.Complete(t.Context(), authz.Completion{Grant: grant, Code: record})
+	check(t, err)
 	got := issued{code: code, grant: grant}
 	a := w.redeem(t, client, code)
 	if a.Code != 200 {

@@ -4,7 +4,6 @@ package flow
 
 import (
 	"errors"
-	"log/slog"
 	"maps"
 	"net/http"
 	"net/url"
@@ -32,7 +31,7 @@ func (h *Handler) complete(w http.ResponseWriter, r *http.Request, v visit, agre
 	if v.stored {
 		completion.RequestID = v.request.ID
 	}
-	err := h.Store.Complete(r.Context(), completion)
+	err := h.Sessions.Complete(r, completion, h.Logger)
 	switch {
 	case errors.Is(err, authz.ErrSessionEnded):
 		v.session = authz.Session{}
@@ -44,7 +43,6 @@ func (h *Handler) complete(w http.ResponseWriter, r *http.Request, v visit, agre
 	case err != nil:
 		h.refuse(w, r, v.target, err)
 	default:
-		h.logGrant(r, &completion.Grant)
 		h.answer(w, r, v.target, url.Values{"code": {code}})
 	}
 }
@@ -101,11 +99,4 @@ func onward(t *target) []string {
 		return []string{t.uri}
 	}
 	return []string{t.uri, "https:"}
-}
-
-func (h *Handler) logGrant(r *http.Request, g *authz.Grant) {
-	caller := httpx.CallerOf(r.Context())
-	h.Logger.LogAttrs(r.Context(), slog.LevelInfo, "authorization granted",
-		slog.String("client_id", g.ClientID), slog.String("sub", g.Subject), slog.String("acr", g.Authn.ACR),
-		slog.String("grant_id", g.ID), slog.String("client_ip", caller.ClientIP), slog.String("request_id", caller.RequestID))
 }

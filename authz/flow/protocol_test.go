@@ -57,6 +57,29 @@ func TestRFC6749_4_1_CodeFlow(t *testing.T) {
 }
 
 // RFC 6749 3.1.2.4, 4.1.2.1: until client and redirect URI are known to be good, nobody is sent anywhere.
+// Somebody who is signed in asks for code after code: each is good, the grants of a client stay bounded, and the gates and
+// the log are told which gave way.
+func TestGrantsAreBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.Browser(t)
+	b.SignIn(faces.AliceLogin) // which is the first grant of the portal
+	for range authz.MaxGrants - 1 {
+		b.Authorize(faces.Params()).Code()
+	}
+	if made := w.Applied(); len(made) != 0 {
+		t.Fatalf("the gates were told %v", made)
+	}
+	redeem(t, w, faces.Params(), b.Authorize(faces.Params()).Code())
+	made := w.Applied()
+	if len(made) != 1 || made[0].Kind != authz.KindGrant || !strings.Contains(w.Log.String(), "ended_grant_id="+made[0].Target) {
+		t.Errorf("the gates were told %v", made)
+	}
+	if grants, err := w.Store.GrantsOf(t.Context(), faces.Alice); err != nil || len(grants) != authz.MaxGrants {
+		t.Errorf("there are %d grants (%v)", len(grants), err)
+	}
+}
+
 func TestRFC6749_3_1_2_4_NoRedirect(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

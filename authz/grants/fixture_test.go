@@ -211,7 +211,8 @@ func (w *world) code(t testing.TB, a allowance) (string, authz.Grant) {
 	code, record := authz.NewCode(now)
 	record.ClientID, record.RedirectURI, record.GrantID, record.Nonce = a.client, redirect, grant.ID, a.nonce
 	record.Challenge = oauth.Challenge(verifier)
-	check(t, w.store.Complete(t.Context(), authz.Completion{Grant: grant, Code: record}))
+	_, err := w.store.Complete(t.Context(), authz.Completion{Grant: grant, Code: record})
+	check(t, err)
 	return code, grant
 }
 

@@ -209,17 +209,12 @@ func (c *call) grant() (int, any, error) {
 		return 0, nil, oauth.Internal(errors.New("no proof of the session determines the user"))
 	}
 	completion.RequestID = c.request.ID
-	err := c.Store.Complete(c.r.Context(), completion)
+	err := c.Sessions.Complete(c.r, completion, c.Logger)
 	switch {
 	case errors.Is(err, authz.ErrSessionEnded) || errors.Is(err, authz.ErrRequestEnded):
 		return 0, nil, invalidSession()
 	case err != nil:
 		return 0, nil, authz.Failure(err)
 	}
-	caller := httpx.CallerOf(c.r.Context())
-	c.Logger.LogAttrs(c.r.Context(), slog.LevelInfo, "authorization granted",
-		slog.String("client_id", c.client.ID), slog.String("sub", completion.Grant.Subject),
-		slog.String("acr", completion.Grant.Authn.ACR), slog.String("grant_id", completion.Grant.ID),
-		slog.String("client_ip", caller.ClientIP), slog.String("request_id", caller.RequestID))
 	return http.StatusOK, granted{Code: code, AuthSession: c.handle.String()}, nil
 }

@@ -147,7 +147,8 @@ func (f *fixture) grant(t *testing.T, clientID, challenge string, scopes ...stri
 	code, record := authz.NewCode(now)
 	record.ClientID, record.GrantID, record.Challenge = clientID, grant.ID, challenge
 	record.RedirectURI = origin + authz.PathSiteCallback
-	must(t, f.store.Complete(t.Context(), authz.Completion{Grant: grant, Code: record}))
+	_, err := f.store.Complete(t.Context(), authz.Completion{Grant: grant, Code: record})
+	must(t, err)
 	return grant, code
 }
 

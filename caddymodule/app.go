@@ -63,6 +63,8 @@ type App struct {
 	Realms []RealmConfig `json:"realms,omitempty"`
 	// The realms that determine the user, in order of preference. Default: the first realm.
 	UserIdentity []string `json:"user_identity,omitempty"`
+	// The security tests, in which realms have an order.
+	SecurityTests []SecurityTestConfig `json:"security_tests,omitempty"`
 	// The assurance levels, weakest first.
 	Levels []LevelConfig `json:"acr,omitempty"`
 	// The scopes and the realms they require.

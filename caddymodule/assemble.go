@@ -176,6 +176,10 @@ func (a *App) securityModel(load func(*RealmConfig) (*realm.Realm, error)) (*rea
 	c := realm.Config{
 		Scopes: map[string][]string{}, Identity: a.UserIdentity, Linker: &identitystore.Linker{Users: a.users},
 	}
+	var err error
+	if c.Tests, err = a.securityTests(); err != nil {
+		return nil, err
+	}
 	for i := range a.Realms {
 		r, err := load(&a.Realms[i])
 		if err != nil {
@@ -245,6 +249,9 @@ func (a *App) scopeNames() oauth.Scopes {
 	names := oauth.Scopes{oauth.ScopeOpenID, oauth.ScopeProfile, oauth.ScopeEmail, oauth.ScopePhone, oauth.ScopeOfflineAccess}
 	for _, s := range a.Scopes {
 		names = names.Union(oauth.Scopes{s.Name})
+	}
+	for i := range a.SecurityTests {
+		names = names.Union(oauth.Scopes{a.SecurityTests[i].Name})
 	}
 	return names.Union(a.DefaultScope)
 }

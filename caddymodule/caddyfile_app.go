@@ -59,7 +59,7 @@ func mergeBlocks(first, second []byte) ([]byte, error) {
 	for _, name := range slices.Sorted(maps.Keys(more)) {
 		value := more[name]
 		if before, twice := merged[name]; twice {
-			if !slices.Contains([]string{"realms", "acr", "scopes", "clients", "users", "audience"}, name) {
+			if !slices.Contains([]string{"realms", "security_tests", "acr", "scopes", "clients", "users", "audience"}, name) {
 				return nil, fmt.Errorf("%s stands twice", name)
 			}
 			value = slices.Concat(before[:len(before)-1], []byte(","), value[1:])
@@ -83,6 +83,7 @@ func mergeBlocks(first, second []byte) ([]byte, error) {
 //		theme         <folder>
 //		realm         <name> { ... }
 //		user_identity <realm...>
+//		security_test <name> [<kind>] { ... }
 //		acr           <name> <realm...>
 //		scope         <scope> [<realm...>] { ... }
 //		default_scope <scope...>
@@ -107,13 +108,14 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"theme":         option.String(&a.Theme),
 			"realm":         a.parseRealm,
 			"user_identity": option.Strings(&a.UserIdentity),
+			"security_test": a.parseSecurityTest,
 			"acr":           a.parseLevel,
 			"scope":         a.parseScope,
 			"default_scope": option.Strings(&a.DefaultScope),
 			"client":        a.parseClient,
 			"user":          a.parseUser,
 		},
-		Repeat: []string{"realm", "acr", "scope", "client", "user", "audience"},
+		Repeat: []string{"realm", "security_test", "acr", "scope", "client", "user", "audience"},
 		Places: &a.places,
 	}.Parse(d)
 }
@@ -257,6 +259,7 @@ func (a *App) parseScope(d *caddyfile.Dispenser) error {
 //		default_scopes           <scope...>
 //		audience                 <audience...>
 //		first_party
+//		native
 //		introspect
 //		access_ttl               <duration>
 //		refresh_ttl              <duration>
@@ -279,6 +282,7 @@ func (a *App) parseClient(d *caddyfile.Dispenser) error {
 			"default_scopes":           option.Strings(&c.DefaultScopes),
 			"audience":                 option.Strings(&c.Audience),
 			"first_party":              option.Flag(&c.FirstParty),
+			"native":                   option.Flag(&c.Native),
 			"introspect":               option.Flag(&c.Introspect),
 			"access_ttl":               option.Duration(&c.AccessTTL),
 			"refresh_ttl":              option.Duration(&c.RefreshTTL),

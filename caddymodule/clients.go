@@ -39,7 +39,7 @@ func (a *App) client(c *ClientConfig) (*authz.Client, error) {
 		ID: c.ID, Name: c.Name, Auth: authz.AuthNone,
 		RedirectURIs: c.RedirectURIs, PostLogoutRedirectURIs: c.PostLogoutRedirectURIs,
 		Scopes: c.Scopes, DefaultScopes: a.defaultScopes(c), Audience: c.Audience,
-		FirstParty: c.FirstParty, Introspect: c.Introspect,
+		FirstParty: c.FirstParty, Native: c.Native, Introspect: c.Introspect,
 		AccessTTL:      or(c.AccessTTL, or(a.Tokens.Access, 5*time.Minute)),
 		RefreshTTL:     or(c.RefreshTTL, or(a.Tokens.Refresh, 30*24*time.Hour)),
 		RefreshIdleTTL: or(a.Tokens.RefreshIdle, 14*24*time.Hour),
@@ -98,7 +98,7 @@ func (a *App) permissions(c *ClientConfig, client *authz.Client) error {
 		}
 		client.Grants = append(client.Grants, authz.GrantType(name))
 	}
-	if len(c.Grants) == 0 && len(c.RedirectURIs) > 0 {
+	if len(c.Grants) == 0 && (len(c.RedirectURIs) > 0 || c.Native) {
 		client.Grants = []authz.GrantType{authz.GrantAuthorizationCode}
 	}
 	scopes := a.scopeNames()

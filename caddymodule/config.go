@@ -138,7 +138,7 @@ type ClientConfig struct {
 	RedirectURIs []string `json:"redirect_uris,omitempty"`
 	// Where it may be sent after logout, exactly.
 	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty"`
-	// authorization_code, refresh_token, client_credentials. Default: authorization_code, when it has a redirect URI.
+	// authorization_code, refresh_token, client_credentials. Default: authorization_code, when it has a redirect URI or is native.
 	Grants []string `json:"grants,omitempty"`
 	// The scopes it may ask for.
 	Scopes []string `json:"scopes,omitempty"`
@@ -148,6 +148,9 @@ type ClientConfig struct {
 	Audience []string `json:"audience,omitempty"`
 	// Whether it is the operator's own, so that people are not asked for consent.
 	FirstParty bool `json:"first_party,omitempty"`
+	// Whether it is an app that answers challenges on screens of its own, at the authorization challenge endpoint, for which it
+	// must be first_party.
+	Native bool `json:"native,omitempty"`
 	// Whether it may introspect tokens issued to others.
 	Introspect bool `json:"introspect,omitempty"`
 	// Lifetime of its access tokens. Default: the issuer's.

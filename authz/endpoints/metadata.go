@@ -22,11 +22,12 @@ const publicFor = "public, max-age=3600"
 
 var errNoKeys = errors.New("the signing keys are not loaded yet")
 
-// document is the metadata (OpenID Connect Discovery 3, RFC 8414 2). It names what works and nothing else; what is absent
+// document is the metadata (OpenID Connect Discovery 3, RFC 8414 2, draft-ietf-oauth-first-party-apps-04 8). It names what works and nothing else; what is absent
 // would be true by default is said to be false.
 type document struct {
 	Issuer                string `json:"issuer"`
 	AuthorizationEndpoint string `json:"authorization_endpoint"`
+	ChallengeEndpoint     string `json:"authorization_challenge_endpoint"`
 	TokenEndpoint         string `json:"token_endpoint"`
 	JWKSURI               string `json:"jwks_uri"`
 	UserinfoEndpoint      string `json:"userinfo_endpoint"`
@@ -75,6 +76,7 @@ func (h *Handler) document() document {
 	return document{
 		Issuer:                h.Issuer,
 		AuthorizationEndpoint: h.Issuer + authz.PathAuthorize,
+		ChallengeEndpoint:     h.Issuer + authz.PathChallenge,
 		TokenEndpoint:         h.Issuer + authz.PathToken,
 		JWKSURI:               h.Issuer + authz.PathJWKS,
 		UserinfoEndpoint:      h.Issuer + authz.PathUserinfo,

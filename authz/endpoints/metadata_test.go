@@ -45,8 +45,9 @@ func TestRFC8414(t *testing.T) { // and OpenID Connect Discovery 3
 	methods := []any{"client_secret_basic", "client_secret_post", "private_key_jwt"}
 	algs := []any{"ES256", "EdDSA", "RS256", "PS256"}
 	want := map[string]any{
-		"issuer":                 issuer,
-		"authorization_endpoint": issuer + "/authorize", "token_endpoint": issuer + "/token", "jwks_uri": issuer + "/jwks",
+		"issuer":                           issuer,
+		"authorization_challenge_endpoint": issuer + "/authorize-challenge",
+		"authorization_endpoint":           issuer + "/authorize", "token_endpoint": issuer + "/token", "jwks_uri": issuer + "/jwks",
 		"userinfo_endpoint": issuer + "/userinfo", "introspection_endpoint": issuer + "/introspect", "revocation_endpoint": issuer + "/revoke",
 		"end_session_endpoint": issuer + "/logout",
 		"scopes_supported":     []any{"openid", "profile", "email", "accounts:read"},
@@ -95,7 +96,7 @@ func TestRFC8414(t *testing.T) { // and OpenID Connect Discovery 3
 	})
 	t.Run("every endpoint that is named is there", func(t *testing.T) {
 		t.Parallel()
-		elsewhere := []string{authz.PathAuthorize, authz.PathToken} // other faces of the server
+		elsewhere := []string{authz.PathAuthorize, authz.PathChallenge, authz.PathToken} // other faces of the server
 		for name, value := range got {
 			address, ok := value.(string)
 			if !ok || !strings.HasSuffix(name, "_endpoint") && name != "jwks_uri" {

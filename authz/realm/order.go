@@ -27,7 +27,7 @@ func (e *Engine) addTests(tests []SecurityTest) error {
 }
 
 func (e *Engine) checkTest(test SecurityTest) error {
-	where := fmt.Sprintf("security test %q", test.Name)
+	where := fmt.Sprintf("security_test %q", test.Name)
 	switch {
 	case !validName(test.Name):
 		return fmt.Errorf("%s has a name that is not one word", where)

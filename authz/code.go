@@ -129,6 +129,9 @@ type Redemption struct {
 	Verifier    string
 	// Family is inserted when the code is good and the client may refresh; its GrantID is filled in.
 	Family *Family
+	// AuthSession is inserted when the code is good and came by a redirect, and gives a native app a hold on the session that
+	// the browser has; its SessionID and its end are filled in.
+	AuthSession *AuthSession
 	// Within, when set, writes in the same transaction once the outcome is known: the audit trail. It may run several
 	// times.
 	Within func(tx storage.Tx, result RedeemResult) error
@@ -152,6 +155,8 @@ type RedeemResult struct {
 	Grant       Grant
 	Code        Code
 	Revocations []Revocation
+	// Shared tells that the auth session was inserted.
+	Shared bool
 }
 
 // Redeem spends a code (RFC 6749 4.1.3). A code presented by another client, with another redirect URI or with a wrong
@@ -215,7 +220,26 @@ func (s *Store) redeem(tx storage.Tx, in Redemption, code *Code, result *RedeemR
 		}
 	}
 	result.Grant, result.Code = grant, *code
-	return Redeemed, nil
+	result.Shared, err = s.shareSession(tx, in.AuthSession, code, &grant)
+	return Redeemed, err
+}
+
+// shareSession inserts the auth session of an app that let a browser log its user in. An app that answered the challenges
+// itself has one.
+func (s *Store) shareSession(tx storage.Tx, share *AuthSession, code *Code, grant *Grant) (bool, error) {
+	if share == nil || code.RedirectURI == "" || grant.SessionID == "" {
+		return false, nil
+	}
+	session, err := s.liveSession(tx, grant.SessionID)
+	if Gone(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	shared := *share
+	shared.ClientID, shared.SessionID, shared.ExpiresAt = grant.ClientID, session.ID, session.ExpiresAt
+	return true, s.authSessions.Insert(tx, shared)
 }
 
 // miss counts a wrong presentation and spends the code at the limit.

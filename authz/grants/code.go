@@ -5,6 +5,7 @@ package grants
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
@@ -34,6 +35,12 @@ func redeem(ctx context.Context, h *Handler, c *call) (issue, error) {
 		family := authz.NewFamily(h.Store.Now(), c.client.RefreshTTL, c.client.RefreshIdleTTL)
 		in.Family = &family
 	}
+	var share authz.AuthSessionHandle
+	if c.client.Native {
+		var record authz.AuthSession
+		record, share = authz.NewAuthSession(c.client.ID, time.Time{})
+		in.AuthSession = &record
+	}
 	event := h.Trail.Prepare(c.event(ctx, "token.issued"))
 	in.Within = func(tx storage.Tx, result authz.RedeemResult) error {
 		if e, ok := redeemEvent(event, result); ok {
@@ -55,6 +62,9 @@ func redeem(ctx context.Context, h *Handler, c *call) (issue, error) {
 	settled := issue{scopes: c.allowed(result.Grant.Scopes), grant: &result.Grant, nonce: result.Code.Nonce}
 	if in.Family != nil {
 		settled.refresh = in.Family.Token()
+	}
+	if result.Shared {
+		settled.authSession = share.String()
 	}
 	return settled, nil
 }

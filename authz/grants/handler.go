@@ -92,6 +92,8 @@ type issue struct {
 	grant   *authz.Grant
 	nonce   string
 	refresh string
+	// authSession lets a native app go on from the session in the browser (draft-ietf-oauth-first-party-apps-04, 6.1).
+	authSession string
 }
 
 // ServeHTTP answers a token request.

@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
 
-// mint makes the tokens and the answer (RFC 6749 5.1, OpenID Connect Core 3.1.3.3).
+// mint makes the tokens and the answer (RFC 6749 5.1, OpenID Connect Core 3.1.3.3, draft-ietf-oauth-first-party-apps-04 6.1).
 func (h *Handler) mint(c *call, i issue) ([]byte, error) {
 	access, err := h.Tokens.Access(tokens.Access{Client: c.client, Scopes: i.scopes, Grant: i.grant, At: c.at})
 	if err != nil {
@@ -35,8 +35,8 @@ func unminted(err error) error {
 	return oauth.Unavailable(err)
 }
 
-// answer writes the token response. None of its values can hold a character that JSON escapes: tokens are base64url with
-// dots, and scope tokens exclude quote and backslash.
+// answer writes the token response. None of its values can hold a character that JSON escapes: tokens and handles are base64url
+// with dots, and scope tokens exclude quote and backslash.
 func answer(access tokens.Minted, id string, i issue) []byte {
 	b := make([]byte, 0, len(access.Token)+len(id)+len(i.refresh)+256)
 	b = append(append(b, `{"access_token":"`...), access.Token...)
@@ -44,6 +44,7 @@ func answer(access tokens.Minted, id string, i issue) []byte {
 	b = strconv.AppendInt(b, int64(access.TTL/time.Second), 10)
 	for _, member := range [...]struct{ name, value string }{
 		{"refresh_token", i.refresh}, {"id_token", id}, {"scope", i.scopes.String()},
+		{"auth_session", i.authSession},
 	} {
 		if member.value != "" {
 			b = append(append(append(b, `,"`...), member.name...), `":"`...)

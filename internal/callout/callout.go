@@ -36,6 +36,19 @@ const (
 // ErrAnswer is an answer that is none: another status than 200, another type than JSON, or more than was agreed.
 var ErrAnswer = errors.New("the back end gave no usable answer")
 
+// StatusError is an answer of another status than 200, for callers to whom some of them say something. It is an [ErrAnswer].
+type StatusError struct {
+	Status int
+	// RetryAfter is the header field of that name, as it stands there.
+	RetryAfter string
+}
+
+// Error names the status.
+func (e *StatusError) Error() string { return fmt.Sprintf("status %d: %v", e.Status, ErrAnswer) }
+
+// Unwrap returns [ErrAnswer].
+func (e *StatusError) Unwrap() error { return ErrAnswer }
+
 // Config describes a back end.
 type Config struct {
 	// URL is the address: https, or http on a loopback host. It holds no user information and no fragment.
@@ -44,6 +57,8 @@ type Config struct {
 	Header http.Header
 	// Roots are the certificate authorities that may vouch for the back end. Default: those of the system.
 	Roots *x509.CertPool
+	// Certificates are shown to a back end that asks who is calling by TLS; none by default.
+	Certificates []tls.Certificate
 	// Timeout bounds one call, from the connection to the last byte. Default: [DefaultTimeout].
 	Timeout time.Duration
 	// MaxAnswer bounds an answer, in bytes. Default: [DefaultMaxAnswer].
@@ -80,7 +95,7 @@ func New(c Config) (*Client, error) {
 		c.MaxAnswer = DefaultMaxAnswer
 	}
 	transport := &http.Transport{
-		TLSClientConfig:        &tls.Config{RootCAs: c.Roots, MinVersion: tls.VersionTLS12},
+		TLSClientConfig:        &tls.Config{RootCAs: c.Roots, Certificates: c.Certificates, MinVersion: tls.VersionTLS12},
 		ForceAttemptHTTP2:      true,
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: maxHeader,
@@ -140,7 +155,8 @@ func validName(name string) bool {
 }
 
 // Post says something to the back end as JSON and returns its answer, which has status 200, the type application/json and at
-// most the agreed size. Whether it is JSON is for the caller to see. Any other answer is [ErrAnswer].
+// most the agreed size. Whether it is JSON is for the caller to see. Any other answer is [ErrAnswer], and one of another status
+// a [StatusError].
 func (c *Client) Post(ctx context.Context, what any) ([]byte, error) {
 	said, err := json.Marshal(what)
 	if err != nil {
@@ -180,7 +196,7 @@ func unnamed(err error) error {
 
 func (c *Client) read(response *http.Response) ([]byte, error) {
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("status %d: %w", response.StatusCode, ErrAnswer)
+		return nil, &StatusError{Status: response.StatusCode, RetryAfter: response.Header.Get("Retry-After")}
 	}
 	if kind, _, err := mime.ParseMediaType(response.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return nil, fmt.Errorf("it is not application/json: %w", ErrAnswer)

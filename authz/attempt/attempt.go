@@ -101,13 +101,12 @@ func (j *Judge) Counted(v *Visit) { j.Observe(v.Realm, string(realm.Accepted)) }
 // means that the attempt could not be judged.
 func (j *Judge) Try(r *http.Request, v *Visit, fields map[string]string) (Outcome, error) {
 	address := limit.Address(httpx.CallerOf(r.Context()).ClientIP)
-	if wait := j.Limiter.Wait(address); wait > 0 && fields != nil {
-		return j.judged(r, v, realm.Result{Status: realm.Throttled, Reason: ReasonManyRefused, RetryAfter: wait})
+	if wait := j.Limiter.Wait(address); wait > 0 {
+		return j.throttle(r, v, fields, wait)
 	}
 	tried, err := j.Engine.Try(r.Context(), v.Realm, input(r, v, fields))
 	if err != nil {
-		j.Observe(v.Realm, Failed)
-		return Outcome{}, errors.Join(err, j.record(r, v, realm.Result{Reason: Failed}))
+		return Outcome{}, j.failed(r, v, err)
 	}
 	if tried.Challenge != nil {
 		return Outcome{Challenge: tried.Challenge}, nil
@@ -125,10 +124,30 @@ func (j *Judge) Try(r *http.Request, v *Visit, fields map[string]string) (Outcom
 	return outcome, err
 }
 
+// throttle judges nothing that an address presents which was refused too often, be it answers or what comes without being asked
+// for, as in a header field. What the realm wants to know it is still told.
+func (j *Judge) throttle(r *http.Request, v *Visit, fields map[string]string, wait time.Duration) (Outcome, error) {
+	if fields == nil {
+		challenge, err := j.Ask(r, v)
+		if err != nil {
+			return Outcome{}, j.failed(r, v, err)
+		}
+		if challenge != nil {
+			return Outcome{Challenge: challenge}, nil
+		}
+	}
+	return j.judged(r, v, realm.Result{Status: realm.Throttled, Reason: ReasonManyRefused, RetryAfter: wait})
+}
+
+// failed counts an attempt that could not be judged.
+func (j *Judge) failed(r *http.Request, v *Visit, err error) error {
+	j.Observe(v.Realm, Failed)
+	return errors.Join(err, j.record(r, v, realm.Result{Reason: Failed}))
+}
+
 // Ask returns what the realm asks, without an attempt: nil when it asks nothing.
 func (j *Judge) Ask(r *http.Request, v *Visit) (*realm.Challenge, error) {
-	tried, err := j.Engine.Try(r.Context(), v.Realm, input(r, v, nil))
-	return tried.Challenge, err
+	return j.Engine.Ask(r.Context(), v.Realm, input(r, v, nil))
 }
 
 // Overtaken puts on the trail that an attempt which was accepted led to nothing, since its user was revoked meanwhile.

@@ -31,14 +31,38 @@ func (e *Engine) Try(ctx context.Context, name string, in Input) (Attempt, error
 	return e.await(ctx, name, func(ctx context.Context) (Attempt, error) { return e.round(ctx, r, in) })
 }
 
-// round has the realm's guests collect and verify.
-func (e *Engine) round(ctx context.Context, r *Realm, in Input) (Attempt, error) {
-	name := r.Name
+// Ask returns what the named realm asks, and judges nothing: nil when it asks nothing, because what the input presents is there
+// to be judged or because there is nothing to know.
+func (e *Engine) Ask(ctx context.Context, name string, in Input) (*Challenge, error) {
+	r, ok := e.realms[name]
+	if !ok {
+		return nil, fmt.Errorf("asking for the realm %q: it is not defined", name)
+	}
+	in.Fields, in.Headers = maps.Clone(in.Fields), maps.Clone(in.Headers)
+	attempt, err := e.await(ctx, name, func(ctx context.Context) (Attempt, error) {
+		_, challenge, err := collect(ctx, r, in)
+		return Attempt{Challenge: challenge}, err
+	})
+	return attempt.Challenge, err
+}
+
+// collect has the realm's authenticator collect what its login module needs.
+func collect(ctx context.Context, r *Realm, in Input) (Credentials, *Challenge, error) {
 	m, ok := r.LoginModule.(NeedsLogin)
 	in.NeedsLogin = ok && m.NeedsLogin()
 	credentials, challenge, err := r.Authenticator.Collect(ctx, in)
 	if err != nil {
-		return Attempt{}, fmt.Errorf("collecting for the realm %q: %w", name, err)
+		return Credentials{}, nil, fmt.Errorf("collecting for the realm %q: %w", r.Name, err)
+	}
+	return credentials, challenge, nil
+}
+
+// round has the realm's guests collect and verify.
+func (e *Engine) round(ctx context.Context, r *Realm, in Input) (Attempt, error) {
+	name := r.Name
+	credentials, challenge, err := collect(ctx, r, in)
+	if err != nil {
+		return Attempt{}, err
 	}
 	if challenge != nil {
 		return Attempt{Challenge: challenge}, nil

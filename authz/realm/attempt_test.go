@@ -522,3 +522,45 @@ func TestExternalIdentities(t *testing.T) {
 		})
 	}
 }
+
+// Asking judges nothing, also when what is to be judged is there already: whoever is shown a form again has not tried again.
+func TestAskJudgesNothing(t *testing.T) {
+	t.Parallel()
+	challenge := &realm.Challenge{Fields: []realm.Field{{Name: "code"}}}
+	judged := 0
+	module := verify(func(context.Context, realm.Credentials) (realm.Result, error) {
+		judged++
+		return realm.Result{Status: realm.Accepted, Identity: realm.Identity{Subject: alice}}, nil
+	})
+	for _, tt := range []struct {
+		name  string
+		asks  *realm.Challenge
+		fails error
+		needs bool
+	}{
+		{name: "asks", asks: challenge}, {name: "has everything"}, {name: "fails", fails: context.Canceled}, {name: "needs the login", needs: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var seen realm.Input
+			engine := guests(t, "password", collect(
+				func(_ context.Context, in realm.Input) (realm.Credentials, *realm.Challenge, error) {
+					seen = in
+					return realm.Credentials{}, tt.asks, tt.fails
+				}), byLogin{module, tt.needs})
+			got, err := engine.Ask(t.Context(), "password", realm.Input{Locale: "nl"})
+			if got != tt.asks || !errors.Is(err, tt.fails) {
+				t.Errorf("Ask = %v, %v", got, err)
+			}
+			equal(t, "the locale that the authenticator is told", seen.Locale, "nl")
+			equal(t, "what it is told of the login", seen.NeedsLogin, tt.needs)
+		})
+	}
+	equal(t, "the number of judgements", judged, 0)
+	if _, err := guests(t, "password", collect(takesAll), module).Ask(t.Context(), "nothing", realm.Input{}); err == nil {
+		t.Error("a realm that is not defined asks")
+	}
+	panics := collect(func(context.Context, realm.Input) (realm.Credentials, *realm.Challenge, error) { panic("x") })
+	if _, err := guests(t, "password", panics, module).Ask(t.Context(), "password", realm.Input{}); err == nil {
+		t.Error("a guest that panics asks")
+	}
+}

@@ -161,16 +161,12 @@ const refusalsAllowed = 10
 // RefuseRequest counts a wrong answer to an open request, and ends the request at the limit. It reports whether the request
 // goes on.
 func (s *Store) RefuseRequest(ctx context.Context, id string) (open bool, err error) {
-	err = s.db.Update(ctx, func(tx storage.Tx) error {
-		r, err := s.openRequest(tx, id)
-		if err != nil {
-			return err
-		}
+	_, err = s.changeRequest(ctx, id, func(r *Request) bool {
 		r.Refusals++
 		if open = r.Refusals < refusalsAllowed; !open {
 			r.CompletedAt = s.Now()
 		}
-		return s.requests.Put(tx, r)
+		return true
 	})
 	return open && err == nil, err
 }

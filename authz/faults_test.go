@@ -32,6 +32,7 @@ func newStage(w *world) *stage {
 	s := &stage{world: w}
 	s.session, s.handle = w.sign(alice)
 	s.request = w.ask("")
+	w.ok(w.store.KeepRealmState(w.Context(), s.request.ID, "kept", []byte("x")))
 	s.grant, s.token = w.line(s.session, remembering("openid"))
 	s.code, _ = w.authorize(s.session)
 	w.ok(second(w.store.Revoke(w.Context(), authz.KindToken, "jti")))
@@ -68,6 +69,10 @@ func transitions() []transition {
 		}},
 		{name: "KeepRealmState", call: func(s *stage, ctx context.Context) ([]any, error) {
 			return nil, s.store.KeepRealmState(ctx, s.request.ID, "password", []byte("x"))
+		}},
+		{name: "SpendRealmState", call: func(s *stage, ctx context.Context) ([]any, error) {
+			first, err := s.store.SpendRealmState(ctx, s.request.ID, "kept", []byte("x"))
+			return results(first), err
 		}},
 		{name: "Complete", call: func(s *stage, ctx context.Context) ([]any, error) {
 			_, c := s.completion(s.session)

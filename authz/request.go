@@ -3,6 +3,8 @@
 package authz
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -51,6 +53,8 @@ type Request struct {
 	Proven realm.Proofs `json:"proven,omitempty"`
 	// RealmState is what each realm's last challenge kept.
 	RealmState map[string][]byte `json:"realm_state,omitempty"`
+	// RealmSpent tells of which realms that challenge was answered since.
+	RealmSpent map[string]bool `json:"realm_spent,omitempty"`
 	// Refusals counts the wrong answers of a native app.
 	Refusals int `json:"refusals,omitempty"`
 
@@ -145,17 +149,25 @@ func (s *Store) openRequest(tx storage.Tx, id string) (Request, error) {
 	return r, err
 }
 
+// changeRequest changes an open request, unless the change finds nothing to do, and returns it as it then is.
+func (s *Store) changeRequest(ctx context.Context, id string, change func(r *Request) (changed bool)) (Request, error) {
+	var r Request
+	return certain(&r, s.db.Update(ctx, func(tx storage.Tx) (err error) {
+		if r, err = s.openRequest(tx, id); err != nil || !change(&r) {
+			return err
+		}
+		return s.requests.Put(tx, r)
+	}))
+}
+
 // BindRequest binds an open request to a browser, known by the hash of its cookie, unless it is bound already. The request
 // as it then is comes back.
 func (s *Store) BindRequest(ctx context.Context, id, browser string) (Request, error) {
-	var r Request
-	return certain(&r, s.db.Update(ctx, func(tx storage.Tx) (err error) {
-		if r, err = s.openRequest(tx, id); err != nil || r.Browser != "" {
-			return err
-		}
-		r.Browser = browser
-		return s.requests.Put(tx, r)
-	}))
+	return s.changeRequest(ctx, id, func(r *Request) bool {
+		unbound := r.Browser == ""
+		r.Browser = cmp.Or(r.Browser, browser)
+		return unbound
+	})
 }
 
 // CloseRequest ends an open request without a code.
@@ -184,30 +196,41 @@ func (s *Store) ProveRequest(ctx context.Context, id string, proof realm.Proof) 
 	if proof.Subject != "" {
 		return Request{}, ErrNotAnonymous
 	}
-	var r Request
-	return certain(&r, s.db.Update(ctx, func(tx storage.Tx) (err error) {
-		if r, err = s.openRequest(tx, id); err != nil {
-			return err
-		}
+	return s.changeRequest(ctx, id, func(r *Request) bool {
 		if r.Proven == nil {
 			r.Proven = realm.Proofs{}
 		}
 		r.Proven[proof.Realm] = proof
-		return s.requests.Put(tx, r)
-	}))
+		return true
+	})
 }
 
-// KeepRealmState records what a realm's challenge wants back in the next round.
+// KeepRealmState records what a realm's challenge wants back in the next round, as that of a challenge nobody has answered yet.
 func (s *Store) KeepRealmState(ctx context.Context, id, realmName string, state []byte) error {
-	return s.db.Update(ctx, func(tx storage.Tx) error {
-		r, err := s.openRequest(tx, id)
-		if err != nil {
-			return err
-		}
+	_, err := s.changeRequest(ctx, id, func(r *Request) bool {
 		if r.RealmState == nil {
 			r.RealmState = map[string][]byte{}
 		}
 		r.RealmState[realmName] = state
-		return s.requests.Put(tx, r)
+		delete(r.RealmSpent, realmName)
+		return true
 	})
+	return err
+}
+
+// SpendRealmState records that the challenge which kept a state is being answered. It reports whether this is the first answer:
+// of many that come at once one is, and none is to a challenge that another has taken the place of.
+func (s *Store) SpendRealmState(ctx context.Context, id, realmName string, state []byte) (first bool, err error) {
+	_, err = s.changeRequest(ctx, id, func(r *Request) bool {
+		kept, ok := r.RealmState[realmName]
+		first = ok && !r.RealmSpent[realmName] && bytes.Equal(kept, state)
+		if first && r.RealmSpent == nil {
+			r.RealmSpent = map[string]bool{}
+		}
+		if first {
+			r.RealmSpent[realmName] = true
+		}
+		return first
+	})
+	return first && err == nil, err
 }

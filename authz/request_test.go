@@ -85,6 +85,8 @@ func TestRequestEnds(t *testing.T) {
 				w.wantError("binding", err, authz.ErrRequestEnded)
 				w.wantError("closing", w.store.CloseRequest(w.Context(), id), authz.ErrRequestEnded)
 				w.wantError("keeping state", w.store.KeepRealmState(w.Context(), id, "password", nil), authz.ErrRequestEnded)
+				_, err = w.store.SpendRealmState(w.Context(), id, "password", nil)
+				w.wantError("spending state", err, authz.ErrRequestEnded)
 				session, _ := w.sign(alice)
 				code, c := w.completion(session, func(c *authz.Completion) { c.RequestID = id })
 				if id != "" { // a completion without a request is one that was answered at once
@@ -177,23 +179,6 @@ func TestBelongsTo(t *testing.T) {
 			equal(t, "BelongsTo", r.BelongsTo(tt.browser), tt.want)
 		})
 	}
-}
-
-func TestKeepRealmState(t *testing.T) {
-	t.Parallel()
-	everywhere(t, func(w *world) {
-		r := w.ask("browser")
-		w.ok(w.store.KeepRealmState(w.Context(), r.ID, "password", []byte{0, 1}))
-		w.ok(w.store.KeepRealmState(w.Context(), r.ID, "phone", []byte("op")))
-		w.ok(w.store.KeepRealmState(w.Context(), r.ID, "password", []byte{2}))
-		got, err := w.store.Request(w.Context(), r.ID)
-		w.ok(err)
-		r.RealmState = map[string][]byte{"password": {2}, "phone": []byte("op")}
-		if diff := cmp.Diff(r, got, cmpopts.EquateEmpty()); diff != "" {
-			w.Errorf("the request is not what it was but for the state (-want +got):\n%s", diff)
-		}
-		w.wantError("keeping too much", w.store.KeepRealmState(w.Context(), r.ID, "phone", make([]byte, storage.MaxValue)), storage.ErrTooLarge)
-	})
 }
 
 func TestRequestCountsProofs(t *testing.T) {

@@ -25,9 +25,9 @@ detector in shuffled order. Packages default to ./...
   --no-race      without the race detector
   -h, --help     this text
 
-Needs Go and, for the race detector, a C compiler; the browser tests need Chromium, and those of the LDAP login
-module OpenLDAP's server. On Debian as root all but Go are installed when they are missing. Reads nothing from
-standard input and needs no terminal.
+Needs Go and, for the race detector, a C compiler; the browser tests need Chromium, those of the LDAP login module
+OpenLDAP's server, and those of the database login module PostgreSQL. On Debian as root all but Go are installed
+when they are missing. Reads nothing from standard input and needs no terminal.
 EOF
 }
 
@@ -75,6 +75,8 @@ have_slapd() { [ -x /usr/sbin/slapd ]; }
 
 have_browser() { have chromium || have chromium-browser || have google-chrome || have google-chrome-stable; }
 
+have_postgres() { have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
+
 # prepare installs what is missing where that is possible, and says what is skipped where it is not.
 prepare() {
 	if ! have go; then
@@ -84,12 +86,14 @@ prepare() {
 	local missing=()
 	have_browser || missing+=(chromium fonts-liberation)
 	have_slapd || missing+=(slapd)
+	have_postgres || missing+=(postgresql)
 	[ "$race" = no ] || have "${CC:-gcc}" || missing+=(gcc libc6-dev)
 	if [ ${#missing[@]} -gt 0 ] && [ "$install" = yes ]; then
 		install_packages "${missing[@]}"
 	fi
 	have_browser || skip "the browser tests: no Chromium was found (apt-get install chromium)"
 	have_slapd || skip "the tests against an LDAP directory: no OpenLDAP server was found (apt-get install slapd)"
+	have_postgres || skip "the tests with PostgreSQL: it was not found (apt-get install postgresql)"
 	if [ "$race" = yes ] && ! have "${CC:-gcc}"; then
 		skip "the race detector: no C compiler was found (apt-get install gcc libc6-dev)"
 		race=no

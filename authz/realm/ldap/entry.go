@@ -55,8 +55,7 @@ func (s *session) find(request *directory.SearchRequest) (entry *directory.Entry
 	return result.Entries[0], "", nil
 }
 
-// identity makes an identity of an entry. What the entry does not say, or does not say in usable text, is empty and not
-// left out: the issuer's user forgets what was there before.
+// identity makes an identity of an entry.
 func (m *Module) identity(entry *directory.Entry) (realm.Identity, error) {
 	values := map[string]string{}
 	for _, name := range m.wanted {
@@ -67,17 +66,9 @@ func (m *Module) identity(entry *directory.Entry) (realm.Identity, error) {
 		return realm.Identity{}, err
 	}
 	values[m.mapping.ID] = id
-	identity, ok := m.mapping.Identity(values)
+	identity, ok := m.mapping.Whole(values)
 	if !ok {
 		return realm.Identity{}, fmt.Errorf("the attribute %q of the user's entry is no usable id", m.mapping.ID)
-	}
-	if identity.Attributes == nil {
-		identity.Attributes = map[string]string{}
-	}
-	for name := range m.mapping.Attributes {
-		if _, ok := identity.Attributes[name]; !ok {
-			identity.Attributes[name] = ""
-		}
 	}
 	return identity, nil
 }

@@ -6,9 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
-	"unicode"
 
 	directory "github.com/go-ldap/ldap/v3"
 
@@ -37,8 +35,7 @@ type Groups struct {
 	// Name is the attribute that groups are called by; without a filter, that by which their own entries are named. Default:
 	// [DefaultGroupName].
 	Name string
-	// Into is the attribute of the identity: the names, sorted, with spaces between them. A space in a name is written %20 and
-	// a percent sign %25, so that no name can look like two. Default: [DefaultGroupsInto].
+	// Into is the attribute of the identity: the names, as [realm.Words] writes them. Default: [DefaultGroupsInto].
 	Into string
 }
 
@@ -92,11 +89,7 @@ func (m *Module) groupsOf(s *session, entry *directory.Entry, username string) (
 	if err != nil {
 		return "", err
 	}
-	for i, name := range names {
-		names[i] = word(name)
-	}
-	slices.Sort(names)
-	line := strings.Join(slices.Compact(names), " ")
+	line := realm.Words(names)
 	if !realm.ValidText(line, realm.MaxValue) {
 		return "", fmt.Errorf("the names of %d groups take more than %d bytes: let base or filter choose those that matter",
 			len(names), realm.MaxValue)
@@ -147,19 +140,4 @@ func (m *Module) groupsFound(s *session, entry *directory.Entry, username string
 		}
 	}
 	return names, nil
-}
-
-// word writes a name so that it has neither a space nor a control character in it.
-func word(name string) string {
-	var out strings.Builder
-	for _, r := range name {
-		if r == '%' || unicode.IsSpace(r) || unicode.IsControl(r) {
-			for _, b := range []byte(string(r)) {
-				_, _ = fmt.Fprintf(&out, "%%%02X", b) // a builder takes everything
-			}
-			continue
-		}
-		out.WriteRune(r)
-	}
-	return out.String()
 }

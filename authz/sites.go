@@ -3,7 +3,6 @@
 package authz
 
 import (
-	"net/url"
 	"strings"
 
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
@@ -31,26 +30,10 @@ type Sites struct {
 // SiteClientID returns the client id of a protected site.
 func SiteClientID(origin string) string { return sitePrefix + origin }
 
-// CheckOrigin reports whether text is an origin in its one spelling: https, or http on a loopback host; lower-case host, no
-// default port, nothing after it.
-func CheckOrigin(text string) bool {
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme+"://"+u.Host != text || !plainHost(u) {
-		return false
-	}
-	switch u.Scheme {
-	case "https":
-		return u.Port() != "443"
-	case "http":
-		return u.Port() != "80" && oauth.IsLoopback(u.Hostname())
-	}
-	return false
-}
-
 // client returns the built-in client of a site by its id.
 func (s *Sites) client(id string) (*Client, bool) {
 	origin, ok := strings.CutPrefix(id, sitePrefix)
-	if !ok || s.Allowed == nil || !CheckOrigin(origin) || !s.Allowed(origin) {
+	if !ok || s.Allowed == nil || !oauth.CheckOrigin(origin) || !s.Allowed(origin) {
 		return nil, false
 	}
 	return &Client{

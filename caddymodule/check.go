@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/randid"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
@@ -19,7 +20,7 @@ import (
 // no guest and needs no file, secret or store: a configuration may be adapted where there are none. An error begins with the
 // option that it is about, as the operator wrote it.
 func (a *App) check() error {
-	if err := authz.CheckIssuer(a.Issuer); err != nil {
+	if err := oauth.CheckIssuer(a.Issuer); err != nil {
 		return fmt.Errorf("issuer %q: %w", a.Issuer, err)
 	}
 	if _, err := a.Passwords.hasher(); err != nil {

@@ -7,9 +7,9 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
-	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/caddymodule/foreign"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
 
 func init() {
@@ -109,7 +109,7 @@ func (p *Protect) parseSession(d *caddyfile.Dispenser) error {
 		return d.Err("session is on or off; after on may come the origins of the site, such as https://app.example.com")
 	}
 	for _, origin := range p.Origins {
-		if !authz.CheckOrigin(origin) {
+		if !oauth.CheckOrigin(origin) {
 			return d.Errf("%q is not an origin, such as https://app.example.com", origin)
 		}
 	}

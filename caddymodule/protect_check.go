@@ -13,8 +13,8 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
-	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/site"
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
 
 // check refuses rules that contradict themselves, or that speak of what the app does not have.
@@ -123,7 +123,7 @@ func (p *Protect) checkHeaders() error {
 
 func (p *Protect) checkOrigins() error {
 	for _, origin := range p.Origins {
-		if !authz.CheckOrigin(origin) {
+		if !oauth.CheckOrigin(origin) {
 			return fmt.Errorf("%q is not an origin, such as https://app.example.com", origin)
 		}
 	}

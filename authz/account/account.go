@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
 	"github.com/gatehouse-id/gatehouse/internal/limit"
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/web"
 )
 
@@ -63,7 +64,7 @@ func New(c Config) (*Handler, error) {
 	if c.Store == nil || c.Clients == nil || c.Engine == nil || c.Sessions == nil || c.Pages == nil || c.Trail == nil || c.Logger == nil {
 		return nil, errors.New("building the account page: store, clients, engine, sessions, pages, trail and logger are required")
 	}
-	if err := authz.CheckIssuer(c.Issuer); err != nil {
+	if err := oauth.CheckIssuer(c.Issuer); err != nil {
 		return nil, err
 	}
 	if c.Fresh <= 0 {

@@ -78,7 +78,7 @@ type Handler struct {
 
 // New returns the endpoints, or an error when something is missing.
 func New(c Config) (*Handler, error) {
-	if err := authz.CheckIssuer(c.Issuer); err != nil {
+	if err := oauth.CheckIssuer(c.Issuer); err != nil {
 		return nil, errors.Join(errors.New("building the endpoints"), err)
 	}
 	if c.Store == nil || c.Clients == nil || c.Tokens == nil || c.Keys == nil || c.Hints == nil || c.Profiles == nil ||

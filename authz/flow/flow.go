@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/intake"
 	"github.com/gatehouse-id/gatehouse/authz/session"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/web"
 )
 
@@ -49,7 +50,7 @@ func New(c Config) (*Handler, error) {
 	if c.Store == nil || c.Clients == nil || c.Intake == nil || c.Sessions == nil || c.Pages == nil || c.Trail == nil || c.Logger == nil {
 		return nil, errors.New("building the authorization endpoint: store, clients, intake, sessions, pages, trail and logger are required")
 	}
-	if err := authz.CheckIssuer(c.Issuer); err != nil {
+	if err := oauth.CheckIssuer(c.Issuer); err != nil {
 		return nil, err
 	}
 	return &Handler{

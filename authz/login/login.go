@@ -40,7 +40,7 @@ func New(c Config) (*Handler, error) {
 	if c.Store == nil || c.Clients == nil || c.Judge == nil || c.Sessions == nil || c.Pages == nil || c.Logger == nil {
 		return nil, errors.New("building the login page: store, clients, judge, sessions, pages and logger are required")
 	}
-	if err := authz.CheckIssuer(c.Issuer); err != nil {
+	if err := oauth.CheckIssuer(c.Issuer); err != nil {
 		return nil, err
 	}
 	return &Handler{

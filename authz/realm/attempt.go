@@ -54,6 +54,7 @@ func collect(ctx context.Context, r *Realm, in Input) (Credentials, *Challenge, 
 	if err != nil {
 		return Credentials{}, nil, fmt.Errorf("collecting for the realm %q: %w", r.Name, err)
 	}
+	credentials.Realm, credentials.Locale = r.Name, cmp.Or(credentials.Locale, in.Locale)
 	return credentials, challenge, nil
 }
 

@@ -72,7 +72,9 @@ type Credentials struct {
 	// verified, a back end that has decided. No answer of a caller's gets into it.
 	Identity *Identity
 	// Refusal is the no of an authenticator that judges by itself. No login module is asked then.
-	Refusal  *Refusal
+	Refusal *Refusal
+	// Realm is the name of the realm they were collected for; the engine fills it in, and the locale when it is empty.
+	Realm    string
 	ClientIP string
 	Locale   string
 	Subject  string

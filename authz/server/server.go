@@ -110,7 +110,7 @@ func New(c Config) (*Server, error) {
 }
 
 func (c *Config) check() error {
-	if err := authz.CheckIssuer(c.Issuer); err != nil {
+	if err := oauth.CheckIssuer(c.Issuer); err != nil {
 		return fmt.Errorf("issuer %q: %w", c.Issuer, err)
 	}
 	if len(c.Audience) == 0 || c.Store == nil || c.View == nil || c.Ring == nil || c.Clients == nil || c.Engine == nil ||

@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/randid"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
@@ -57,7 +58,7 @@ func New(c Config) (*Manager, error) {
 	if c.Store == nil {
 		return nil, errors.New("building the session manager: a store is required")
 	}
-	if err := authz.CheckIssuer(c.Issuer); err != nil {
+	if err := oauth.CheckIssuer(c.Issuer); err != nil {
 		return nil, fmt.Errorf("building the session manager: issuer %q: %w", c.Issuer, err)
 	}
 	if c.Lifetime < 0 || c.Idle < 0 {

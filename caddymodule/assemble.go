@@ -70,7 +70,7 @@ func fill[T any](section **T) {
 
 // assemble turns the configuration into the server. Here ends what is Caddy's.
 func (a *App) assemble(ctx caddy.Context) error {
-	if err := authz.CheckIssuer(a.Issuer); err != nil {
+	if err := oauth.CheckIssuer(a.Issuer); err != nil {
 		return fmt.Errorf("issuer %q: %w", a.Issuer, err)
 	}
 	if err := a.parseSealKeys(); err != nil {

@@ -3,6 +3,7 @@
 package attempt
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -40,10 +41,19 @@ type Trail interface {
 	Log(ctx context.Context, e audit.Event)
 }
 
+// States keeps what challenges carry from one round to the next; [authz.Store] does.
+type States interface {
+	// KeepRealmState keeps a state as one that nobody has answered yet.
+	KeepRealmState(ctx context.Context, request, realm string, state []byte) error
+	// SpendRealmState records that the challenge with that state is being answered, and reports whether that is the first time.
+	SpendRealmState(ctx context.Context, request, realm string, state []byte) (first bool, err error)
+}
+
 // Config describes a [Judge]. All fields but Observe and Limiter are required.
 type Config struct {
 	Engine *realm.Engine
 	Trail  Trail
+	States States
 	Now    func() time.Time
 	// Observe is told how each attempt at a realm ended, for metrics: as its login module judged, or [Failed].
 	Observe func(realm, outcome string)
@@ -57,8 +67,8 @@ type Judge struct{ Config }
 
 // New returns a judge, or an error when something is missing.
 func New(c Config) (*Judge, error) {
-	if c.Engine == nil || c.Trail == nil || c.Now == nil {
-		return nil, errors.New("building the judge of attempts: engine, trail and clock are required")
+	if c.Engine == nil || c.Trail == nil || c.States == nil || c.Now == nil {
+		return nil, errors.New("building the judge of attempts: engine, trail, states and clock are required")
 	}
 	if c.Observe == nil {
 		c.Observe = func(string, string) {}
@@ -77,6 +87,8 @@ type Visit struct {
 	Expected string
 	Hint     string
 	Locale   string
+
+	spent bool // the realm's last challenge was answered in this visit
 }
 
 // Outcome is what an attempt led to: a challenge, or a judgement.
@@ -88,8 +100,8 @@ type Outcome struct {
 	Proof realm.Proof
 	// Another tells that the credentials were good, but those of a user other than the expected one.
 	Another bool
-	// Early tells that the proof names nobody and was judged in the knowledge of nobody: it waits with the request until
-	// somebody proves who he is.
+	// Early tells that the proof names nobody and was judged in the knowledge of nobody, or of nobody whom the request could be
+	// about: it waits with the request until somebody proves who he is.
 	Early bool
 }
 
@@ -104,7 +116,11 @@ func (j *Judge) Try(r *http.Request, v *Visit, fields map[string]string) (Outcom
 	if wait := j.Limiter.Wait(address); wait > 0 {
 		return j.throttle(r, v, fields, wait)
 	}
-	tried, err := j.Engine.Try(r.Context(), v.Realm, input(r, v, fields))
+	in := input(r, v, fields)
+	if err := j.spend(r, v, &in); err != nil {
+		return Outcome{}, j.failed(r, v, err)
+	}
+	tried, err := j.Engine.Try(r.Context(), v.Realm, in)
 	if err != nil {
 		return Outcome{}, j.failed(r, v, err)
 	}
@@ -150,6 +166,25 @@ func (j *Judge) Ask(r *http.Request, v *Visit) (*realm.Challenge, error) {
 	return j.Engine.Ask(r.Context(), v.Realm, input(r, v, nil))
 }
 
+// spend has the challenge that is answered, if it has kept anything, count as answered before anybody judges the answers: of
+// many that come at once, with a guess each, one is the first.
+func (j *Judge) spend(r *http.Request, v *Visit, in *realm.Input) error {
+	if in.Fields == nil || in.State == nil {
+		return nil
+	}
+	first, err := j.States.SpendRealmState(r.Context(), v.Request.ID, v.Realm, in.State)
+	in.Spent, v.spent = !first, first
+	return err
+}
+
+// Keep keeps what a challenge carries to the next round. Most carry nothing.
+func (j *Judge) Keep(r *http.Request, v *Visit, c *realm.Challenge) error {
+	if c == nil || c.State == nil || bytes.Equal(c.State, v.Request.RealmState[v.Realm]) && !v.spent {
+		return nil
+	}
+	return j.States.KeepRealmState(r.Context(), v.Request.ID, v.Realm, c.State)
+}
+
 // Overtaken puts on the trail that an attempt which was accepted led to nothing, since its user was revoked meanwhile.
 func (j *Judge) Overtaken(r *http.Request, v *Visit, result realm.Result) error {
 	j.Observe(v.Realm, string(realm.Refused))
@@ -169,7 +204,9 @@ func (j *Judge) judged(r *http.Request, v *Visit, result realm.Result) (Outcome,
 			return Outcome{}, errors.New("proving a realm that is not defined")
 		}
 		outcome.Proof = proven.NewProof(result.Identity, j.Now())
-		outcome.Early = outcome.Proof.Subject == "" && v.Session.ID == ""
+		// A session that is not of the one user whom the request is about cannot hold what is proven for him.
+		stranger := v.Request.Subject != "" && v.Request.Subject != v.Session.Subject
+		outcome.Early = outcome.Proof.Subject == "" && (v.Session.ID == "" || stranger)
 	}
 	return outcome, nil
 }
@@ -186,6 +223,7 @@ func input(r *http.Request, v *Visit, fields map[string]string) realm.Input {
 		Locale:       v.Locale,
 		Hint:         v.Hint,
 		State:        v.Request.RealmState[v.Realm],
+		Spent:        v.Request.RealmSpent[v.Realm] || v.spent,
 	}
 	if v.Session.Subject != "" && v.Expected == v.Session.Subject {
 		in.Subject = v.Session.Subject

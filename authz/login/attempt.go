@@ -62,12 +62,15 @@ func refusal(outcome attempt.Outcome, fields map[string]string) notice {
 	return told
 }
 
-// attempt is what is known when an attempt is made.
+// attempt is what is known when an attempt is made. It is the same one as long as the visit lasts.
 func (h *Handler) attempt(r *http.Request, v *visit) *attempt.Visit {
-	return &attempt.Visit{
-		Request: v.request, Session: v.session, Realm: v.missing.Realm, Expected: v.expected, Hint: v.hint(),
-		Locale: h.Pages.Locale(v.request.UILocales, r.Header.Get("Accept-Language")),
+	if v.attempt == nil {
+		v.attempt = &attempt.Visit{
+			Request: v.request, Session: v.session, Realm: v.missing.Realm, Expected: v.expected, Hint: v.hint(),
+			Locale: h.Pages.Locale(v.request.UILocales, r.Header.Get("Accept-Language")),
+		}
 	}
+	return v.attempt
 }
 
 // accept puts the proof into the session, or keeps it with the request while there is none.

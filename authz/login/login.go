@@ -66,6 +66,8 @@ type visit struct {
 	expected string
 	// began is when the browser came, before anything was verified.
 	began authz.Moment
+	// attempt is made when it is asked for first.
+	attempt *attempt.Visit
 }
 
 // step is what the form's token allows: an attempt at this realm, for this request, in this session.

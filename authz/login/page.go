@@ -3,7 +3,6 @@
 package login
 
 import (
-	"bytes"
 	"fmt"
 	"net/http"
 
@@ -15,7 +14,7 @@ import (
 
 // challenge keeps what the realm wants back and shows what it asks.
 func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, v *visit, c *realm.Challenge, n notice) {
-	if err := h.keepState(r, v, c.State); err != nil {
+	if err := h.Judge.Keep(r, h.attempt(r, v), c); err != nil {
 		h.pages.Refuse(w, r, err)
 		return
 	}
@@ -45,14 +44,6 @@ func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, v *visit, c 
 	}
 	page.Message, page.Kind = h.message(v, c, n)
 	h.Pages.Render(w, r, n.status, page)
-}
-
-// keepState stores what a challenge carries to the next round. Most carry nothing.
-func (h *Handler) keepState(r *http.Request, v *visit, state []byte) error {
-	if state == nil || bytes.Equal(state, v.request.RealmState[v.missing.Realm]) {
-		return nil
-	}
-	return h.Store.KeepRealmState(r.Context(), v.request.ID, v.missing.Realm, state)
 }
 
 // show turns a realm's field into the page's. What was typed stays, except for secrets.

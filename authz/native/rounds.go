@@ -3,7 +3,6 @@
 package native
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -88,7 +87,7 @@ func (c *call) round(name string) (*challenge, error) {
 		return told, nil
 	case outcome.Challenge != nil:
 		told.write(outcome.Challenge, c.text)
-		return told, c.keepState(name, outcome.Challenge.State)
+		return told, c.lostUnless(c.Judge.Keep(c.r, visit, outcome.Challenge))
 	case outcome.Result.Status == realm.Accepted:
 		return nil, c.prove(visit, outcome)
 	}
@@ -117,10 +116,7 @@ func (c *call) refused(visit *attempt.Visit, told *challenge, result realm.Resul
 	if result.Notice != nil {
 		told.Notice = notified(result.Notice)
 	}
-	if again == nil {
-		return nil
-	}
-	return c.keepState(visit.Realm, again.State)
+	return c.lostUnless(c.Judge.Keep(c.r, visit, again))
 }
 
 // prove puts a proof where it belongs. The handle changes with it, so that an answer that was overheard is worth nothing.
@@ -167,14 +163,6 @@ func (c *call) lostUnless(err error) error {
 		return nil
 	}
 	return c.lost(err)
-}
-
-// keepState stores what a challenge carries to the next round. Most carry nothing.
-func (c *call) keepState(name string, state []byte) error {
-	if state == nil || bytes.Equal(state, c.request.RealmState[name]) {
-		return nil
-	}
-	return c.lostUnless(c.Store.KeepRealmState(c.r.Context(), c.request.ID, name, state))
 }
 
 func (c *call) text(key string) string {

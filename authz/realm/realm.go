@@ -63,6 +63,9 @@ type Input struct {
 	NeedsLogin bool
 	// State is what the realm's previous challenge in this request kept.
 	State []byte
+	// Spent tells that this challenge was answered before, whatever became of it. A realm that counts tries by what it keeps
+	// takes no further answers to it, or many that are sent at once would all be the first.
+	Spent bool
 }
 
 // Credentials is what an authenticator collected. It never reaches a log.
@@ -105,6 +108,8 @@ type Challenge struct {
 	Fields []Field
 	// Message is the key of a text shown above the fields, or the text itself; empty shows none.
 	Message string
+	// Further tells that the answers of the round before were good, and that this asks for more.
+	Further bool
 	// Refused is a text, or the key of one, that pages show instead of the usual one after a refusal, whatever was wrong.
 	Refused string
 	// Template names the operator's own page for the challenge; empty is the common one. Apps do not see it.
@@ -121,7 +126,7 @@ type Challenge struct {
 type Field struct {
 	Name         string
 	Label        string // key of a text, or the text itself
-	Type         string // an HTML input type
+	Type         string // an HTML input type; hidden for what goes back as it came, without being shown
 	Value        string
 	Autocomplete string
 	InputMode    string

@@ -77,7 +77,7 @@ func (s *Server) buildAttempts(requests *limit.Limiter) error {
 	}
 	s.intake = &intake.Reader{Engine: c.Engine, Now: c.Store.Now, Hints: s.hints, DefaultScopes: c.DefaultScopes, Limiter: requests}
 	s.judge, err = attempt.New(attempt.Config{
-		Engine: c.Engine, Trail: c.Trail, Now: c.Store.Now, Observe: c.Observe.Realm, Limiter: refused,
+		Engine: c.Engine, Trail: c.Trail, States: c.Store, Now: c.Store.Now, Observe: c.Observe.Realm, Limiter: refused,
 	})
 	return err
 }

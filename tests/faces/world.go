@@ -180,7 +180,7 @@ func (w *World) mount(store *authz.Store, o Options) error {
 		Limiter: o.Limiter,
 	}
 	judge, err := attempt.New(attempt.Config{
-		Engine: w.Engine, Trail: w.Trail, Now: store.Now, Observe: w.observe, Limiter: w.failures,
+		Engine: w.Engine, Trail: w.Trail, States: store, Now: store.Now, Observe: w.observe, Limiter: w.failures,
 	})
 	if err != nil {
 		return err

@@ -129,7 +129,7 @@ func checkField(f realm.Field) error {
 		return errors.New("has no label")
 	case !realm.ValidText(f.Label, MaxLabel):
 		return fmt.Errorf("has a label that is no text of at most %d bytes", MaxLabel)
-	case !acceptable(f.Value):
+	case !Acceptable(f.Value):
 		return fmt.Errorf("has a value that is no text of at most %d bytes", MaxAnswer)
 	case !slices.Contains(inputTypes, f.Type):
 		return fmt.Errorf("has the type %q, which a page cannot show", f.Type)
@@ -159,7 +159,7 @@ func (a *Authenticator) Collect(_ context.Context, in realm.Input) (realm.Creden
 	complete := true
 	for i, f := range fields {
 		answer := in.Fields[f.Name]
-		if !acceptable(answer) {
+		if !Acceptable(answer) {
 			answer = ""
 		}
 		answers[f.Name] = answer
@@ -185,15 +185,15 @@ func (a *Authenticator) ask(in realm.Input) []realm.Field {
 		return slices.DeleteFunc(fields, func(f realm.Field) bool { return f.Name == a.user })
 	}
 	for i := range fields {
-		if fields[i].Name == a.user && len(in.Hint) <= maxHint && acceptable(in.Hint) {
+		if fields[i].Name == a.user && len(in.Hint) <= maxHint && Acceptable(in.Hint) {
 			fields[i].Value = in.Hint
 		}
 	}
 	return fields
 }
 
-// acceptable admits text without control characters that is not too long.
-func acceptable(answer string) bool {
+// Acceptable reports whether an answer can be one: text of at most [MaxAnswer] bytes, without control characters.
+func Acceptable(answer string) bool {
 	return len(answer) <= MaxAnswer && utf8.ValidString(answer) &&
 		!strings.ContainsFunc(answer, func(r rune) bool { return r < 0x20 || r == 0x7f })
 }

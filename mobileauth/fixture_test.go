@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mobileauth_test
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/mobileauth"
+	"github.com/gatehouse-id/gatehouse/storage"
+	"github.com/gatehouse-id/gatehouse/storage/badgerstore"
+	"github.com/gatehouse-id/gatehouse/storage/memstore"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+)
+
+// engines are the stores that what is kept is tested over. About half of the transaction closures run twice.
+var engines = []struct {
+	name string
+	open func(t testing.TB, now func() time.Time) storage.DB
+}{
+	{"memory", func(t testing.TB, now func() time.Time) storage.DB {
+		db, err := memstore.Open(memstore.Config{Now: now})
+		must(t, err)
+		return db
+	}},
+	{"badger", func(t testing.TB, now func() time.Time) storage.DB {
+		db, err := badgerstore.Open(t.Context(), badgerstore.Config{
+			Dir: t.TempDir(), Now: now, GCEvery: -1, SweepEvery: -1, Logger: slog.New(slog.DiscardHandler),
+		})
+		must(t, err)
+		return db
+	}},
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// house is a store, its clock, and the nodes over it.
+type house struct {
+	t     testing.TB
+	db    *storagetest.FaultyDB
+	clock *storagetest.Clock
+}
+
+func newHouse(t testing.TB, open func(testing.TB, func() time.Time) storage.DB) *house {
+	t.Helper()
+	clock := storagetest.NewClock()
+	db := open(t, clock.Now)
+	t.Cleanup(func() { _ = db.Close() }) // the test is over
+	return &house{t: t, clock: clock, db: storagetest.Faulty(storagetest.Twice(db, uint64(len(t.Name()))))}
+}
+
+// node returns a node that has read the store.
+func (h *house) node(apps ...mobileauth.Application) *mobileauth.Registry {
+	h.t.Helper()
+	r := h.asleep(apps...)
+	must(h.t, r.Refresh(h.t.Context()))
+	return r
+}
+
+// asleep returns a node that has not read the store yet.
+func (h *house) asleep(apps ...mobileauth.Application) *mobileauth.Registry {
+	h.t.Helper()
+	r, err := mobileauth.New(mobileauth.Config{
+		DB: h.db, Now: h.clock.Now, Logger: slog.New(slog.DiscardHandler), Applications: apps,
+	})
+	must(h.t, err)
+	return r
+}
+
+// over runs a test over every store.
+func over(t *testing.T, test func(t *testing.T, h *house)) {
+	t.Parallel()
+	for _, e := range engines {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			test(t, newHouse(t, e.open))
+		})
+	}
+}
+
+// inMemory returns a node over a store in memory.
+func inMemory(t testing.TB, apps ...mobileauth.Application) *mobileauth.Registry {
+	t.Helper()
+	return newHouse(t, engines[0].open).node(apps...)
+}
+
+// bank is an application for two platforms.
+func bank(rules ...mobileauth.Rule) mobileauth.Application {
+	return mobileauth.Application{
+		ID: "bank", Rules: rules,
+		Platforms: map[string]string{"ios": "com.example.bank", "android": "com.example.bank"},
+	}
+}
+
+func rule(pattern string, status mobileauth.Status, platform ...string) mobileauth.Rule {
+	r := mobileauth.Rule{Pattern: pattern, Status: status}
+	if len(platform) > 0 {
+		r.Platform = platform[0]
+	}
+	if status == mobileauth.Notify {
+		r.Messages = map[string]string{"en": "There is an update"}
+	}
+	return r
+}
+
+// leaving is a store whose caller goes away in the moment of a commit.
+type leaving struct {
+	storage.DB
+	leave func()
+}
+
+// Update commits, and cancels.
+func (l leaving) Update(ctx context.Context, fn func(storage.Tx) error) error {
+	err := l.DB.Update(ctx, fn)
+	l.leave()
+	return err
+}

@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/gatehouse-id/gatehouse/caddymodule/passage"
 	"github.com/gatehouse-id/gatehouse/validation"
 )
 
@@ -24,7 +25,7 @@ func MergeBlocks(first, second string) (string, error) {
 }
 
 // PassageOf returns what a request carries through the rules, as whoever prints its variables sees it.
-func PassageOf(r *http.Request) any { return caddyhttp.GetVar(r.Context(), passageVar) }
+func PassageOf(r *http.Request) any { return caddyhttp.GetVar(r.Context(), passage.Variable) }
 
 // LogCaller writes who is asking as the access log does.
 func LogCaller(p *validation.Principal, to zapcore.ObjectEncoder) error {

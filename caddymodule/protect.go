@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/site"
 	"github.com/gatehouse-id/gatehouse/caddymodule/foreign"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
+	"github.com/gatehouse-id/gatehouse/caddymodule/passage"
 	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
 	"github.com/gatehouse-id/gatehouse/validation"
 )
@@ -143,8 +144,8 @@ func (p *Protect) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		p.app.clean(r) // for whatever handle_errors does with it
 		return refuse(w, http.StatusServiceUnavailable, "", err)
 	}
-	among, pass := p.among.Load(), enter(r)
-	if pass.decidedBy(among) {
+	among, pass := p.among.Load(), passage.Enter(r)
+	if pass.DecidedBy(among) {
 		return next.ServeHTTP(w, r)
 	}
 	if p.app.logsIn(r, among) {
@@ -158,22 +159,22 @@ func (p *Protect) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return refuse(w, http.StatusBadRequest, "", err)
 	}
 	if p.Off {
-		pass.conceal(r, true)
+		pass.Conceal(r, true)
 	} else if done, err := p.decide(w, r, pass); done || err != nil {
 		return err
 	}
-	pass.decide(among)
+	pass.Decide(among)
 	return next.ServeHTTP(w, r)
 }
 
 // decide judges the credentials that the request came with, and introduces the caller to the upstream.
-func (p *Protect) decide(w http.ResponseWriter, r *http.Request, pass *passage) (done bool, err error) {
+func (p *Protect) decide(w http.ResponseWriter, r *http.Request, pass *passage.Passage) (done bool, err error) {
 	var origin string
 	if p.Session {
 		origin = p.among.Load().OriginOf(r)
 	}
 	d := p.judge(w, r, origin, pass)
-	pass.conceal(r, p.ForwardToken)
+	pass.Conceal(r, p.ForwardToken)
 	switch {
 	case d.Done:
 		return true, nil
@@ -189,14 +190,14 @@ func (p *Protect) decide(w http.ResponseWriter, r *http.Request, pass *passage) 
 }
 
 // judge has the gate see the credentials that the request came with, whatever stands in their place by now.
-func (p *Protect) judge(w http.ResponseWriter, r *http.Request, origin string, pass *passage) site.Decision {
+func (p *Protect) judge(w http.ResponseWriter, r *http.Request, origin string, pass *passage.Passage) site.Decision {
 	gate := p.app.server.Gate()
-	if pass.fresh() {
+	if pass.Fresh() {
 		return gate.Decide(w, r, origin, p.rule)
 	}
-	now := credentialsOf(r)
-	pass.came.put(r)
-	defer now.put(r)
+	now := passage.CredentialsOf(r)
+	pass.Came.Put(r)
+	defer now.Put(r)
 	return gate.Decide(w, r, origin, p.rule)
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/gatehouse-id/gatehouse/authz/site"
+	"github.com/gatehouse-id/gatehouse/caddymodule/passage"
 	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
 	"github.com/gatehouse-id/gatehouse/validation"
 )
@@ -57,9 +58,9 @@ func (s *SiteEndpoints) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 		s.app.clean(r) // for whatever handle_errors does with it
 		return refuse(w, http.StatusServiceUnavailable, "", err)
 	}
-	pass := enter(r)
+	pass := passage.Enter(r)
 	among := s.among.Load()
-	if pass.decided != nil {
+	if pass.Decided() {
 		return next.ServeHTTP(w, r)
 	}
 	if s.app.logsIn(r, among) {
@@ -68,15 +69,15 @@ func (s *SiteEndpoints) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	if among.Keeps(r.URL.Path) {
 		return s.app.serveOwn(w, r, among)
 	}
-	if pass.cleaned {
+	if pass.Cleaned {
 		return next.ServeHTTP(w, r)
 	}
 	s.app.clean(r)
 	if err := site.CheckPath(r.URL, among.Lenient); err != nil {
 		return refuse(w, http.StatusBadRequest, "", err)
 	}
-	pass.conceal(r, true)
-	pass.cleaned = true
+	pass.Conceal(r, true)
+	pass.Cleaned = true
 	return next.ServeHTTP(w, r)
 }
 
@@ -88,7 +89,7 @@ func (a *App) logsIn(r *http.Request, among *sites.Group) bool {
 // serveIssuer answers a request for the issuer. It is not passed on to authorization_server: a handler in between could
 // answer it, or rewrite its path, and what nobody has judged would reach an upstream.
 func (a *App) serveIssuer(w http.ResponseWriter, r *http.Request) error {
-	enter(r).came.put(r) // a guard further out has taken them off
+	passage.Enter(r).Came.Put(r) // a guard further out has taken them off
 	a.server.ServeHTTP(w, r)
 	return nil
 }
@@ -107,7 +108,7 @@ func (a *App) serveOwn(w http.ResponseWriter, r *http.Request, among *sites.Grou
 	if sites.IsMetadata(r.URL.Path) {
 		return a.serveMetadata(w, r, among)
 	}
-	enter(r).came.put(r) // a guard further out has taken the cookies off
+	passage.Enter(r).Came.Put(r) // a guard further out has taken the cookies off
 	if err := a.server.Gate().ServeOwn(w, r, among.OriginOf(r)); err != nil {
 		a.server.RenderError(w, r, err)
 	}

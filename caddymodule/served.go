@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
@@ -27,74 +26,6 @@ type guarded interface {
 // membership is what a member knows of its list.
 type membership struct {
 	among atomic.Pointer[sites.Group]
-}
-
-// passage is what a request carries on its way through the rules, where no client can reach it.
-type passage struct {
-	came    credentials
-	cleaned bool // by a guard
-	// decided is the list of which a rule has let the request pass first; lists further in come after it.
-	decided *sites.Group
-	further []*sites.Group
-}
-
-// fresh reports whether no rule or guard has seen the request before.
-func (p *passage) fresh() bool { return p.decided == nil && !p.cleaned }
-
-func (p *passage) decidedBy(s *sites.Group) bool {
-	return p.decided == s || slices.Contains(p.further, s)
-}
-
-func (p *passage) decide(s *sites.Group) {
-	if p.decided == nil {
-		p.decided = s
-		return
-	}
-	p.further = append(p.further, s)
-}
-
-// credentials are the header fields that may prove who is asking.
-type credentials struct{ authorization, cookies []string }
-
-func credentialsOf(r *http.Request) credentials {
-	return credentials{authorization: r.Header["Authorization"], cookies: r.Header["Cookie"]}
-}
-
-func (c credentials) put(r *http.Request) {
-	put(r.Header, "Authorization", c.authorization)
-	put(r.Header, "Cookie", c.cookies)
-}
-
-func put(header http.Header, name string, values []string) {
-	if values == nil {
-		delete(header, name)
-		return
-	}
-	header[name] = values
-}
-
-const passageVar = "gatehouse.passage"
-
-// String keeps credentials out of whatever prints the variables of a request.
-func (*passage) String() string { return "" }
-
-// enter returns the passage of a request, which begins at the first rule or guard that sees it.
-func enter(r *http.Request) *passage {
-	if p, ok := caddyhttp.GetVar(r.Context(), passageVar).(*passage); ok {
-		return p
-	}
-	p := &passage{came: credentialsOf(r)}
-	caddyhttp.SetVar(r.Context(), passageVar, p)
-	return p
-}
-
-// conceal takes off a request what is not for the upstream: our cookies and, unless it is forwarded, the token that the
-// request came with. What another handler has put in the token's place stays.
-func (p *passage) conceal(r *http.Request, forward bool) {
-	site.StripCookies(r)
-	if !forward && slices.Equal(r.Header["Authorization"], p.came.authorization) {
-		delete(r.Header, "Authorization")
-	}
 }
 
 // allowed reports whether an origin is a site of ours where browsers log in.

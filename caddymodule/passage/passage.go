@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package passage
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/gatehouse-id/gatehouse/authz/site"
+	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
+)
+
+// Passage is what a request carries on its way through the rules, where no client can reach it. It belongs to one request, and
+// is not safe for concurrent use.
+type Passage struct {
+	// Came are the credentials that the request came with.
+	Came Credentials
+	// Cleaned tells that a guard has cleaned the request.
+	Cleaned bool
+
+	decided *sites.Group // the list of which a rule has let the request pass first; lists further in come after it
+	further []*sites.Group
+}
+
+// Variable is the variable of a request that holds its passage.
+const Variable = "gatehouse.passage"
+
+// Enter returns the passage of a request, which begins at the first rule or guard that sees it.
+func Enter(r *http.Request) *Passage {
+	if p, ok := caddyhttp.GetVar(r.Context(), Variable).(*Passage); ok {
+		return p
+	}
+	p := &Passage{Came: CredentialsOf(r)}
+	caddyhttp.SetVar(r.Context(), Variable, p)
+	return p
+}
+
+// String keeps credentials out of whatever prints the variables of a request.
+func (*Passage) String() string { return "" }
+
+// Fresh reports whether no rule or guard has seen the request before.
+func (p *Passage) Fresh() bool { return p.decided == nil && !p.Cleaned }
+
+// Decided reports whether a rule has let the request pass.
+func (p *Passage) Decided() bool { return p.decided != nil }
+
+// DecidedBy reports whether a rule of the list has let the request pass.
+func (p *Passage) DecidedBy(list *sites.Group) bool {
+	return p.decided == list || slices.Contains(p.further, list)
+}
+
+// Decide remembers that a rule of the list has let the request pass.
+func (p *Passage) Decide(list *sites.Group) {
+	if p.decided == nil {
+		p.decided = list
+		return
+	}
+	p.further = append(p.further, list)
+}
+
+// Conceal takes off the request what is not for the upstream: our cookies and, unless it is forwarded, the token that the
+// request came with. What another handler has put in the token's place stays.
+func (p *Passage) Conceal(r *http.Request, forward bool) {
+	site.StripCookies(r)
+	if !forward && slices.Equal(r.Header["Authorization"], p.Came.authorization) {
+		delete(r.Header, "Authorization")
+	}
+}
+
+// Credentials are the header fields that may prove who is asking.
+type Credentials struct{ authorization, cookies []string }
+
+// CredentialsOf returns the credentials that the request has now.
+func CredentialsOf(r *http.Request) Credentials {
+	return Credentials{authorization: r.Header["Authorization"], cookies: r.Header["Cookie"]}
+}
+
+// Put gives the request these credentials, whatever it had.
+func (c Credentials) Put(r *http.Request) {
+	put(r.Header, "Authorization", c.authorization)
+	put(r.Header, "Cookie", c.cookies)
+}
+
+func put(header http.Header, name string, values []string) {
+	if values == nil {
+		delete(header, name)
+		return
+	}
+	header[name] = values
+}

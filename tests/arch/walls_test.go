@@ -45,6 +45,12 @@ var walls = slices.Concat([]wall{
 		},
 	},
 	{
+		room: []string{"authz/native/client"},
+		never: map[string]string{
+			ours: "an app vendor reads it as a recipe for another language",
+		},
+	},
+	{
 		room: []string{"internal/callout"},
 		never: map[string]string{
 			ours: "it carries questions and answers; what they mean is for whoever asks",

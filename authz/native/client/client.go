@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// Config describes a [Client]. Issuer, ClientID, Handlers and Now are required.
+// Config describes a [Client]. Issuer, ClientID, Handlers, HTTP and Now are required.
 type Config struct {
 	// Issuer is the URL of the authorization server, from which everything else is discovered.
 	Issuer   string
@@ -29,7 +29,7 @@ type Config struct {
 	Handlers map[string]Handler
 	// UILocales are the languages of the person, best first, as BCP 47 tags.
 	UILocales []string
-	// HTTP sends the requests to the server. Default: [http.DefaultClient].
+	// HTTP sends the requests to the server. It should have a time-out.
 	HTTP *http.Client
 	Now  func() time.Time
 }
@@ -73,11 +73,8 @@ var ErrTooManyRounds = errors.New("the server keeps asking")
 
 // New returns a client. It sends nothing yet.
 func New(c Config) (*Client, error) {
-	if c.Issuer == "" || c.ClientID == "" || c.Handlers == nil || c.Now == nil {
-		return nil, errors.New("building a client: issuer, client id, handlers and clock are required")
-	}
-	if c.HTTP == nil {
-		c.HTTP = http.DefaultClient
+	if c.Issuer == "" || c.ClientID == "" || c.Handlers == nil || c.HTTP == nil || c.Now == nil {
+		return nil, errors.New("building a client: issuer, client id, handlers, HTTP client and clock are required")
 	}
 	client := &Client{config: c, turn: make(chan struct{}, 1)}
 	client.turn <- struct{}{}

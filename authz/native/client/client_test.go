@@ -305,7 +305,7 @@ func TestTransport(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			response, err := (&http.Client{Transport: c.Transport(nil)}).Do(r)
+			response, err := (&http.Client{Transport: c.Transport(http.DefaultTransport)}).Do(r)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -350,7 +350,7 @@ func TestParallelRefusalsLeadToOneLogin(t *testing.T) {
 		w.WriteHeader(http.StatusForbidden)
 	}))
 	t.Cleanup(server.Close)
-	web := &http.Client{Transport: s.client(map[string]client.Handler{}).Transport(nil)}
+	web := &http.Client{Transport: s.client(map[string]client.Handler{}).Transport(http.DefaultTransport)}
 	var group sync.WaitGroup
 	for range crowd {
 		group.Go(func() {
@@ -410,7 +410,7 @@ func TestRenewal(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			response, err := (&http.Client{Transport: c.Transport(nil)}).Do(r)
+			response, err := (&http.Client{Transport: c.Transport(http.DefaultTransport)}).Do(r)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -455,10 +455,11 @@ func TestLogout(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
-	full := client.Config{Issuer: "https://a", ClientID: "c", Handlers: map[string]client.Handler{}, Now: time.Now}
+	full := client.Config{Issuer: "https://a", ClientID: "c", Handlers: map[string]client.Handler{}, HTTP: new(http.Client), Now: time.Now}
 	for name, spoil := range map[string]func(*client.Config){
 		"issuer": func(c *client.Config) { c.Issuer = "" }, "client": func(c *client.Config) { c.ClientID = "" },
 		"handlers": func(c *client.Config) { c.Handlers = nil }, "clock": func(c *client.Config) { c.Now = nil },
+		"HTTP client": func(c *client.Config) { c.HTTP = nil },
 	} {
 		c := full
 		spoil(&c)

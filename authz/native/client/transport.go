@@ -15,11 +15,8 @@ import (
 // Transport returns a [http.RoundTripper] for requests to protected resources. It adds the access token; and when a resource
 // answers that it wants more (401 of RFC 9470 3, 403 of RFC 6750 3.1), or does not know the token any more, it has that proven
 // and sends the request once more. A request with a body is sent again only if it has GetBody, as those of [http.NewRequest]
-// do. The base sends the requests; nil is [http.DefaultTransport].
+// do. The base sends the requests.
 func (c *Client) Transport(base http.RoundTripper) http.RoundTripper {
-	if base == nil {
-		base = http.DefaultTransport
-	}
 	return &transport{client: c, base: base}
 }
 

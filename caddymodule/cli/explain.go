@@ -235,21 +235,35 @@ func (e *explainer) choices(scopes []string) []string {
 
 // realms says what scopes require of people. A machine proves no realm: its scope was given to it alone.
 func (e *explainer) realms(scopes []string) string {
-	var realms []string
-	for _, s := range e.app.Scopes {
-		if !slices.Contains(scopes, s.Name) {
-			continue
+	var proofs []string
+	add := func(name string) {
+		if e.isTest(name) {
+			name = "the security test " + name
 		}
-		for _, name := range s.Realms {
-			if !slices.Contains(realms, name) {
-				realms = append(realms, name)
+		if !slices.Contains(proofs, name) {
+			proofs = append(proofs, name)
+		}
+	}
+	for _, s := range e.app.Scopes {
+		if slices.Contains(scopes, s.Name) {
+			for _, name := range s.Realms {
+				add(name)
 			}
 		}
 	}
-	if len(realms) == 0 {
+	for _, scope := range scopes {
+		if e.isTest(scope) { // each is a scope, too
+			add(scope)
+		}
+	}
+	if len(proofs) == 0 {
 		return ""
 	}
-	return "of people also proof of " + strings.Join(realms, " and ")
+	return "of people also proof of " + strings.Join(proofs, " and ")
+}
+
+func (e *explainer) isTest(name string) bool {
+	return slices.ContainsFunc(e.app.SecurityTests, func(t caddymodule.SecurityTestConfig) bool { return t.Name == name })
 }
 
 // describe puts a matcher set in words: as its JSON says it, without the punctuation.

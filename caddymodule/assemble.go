@@ -149,6 +149,7 @@ func (a *App) openUsers() (err error) {
 	}
 	a.users, err = identity.New(identity.Config{
 		DB: a.node, Hasher: a.hasher, Now: time.Now, Sealer: a.node,
+		CounterKey: func() ([]byte, error) { return a.node.Derive("identity login counters") },
 		OnRevoke: []func(storage.Tx, identity.User) error{
 			func(tx storage.Tx, u identity.User) error { return a.node.Store().RevokeSubject(tx, u.ID) },
 		},

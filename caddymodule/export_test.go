@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule/passage"
+	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/validation"
 )
 
@@ -17,6 +18,9 @@ func (a *App) Allowed(origin string) bool { return a.allowed(origin) }
 
 // Ready loads what is needed to answer requests.
 func (a *App) Ready() error { return a.ready() }
+
+// DB returns the store, as the records see it.
+func (a *App) DB() storage.DB { return a.node }
 
 // MergeBlocks joins two blocks of the global option.
 func MergeBlocks(first, second string) (string, error) {

@@ -95,9 +95,12 @@ func CheckSize(i Item) error {
 	return nil
 }
 
-// Sealer encrypts and decrypts values that hold secrets. The label is authenticated, not stored: a value sealed for one
-// key does not open under another.
+// Sealer encrypts and decrypts values that hold secrets, and is the source of other secrets. The label is authenticated, not
+// stored: a value sealed for one key does not open under another.
 type Sealer interface {
 	Seal(label string, plain []byte) ([]byte, error)
 	Open(label string, sealed []byte) ([]byte, error)
+	// Derive returns 32 secret bytes that depend on the label and on the key that seals, and on nothing else. They tell
+	// nothing about that key, nor about what is derived for another label.
+	Derive(label string) ([]byte, error)
 }

@@ -450,6 +450,8 @@ func (s xorSealer) Seal(label string, plain []byte) ([]byte, error) {
 	return sealed, s.err
 }
 
+func (xorSealer) Derive(string) ([]byte, error) { return nil, errors.ErrUnsupported }
+
 func (s xorSealer) Open(label string, sealed []byte) ([]byte, error) {
 	rest, ok := bytes.CutPrefix(sealed, []byte(label+"\x00"))
 	if !ok {

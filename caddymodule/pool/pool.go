@@ -198,6 +198,14 @@ func (n *Node) Open(label string, sealed []byte) ([]byte, error) {
 	return nil, errNotOpen
 }
 
+// Derive returns the secret for a label once the store is open.
+func (n *Node) Derive(label string) ([]byte, error) {
+	if s := n.sealer.Load(); s != nil {
+		return (*s).Derive(label)
+	}
+	return nil, errNotOpen
+}
+
 var (
 	_ storage.DB       = (*Node)(nil)
 	_ storage.Reporter = (*Node)(nil)

@@ -104,10 +104,11 @@ func TestNothingIsOpenBeforeStart(t *testing.T) {
 	n := take(t)
 	_, sealing := n.Seal("label", nil)
 	_, opening := n.Open("label", nil)
+	_, deriving := n.Derive("label")
 	for name, err := range map[string]error{
 		"View":   n.View(t.Context(), func(storage.Tx) error { return nil }),
 		"Health": n.Health(),
-		"Update": use(t, n), "Seal": sealing, "Open": opening,
+		"Update": use(t, n), "Seal": sealing, "Open": opening, "Derive": deriving,
 	} {
 		if !errors.Is(err, storage.ErrClosed) {
 			t.Errorf("%s: %v", name, err)
@@ -239,6 +240,11 @@ func TestSealKeyCannotChangeUnderTheStore(t *testing.T) {
 	}
 	sealed, err := n.Seal("label", []byte("text"))
 	must(t, err)
+	want, err := sealer(a).Derive("label")
+	must(t, err)
+	if got, err := n.Derive("label"); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("the node derives %x (%v), the key %x", got, err, want)
+	}
 	if plain, err := sealer(a).Open("label", sealed); err != nil || string(plain) != "text" {
 		t.Errorf("the node seals with another key than it began with: %v", err)
 	}

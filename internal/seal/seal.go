@@ -5,6 +5,8 @@ package seal
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 )
@@ -13,6 +15,8 @@ const (
 	version = 1
 	// maxID keeps an identifier within its length byte and an error within a line.
 	maxID = 64
+	// extractSalt keeps what is derived apart from whatever else a key may be used for.
+	extractSalt = "gatehouse derived secrets"
 )
 
 // Errors of opening. Both mean that the value stays closed; they differ in what an operator can do about it.
@@ -32,6 +36,7 @@ type Sealer struct {
 type sealingKey struct {
 	id   string
 	aead cipher.AEAD
+	prk  []byte // what secrets are derived from
 }
 
 // New returns a sealer that seals with the first key and opens with all of them. It refuses, wrapping [ErrKey], an empty
@@ -53,9 +58,14 @@ func New(keys ...Key) (*Sealer, error) {
 			return nil, fmt.Errorf("making a sealer with key %q: %w", k.ID, err)
 		}
 		s.byID[k.ID] = aead
-		if i == 0 {
-			s.first = sealingKey{id: k.ID, aead: aead}
+		if i > 0 {
+			continue
 		}
+		prk, err := hkdf.Extract(sha256.New, k.Secret, []byte(extractSalt))
+		if err != nil {
+			return nil, fmt.Errorf("making a sealer with key %q: %w", k.ID, err)
+		}
+		s.first = sealingKey{id: k.ID, aead: aead, prk: prk}
 	}
 	return s, nil
 }
@@ -98,6 +108,16 @@ func (s *Sealer) Open(label string, sealed []byte) ([]byte, error) {
 		return nil, fmt.Errorf("opening a value sealed with key %q: %w", id, ErrDamaged)
 	}
 	return plain, nil
+}
+
+// Derive returns 32 secret bytes for the use that label names (HKDF with SHA-256, RFC 5869). They come from the first key:
+// with another in front they are others.
+func (s *Sealer) Derive(label string) ([]byte, error) {
+	secret, err := hkdf.Expand(sha256.New, s.first.prk, label, secretBytes)
+	if err != nil {
+		return nil, fmt.Errorf("deriving the secret %q: %w", label, err)
+	}
+	return secret, nil
 }
 
 // additional is what is authenticated beside the ciphertext. The head tells its own length, so the label cannot run into

@@ -4,6 +4,8 @@ package seal_test
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -224,6 +226,37 @@ func TestKeysDoNotPrintTheirSecret(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "named") {
 		t.Error("the identifier was not printed")
+	}
+}
+
+// What is derived is what RFC 5869 says, for the first key and the label alone.
+func TestRFC5869Derive(t *testing.T) {
+	t.Parallel()
+	mac := func(key, text []byte) []byte {
+		h := hmac.New(sha256.New, key)
+		h.Write(text)
+		return h.Sum(nil)
+	}
+	first := key("a", 1)
+	want := mac(mac([]byte("gatehouse derived secrets"), first.Secret), append([]byte("label"), 1))
+	for name, s := range map[string]*seal.Sealer{
+		"alone": mustNew(t, first), "before another": mustNew(t, first, key("b", 2)), "by another name": mustNew(t, key("c", 1)),
+	} {
+		for range 2 {
+			if got, err := s.Derive("label"); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s: derived %x, %v, want %x", name, got, err, want)
+			}
+		}
+	}
+	seen := map[string]string{string(want): "label", string(first.Secret): "the key"}
+	for label, s := range map[string]*seal.Sealer{
+		"": mustNew(t, first), "label2": mustNew(t, first), "label of another key": mustNew(t, key("b", 2), first),
+	} {
+		got, err := s.Derive(strings.TrimSuffix(label, " of another key"))
+		if other, twice := seen[string(got)]; err != nil || len(got) != 32 || twice {
+			t.Errorf("%q: derived %x, %v, as for %q", label, got, err, other)
+		}
+		seen[string(got)] = label
 	}
 }
 

@@ -96,13 +96,17 @@ func (s *Store) Authenticate(ctx context.Context, a Attempt) (Outcome, error) {
 	if err != nil || a.Password == "" || len(a.Password) > MaxPassword {
 		return Outcome{Result: Refused, Reason: ReasonMalformed}, nil
 	}
+	names, err := s.naming()
+	if err != nil {
+		return Outcome{}, err
+	}
 	p, err := s.hasher.reserve()
 	if err != nil {
 		return Outcome{Result: Busy, Reason: ReasonHasherBusy, RetryAfter: busyRetry}, nil
 	}
 	defer p.release()
 
-	k := s.keys(login, a.ClientIP)
+	k := names.keys(login, a.ClientIP)
 	entry, err := s.count(ctx, login, k)
 	if err != nil {
 		return broken("counting a login attempt", err)

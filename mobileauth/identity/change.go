@@ -103,13 +103,17 @@ func (r *record) exclude(status Status, reason string, now time.Time) error {
 // Unlock lets a locked user log in again and forgets their wrong passwords over all addresses. For an active user it does
 // the latter only; a deactivated user stays so: [ErrTransition].
 func (s *Store) Unlock(ctx context.Context, id string) (User, error) {
+	names, err := s.naming()
+	if err != nil {
+		return User{}, fmt.Errorf("unlocking user %q: %w", id, err)
+	}
 	return s.change(ctx, "unlocking", id, func(tx storage.Tx, r *record, _ time.Time) error {
 		if !r.Status.may(Active) {
 			return ErrTransition
 		}
 		r.Status, r.StatusReason = Active, ""
 		for _, login := range r.Logins {
-			if err := counters.Delete(tx, s.loginKey(login)); err != nil {
+			if err := counters.Delete(tx, names.login(login)); err != nil {
 				return err
 			}
 		}

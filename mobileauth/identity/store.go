@@ -30,9 +30,10 @@ type Config struct {
 	Now    func() time.Time
 	// Sealer encrypts the records of users; nil leaves them readable to whoever reads the store.
 	Sealer storage.Sealer
-	// CounterSecret keys the hash under which login counters are stored, so that a copy of the store does not tell what
-	// was typed into login fields. All nodes of one store need the same. Empty is a plain hash.
-	CounterSecret []byte
+	// CounterKey returns the key of the hash under which login counters are stored, so that a copy of the store does not
+	// tell what was typed into login fields. It is asked at each attempt; an error ends the attempt. All nodes of one store
+	// need the same key, and with another the counters begin anew. Nil is a plain hash.
+	CounterKey func() ([]byte, error)
 	// Throttle slows guessing down. Zero fields take the defaults.
 	Throttle Throttle
 	// LockAfter locks a user after so many wrong passwords in a row, over all addresses and login names, until an
@@ -49,15 +50,15 @@ type Config struct {
 // Store keeps users. It is safe for concurrent use, holds nothing in memory between calls, and any number of stores may
 // stand over one database.
 type Store struct {
-	db            storage.DB
-	hasher        *Hasher
-	clock         func() time.Time
-	users         storage.Table[record]
-	counterSecret []byte
-	throttle      Throttle
-	lockAfter     int
-	minPassword   int
-	onRevoke      []func(storage.Tx, User) error
+	db          storage.DB
+	hasher      *Hasher
+	clock       func() time.Time
+	users       storage.Table[record]
+	counterKey  func() ([]byte, error)
+	throttle    Throttle
+	lockAfter   int
+	minPassword int
+	onRevoke    []func(storage.Tx, User) error
 }
 
 // record is a user as stored.
@@ -92,16 +93,19 @@ func New(c Config) (*Store, error) {
 	if c.MinPassword == 0 {
 		c.MinPassword = DefaultMinPassword
 	}
+	if c.CounterKey == nil {
+		c.CounterKey = func() ([]byte, error) { return nil, nil }
+	}
 	return &Store{
-		db:            c.DB,
-		hasher:        c.Hasher,
-		clock:         c.Now,
-		users:         userTable(c.Sealer),
-		counterSecret: slices.Clone(c.CounterSecret),
-		throttle:      throttle,
-		lockAfter:     c.LockAfter,
-		minPassword:   c.MinPassword,
-		onRevoke:      slices.Clone(c.OnRevoke),
+		db:          c.DB,
+		hasher:      c.Hasher,
+		clock:       c.Now,
+		users:       userTable(c.Sealer),
+		counterKey:  c.CounterKey,
+		throttle:    throttle,
+		lockAfter:   c.LockAfter,
+		minPassword: c.MinPassword,
+		onRevoke:    slices.Clone(c.OnRevoke),
 	}, nil
 }
 

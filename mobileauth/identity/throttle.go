@@ -145,14 +145,26 @@ func (c *counter) write(tx storage.Tx, now time.Time) error {
 // keys are where the two counters of an attempt are kept.
 type keys struct{ client, login string }
 
-func (s *Store) keys(login, clientIP string) keys {
-	return keys{client: s.counterKey("client", login, foldIP(clientIP)), login: s.loginKey(login)}
+// naming is how counters are named: by a keyed hash.
+type naming struct{ key []byte }
+
+// naming asks for the key. It is called outside closures.
+func (s *Store) naming() (naming, error) {
+	key, err := s.counterKey()
+	if err != nil {
+		return naming{}, fmt.Errorf("finding the key of login counters: %w", err)
+	}
+	return naming{key}, nil
 }
 
-func (s *Store) loginKey(login string) string { return s.counterKey("login", login) }
+func (n naming) keys(login, clientIP string) keys {
+	return keys{client: n.hash("client", login, foldIP(clientIP)), login: n.login(login)}
+}
 
-func (s *Store) counterKey(parts ...string) string {
-	mac := hmac.New(sha256.New, s.counterSecret)
+func (n naming) login(login string) string { return n.hash("login", login) }
+
+func (n naming) hash(parts ...string) string {
+	mac := hmac.New(sha256.New, n.key)
 	// No part contains a NUL: a canonical login has no control characters.
 	fmt.Fprint(mac, strings.Join(parts, "\x00"))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))

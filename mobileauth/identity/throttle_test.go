@@ -371,7 +371,9 @@ func TestCountersNameNobody(t *testing.T) {
 	t.Parallel()
 	keys := make(map[string]string)
 	for _, secret := range []string{"", "one", "two"} {
-		h := newHouse(t, func(c *identity.Config) { c.CounterSecret = []byte(secret) })
+		h := newHouse(t, func(c *identity.Config) {
+			c.CounterKey = func() ([]byte, error) { return []byte(secret), nil }
+		})
 		h.expect("hunter2hunter2", "a wrong guess", home, identity.Refused, identity.ReasonUnknownLogin)
 		items := h.items("login_counter/")
 		if len(items) != 2 {
@@ -392,6 +394,30 @@ func TestCountersNameNobody(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestWithoutTheKeyOfCounters nothing is decided and nothing is written: a counter under another name would not count.
+func TestWithoutTheKeyOfCounters(t *testing.T) {
+	t.Parallel()
+	gone := errors.New("the key is gone")
+	var missing error
+	h := newHouse(t, func(c *identity.Config) {
+		c.CounterKey = func() ([]byte, error) { return []byte("key"), missing }
+	})
+	user := h.add("alice")
+	missing = gone
+	out, err := h.Store.Authenticate(t.Context(), identity.Attempt{Login: "alice", Password: password, ClientIP: home})
+	if !errors.Is(err, gone) || out.Result != "" {
+		t.Errorf("the attempt is %+v, %v", out, err)
+	}
+	if _, err := h.Store.Unlock(t.Context(), user.ID); !errors.Is(err, gone) {
+		t.Errorf("unlocking says %v", err)
+	}
+	if items := h.items("login_counter/"); len(items) != 0 {
+		t.Errorf("there are counters: %v", items)
+	}
+	missing = nil
+	h.expect("alice", password, home, identity.Accepted, "")
 }
 
 // TestParallelGuesses: a hundred at once get no further than one after the other.

@@ -5,6 +5,7 @@ package postgres
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -50,25 +51,44 @@ type Server struct {
 	log   log
 }
 
+// ErrMissing says that PostgreSQL is not installed.
+var ErrMissing = errors.New("PostgreSQL is not installed (apt-get install postgresql)")
+
 // Start starts a server that ends with the test. It skips the test where PostgreSQL is not installed.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	bin, err := binaries()
-	if err != nil {
+	s, err := Open()
+	if errors.Is(err, ErrMissing) {
 		t.Skip(err)
 	}
-	// The folder of testing.TB is closed to the user that the server runs as.
-	dir, err := os.MkdirTemp("", "pg")
 	must(t, err)
-	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
-	s := &Server{dir: dir, bin: bin}
-	must(t, s.becomeNobody())
-	must(t, s.initialize())
-	t.Cleanup(func() { s.Stop(t) })
-	s.Restart(t)
-	s.Exec(t, "postgres", fmt.Sprintf("CREATE ROLE %s SUPERUSER LOGIN PASSWORD '%s'", Careful, Password))
+	t.Cleanup(func() { must(t, s.Close()) })
 	return s
 }
+
+// Open starts a server that several tests share. Its last user closes it. It returns [ErrMissing] where PostgreSQL is not
+// installed.
+func Open() (*Server, error) {
+	bin, err := binaries()
+	if err != nil {
+		return nil, err
+	}
+	// The folder of a test is closed to the user that the server runs as.
+	dir, err := os.MkdirTemp("", "pg")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{dir: dir, bin: bin}
+	for _, step := range []func() error{s.becomeNobody, s.initialize, s.start, s.addCareful} {
+		if err := step(); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
+	return s, nil
+}
+
+// Close stops the server and removes what it had.
+func (s *Server) Close() error { return errors.Join(s.stop(), os.RemoveAll(s.dir)) }
 
 // binaries returns the folder of the newest server on this machine.
 func binaries() (string, error) {
@@ -86,7 +106,7 @@ func binaries() (string, error) {
 	}
 	path, err := exec.LookPath("initdb")
 	if err != nil {
-		return "", errors.New("PostgreSQL is not installed (apt-get install postgresql)")
+		return "", ErrMissing
 	}
 	return filepath.Dir(path), nil
 }
@@ -133,26 +153,40 @@ func (s *Server) initialize() error {
 	return os.WriteFile(path, []byte(access), 0o600) // in place: it stays its owner's
 }
 
-// Restart starts the server again, and waits until it takes connections.
+// Restart starts a server that was stopped, and waits until it takes connections.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
+	must(t, s.start())
+}
+
+func (s *Server) start() error {
 	args := []string{"-D", "data", "-k", s.dir}
 	for _, setting := range settings {
 		args = append(args, "-c", setting)
 	}
 	cmd := s.command("postgres", args...)
 	stderr, err := cmd.StderrPipe()
-	must(t, err)
-	must(t, cmd.Start())
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
 	s.cmd, s.ended = cmd, make(chan struct{})
 	listening := make(chan struct{})
 	go s.watch(stderr, listening, s.ended)
 	select {
 	case <-listening:
+		return nil
 	case <-s.ended:
 		s.cmd = nil
-		t.Fatalf("PostgreSQL ended before it was ready:\n%s", s.Log())
+		return fmt.Errorf("PostgreSQL ended before it was ready:\n%s", s.Log())
 	}
+}
+
+func (s *Server) addCareful() error {
+	return s.exec(context.Background(), "postgres",
+		fmt.Sprintf("CREATE ROLE %s SUPERUSER LOGIN PASSWORD '%s'", Careful, Password))
 }
 
 // watch reads what the server says until it ends.
@@ -172,14 +206,19 @@ func (s *Server) watch(stderr io.Reader, listening, ended chan struct{}) {
 // Stop ends the server and waits until it has gone; sessions are cut off. It may be called again.
 func (s *Server) Stop(t testing.TB) {
 	t.Helper()
+	must(t, s.stop())
+}
+
+func (s *Server) stop() error {
 	if s.cmd == nil {
-		return
+		return nil
 	}
 	if err := s.cmd.Process.Signal(syscall.SIGINT); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		t.Error(err)
+		return err
 	}
 	<-s.ended
 	s.cmd = nil
+	return nil
 }
 
 // Log returns what the server has written so far.
@@ -202,14 +241,21 @@ func (s *Server) DSN(database, user string) string {
 // Exec runs statements in a database.
 func (s *Server) Exec(t testing.TB, database string, statements ...string) {
 	t.Helper()
-	connection, err := pgx.Connect(t.Context(), s.DSN(database, User))
-	must(t, err)
-	defer func() { must(t, connection.Close(t.Context())) }()
+	must(t, s.exec(t.Context(), database, statements...))
+}
+
+func (s *Server) exec(ctx context.Context, database string, statements ...string) (err error) {
+	connection, err := pgx.Connect(ctx, s.DSN(database, User))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, connection.Close(ctx)) }()
 	for _, statement := range statements {
-		if _, err := connection.Exec(t.Context(), statement); err != nil {
-			t.Fatalf("%s: %v", statement, err)
+		if _, err := connection.Exec(ctx, statement); err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
 		}
 	}
+	return nil
 }
 
 func must(t testing.TB, err error) {

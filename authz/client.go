@@ -68,6 +68,8 @@ type Client struct {
 	RefreshTTL     time.Duration
 	RefreshIdleTTL time.Duration
 	IDTokenAlg     jose.Algorithm
+	// IntrospectionAlg signs the introspection responses of a resource server that wants them signed; empty is the default.
+	IntrospectionAlg jose.Algorithm
 	AccessTokenAlg jose.Algorithm
 	// Site marks the built-in client of a protected site, whose codes only the gate itself redeems.
 	Site bool
@@ -204,7 +206,7 @@ func (c *Client) checkTokens() error {
 			return fmt.Errorf("has the scope %q, which is not one token", scope)
 		}
 	}
-	for _, alg := range []jose.Algorithm{c.IDTokenAlg, c.AccessTokenAlg} {
+	for _, alg := range []jose.Algorithm{c.IDTokenAlg, c.AccessTokenAlg, c.IntrospectionAlg} {
 		if alg != "" && !alg.Supported() {
 			return fmt.Errorf("uses the unknown algorithm %q", alg)
 		}

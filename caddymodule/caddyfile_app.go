@@ -264,6 +264,7 @@ func (a *App) parseScope(d *caddyfile.Dispenser) error {
 //		access_ttl               <duration>
 //		refresh_ttl              <duration>
 //		id_token_alg             <algorithm>
+//		introspection_alg        <algorithm>
 //	}
 func (a *App) parseClient(d *caddyfile.Dispenser) error {
 	var c ClientConfig
@@ -287,6 +288,7 @@ func (a *App) parseClient(d *caddyfile.Dispenser) error {
 			"access_ttl":               option.Duration(&c.AccessTTL),
 			"refresh_ttl":              option.Duration(&c.RefreshTTL),
 			"id_token_alg":             option.String(&c.IDTokenAlg),
+			"introspection_alg":        option.String(&c.IntrospectionAlg),
 		},
 		Repeat: []string{"secret", "redirect_uri", "post_logout_redirect_uri", "scopes"},
 	}.Parse(d)

@@ -43,7 +43,7 @@ func (a *App) client(c *ClientConfig) (*authz.Client, error) {
 		AccessTTL:      or(c.AccessTTL, or(a.Tokens.Access, 5*time.Minute)),
 		RefreshTTL:     or(c.RefreshTTL, or(a.Tokens.Refresh, 30*24*time.Hour)),
 		RefreshIdleTTL: or(a.Tokens.RefreshIdle, 14*24*time.Hour),
-		IDTokenAlg:     jose.Algorithm(c.IDTokenAlg),
+		IDTokenAlg:     jose.Algorithm(c.IDTokenAlg), IntrospectionAlg: jose.Algorithm(c.IntrospectionAlg),
 	}
 	if len(client.Audience) == 0 {
 		client.Audience = a.Audience
@@ -114,8 +114,10 @@ func (a *App) permissions(c *ClientConfig, client *authz.Client) error {
 		return fmt.Errorf("client %q: access tokens live at most %v and refresh tokens at most %v",
 			c.ID, authz.MaxAccessTTL, authz.MaxRefreshTTL)
 	}
-	if alg := client.IDTokenAlg; alg != "" && !slices.Contains(a.Keys.Algorithms, string(alg)) {
-		return fmt.Errorf("client %q: there are no keys for id_token_alg %s: add it to keys algorithms", c.ID, alg)
+	for option, alg := range map[string]string{"id_token_alg": c.IDTokenAlg, "introspection_alg": c.IntrospectionAlg} {
+		if alg != "" && !slices.Contains(a.Keys.Algorithms, alg) {
+			return fmt.Errorf("client %q: there are no keys for %s %s: add it to keys algorithms", c.ID, option, alg)
+		}
 	}
 	return nil
 }

@@ -159,6 +159,8 @@ type ClientConfig struct {
 	RefreshTTL caddy.Duration `json:"refresh_ttl,omitempty"`
 	// Signature algorithm of its ID tokens. Default: the issuer's first.
 	IDTokenAlg string `json:"id_token_alg,omitempty"`
+	// Signature algorithm of the introspection responses that it asks to be signed (RFC 9701). Default: the issuer's first.
+	IntrospectionAlg string `json:"introspection_alg,omitempty"`
 }
 
 // UserConfig is a user that is created at start when nobody has the login name yet. It never changes an existing user.

@@ -42,14 +42,17 @@ const (
 	OutcomeFailed    = "failed"
 )
 
+// ErrNoCredentials is the cause of a refusal of a request that names no client.
+var ErrNoCredentials = errors.New("the request names no client")
+
 // Reasons of a refusal. They are for the log: the caller hears the same words for all of them.
 var (
 	errUnknown  = errors.New("the client is not known")
 	errMethod   = errors.New("the client does not use this method")
 	errSecret   = errors.New("the secret is wrong")
 	errReplayed = errors.New("the assertion was used before")
-	errNothing  = errors.New("the request names no client")
-	errBasic    = errors.New("the Authorization header is not Basic, or malformed")
+
+	errBasic = errors.New("the Authorization header is not Basic, or malformed")
 )
 
 // refused is the one answer to every failed attempt.

@@ -41,7 +41,7 @@ func read(h http.Header, p oauth.Params) (credentials, error) {
 	case signed:
 		return readAssertion(token, p)
 	case p.Get("client_id") == "":
-		return credentials{method: authz.AuthNone}, refused(errNothing)
+		return credentials{method: authz.AuthNone}, refused(ErrNoCredentials)
 	case secret != "":
 		return credentials{method: authz.AuthClientSecretPost, clientID: p.Get("client_id"), secret: secret}, nil
 	}

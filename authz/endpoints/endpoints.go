@@ -24,6 +24,11 @@ type Tokens interface {
 	Validate(ctx context.Context, raw string) (*validation.Principal, error)
 }
 
+// Signer signs introspection responses. An issuer of tokens does.
+type Signer interface {
+	Introspection(audience string, response []byte, alg validation.Algorithm) (string, error)
+}
+
 // Keys is what is published about the signing keys. A key ring does.
 type Keys interface {
 	// JWKS returns the set of published keys, nil before they are known. The same keys are the same bytes.
@@ -58,6 +63,7 @@ type Config struct {
 	Clients  *clientauth.Authenticator
 	Tokens   Tokens
 	Keys     Keys
+	Signer   Signer
 	Hints    Hints
 	Profiles Profiles
 	Sessions *session.Manager
@@ -81,7 +87,7 @@ func New(c Config) (*Handler, error) {
 	if err := oauth.CheckIssuer(c.Issuer); err != nil {
 		return nil, errors.Join(errors.New("building the endpoints"), err)
 	}
-	if c.Store == nil || c.Clients == nil || c.Tokens == nil || c.Keys == nil || c.Hints == nil || c.Profiles == nil ||
+	if c.Store == nil || c.Clients == nil || c.Tokens == nil || c.Keys == nil || c.Signer == nil || c.Hints == nil || c.Profiles == nil ||
 		c.Sessions == nil || c.Pages == nil || c.Trail == nil || c.Apply == nil || c.Logger == nil {
 		return nil, errors.New("building the endpoints: a required part is missing")
 	}

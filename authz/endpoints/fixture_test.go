@@ -197,7 +197,7 @@ func (w *world) config(t testing.TB, auth *clientauth.Authenticator, logger *slo
 	renderer, err := pages()
 	check(t, err)
 	return endpoints.Config{
-		Issuer: issuer, Store: w.store, Clients: auth, Tokens: validator, Keys: w.ring,
+		Issuer: issuer, Store: w.store, Clients: auth, Tokens: validator, Keys: w.ring, Signer: w.tokens,
 		Hints: &tokens.Hints{Issuer: issuer, Key: w.ring.Key}, Profiles: w.people, Sessions: w.sessions, Pages: renderer,
 		Trail: w.trail, Apply: w.view.Apply, Logger: logger,
 		Metadata: endpoints.Metadata{
@@ -230,8 +230,15 @@ func clients() []*authz.Client {
 	nowhere.PostLogoutRedirectURIs = nil
 	elsewhere := user("elsewhere", authz.AuthClientSecretBasic)
 	elsewhere.Audience = []string{"https://other.example.com"}
+	machine := user("machine", authz.AuthClientSecretBasic)
+	machine.Grants, machine.Scopes = append(machine.Grants, authz.GrantClientCredentials), append(machine.Scopes, "gatehouse:introspect")
+	machine.Audience = []string{issuer}
+	deaf := user("deaf", authz.AuthClientSecretBasic)
+	deaf.Grants, deaf.Scopes = machine.Grants, machine.Scopes
+	signs := resource("signs")
+	signs.IntrospectionAlg = jose.RS256
 	return []*authz.Client{
-		user("app", authz.AuthNone), nowhere, user("web", authz.AuthClientSecretBasic), user("web2", authz.AuthClientSecretBasic), elsewhere,
+		machine, deaf, signs, user("app", authz.AuthNone), nowhere, user("web", authz.AuthClientSecretBasic), user("web2", authz.AuthClientSecretBasic), elsewhere,
 		resource("api", api), resource("api2", "https://other.example.com"), resource("all"),
 	}
 }

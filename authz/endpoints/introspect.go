@@ -3,11 +3,15 @@
 package endpoints
 
 import (
+	"encoding/json"
 	"errors"
+	"mime"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/clientauth"
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/validation"
@@ -42,35 +46,124 @@ var inactive = []byte(`{"active":false}`)
 // errPublic says that a caller proves nothing about itself.
 var errPublic = errors.New("a public client cannot introspect")
 
-// introspect tells a resource server or a token's own client about a token. The hint about its type is not needed: one look
-// tells what it is, so a wrong hint finds it all the same.
+// typeSigned is the media type of a signed response (RFC 9701 4).
+const typeSigned = "application/token-introspection+jwt"
+
+// scopeIntrospect lets the bearer of an access token introspect, where a resource server has no credentials of its own at
+// hand.
+const scopeIntrospect = "gatehouse:introspect"
+
+// introspect tells a resource server or a token's own client about a token, in JSON or, if it asks so, signed (RFC 9701). The
+// hint about its type is not needed: one look tells what it is, so a wrong hint finds it all the same.
 func (h *Handler) introspect(w http.ResponseWriter, r *http.Request) {
-	answer, err := h.examine(r)
-	switch {
-	case err != nil:
-		h.Clients.Refuse(w, r, err, h.Logger)
-	case answer == nil:
-		httpx.NoStore(w)
-		httpx.WriteBody(w, http.StatusOK, inactive)
-	default:
-		httpx.NoStore(w)
-		httpx.WriteJSON(w, http.StatusOK, answer)
+	caller, answer, err := h.examine(r)
+	if err != nil {
+		h.refuseIntrospection(w, r, err)
+		return
 	}
+	body := inactive
+	if answer != nil {
+		if body, err = json.Marshal(answer); err != nil {
+			h.Clients.Refuse(w, r, oauth.Internal(err), h.Logger)
+			return
+		}
+	}
+	httpx.NoStore(w)
+	if !wantsSigned(r) {
+		httpx.WriteBody(w, http.StatusOK, body)
+		return
+	}
+	signed, err := h.Signer.Introspection(caller.ID, body, caller.IntrospectionAlg)
+	if err != nil {
+		h.Clients.Refuse(w, r, oauth.Unavailable(err), h.Logger)
+		return
+	}
+	w.Header().Set("Content-Type", typeSigned)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	_, _ = w.Write([]byte(signed)) // nobody is left to tell
 }
 
-// examine returns what the caller may know; nil when that is nothing.
-func (h *Handler) examine(r *http.Request) (*active, error) {
+// refuseIntrospection answers who may not ask. Who asks for a signed response without any credentials gets 400 (RFC 9701 5);
+// in all other cases it is 401 (RFC 7662 2.3, RFC 6750 3).
+func (h *Handler) refuseIntrospection(w http.ResponseWriter, r *http.Request, err error) {
+	e := oauth.AsError(err)
+	switch {
+	case e.Code == oauth.InvalidToken || e.Code == oauth.InsufficientScope:
+		w.Header().Set("WWW-Authenticate", validation.ChallengeFor(e).String())
+		httpx.WriteError(w, r, e, h.Logger)
+		return
+	case wantsSigned(r) && (errors.Is(err, clientauth.ErrNoCredentials) || errors.Is(err, errPublic)):
+		refused := *e
+		refused.Status = http.StatusBadRequest
+		httpx.WriteError(w, r, &refused, h.Logger)
+		return
+	}
+	h.Clients.Refuse(w, r, err, h.Logger)
+}
+
+// wantsSigned reports whether a caller names the media type of signed responses among those it accepts. It has to name it: a
+// caller that accepts anything wants JSON.
+func wantsSigned(r *http.Request) bool {
+	for _, line := range r.Header.Values("Accept") {
+		for part := range strings.SplitSeq(line, ",") {
+			name, parameters, err := mime.ParseMediaType(part)
+			if err == nil && name == typeSigned && parameters["q"] != "0" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// examine returns who asks, and what that caller may know; nil when that is nothing.
+func (h *Handler) examine(r *http.Request) (*authz.Client, *active, error) {
 	params, err := httpx.Form(r)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	caller, err := h.Clients.Authenticate(r.Context(), r, params)
+	caller, err := h.introspector(r, params)
+	if err != nil {
+		return nil, nil, err
+	}
+	answer, err := h.look(r, caller, params)
+	return caller, answer, err
+}
+
+// introspector authorizes the caller (RFC 7662 2.1): by the credentials of a client, or by an access token with the scope for
+// it, which must be for the issuer itself and speak for a client alone.
+func (h *Handler) introspector(r *http.Request, params oauth.Params) (*authz.Client, error) {
+	raw, bearer, err := validation.FromRequest(r)
 	if err != nil {
 		return nil, err
 	}
-	if !caller.Confidential() {
-		return nil, oauth.NewError(oauth.InvalidClient, "the client could not be authenticated").WithCause(errPublic)
+	if !bearer {
+		caller, err := h.Clients.Authenticate(r.Context(), r, params)
+		if err == nil && !caller.Confidential() {
+			err = oauth.NewError(oauth.InvalidClient, "the client could not be authenticated").WithCause(errPublic)
+		}
+		return caller, err
 	}
+	p, err := h.Tokens.Validate(r.Context(), raw)
+	if err != nil {
+		return nil, err
+	}
+	caller, known := h.Clients.Clients.Find(p.ClientID)
+	switch {
+	case !known || p.Subject != p.ClientID || !slices.Contains(p.Audience, h.Issuer):
+		return nil, oauth.NewError(oauth.InvalidToken, "the token is not for introspection")
+	case !p.Scopes.Has(scopeIntrospect):
+		return nil, &oauth.Error{
+			Code: oauth.InsufficientScope, Description: "the token does not have the scope for introspection",
+			Demand: &oauth.Demand{Scopes: oauth.Scopes{scopeIntrospect}},
+		}
+	}
+	able := *caller
+	able.Introspect = true
+	return &able, nil
+}
+
+// look returns what a caller may know about the token it asks about; nil when that is nothing.
+func (h *Handler) look(r *http.Request, caller *authz.Client, params oauth.Params) (*active, error) {
 	token := params.Get("token")
 	switch {
 	case token == "":

@@ -22,7 +22,7 @@ const publicFor = "public, max-age=3600"
 
 var errNoKeys = errors.New("the signing keys are not loaded yet")
 
-// document is the metadata (OpenID Connect Discovery 3, RFC 8414 2, draft-ietf-oauth-first-party-apps-04 8). It names what works and nothing else; what is absent
+// document is the metadata (OpenID Connect Discovery 3, RFC 8414 2, RFC 9701 7, draft-ietf-oauth-first-party-apps-04 8). It names what works and nothing else; what is absent
 // would be true by default is said to be false.
 type document struct {
 	Issuer                string `json:"issuer"`
@@ -47,12 +47,13 @@ type document struct {
 
 	IDTokenAlgs []validation.Algorithm `json:"id_token_signing_alg_values_supported"`
 
-	TokenAuth         []string               `json:"token_endpoint_auth_methods_supported"`
-	TokenAlgs         []validation.Algorithm `json:"token_endpoint_auth_signing_alg_values_supported"`
-	IntrospectionAuth []string               `json:"introspection_endpoint_auth_methods_supported"`
-	IntrospectionAlgs []validation.Algorithm `json:"introspection_endpoint_auth_signing_alg_values_supported"`
-	RevocationAuth    []string               `json:"revocation_endpoint_auth_methods_supported"`
-	RevocationAlgs    []validation.Algorithm `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	TokenAuth           []string               `json:"token_endpoint_auth_methods_supported"`
+	TokenAlgs           []validation.Algorithm `json:"token_endpoint_auth_signing_alg_values_supported"`
+	IntrospectionAuth   []string               `json:"introspection_endpoint_auth_methods_supported"`
+	IntrospectionAlgs   []validation.Algorithm `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+	IntrospectionSigned []validation.Algorithm `json:"introspection_signing_alg_values_supported"`
+	RevocationAuth      []string               `json:"revocation_endpoint_auth_methods_supported"`
+	RevocationAlgs      []validation.Algorithm `json:"revocation_endpoint_auth_signing_alg_values_supported"`
 
 	ClaimsParameter     bool `json:"claims_parameter_supported"`
 	RequestParameter    bool `json:"request_parameter_supported"`
@@ -95,7 +96,8 @@ func (h *Handler) document() document {
 		IDTokenAlgs:           h.Keys.Algorithms(),
 		TokenAuth:             all, TokenAlgs: assertionAlgs,
 		IntrospectionAuth: confidential, IntrospectionAlgs: assertionAlgs,
-		RevocationAuth: all, RevocationAlgs: assertionAlgs,
+		IntrospectionSigned: h.Keys.Algorithms(),
+		RevocationAuth:      all, RevocationAlgs: assertionAlgs,
 		IssParameter: true,
 	}
 }

@@ -64,6 +64,7 @@ func TestRFC8414(t *testing.T) { // and OpenID Connect Discovery 3
 		"token_endpoint_auth_methods_supported":            append(slices.Clone(methods), "none"),
 		"token_endpoint_auth_signing_alg_values_supported": algs,
 		"introspection_endpoint_auth_methods_supported":    methods, "introspection_endpoint_auth_signing_alg_values_supported": algs,
+		"introspection_signing_alg_values_supported":            []any{"ES256", "RS256"},
 		"revocation_endpoint_auth_methods_supported":            append(slices.Clone(methods), "none"),
 		"revocation_endpoint_auth_signing_alg_values_supported": algs,
 		"claims_parameter_supported":                            false, "request_parameter_supported": false, "request_uri_parameter_supported": false,

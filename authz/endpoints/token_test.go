@@ -159,7 +159,7 @@ func TestRFC7662Callers(t *testing.T) { // 2.1 authorize
 		{"no credentials", "", url.Values{"token": {"x"}}, 401, "invalid_client"},
 		{"public client", "", url.Values{"token": {"x"}, "client_id": {"app"}}, 401, "invalid_client"},
 		{"bad secret", basic("web", "guess"), url.Values{"token": {"x"}}, 401, "invalid_client"},
-		{"a token of somebody as the credential", "Bearer x", url.Values{"token": {"x"}}, 401, "invalid_client"},
+		{"a token of nobody as the credential", "Bearer x", url.Values{"token": {"x"}}, 401, "invalid_token"},
 		{"no token", basic("web", secret), url.Values{}, 400, "invalid_request"},
 		{"empty token", basic("web", secret), url.Values{"token": {""}}, 400, "invalid_request"},
 		{"two tokens", basic("web", secret), url.Values{"token": {"x", "y"}}, 400, "invalid_request"},
@@ -177,7 +177,8 @@ func TestRFC7662Callers(t *testing.T) { // 2.1 authorize
 			if a.Code != test.status || body.Error != test.code {
 				t.Errorf("%d %s", a.Code, a.Body)
 			}
-			if named := strings.HasPrefix(a.Header().Get("WWW-Authenticate"), "Basic "); named != (test.status == 401 && test.header != "") {
+			scheme, _, _ := strings.Cut(test.header, " ")
+			if got, _, _ := strings.Cut(a.Header().Get("WWW-Authenticate"), " "); test.status == 401 && got != scheme || test.status != 401 && got != "" {
 				t.Errorf("WWW-Authenticate is %q", a.Header().Get("WWW-Authenticate"))
 			}
 			if a.Header().Get("Access-Control-Allow-Origin") != "" {

@@ -69,7 +69,7 @@ func New(c Config) (*Issuer, error) {
 	head := object{'{'}
 	head.text("iss", c.Issuer)
 	i := &Issuer{config: c, head: head, signers: map[slot]*atomic.Pointer[signer]{}}
-	for _, typ := range []string{TypAccess, TypID, TypSite, TypAssertion} {
+	for _, typ := range []string{TypAccess, TypID, TypSite, TypAssertion, TypIntrospection} {
 		for _, alg := range []jose.Algorithm{jose.ES256, jose.EdDSA, jose.RS256, jose.PS256} {
 			i.signers[slot{typ, alg}] = new(atomic.Pointer[signer])
 		}

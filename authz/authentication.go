@@ -22,13 +22,15 @@ type Authentication struct {
 	// Realms tells when each realm was proven, so that freshness can be judged per realm.
 	Realms map[string]time.Time `json:"realms"`
 	Device string               `json:"device,omitempty"`
+	// Application is the app it was made with; nil where nobody asked for one.
+	Application *realm.Application `json:"application,omitempty"`
 }
 
 // Authenticate sums up fresh proofs as an authentication; false when none of them determines a user. Proofs that are no
-// longer fresh, and proofs of somebody else, count for nothing: neither for the realms nor for the level.
+// longer fresh or do not stand any more, and proofs of somebody else, count for nothing: neither for the realms nor for the level.
 func Authenticate(engine *realm.Engine, wanted []string, proofs realm.Proofs, now time.Time) (Authentication, bool) {
 	fresh := realm.Proofs{}
-	for name, proof := range proofs {
+	for name, proof := range engine.Standing(proofs) {
 		r, ok := engine.Realm(name)
 		if ok && (realm.Requirement{Realm: name, MaxAge: r.MaxAge}).MetBy(proofs, now) {
 			fresh[name] = proof
@@ -39,7 +41,7 @@ func Authenticate(engine *realm.Engine, wanted []string, proofs realm.Proofs, no
 		return Authentication{}, false
 	}
 	maps.DeleteFunc(fresh, func(_ string, p realm.Proof) bool { return p.Subject != "" && p.Subject != identity.Subject })
-	auth := Authentication{Subject: identity.Subject, Name: identity.Name, Realms: map[string]time.Time{}}
+	auth := Authentication{Subject: identity.Subject, Name: identity.Name, Realms: map[string]time.Time{}, Application: application(fresh)}
 	for _, name := range slices.Sorted(maps.Keys(fresh)) {
 		proof := fresh[name]
 		auth.Realms[name] = proof.Time

@@ -10,9 +10,12 @@ import (
 )
 
 // NewCompletion returns what ends a request whose every requirement a session meets at now, and the code for its client;
-// false when no proof determines the user. Only what the request counts enters the tokens, so that auth_time is never older
+// false when it does not, or when no proof determines the user. Only what the request counts enters the tokens, so that auth_time is never older
 // than max_age allows.
 func NewCompletion(engine *realm.Engine, request *Request, client *Client, session *Session, now time.Time) (code string, c Completion, ok bool) {
+	if _, missing := request.Missing(engine, *session, now); missing {
+		return "", Completion{}, false
+	}
 	authn, ok := Authenticate(engine, request.ACRValues, request.Proofs(*session), now)
 	if !ok {
 		return "", Completion{}, false

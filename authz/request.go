@@ -85,19 +85,27 @@ func (r *Request) Proofs(session Session) realm.Proofs {
 	return counting
 }
 
-// count adds the proofs that are new enough, the newer where there are two.
+// count adds the proofs that are new enough, the newer where there are two. One that was given to another client's app does not
+// count.
 func (r *Request) count(counting, proofs realm.Proofs) {
 	for name, proof := range proofs {
 		fresh := len(r.Requirements) == 0 || !proof.Time.Before(r.Requirements[0].NotBefore)
-		if fresh && !proof.Time.Before(counting[name].Time) {
+		another := proof.Client != "" && proof.Client != r.ClientID
+		if fresh && !another && !proof.Time.Before(counting[name].Time) {
 			counting[name] = proof
 		}
 	}
 }
 
-// Missing returns the first realm that a session has yet to prove for the request; false when none is.
-func (r *Request) Missing(session Session, now time.Time) (realm.Requirement, bool) {
-	return realm.Missing(r.Requirements, r.Proofs(session), now)
+// Missing returns the first realm that a session has yet to prove for the request; false when none is. A proof that the engine
+// does not let stand any more counts for nothing.
+func (r *Request) Missing(engine *realm.Engine, session Session, now time.Time) (realm.Requirement, bool) {
+	return realm.Missing(r.Requirements, engine.Standing(r.Proofs(session)), now)
+}
+
+// Remaining returns the realms that can be proven next, as [Request.Missing] does the first.
+func (r *Request) Remaining(engine *realm.Engine, session Session, now time.Time) []realm.Requirement {
+	return realm.Remaining(r.Requirements, engine.Standing(r.Proofs(session)), now)
 }
 
 // Expects returns the only user who may prove what the request still misses: the one the application asked about, or the one

@@ -214,7 +214,7 @@ func TestRequestCountsProofs(t *testing.T) {
 			if diff := cmp.Diff(tt.proofs, tt.request.Proofs(session), cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("proofs that count (-want +got):\n%s", diff)
 			}
-			missing, ok := tt.request.Missing(session, start)
+			missing, ok := tt.request.Missing(newEngine(t), session, start)
 			equal(t, "missing realm", missing.Realm, tt.missing)
 			equal(t, "something is missing", ok, tt.missing != "")
 		})
@@ -230,7 +230,7 @@ func TestMissingJudgesAgeAtTheGivenTime(t *testing.T) {
 		age  time.Duration
 		want bool
 	}{{-time.Millisecond, true}, {0, false}, {time.Hour, false}, {time.Hour + 1, true}} {
-		_, missing := r.Missing(session, start.Add(tt.age))
+		_, missing := r.Missing(newEngine(t), session, start.Add(tt.age))
 		equal(t, fmt.Sprintf("missing at the age of %s", tt.age), missing, tt.want)
 	}
 }

@@ -105,7 +105,7 @@ func (h *Handler) account(w http.ResponseWriter, r *http.Request) {
 		h.pages.Refuse(w, r, err)
 		return
 	}
-	if _, missing := request.Missing(current, h.Store.Now()); missing {
+	if _, missing := request.Missing(h.Engine, current, h.Store.Now()); missing {
 		h.begin(w, r, request)
 		return
 	}

@@ -87,6 +87,8 @@ type Visit struct {
 	Expected string
 	Hint     string
 	Locale   string
+	// Native tells that an app answers, at the endpoint for apps.
+	Native bool
 
 	spent bool // the realm's last challenge was answered in this visit
 }
@@ -132,7 +134,7 @@ func (j *Judge) Try(r *http.Request, v *Visit, fields map[string]string) (Outcom
 	if another {
 		result = realm.Result{Status: realm.Refused, Reason: ReasonAnotherUser, Account: result.Identity.Subject}
 	}
-	if result.Status == realm.Refused {
+	if result.Status == realm.Refused && !result.Blameless {
 		j.Limiter.Count(address)
 	}
 	outcome, err := j.judged(r, v, result)
@@ -204,6 +206,9 @@ func (j *Judge) judged(r *http.Request, v *Visit, result realm.Result) (Outcome,
 			return Outcome{}, errors.New("proving a realm that is not defined")
 		}
 		outcome.Proof = proven.NewProof(result.Identity, j.Now())
+		if outcome.Proof.Application != nil {
+			outcome.Proof.Client = v.Request.ClientID
+		}
 		// A session that is not of the one user whom the request is about cannot hold what is proven for him.
 		stranger := v.Request.Subject != "" && v.Request.Subject != v.Session.Subject
 		outcome.Early = outcome.Proof.Subject == "" && (v.Session.ID == "" || stranger)
@@ -223,6 +228,7 @@ func input(r *http.Request, v *Visit, fields map[string]string) realm.Input {
 		Locale:       v.Locale,
 		Hint:         v.Hint,
 		State:        v.Request.RealmState[v.Realm],
+		Native:       v.Native,
 		Spent:        v.Request.RealmSpent[v.Realm] || v.spent,
 	}
 	if v.Session.Subject != "" && v.Expected == v.Session.Subject {

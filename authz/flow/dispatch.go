@@ -195,7 +195,7 @@ func (h *Handler) keep(r *http.Request, v *visit) error {
 // next decides from the records alone. With prompt=none the user may not be asked anything: what would have to be asked is
 // the error (OpenID Connect Core 3.1.2.6).
 func (h *Handler) next(ctx context.Context, v *visit) (action, error) {
-	if missing, ok := v.request.Missing(v.session, h.Store.Now()); ok {
+	if missing, ok := v.request.Missing(h.Intake.Engine, v.session, h.Store.Now()); ok {
 		switch {
 		case !v.request.Prompt.None:
 			return actLogin, nil

@@ -115,7 +115,7 @@ func (h *Handler) find(r *http.Request, id string) (v visit, err error) {
 		return v, err
 	}
 	v.browser = h.Sessions.Browser(r)
-	v.missing, v.pending = v.request.Missing(v.session, h.Store.Now())
+	v.missing, v.pending = v.request.Missing(h.Judge.Engine, v.session, h.Store.Now())
 	v.expected = v.request.Expects(v.session, h.Store.Now())
 	return v, nil
 }

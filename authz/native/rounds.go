@@ -50,7 +50,7 @@ func (c *call) rounds() (map[string]*challenge, error) {
 }
 
 func (c *call) remaining() []realm.Requirement {
-	return realm.Remaining(c.request.Requirements, c.request.Proofs(c.session), c.Store.Now())
+	return c.request.Remaining(c.Judge.Engine, c.session, c.Store.Now())
 }
 
 func names(requirements []realm.Requirement, name string) bool {
@@ -76,7 +76,7 @@ func (c *call) round(name string) (*challenge, error) {
 	delete(c.answers, name)
 	visit := &attempt.Visit{
 		Request: c.request, Session: c.session, Realm: name, Expected: c.request.Expects(c.session, c.Store.Now()),
-		Hint: c.request.LoginHint, Locale: c.locale,
+		Hint: c.request.LoginHint, Locale: c.locale, Native: true,
 	}
 	told := new(challenge)
 	outcome, err := c.Judge.Try(c.r, visit, fields)

@@ -116,7 +116,9 @@ func (e *Engine) confine(name, subject string, result Result) Result {
 			Status: result.Status, RetryAfter: result.RetryAfter, Reason: result.Reason, Account: result.Account, Notice: result.Notice,
 		}
 	case result.Status != Accepted:
-		return Result{Status: Refused, Reason: result.Reason, Account: result.Account, Notice: result.Notice}
+		return Result{
+			Status: Refused, Reason: result.Reason, Account: result.Account, Notice: result.Notice, Blameless: result.Blameless,
+		}
 	case e.DeterminesUser(name) && result.Identity.Subject == "":
 		return Result{Status: Refused, Reason: "no_subject", Account: result.Account}
 	case !e.DeterminesUser(name) && result.Identity.Subject != "" && result.Identity.Subject != subject:

@@ -63,6 +63,9 @@ type Input struct {
 	NeedsLogin bool
 	// State is what the realm's previous challenge in this request kept.
 	State []byte
+	// Native tells that the answers come from an app that was let in to answer challenges by itself, and not from a page, which
+	// anybody can fill in.
+	Native bool
 	// Spent tells that this challenge was answered before, whatever became of it. A realm that counts tries by what it keeps
 	// takes no further answers to it, or many that are sent at once would all be the first.
 	Spent bool
@@ -91,6 +94,8 @@ type Refusal struct {
 	RetryAfter time.Duration
 	// Notice is what people are told; it never says why a secret was wrong.
 	Notice *Notice
+	// Blameless is what it says of a [Result].
+	Blameless bool
 }
 
 // result is the refusal as a judgement.
@@ -99,7 +104,7 @@ func (r *Refusal) result() Result {
 	if r.RetryAfter > 0 {
 		status = Throttled
 	}
-	return Result{Status: status, Reason: r.Reason, RetryAfter: r.RetryAfter, Notice: r.Notice}
+	return Result{Status: status, Reason: r.Reason, RetryAfter: r.RetryAfter, Notice: r.Notice, Blameless: r.Blameless}
 }
 
 // Challenge says what is missing, in terms any face can render.
@@ -165,6 +170,9 @@ type Result struct {
 	Account string
 	// Notice is what people are told with the judgement; it never says why a secret was wrong.
 	Notice *Notice
+	// Blameless says of a refusal that no secret was wrong: it is no guess, and counts against no address. When a version of an app
+	// is switched off, thousands are refused at once, and many of them share an address.
+	Blameless bool
 }
 
 // Identity is who a login module says the caller is.
@@ -177,6 +185,8 @@ type Identity struct {
 	AMR        []string          // authentication methods (RFC 8176)
 	Device     string            // the device that proved it, where there is one
 	Attributes map[string]string // what later checks and messages may use
+	// Application is the app that is being used, where that is what was judged.
+	Application *Application
 }
 
 // Proof is the fact that a realm was satisfied.
@@ -188,6 +198,10 @@ type Proof struct {
 	Time       time.Time         `json:"time"`
 	Device     string            `json:"device,omitempty"`
 	Attributes map[string]string `json:"attributes,omitempty"`
+	// Application is the app that was being used, and Client the one client for whose requests such a proof counts: another client
+	// is another app, also where one browser's session serves both.
+	Application *Application `json:"application,omitempty"`
+	Client      string       `json:"client,omitempty"`
 }
 
 // NewProof returns the proof that an accepted result of the realm leaves at now.
@@ -200,6 +214,8 @@ func (r *Realm) NewProof(identity Identity, now time.Time) Proof {
 		Time:       now.UTC().Truncate(time.Millisecond),
 		Device:     identity.Device,
 		Attributes: identity.Attributes,
+
+		Application: identity.Application,
 	}
 }
 

@@ -49,7 +49,7 @@ func (e *Engine) Ask(ctx context.Context, name string, in Input) (*Challenge, er
 // collect has the realm's authenticator collect what its login module needs.
 func collect(ctx context.Context, r *Realm, in Input) (Credentials, *Challenge, error) {
 	m, ok := r.LoginModule.(NeedsLogin)
-	in.NeedsLogin = ok && m.NeedsLogin()
+	in.Realm, in.NeedsLogin = r.Name, ok && m.NeedsLogin()
 	credentials, challenge, err := r.Authenticator.Collect(ctx, in)
 	if err != nil {
 		return Credentials{}, nil, fmt.Errorf("collecting for the realm %q: %w", r.Name, err)

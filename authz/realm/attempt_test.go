@@ -63,6 +63,7 @@ func TestTryPassesOnWhatIsPresented(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("attempt (-want +got):\n%s", diff)
 	}
+	in.Realm = "phone"
 	if diff := cmp.Diff(in, collected); diff != "" {
 		t.Errorf("input of the authenticator (-want +got):\n%s", diff)
 	}

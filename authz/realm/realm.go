@@ -43,6 +43,8 @@ type NeedsLogin interface{ NeedsLogin() bool }
 
 // Input is what a caller presented in one round.
 type Input struct {
+	// Realm is the name of the realm that is tried; the engine fills it in.
+	Realm string
 	// Fields are the submitted answers by field name; nil in the first round.
 	Fields map[string]string
 	// Headers are the request's header fields in canonical form, for authenticators that read one.

@@ -110,6 +110,15 @@ var walls = slices.Concat([]wall{
 		},
 	},
 	{
+		room: []string{"authz/realm/adapterauth"},
+		never: map[string]string{
+			"net/http":         "the back end is asked through a port; how it is reached is for whoever assembles",
+			"internal/web/...": "the back end says what to ask; pages and apps ask in their own way",
+			"mobileauth/...":   "the back end knows its own people; the issuer's user is found by the engine's linker",
+			"storage/...":      "an authenticator keeps nothing between calls",
+		},
+	},
+	{
 		room: []string{"authz/realm/identitystore"},
 		never: map[string]string{
 			"net/http":         "a login module judges credentials, whoever collected them",

@@ -157,6 +157,14 @@ var walls = slices.Concat([]wall{
 		},
 	},
 	{
+		room: []string{"authz/realm/webservice"},
+		never: map[string]string{
+			"internal/web/...": "a login module judges credentials, whoever collected them",
+			"mobileauth/...":   "its users live elsewhere: the engine finds out who they are here",
+			"storage/...":      "what one login has learned is forgotten by the next",
+		},
+	},
+	{
 		room: []string{"mobileauth", "mobileauth/identity"},
 		never: map[string]string{
 			"authz/...":        "users, devices and operations serve any authorization server",
@@ -230,6 +238,11 @@ var walls = slices.Concat([]wall{
 		room:  []string{ours},
 		but:   []string{"authz/realm/ldap", "tests/..."},
 		never: map[string]string{"github.com/go-ldap/...": "LDAP is a detail of the login module that speaks it"},
+	},
+	{
+		room:  []string{ours},
+		but:   []string{"authz/realm/webservice", "tests/..."},
+		never: map[string]string{"github.com/sony/...": "how a service is left alone is a detail of the login module that asks it"},
 	},
 	{
 		room:  []string{ours},

@@ -97,26 +97,8 @@ func TestAuthenticationNamesTheApp(t *testing.T) {
 				equal(t, name+" is proven", proven, realms[name])
 			}
 			equal(t, "acr", auth.ACR, tt.acr)
-			equal(t, "barred", auth.Barred(switched), false)
+			equal(t, "barred", auth.Application.Barred(switched), false)
 		})
-	}
-}
-
-func TestBarred(t *testing.T) {
-	t.Parallel()
-	with := authz.Authentication{Application: &realm.Application{ID: "bank", Platform: "ios", Version: "1.0"}}
-	for _, tt := range []struct {
-		name string
-		auth authz.Authentication
-		apps authz.Applications
-		want bool
-	}{
-		{"switched off", with, off{"bank ios 1.0": true}, true},
-		{"another version", with, off{"bank ios 1.1": true}, false},
-		{"without an app", authz.Authentication{}, off{"  ": true}, false},
-		{"where nobody knows any", with, nil, false},
-	} {
-		equal(t, tt.name, tt.auth.Barred(tt.apps), tt.want)
 	}
 }
 

@@ -41,7 +41,7 @@ func Authenticate(engine *realm.Engine, wanted []string, proofs realm.Proofs, no
 		return Authentication{}, false
 	}
 	maps.DeleteFunc(fresh, func(_ string, p realm.Proof) bool { return p.Subject != "" && p.Subject != identity.Subject })
-	auth := Authentication{Subject: identity.Subject, Name: identity.Name, Realms: map[string]time.Time{}, Application: application(fresh)}
+	auth := Authentication{Subject: identity.Subject, Name: identity.Name, Realms: map[string]time.Time{}, Application: fresh.Application()}
 	for _, name := range slices.Sorted(maps.Keys(fresh)) {
 		proof := fresh[name]
 		auth.Realms[name] = proof.Time

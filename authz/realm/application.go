@@ -2,12 +2,42 @@
 
 package realm
 
+import (
+	"maps"
+	"slices"
+)
+
 // Application is the app that somebody uses. It is what the app says of itself: that it is that app, and not another one that says
 // the same, is for other realms to prove.
 type Application struct {
 	ID       string `json:"id"`
 	Platform string `json:"platform"`
 	Version  string `json:"version"`
+}
+
+// Applications knows which versions of apps are refused wherever they are. It is asked for every request, and answers from
+// memory. What it does not know is disabled.
+type Applications interface {
+	Disabled(id, platform, version string) bool
+}
+
+// Barred reports whether the app is refused at present; nil, which is no app, is not. What was given to it counts again as soon as
+// it is not refused any more.
+func (a *Application) Barred(by Applications) bool {
+	return a != nil && by != nil && by.Disabled(a.ID, a.Platform, a.Version)
+}
+
+// Application returns the app that the proofs speak of, nil for none, and takes those out that speak of another one: what is done
+// is done with one app, and whether it may go on is asked about that one alone. The newest counts.
+func (p Proofs) Application() *Application {
+	var newest Proof
+	for _, name := range slices.Sorted(maps.Keys(p)) {
+		if proof := p[name]; proof.Application != nil && (newest.Application == nil || proof.Time.After(newest.Time)) {
+			newest = proof
+		}
+	}
+	maps.DeleteFunc(p, func(_ string, p Proof) bool { return p.Application != nil && *p.Application != *newest.Application })
+	return newest.Application
 }
 
 // Reviewer is implemented by login modules whose proofs can lose their force before they are too old, such as when a version of an

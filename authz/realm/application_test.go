@@ -88,3 +88,51 @@ func TestProofsThatNoLongerStand(t *testing.T) {
 		t.Error("an app that is switched off meets a requirement")
 	}
 }
+
+// off are the versions that are switched off.
+type off map[string]bool
+
+func (o off) Disabled(id, platform, version string) bool { return o[id+" "+platform+" "+version] }
+
+func TestBarred(t *testing.T) {
+	t.Parallel()
+	app := &realm.Application{ID: "bank", Platform: "ios", Version: "1.0"}
+	for _, tt := range []struct {
+		name string
+		app  *realm.Application
+		by   realm.Applications
+		want bool
+	}{
+		{"switched off", app, off{"bank ios 1.0": true}, true},
+		{"another version", app, off{"bank ios 1.1": true}, false},
+		{"no app", nil, off{"  ": true}, false},
+		{"where nobody knows any", app, nil, false},
+	} {
+		equal(t, tt.name, tt.app.Barred(tt.by), tt.want)
+	}
+}
+
+func TestProofsOfOneApp(t *testing.T) {
+	t.Parallel()
+	app := func(version string, age time.Duration) realm.Proof {
+		return realm.Proof{Time: start.Add(-age), Application: &realm.Application{ID: "bank", Version: version}}
+	}
+	for _, tt := range []struct {
+		name   string
+		proofs realm.Proofs
+		want   string
+		left   int
+	}{
+		{"none", realm.Proofs{"password": {}}, "", 1},
+		{"one", realm.Proofs{"password": {}, "a": app("1", 0)}, "1", 2},
+		{"the same twice", realm.Proofs{"a": app("1", 0), "b": app("1", time.Hour)}, "1", 2},
+		{"the newer of two", realm.Proofs{"password": {}, "a": app("1", time.Hour), "b": app("2", 0), "c": app("3", time.Minute)}, "2", 2},
+	} {
+		got := tt.proofs.Application()
+		if got == nil {
+			got = &realm.Application{}
+		}
+		equal(t, tt.name, got.Version, tt.want)
+		equal(t, tt.name+": proofs", len(tt.proofs), tt.left)
+	}
+}

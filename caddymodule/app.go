@@ -59,6 +59,8 @@ type App struct {
 	Passwords *PasswordsConfig `json:"passwords,omitempty"`
 	// A folder whose templates and style take the place of the built-in ones.
 	Theme string `json:"theme,omitempty"`
+	// Whether login modules may let people in without a proof: those that are for development.
+	Development bool `json:"development,omitempty"`
 	// The security checks. Default: one realm "password", a form over the identity store.
 	Realms []RealmConfig `json:"realms,omitempty"`
 	// The realms that determine the user, in order of preference. Default: the first realm.

@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/authz/realm/identitystore"
 	"github.com/gatehouse-id/gatehouse/authz/server"
+	"github.com/gatehouse-id/gatehouse/caddymodule/development"
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/jose"
@@ -222,6 +223,9 @@ func (a *App) realm(ctx caddy.Context, c *RealmConfig) (*realm.Realm, error) {
 		if verifies, err = ctx.LoadModule(c, "LoginModuleRaw"); err != nil {
 			return nil, err
 		}
+	}
+	if err := development.Admit(a.Development, c.Name, a.logger, collects, verifies); err != nil {
+		return nil, err
 	}
 	for _, guest := range []any{collects, verifies} {
 		if g, ok := guest.(IdentityUser); ok {

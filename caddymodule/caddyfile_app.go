@@ -81,6 +81,7 @@ func mergeBlocks(first, second []byte) ([]byte, error) {
 //		tokens        { ... }
 //		passwords     { ... }
 //		theme         <folder>
+//		development   on|off
 //		realm         <name> { ... }
 //		user_identity <realm...>
 //		security_test <name> [<kind>] { ... }
@@ -106,6 +107,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"tokens":        a.parseTokens,
 			"passwords":     a.parsePasswords,
 			"theme":         option.String(&a.Theme),
+			"development":   option.Switch(&a.Development),
 			"realm":         a.parseRealm,
 			"user_identity": option.Strings(&a.UserIdentity),
 			"security_test": a.parseSecurityTest,

@@ -5,12 +5,14 @@ package caddymodule
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
+	"github.com/gatehouse-id/gatehouse/caddymodule/development"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/randid"
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -29,7 +31,7 @@ func (a *App) check() error {
 	if _, err := a.keyRing(absent{}, absent{}); err != nil {
 		return err
 	}
-	if _, err := a.securityModel(sketch); err != nil {
+	if _, err := a.securityModel(a.sketch); err != nil {
 		return err
 	}
 	if err := a.checkLifetimes(); err != nil {
@@ -67,30 +69,34 @@ type unloaded struct {
 }
 
 // sketch returns a realm without its guests.
-func sketch(c *RealmConfig) (*realm.Realm, error) {
+func (a *App) sketch(c *RealmConfig) (*realm.Realm, error) {
 	if c.AuthenticatorRaw == nil {
 		return nil, errNoAuthenticator
 	}
-	if c.LoginModuleRaw == nil && collectsOnly(c.AuthenticatorRaw) {
+	collects, verifies := kind("gatehouse.authenticators.", c.AuthenticatorRaw), kind("gatehouse.login_modules.", c.LoginModuleRaw)
+	if _, judges := collects.(realm.LoginModule); collects != nil && !judges && c.LoginModuleRaw == nil {
 		return nil, errNoLoginModule
+	}
+	if err := development.Admit(a.Development, c.Name, slog.New(slog.DiscardHandler), collects, verifies); err != nil {
+		return nil, err
 	}
 	return &realm.Realm{Name: c.Name, Authenticator: unloaded{}, LoginModule: unloaded{}, MaxAge: or(c.MaxAge, time.Hour)}, nil
 }
 
-// collectsOnly reports whether an authenticator needs a login module beside it. Of one that is not known, loading it tells.
-func collectsOnly(authenticator json.RawMessage) bool {
-	var kind struct {
+// kind returns an empty guest of the kind that a configuration names; nil when there is none or it is not known, which loading
+// it tells.
+func kind(namespace string, config json.RawMessage) any {
+	var guest struct {
 		Type string `json:"type"`
 	}
-	if json.Unmarshal(authenticator, &kind) != nil {
-		return false
+	if json.Unmarshal(config, &guest) != nil {
+		return nil
 	}
-	info, err := caddy.GetModule("gatehouse.authenticators." + kind.Type)
+	info, err := caddy.GetModule(namespace + guest.Type)
 	if err != nil {
-		return false
+		return nil
 	}
-	_, judges := info.New().(realm.LoginModule)
-	return !judges
+	return info.New()
 }
 
 // pretend gives a client a secret where it has credentials of its own, which are not looked at.

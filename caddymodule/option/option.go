@@ -95,6 +95,36 @@ func Flag(into *bool) Parse {
 	}
 }
 
+// Switch reads on or off.
+func Switch(into *bool) Parse {
+	return func(d *caddyfile.Dispenser) error {
+		name := d.Val()
+		if !d.NextArg() || d.Val() != "on" && d.Val() != "off" {
+			return d.Errf("option %q is on or off", name)
+		}
+		*into = d.Val() == "on"
+		return nil
+	}
+}
+
+// Pair adds a name with its value. A name stands once.
+func Pair(into *map[string]string) Parse {
+	return func(d *caddyfile.Dispenser) error {
+		option, args := d.Val(), d.RemainingArgs()
+		if len(args) != 2 {
+			return d.Errf("option %q needs a name and a value", option)
+		}
+		if _, twice := (*into)[args[0]]; twice {
+			return d.Errf("option %q has %q twice", option, args[0])
+		}
+		if *into == nil {
+			*into = map[string]string{}
+		}
+		(*into)[args[0]] = args[1]
+		return nil
+	}
+}
+
 // Duration reads exactly one duration, such as 90s, 5m, 8h or 30d.
 func Duration(into *caddy.Duration) Parse {
 	return func(d *caddyfile.Dispenser) error {

@@ -40,18 +40,20 @@ type config struct {
 	Count int
 	Guest string
 	Inner []string
+	Dev   bool
+	Pairs map[string]string
 }
 
 func (c *config) block(guest *[]byte) option.Block {
 	return option.Block{
 		Options: map[string]option.Parse{
 			"text": option.String(&c.Text), "texts": option.Strings(&c.Texts), "on": option.Flag(&c.On), "for": option.Duration(&c.For),
-			"count": option.Number(&c.Count), "guest": option.Guest(guest, "gatehouse.test", "type"),
+			"dev": option.Switch(&c.Dev), "pair": option.Pair(&c.Pairs), "count": option.Number(&c.Count), "guest": option.Guest(guest, "gatehouse.test", "type"),
 			"inner": func(d *caddyfile.Dispenser) error {
 				return option.Block{Options: map[string]option.Parse{"text": option.Strings(&c.Inner)}}.Parse(d)
 			},
 		},
-		Repeat: []string{"texts", "inner"},
+		Repeat: []string{"texts", "inner", "pair"},
 	}
 }
 
@@ -81,6 +83,9 @@ func TestParse(t *testing.T) {
 		{name: "number", text: "count 7", want: config{Count: 7}},
 		{name: "guest", text: "guest guest red", want: config{Guest: `{"color":"red","type":"guest"}`}},
 		{name: "blocks", text: "inner {\ntext a\n}\ninner {\ntext b\n}\ninner", want: config{Inner: []string{"a", "b"}}},
+		{name: "switched on", text: "dev on", want: config{Dev: true}},
+		{name: "switched off", text: "dev off"},
+		{name: "pairs", text: "pair a b\npair c \"d e\"", want: config{Pairs: map[string]string{"a": "b", "c": "d e"}}},
 		{name: "all", text: "count 1\non\ntext x", want: config{Count: 1, On: true, Text: "x"}},
 	}
 	for _, c := range cases {
@@ -103,7 +108,7 @@ func TestMistakes(t *testing.T) {
 		name, text, want string
 		line             string
 	}{
-		{name: "unknown", text: "on\ncolour red", want: `unknown option "colour", expected one of: count, for, guest, inner, on, text, texts`, line: ":3"},
+		{name: "unknown", text: "on\ncolour red", want: `unknown option "colour", expected one of: count, dev, for, guest, inner, on, pair, text, texts`, line: ":3"},
 		{name: "twice", text: "on\non", want: `option "on" stands twice`, line: ":3"},
 		{name: "twice inside", text: "inner {\ntext a\ntext b\n}", want: `option "text" stands twice`, line: ":4"},
 		{name: "left over", text: "text a b", want: `unexpected argument "b" after option "text"`, line: ":2"},
@@ -121,6 +126,12 @@ func TestMistakes(t *testing.T) {
 		{name: "huge number", text: "count 99999999999999999999", want: `needs a number`, line: ":2"},
 		{name: "no guest", text: "guest", want: `option "guest" needs the name of a module of gatehouse.test`, line: ":2"},
 		{name: "unknown guest", text: "guest stranger", want: `gatehouse.test.stranger`, line: ":2"},
+		{name: "no switch", text: "dev", want: `option "dev" is on or off`, line: ":2"},
+		{name: "bad switch", text: "dev true", want: `option "dev" is on or off`, line: ":2"},
+		{name: "no pair", text: "pair", want: `option "pair" needs a name and a value`, line: ":2"},
+		{name: "half a pair", text: "pair a", want: `option "pair" needs a name and a value`, line: ":2"},
+		{name: "more than a pair", text: "pair a b c", want: `option "pair" needs a name and a value`, line: ":2"},
+		{name: "pair twice", text: "pair a b\npair a b", want: `option "pair" has "a" twice`, line: ":3"},
 		{name: "block of a flag", text: "on {\nx\n}", want: `on`, line: ""},
 	}
 	for _, c := range cases {

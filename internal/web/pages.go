@@ -60,8 +60,16 @@ const (
 	MessageExpired = "login.expired"
 	// MessageAnotherUser is for right credentials of somebody else, where a certain user has to confirm.
 	MessageAnotherUser = "login.another_user"
+	// MessageAnswered is for answers to a question of before, or that were sent twice.
+	MessageAnswered = "login.answered"
 	// MessageMissing is for a form with an empty field.
 	MessageMissing = "login.missing"
+	// MessageHeader is for somebody who has not come through the proxy that says who it is.
+	MessageHeader = "login.header"
+	// MessageCertificate is for a browser without a client certificate that is accepted.
+	MessageCertificate = "login.certificate"
+	// MessageLTPA is for somebody whom no server of WebSphere's kind has logged in.
+	MessageLTPA = "login.ltpa"
 	// MessageReauthAge is for a login that is too old for what is asked (max_age).
 	MessageReauthAge = "reauth.age"
 	// MessageReauthPrompt is for an app that asked for a new login (prompt=login).
@@ -78,6 +86,8 @@ const (
 
 // Keys of labels that login forms share.
 const (
+	// LabelAgain is for the button of a form that asks nothing.
+	LabelAgain    = "login.again"
 	LabelUsername = "field.username"
 	LabelPassword = "field.password"
 )
@@ -109,6 +119,10 @@ type Field struct {
 type LoginPage struct {
 	// Locale is the request's ui_locales. The Accept-Language header decides when it names no language of ours.
 	Locale string
+	// Template names a file of the theme's folder templates/login, which is the page then. Empty is the common page.
+	Template string
+	// Notice is shown above everything but the title.
+	Notice *Notice
 	// Title, Text and Submit are keys or literal text. By default the page says "Sign in".
 	Title, Text, Submit string
 	// Client is the name of the app that the person goes on to. Empty leaves the line out.
@@ -267,7 +281,11 @@ type AccountPage struct {
 }
 
 func (p LoginPage) meta() meta {
-	return meta{template: "login", locale: p.Locale, targets: p.FormTargets, wait: p.RetryAfter}
+	template := loginTemplate
+	if p.Template != "" {
+		template = loginsDir + "/" + p.Template
+	}
+	return meta{template: template, locale: p.Locale, targets: p.FormTargets, wait: p.RetryAfter}
 }
 
 func (p ConsentPage) meta() meta {

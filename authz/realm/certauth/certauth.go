@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -54,47 +55,54 @@ func New(c Config) (*Authenticator, error) {
 	if c.Now == nil || c.Logger == nil {
 		return nil, errors.New("reading certificates: a clock and a logger are required")
 	}
-	m := c.Mapping
-	if m.ID == "" {
-		m.ID = SubjectDN
+	if err := Check(c.Mapping, len(c.Issuers)); err != nil {
+		return nil, err
 	}
-	if m.AMR == nil {
-		m.AMR = []string{methodSoftware}
-	}
-	if err := checkMapping(m); err != nil {
-		return nil, fmt.Errorf("reading certificates: %w", err)
-	}
-	a := &Authenticator{mapping: m, now: c.Now, logger: c.Logger}
+	a := &Authenticator{mapping: complete(c.Mapping), now: c.Now, logger: c.Logger}
 	if len(c.Issuers) > 0 {
 		a.issuers = x509.NewCertPool()
 		for _, issuer := range c.Issuers {
 			a.issuers.AddCert(issuer)
 		}
 	}
-	if m.ID == Serial {
-		// A serial number is unique for its issuer and for no one else (RFC 5280 4.1.2.2).
-		if len(c.Issuers) != 1 {
-			return nil, errors.New("reading certificates: a serial number tells people apart only with one issuer")
-		}
-		a.direct = true
-	}
+	a.direct = a.mapping.ID == Serial
 	return a, nil
 }
 
-func checkMapping(m realm.Mapping) error {
+// complete fills in the defaults of a mapping.
+func complete(m realm.Mapping) realm.Mapping {
+	if m.ID == "" {
+		m.ID = SubjectDN
+	}
+	if m.AMR == nil {
+		m.AMR = []string{methodSoftware}
+	}
+	return m
+}
+
+// Check returns an error that names what does not fit in a mapping of certificates of that many accepted issuers.
+func Check(m realm.Mapping, issuers int) error {
+	m = complete(m)
 	names := []string{m.ID}
 	if m.Name != "" {
 		names = append(names, m.Name)
 	}
-	for _, from := range m.Attributes {
-		names = append(names, from)
+	for _, attribute := range slices.Sorted(maps.Keys(m.Attributes)) {
+		names = append(names, m.Attributes[attribute])
 	}
 	for _, name := range names {
 		if err := checkField(name); err != nil {
-			return err
+			return fmt.Errorf("reading certificates: %w", err)
 		}
 	}
-	return m.Check()
+	if m.ID == Serial && issuers != 1 {
+		// A serial number is unique for its issuer and for no one else (RFC 5280 4.1.2.2).
+		return errors.New("reading certificates: a serial number tells people apart only with one issuer_ca")
+	}
+	if err := m.Check(); err != nil {
+		return fmt.Errorf("reading certificates: %w", err)
+	}
+	return nil
 }
 
 // Collect returns who the certificate says it is, and its fields. Without one that is accepted it asks for nothing and says that

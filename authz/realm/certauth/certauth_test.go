@@ -337,7 +337,7 @@ func TestNewRefusesWhatTellsNobodyApart(t *testing.T) {
 		{"name", certauth.Config{Mapping: realm.Mapping{Name: "name"}}, `"name"`},
 		{"attribute", certauth.Config{Mapping: realm.Mapping{Attributes: map[string]string{"a": "b"}}}, `"b"`},
 		{"method", certauth.Config{Mapping: realm.Mapping{AMR: []string{"a b"}}}, `"a b"`},
-		{"serial numbers of anybody", certauth.Config{Mapping: realm.Mapping{ID: "serial"}}, "one issuer"},
+		{"serial numbers of anybody", certauth.Config{Mapping: realm.Mapping{ID: "serial"}}, "one issuer_ca"},
 		{"serial numbers of two", certauth.Config{Mapping: realm.Mapping{ID: "serial"}, Issuers: []*x509.Certificate{root, root}}, "one issuer"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

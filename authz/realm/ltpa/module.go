@@ -3,6 +3,7 @@
 package ltpa
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -71,13 +72,24 @@ type Module struct {
 	verify      verifier
 }
 
+// Check returns an error that names what does not fit, whatever the keys are.
+func (c Config) Check() error {
+	c.Keys = nil
+	_, err := c.build()
+	return err
+}
+
 // NewModule returns a module, or an error that names what does not fit.
 func NewModule(c Config) (*Module, error) {
-	if c.Now == nil {
-		return nil, errors.New("verifying LTPA tokens: a clock is required")
-	}
 	if len(c.Keys) == 0 || len(c.Keys) > maxKeys || slices.Contains(c.Keys, nil) {
 		return nil, fmt.Errorf("verifying LTPA tokens: 1 to %d key files are required", maxKeys)
+	}
+	return c.build()
+}
+
+func (c Config) build() (*Module, error) {
+	if c.Now == nil {
+		return nil, errors.New("verifying LTPA tokens: a clock is required")
 	}
 	if len(c.Realms) == 0 || len(c.Realms) > maxRealms {
 		return nil, fmt.Errorf("verifying LTPA tokens: 1 to %d realms are required, whose users are accepted", maxRealms)
@@ -91,10 +103,8 @@ func NewModule(c Config) (*Module, error) {
 		return nil, errors.New("verifying LTPA tokens: the longest lifetime is negative")
 	}
 	m := &Module{
-		keys: slices.Clone(c.Keys), realms: slices.Clone(c.Realms), mapping: c.Mapping, maxLifetime: c.MaxLifetime, now: c.Now, verify: verify,
-	}
-	if m.maxLifetime == 0 {
-		m.maxLifetime = DefaultMaxLifetime
+		keys: slices.Clone(c.Keys), realms: slices.Clone(c.Realms), mapping: c.Mapping,
+		maxLifetime: cmp.Or(c.MaxLifetime, DefaultMaxLifetime), now: c.Now, verify: verify,
 	}
 	if err := m.setMapping(); err != nil {
 		return nil, fmt.Errorf("verifying LTPA tokens: %w", err)

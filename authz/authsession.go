@@ -94,18 +94,20 @@ func (s *Store) ClientOfAuthSession(ctx context.Context, id string) (client stri
 }
 
 // BeginNative inserts a request and has an auth session answer it, in one transaction. A request that it had been answering
-// is closed. The auth session is stored as it is given, so that the first one of an app is stored with its first request.
+// is closed. An auth session that was just drawn is stored with its first request; of one that was read before, what is stored
+// counts, and [storage.ErrNotFound] means that it has got another secret since.
 func (s *Store) BeginNative(ctx context.Context, a AuthSession, request Request) error {
 	return s.db.Update(ctx, func(tx storage.Tx) error {
-		if a.RequestID != "" {
-			if _, err := s.closeRequest(tx, a.RequestID); err != nil && !Gone(err) {
-				return err
-			}
+		begun, err := s.presentAuthSession(tx, a)
+		if err != nil {
+			return err
+		}
+		if _, err := s.closeRequest(tx, begun.RequestID); err != nil && !Gone(err) {
+			return err
 		}
 		if err := s.requests.Insert(tx, request); err != nil {
 			return err
 		}
-		begun := a
 		begun.RequestID = request.ID
 		if begun.ExpiresAt.Before(request.ExpiresAt) {
 			begun.ExpiresAt = request.ExpiresAt
@@ -114,10 +116,25 @@ func (s *Store) BeginNative(ctx context.Context, a AuthSession, request Request)
 	})
 }
 
+// presentAuthSession returns an auth session as it is now. One that answers nothing and has no session is new.
+func (s *Store) presentAuthSession(tx storage.Tx, a AuthSession) (AuthSession, error) {
+	if a.RequestID == "" && a.SessionID == "" {
+		return a, nil
+	}
+	now, err := s.authSessions.Get(tx, a.ID)
+	if err == nil && now.SecretHash != a.SecretHash {
+		err = storage.ErrNotFound
+	}
+	return now, err
+}
+
 // NativeProof is a proof that was given through an auth session.
 type NativeProof struct {
 	Handle   AuthSessionHandle
 	ClientID string
+	// RequestID is the request that was answered. It must be the one that the auth session is at, and open: what was judged for
+	// another, or too late, is no proof.
+	RequestID string
 	// SecretHash is that of the secret that takes the place of the handle's.
 	SecretHash string
 	// Open is inserted when the auth session has no session that the proof fits: it holds the proof. Nil where nobody is to
@@ -134,7 +151,13 @@ func (s *Store) ProveNative(ctx context.Context, in NativeProof) (Session, error
 	var session Session
 	return certain(&session, s.db.Update(ctx, func(tx storage.Tx) error {
 		a, err := s.authSession(tx, in.Handle, in.ClientID)
+		if err == nil && a.RequestID != in.RequestID {
+			err = ErrRequestEnded
+		}
 		if err != nil {
+			return err
+		}
+		if _, err := s.openRequest(tx, in.RequestID); err != nil {
 			return err
 		}
 		raise := in.Raise

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/seal"
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -26,6 +27,7 @@ type stage struct {
 	code    string
 	grant   authz.Grant
 	token   string // of the grant
+	native  hold
 }
 
 func newStage(w *world) *stage {
@@ -36,6 +38,7 @@ func newStage(w *world) *stage {
 	s.grant, s.token = w.line(s.session, remembering("openid"))
 	s.code, _ = w.authorize(s.session)
 	w.ok(second(w.store.Revoke(w.Context(), authz.KindToken, "jti")))
+	_, s.native = w.prove(w.begin(), "password", alice)
 	w.after(authz.CodeTTL / 2)
 	return s
 }
@@ -73,6 +76,43 @@ func transitions() []transition {
 		{name: "SpendRealmState", call: func(s *stage, ctx context.Context) ([]any, error) {
 			first, err := s.store.SpendRealmState(ctx, s.request.ID, "kept", []byte("x"))
 			return results(first), err
+		}},
+		{name: "ProveRequest", call: func(s *stage, ctx context.Context) ([]any, error) {
+			r, err := s.store.ProveRequest(ctx, s.request.ID, realm.Proof{Realm: "app", Time: s.store.Now()})
+			return results(r), err
+		}},
+		{name: "AuthSession", reads: true, call: func(s *stage, ctx context.Context) ([]any, error) {
+			r, err := s.store.AuthSession(ctx, s.native.handle, app)
+			return results(r), err
+		}},
+		{name: "ClientOfAuthSession", reads: true, call: func(s *stage, ctx context.Context) ([]any, error) {
+			r, err := s.store.ClientOfAuthSession(ctx, s.native.handle.ID)
+			return results(r), err
+		}},
+		{name: "BeginNative", call: func(s *stage, ctx context.Context) ([]any, error) {
+			r := s.question()
+			a, _ := authz.NewAuthSession(app, r.ExpiresAt)
+			return nil, s.store.BeginNative(ctx, a, r)
+		}},
+		{name: "BeginNative in place of another", call: func(s *stage, ctx context.Context) ([]any, error) {
+			a := authz.AuthSession{
+				ID: s.native.handle.ID, SecretHash: s.native.handle.Hash(), ClientID: app, RequestID: s.native.request.ID,
+			}
+			return nil, s.store.BeginNative(ctx, a, s.question())
+		}},
+		{name: "ProveNative opens", call: func(s *stage, ctx context.Context) ([]any, error) {
+			in, _ := s.answer(s.native, "password", bob)
+			r, err := s.store.ProveNative(ctx, in)
+			return results(r), err
+		}},
+		{name: "ProveNative raises", call: func(s *stage, ctx context.Context) ([]any, error) {
+			in, _ := s.answer(s.native, "pin", "")
+			r, err := s.store.ProveNative(ctx, in)
+			return results(r), err
+		}},
+		{name: "RefuseRequest", call: func(s *stage, ctx context.Context) ([]any, error) {
+			r, err := s.store.RefuseRequest(ctx, s.native.request.ID)
+			return results(r), err
 		}},
 		{name: "Complete", call: func(s *stage, ctx context.Context) ([]any, error) {
 			_, c := s.completion(s.session)

@@ -9,45 +9,42 @@ import (
 	"io"
 	"strings"
 
+	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
 
 // Limits of an answer. What is beyond them was never asked.
 const (
-	maxAnswers = 32 << 10
-	maxRealms  = 16
-	maxFields  = 32
+	maxRealms = 16
+	maxFields = 32
 )
 
 // answers are what an app sends, by realm and field.
 type answers map[string]map[string]string
 
 // parseAnswers reads the parameter "answers": a JSON object that has, by the name of a realm, an object of its fields. All
-// values are texts. Nothing stands in it twice.
+// values are texts, without the characters that no other parameter may hold either. Nothing stands in it twice.
 func parseAnswers(text string) (answers, error) {
 	if text == "" {
 		return nil, nil
 	}
-	if len(text) > maxAnswers {
-		return nil, malformed(errors.New("they are too long"))
-	}
 	decoder := json.NewDecoder(strings.NewReader(text))
 	all := answers{}
-	err := object(decoder, maxRealms, func(realm string) error {
-		if _, twice := all[realm]; twice {
+	err := object(decoder, maxRealms, func(of string) error {
+		if _, twice := all[of]; twice {
 			return errors.New("a realm is answered twice")
 		}
-		all[realm] = map[string]string{}
+		all[of] = map[string]string{}
 		return object(decoder, maxFields, func(field string) error {
-			if _, twice := all[realm][field]; twice {
+			if _, twice := all[of][field]; twice {
 				return errors.New("a field is answered twice")
 			}
 			value, err := decoder.Token()
 			answer, ok := value.(string)
-			if err == nil && !ok {
+			if err == nil && (!ok || !realm.ValidText(answer, oauth.MaxParam)) {
 				err = errors.New("a field's answer is not a text")
 			}
-			all[realm][field] = answer
+			all[of][field] = answer
 			return err
 		})
 	})
@@ -77,9 +74,9 @@ func object(decoder *json.Decoder, limit int, value func(name string) error) err
 		if err != nil {
 			return err
 		}
-		name, ok := token.(string)
-		if !ok || n == limit {
-			return errors.New("there are too many members")
+		name, _ := token.(string) // the decoder admits nothing else
+		if n == limit || !realm.ValidText(name, oauth.MaxParam) {
+			return errors.New("there are too many members, or one has a name that none has")
 		}
 		if err := value(name); err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz"
@@ -55,6 +56,7 @@ func New(c Config) (*Handler, error) {
 // call is one request to the endpoint on its way.
 type call struct {
 	*Handler
+	// r is the request as realms see it, once the client is known: without what the client has authenticated with.
 	r       *http.Request
 	client  *authz.Client
 	answers answers
@@ -66,11 +68,13 @@ type call struct {
 	session authz.Session // the zero value when nobody is known
 	// began is when the app came, before anything was verified.
 	began authz.Moment
+	// proven are the realms that were proven in this call.
+	proven map[string]bool
 }
 
 // ServeHTTP answers a request. There is no CORS here: the endpoint is for apps, and not for pages in a browser (9.8).
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{Handler: h, r: r}
+	c := &call{Handler: h, r: r, proven: map[string]bool{}}
 	status, body, err := c.serve()
 	if err != nil {
 		h.Clients.Refuse(w, r, oauth.AsError(err), h.Logger)
@@ -128,9 +132,13 @@ func (c *call) identify(params oauth.Params) error {
 	if c.client, err = c.Clients.Authenticate(ctx, c.r, params); err != nil {
 		return err
 	}
+	// What the Authorization field holds has been the client's: no realm is to take a client's secret for a user's password.
+	c.r = c.r.Clone(ctx)
+	c.r.Header.Del("Authorization")
 	if !c.client.Native {
 		return oauth.NewError(oauth.UnauthorizedClient, "the client may not use this endpoint")
 	}
+	c.r = withoutAuthorization(c.r)
 	if !ok {
 		return nil
 	}
@@ -139,6 +147,15 @@ func (c *call) identify(params oauth.Params) error {
 		return c.lost(err)
 	}
 	return nil
+}
+
+// withoutAuthorization takes out the field that is the client's here. A realm that reads it would take the client's secret for
+// somebody's password.
+func withoutAuthorization(r *http.Request) *http.Request {
+	without := *r
+	without.Header = r.Header.Clone()
+	without.Header.Del("Authorization")
+	return &without
 }
 
 // lost tells a handle that is not good from a store that cannot be asked.
@@ -158,25 +175,32 @@ func (c *call) find(params oauth.Params) (err error) {
 	}
 	if c.context.SessionID != "" {
 		c.session, err = c.Store.TouchSession(ctx, c.context.SessionID)
-		if authz.Gone(err) {
-			c.session, err = authz.Session{}, nil
-		}
-		if err != nil {
+		if err != nil && !authz.Gone(err) {
 			return authz.Failure(err)
 		}
 	}
-	if c.context.RequestID != "" && !asksAnew(params) {
-		c.request, err = c.Store.Request(ctx, c.context.RequestID)
-		if !errors.Is(err, authz.ErrRequestEnded) {
-			return err
-		}
+	if c.context.ID == "" || asksAnew(params) {
+		return c.begin(ctx, params)
 	}
-	return c.begin(ctx, params)
+	c.request, err = c.Store.Request(ctx, c.context.RequestID)
+	switch {
+	case authz.Gone(err) && c.session.ID != "":
+		return oauth.NewError(oauth.InvalidRequest, "nothing is being asked: begin with response_type")
+	case err != nil:
+		return c.lost(err)
+	}
+	return nil
 }
 
-// asksAnew reports whether an app asks for something, instead of answering what it has been asked.
+// asksAnew reports whether an app asks for something, instead of answering what it has been asked. Any parameter that would
+// change what is asked does: none may be overlooked because a request is open.
 func asksAnew(params oauth.Params) bool {
-	return params.Get("response_type") != "" || params.Get("scope") != "" || params.Get("code_challenge") != ""
+	return slices.ContainsFunc(asking, func(name string) bool { return params.Get(name) != "" })
+}
+
+var asking = []string{
+	"response_type", "scope", "code_challenge", "acr_values", "max_age", "prompt", "id_token_hint", "nonce", "redirect_uri",
+	"request", "request_uri",
 }
 
 func (c *call) begin(ctx context.Context, params oauth.Params) (err error) {
@@ -186,8 +210,17 @@ func (c *call) begin(ctx context.Context, params oauth.Params) (err error) {
 	if c.request, err = c.Intake.Read(ctx, c.client, params); err != nil {
 		return err
 	}
-	if c.request.Prompt.None {
+	switch {
+	case c.request.Prompt.None:
 		return oauth.NewError(oauth.InvalidRequest, "prompt=none means nothing here: what is missing is told in any case")
+	case c.request.Prompt.Consent:
+		return oauth.NewError(oauth.ConsentRequired, "there is no page here on which the user could agree")
+	}
+	for i := range c.request.Requirements {
+		// What proves itself is proven in this very call, and must not be too early by the grain of the clock.
+		if need := &c.request.Requirements[i]; need.NotBefore.After(c.request.CreatedAt) {
+			need.NotBefore = c.request.CreatedAt
+		}
 	}
 	if wait := c.Intake.Admit(ctx); wait > 0 {
 		return oauth.TooMany(wait)
@@ -196,9 +229,8 @@ func (c *call) begin(ctx context.Context, params oauth.Params) (err error) {
 		c.context, c.handle = authz.NewAuthSession(c.client.ID, c.request.ExpiresAt)
 	}
 	if err := c.Store.BeginNative(ctx, c.context, c.request); err != nil {
-		return authz.Failure(err)
+		return c.lost(err)
 	}
-	c.context.RequestID = c.request.ID
 	return nil
 }
 

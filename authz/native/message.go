@@ -3,6 +3,7 @@
 package native
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 
@@ -38,6 +39,8 @@ type challenge struct {
 	Data    map[string]string `json:"data,omitempty"`
 	Notice  *notice           `json:"notice,omitempty"`
 	Failure *failure          `json:"failure,omitempty"`
+
+	refused string // the realm's own text for after a refusal
 }
 
 type field struct {
@@ -77,7 +80,7 @@ func (c *challenge) write(asked *realm.Challenge, text func(string) string) {
 	if asked == nil {
 		return
 	}
-	c.Message, c.Data, c.Notice = text(asked.Message), asked.Data, notified(asked.Notice)
+	c.Message, c.Data, c.Notice, c.refused = text(asked.Message), asked.Data, notified(asked.Notice), asked.Refused
 	for _, f := range asked.Fields {
 		shown := field{
 			Name: f.Name, Label: text(f.Label), Type: f.Type, Value: f.Value, Autocomplete: f.Autocomplete, InputMode: f.InputMode,
@@ -95,7 +98,11 @@ func (c *challenge) write(asked *realm.Challenge, text func(string) string) {
 
 // fail says that an answer led nowhere.
 func (c *challenge) fail(code string, after time.Duration, text func(string) string) {
-	c.Failure = &failure{Code: code, Message: text(textOf[code]), RetryAfter: int64((after + time.Second - 1) / time.Second)}
+	key := textOf[code]
+	if code == string(realm.Refused) {
+		key = cmp.Or(c.refused, key)
+	}
+	c.Failure = &failure{Code: code, Message: text(key), RetryAfter: int64((after + time.Second - 1) / time.Second)}
 }
 
 func notified(n *realm.Notice) *notice {

@@ -4,8 +4,8 @@ package native
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
+	"maps"
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/attempt"
@@ -21,32 +21,49 @@ func (c *call) rounds() (map[string]*challenge, error) {
 	remaining := c.remaining()
 	for name := range c.answers {
 		if !names(remaining, name) {
-			return nil, oauth.NewError(oauth.InvalidRequest, fmt.Sprintf("the realm %q is not being asked", name))
+			return nil, oauth.NewError(oauth.InvalidRequest, "an answer is for a realm that is not being asked")
 		}
 	}
 	for len(remaining) > 0 {
-		asked := map[string]*challenge{}
-		proven := false
-		for _, next := range remaining {
-			told, err := c.round(next.Realm)
-			if err != nil {
-				return nil, err
-			}
-			if told == nil {
-				proven = true
-				continue
-			}
-			asked[next.Realm] = told
+		asked, progress, err := c.step(remaining)
+		if err != nil {
+			return nil, err
 		}
-		if !proven {
+		if !progress {
 			return asked, nil
 		}
 		remaining = c.remaining()
-		if len(asked) > 0 && len(remaining) > 0 && names(remaining, anyOf(asked)) {
+		maps.DeleteFunc(asked, func(name string, _ *challenge) bool { return !names(remaining, name) })
+		if len(asked) > 0 {
 			return asked, nil // the step is not over
 		}
 	}
 	return nil, nil
+}
+
+// step runs one round of each realm, and reports whether one of them was proven.
+func (c *call) step(remaining []realm.Requirement) (asked map[string]*challenge, progress bool, err error) {
+	asked = map[string]*challenge{}
+	for _, next := range remaining {
+		told, err := c.round(c.visit(next.Realm))
+		if err != nil {
+			return nil, false, err
+		}
+		if told == nil {
+			c.proven[next.Realm], progress = true, true
+			continue
+		}
+		asked[next.Realm] = told
+	}
+	return asked, progress, nil
+}
+
+// visit is what is known when a realm is tried.
+func (c *call) visit(name string) *attempt.Visit {
+	return &attempt.Visit{
+		Request: c.request, Session: c.session, Realm: name, Expected: c.request.Expects(c.session, c.Store.Now()),
+		Hint: c.request.LoginHint, Locale: c.locale, Native: true,
+	}
 }
 
 func (c *call) remaining() []realm.Requirement {
@@ -62,28 +79,20 @@ func names(requirements []realm.Requirement, name string) bool {
 	return false
 }
 
-func anyOf(asked map[string]*challenge) string {
-	for name := range asked {
-		return name
-	}
-	return ""
-}
-
 // round runs one round of a realm: nothing comes back when it was proven. A realm that breaks says so and lets the others go
-// on.
-func (c *call) round(name string) (*challenge, error) {
-	fields := c.answers[name]
-	delete(c.answers, name)
-	visit := &attempt.Visit{
-		Request: c.request, Session: c.session, Realm: name, Expected: c.request.Expects(c.session, c.Store.Now()),
-		Hint: c.request.LoginHint, Locale: c.locale, Native: true,
-	}
+// on. None is proven twice in a call: a proof that does not count, such as one from the very moment at which the request came,
+// would not count the next time either.
+func (c *call) round(visit *attempt.Visit) (*challenge, error) {
+	fields := c.answers[visit.Realm]
+	delete(c.answers, visit.Realm)
 	told := new(challenge)
+	if c.proven[visit.Realm] {
+		return told, c.ask(visit, told)
+	}
 	outcome, err := c.Judge.Try(c.r, visit, fields)
 	switch {
 	case err != nil:
-		c.log(name, err)
-		told.fail(failureUnavailable, 0, c.text)
+		c.unavailable(visit, told, err)
 		return told, nil
 	case outcome.Challenge != nil:
 		told.write(outcome.Challenge, c.text)
@@ -92,6 +101,17 @@ func (c *call) round(name string) (*challenge, error) {
 		return nil, c.prove(visit, outcome)
 	}
 	return told, c.refused(visit, told, outcome.Result)
+}
+
+// ask tells what a realm wants to know, and has nothing judged.
+func (c *call) ask(visit *attempt.Visit, told *challenge) error {
+	asked, err := c.Judge.Ask(c.r, visit)
+	if err != nil {
+		c.unavailable(visit, told, err)
+		return nil
+	}
+	told.write(asked, c.text)
+	return c.lostUnless(c.Judge.Keep(c.r, visit, asked))
 }
 
 // refused asks again after an answer that led nowhere.
@@ -105,18 +125,23 @@ func (c *call) refused(visit *attempt.Visit, told *challenge, result realm.Resul
 			return invalidSession()
 		}
 	}
-	again, err := c.Judge.Ask(c.r, visit)
-	if err != nil {
-		c.log(visit.Realm, err)
-		told.fail(failureUnavailable, 0, c.text)
-		return nil
+	err := c.ask(visit, told)
+	if told.Failure == nil {
+		told.fail(string(result.Status), result.RetryAfter, c.text)
 	}
-	told.write(again, c.text)
-	told.fail(string(result.Status), result.RetryAfter, c.text)
 	if result.Notice != nil {
 		told.Notice = notified(result.Notice)
 	}
-	return c.lostUnless(c.Judge.Keep(c.r, visit, again))
+	return err
+}
+
+// unavailable says that a realm broke. Why is for the log.
+func (c *call) unavailable(visit *attempt.Visit, told *challenge, err error) {
+	caller := httpx.CallerOf(c.r.Context())
+	c.Logger.LogAttrs(c.r.Context(), slog.LevelError, "a realm could not be tried",
+		slog.String("realm", visit.Realm), slog.String("client_id", c.client.ID), slog.String("request_id", caller.RequestID),
+		slog.Any("error", err))
+	told.fail(failureUnavailable, 0, c.text)
 }
 
 // prove puts a proof where it belongs. The handle changes with it, so that an answer that was overheard is worth nothing.
@@ -127,7 +152,7 @@ func (c *call) prove(visit *attempt.Visit, outcome attempt.Outcome) (err error) 
 		return c.settled(visit, outcome, err)
 	}
 	in := authz.NativeProof{
-		Handle: c.handle, ClientID: c.client.ID,
+		Handle: c.handle, ClientID: c.client.ID, RequestID: c.request.ID,
 		Raise: authz.Raise{Proof: outcome.Proof, Earlier: c.request.Proven},
 	}
 	if outcome.Proof.Subject != "" {
@@ -170,11 +195,4 @@ func (c *call) text(key string) string {
 		return ""
 	}
 	return c.Texts.Text(c.locale, key)
-}
-
-func (c *call) log(name string, err error) {
-	caller := httpx.CallerOf(c.r.Context())
-	c.Logger.LogAttrs(c.r.Context(), slog.LevelError, "a realm could not be tried",
-		slog.String("realm", name), slog.String("client_id", c.client.ID), slog.String("request_id", caller.RequestID),
-		slog.Any("error", err))
 }

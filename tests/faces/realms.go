@@ -5,11 +5,13 @@ package faces
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
+	"github.com/gatehouse-id/gatehouse/authz/realm/basicauth"
 	"github.com/gatehouse-id/gatehouse/authz/realm/formauth"
 )
 
@@ -19,6 +21,8 @@ const (
 	Bob, BobLogin     = "usr_bob", "bob"
 	// Password is everybody's; PIN is everybody's.
 	Password, PIN = "correct horse", "1234"
+	// Device is the known one, as the field Test-Device tells it.
+	Device = "dev_1"
 )
 
 // Passwords that have an answer of their own.
@@ -44,6 +48,10 @@ func model(users *Users) realm.Config {
 		}
 		return a
 	}
+	basic, err := basicauth.New()
+	if err != nil {
+		panic(err)
+	}
 	secret := func(name string) realm.Field {
 		return realm.Field{Name: name, Label: name, Type: "password", Required: true}
 	}
@@ -55,8 +63,13 @@ func model(users *Users) realm.Config {
 			{Name: "riddle", Authenticator: riddle{}, LoginModule: module(users.riddle), MaxAge: time.Hour},
 			{Name: "header", Authenticator: header{}, LoginModule: module(users.badge), MaxAge: time.Hour},
 			{Name: "rude", Authenticator: rude{}, LoginModule: module(users.riddle), MaxAge: time.Hour},
+			{Name: "basic", Authenticator: basic, LoginModule: users, MaxAge: time.Hour},
+			{Name: "device", Authenticator: device{}, LoginModule: module(users.device), MaxAge: time.Hour, Audit: true},
 		},
-		Tests: []realm.SecurityTest{{Name: "riddle-first", Steps: [][]string{{"riddle"}, {"password"}, {"pin"}}}},
+		Tests: []realm.SecurityTest{
+			{Name: "riddle-first", Steps: [][]string{{"riddle"}, {"password"}, {"pin"}}},
+			{Name: "device-first", Steps: [][]string{{"device"}, {"password"}}},
+		},
 		Scopes: map[string][]string{
 			"accounts:read": {"password"}, "payments:write": {"password", "pin"}, "riddles": {"password", "riddle"},
 		},
@@ -64,7 +77,7 @@ func model(users *Users) realm.Config {
 			{Name: "silver", Realms: []string{"password"}},
 			{Name: "gold", Realms: []string{"password", "pin"}},
 		},
-		Identity: []string{"password", "badge", "header"},
+		Identity: []string{"password", "badge", "header", "basic"},
 	}
 }
 
@@ -162,6 +175,14 @@ func (u *Users) riddle(_ context.Context, c realm.Credentials) (realm.Result, er
 	return realm.Result{Status: realm.Refused}, nil
 }
 
+// device knows one device, which proves nobody's identity.
+func (u *Users) device(_ context.Context, c realm.Credentials) (realm.Result, error) {
+	if c.Values["device"] == Device {
+		return realm.Result{Status: realm.Accepted, Identity: realm.Identity{Device: Device}}, nil
+	}
+	return realm.Result{Status: realm.Refused, Reason: "unknown_device"}, nil
+}
+
 type module func(context.Context, realm.Credentials) (realm.Result, error)
 
 func (m module) Verify(ctx context.Context, c realm.Credentials) (realm.Result, error) {
@@ -193,6 +214,13 @@ func (header) Collect(_ context.Context, in realm.Input) (realm.Credentials, *re
 		return realm.Credentials{Values: map[string]string{"badge": ""}}, nil, nil
 	}
 	return realm.Credentials{Values: map[string]string{"badge": values[0]}}, nil, nil
+}
+
+// device reads a header and never asks.
+type device struct{}
+
+func (device) Collect(_ context.Context, in realm.Input) (realm.Credentials, *realm.Challenge, error) {
+	return realm.Credentials{Values: map[string]string{"device": strings.Join(in.Headers["Test-Device"], ",")}}, nil, nil
 }
 
 // rude asks for a field that pages use themselves.

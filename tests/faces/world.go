@@ -17,9 +17,11 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/account"
 	"github.com/gatehouse-id/gatehouse/authz/attempt"
+	"github.com/gatehouse-id/gatehouse/authz/clientauth"
 	"github.com/gatehouse-id/gatehouse/authz/flow"
 	"github.com/gatehouse-id/gatehouse/authz/intake"
 	"github.com/gatehouse-id/gatehouse/authz/login"
+	"github.com/gatehouse-id/gatehouse/authz/native"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/authz/session"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
@@ -206,9 +208,17 @@ func (w *World) mount(store *authz.Store, o Options) error {
 	if err != nil {
 		return err
 	}
+	n, err := native.New(native.Config{
+		Store: store, Clients: &clientauth.Authenticator{Clients: w.Clients, Store: store, Issuer: w.Issuer, Now: store.Now},
+		Intake: reader, Judge: judge, Sessions: sessions, Texts: w.Pages, Logger: logger,
+	})
+	if err != nil {
+		return err
+	}
 	mux := http.NewServeMux()
 	base := authz.BasePath(w.Issuer)
-	for _, routes := range []map[string]http.Handler{f.Routes(), l.Routes(), a.Routes()} {
+	challenge := map[string]http.Handler{authz.PathChallenge: n}
+	for _, routes := range []map[string]http.Handler{f.Routes(), l.Routes(), a.Routes(), challenge} {
 		for path, handler := range routes {
 			mux.Handle(base+path, handler)
 		}
@@ -261,6 +271,7 @@ func clients() []*authz.Client {
 			Grants: []authz.GrantType{authz.GrantAuthorizationCode, authz.GrantRefreshToken},
 			Scopes: oauth.Scopes{
 				"openid", "profile", "email", "offline_access", "accounts:read", "payments:write", "riddles", "riddle-first",
+				"device-first",
 			},
 			Audience: []string{"https://api.example.com"}, AccessTTL: 5 * time.Minute,
 			RefreshTTL: 24 * time.Hour, RefreshIdleTTL: time.Hour,
@@ -270,10 +281,10 @@ func clients() []*authz.Client {
 	portal.FirstParty, portal.Name = true, "The Portal"
 	third := web("third", "https://third.example.org/cb")
 	third.Name = "Third <Party>"
-	native := web("native", "http://127.0.0.1/cb", "com.example.native:/cb", "https://native.example.org/cb")
+	installed := web("native", "http://127.0.0.1/cb", "com.example.native:/cb", "https://native.example.org/cb")
 	own := web("own-app", "com.example.own:/cb")
 	own.FirstParty = true
-	for _, c := range []*authz.Client{native, own} {
+	for _, c := range []*authz.Client{installed, own} {
 		c.Auth, c.SecretHashes = authz.AuthNone, nil
 	}
 	plain := web("plain", "https://plain.example.org/cb")
@@ -282,7 +293,13 @@ func clients() []*authz.Client {
 	machine.Grants = []authz.GrantType{authz.GrantClientCredentials}
 	narrow := web("narrow", "https://narrow.example.org/cb")
 	narrow.Scopes = oauth.Scopes{"openid"}
-	return []*authz.Client{portal, third, native, own, plain, machine, narrow}
+	mobile := web("mobile")
+	mobile.FirstParty, mobile.Native, mobile.Auth, mobile.SecretHashes = true, true, authz.AuthNone, nil
+	tablet := *mobile
+	tablet.ID = "tablet"
+	till := *mobile
+	till.ID, till.Auth, till.SecretHashes = "till", authz.AuthClientSecretBasic, portal.SecretHashes
+	return []*authz.Client{portal, third, installed, own, plain, machine, narrow, mobile, &tablet, &till}
 }
 
 // Hints are ID tokens and whom they are about.

@@ -18,7 +18,8 @@
 //
 // A theme is an [io/fs.FS] laid over the built-in files. It may hold any file of the built-in templates directory,
 // under the same name (templates/layout.html, templates/parts/logo.html, templates/pages/login.html and so on), and
-// css/theme.css, which follows the built-in style sheet and sets its variables again. Any other file is an error.
-// [New] renders every page in every language with sample data and refuses a theme that does not render, that drops a
-// form, a field or a button, or that holds what the content security policy would block.
+// css/theme.css, which follows the built-in style sheet and sets its variables again. Files of templates/login are login
+// pages of its own, for the checks that name them; what such a page does not define is that of the common one. Any other
+// file is an error. [New] renders every page in every language with sample data and refuses a theme that does not render,
+// that drops a form, a field, a button, a message or a notice, or that holds what the content security policy would block.
 package web

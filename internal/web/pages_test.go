@@ -103,6 +103,15 @@ func samples(r *web.Renderer, locale string) []sample {
 			Locale: locale, Action: "/login", Fields: code, Title: "Enter your code", Text: "We sent it.", Submit: "Check",
 			Message: "Your own words", Kind: web.KindSuccess,
 		}},
+		{name: "login-notice", form: true, buttons: []string{"cancel=cancel"}, page: web.LoginPage{
+			Locale: locale, Client: "Example Portal", Action: "/login", Hidden: hidden, Fields: fields, Cancel: true,
+			Notice: &web.Notice{Text: "Version 3 is there.", URL: "https://example.com/get?app=1&v=3"},
+		}},
+		{name: "login-nothing", form: true, page: web.LoginPage{
+			Locale: locale, Action: "/login", Hidden: hidden, Message: web.MessageAnswered, Kind: web.KindInfo,
+			Submit: web.LabelAgain,
+			Notice: &web.Notice{Text: "We are closed on Sunday."},
+		}},
 		{name: "consent", form: true, buttons: decide, page: web.ConsentPage{
 			Locale: locale, Client: "Example Portal", User: "Sanne de Vries", Scopes: scopes, Action: "/consent", Hidden: hidden,
 			Destination: "portal.example.com",
@@ -433,6 +442,8 @@ func TestRenderRefusesPagesThatMustNotBeSent(t *testing.T) {
 		{name: "field named like the cancel button", page: web.LoginPage{Action: "/", Fields: []web.Field{{Name: "cancel", Label: "A"}}}},
 		{name: "field type image", page: web.LoginPage{Action: "/", Fields: []web.Field{{Name: "a", Label: "A", Type: "image"}}}},
 		{name: "unnamed hidden field", page: web.LoginPage{Action: "/", Hidden: []web.Field{{Value: "x"}}}},
+		{name: "unknown login page", page: web.LoginPage{Action: "/", Template: "other.html"}},
+		{name: "login page elsewhere", page: web.LoginPage{Action: "/", Template: "../pages/consent.html"}},
 		{name: "unknown kind", page: web.LoginPage{Action: "/", Message: "x", Kind: "shout"}},
 	}
 	for _, tt := range tests {
@@ -517,6 +528,7 @@ func TestForeignTextIsEscaped(t *testing.T) {
 	pages := []web.Page{
 		web.LoginPage{
 			Client: attack, User: attack, Title: attack, Text: attack, Submit: attack, Message: attack, Action: `/"><script>`[:2],
+			Notice: &web.Notice{Text: attack, URL: `https://a.example/"onclick="x`},
 			Hidden: []web.Field{field}, Fields: []web.Field{field},
 		},
 		web.LoginPage{Action: `/"onclick="x`, Locale: attack},

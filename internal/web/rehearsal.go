@@ -19,29 +19,22 @@ type sample struct {
 	page     Page
 	action   string
 	controls []string
+	shows    []string // texts and links
 }
 
-// samples fills every field of every page at least once, so that a template that reads a field finds it.
+// samples fills every field of every page at least once, so that a template that reads a field finds it. Login pages with
+// fields are in loginSamples.
 func samples() []sample {
 	at := time.Date(2026, time.March, 14, 9, 30, 0, 0, time.UTC)
 	hidden := []Field{{Name: "sample_step", Value: "s1"}}
 	scopes := []ScopeLine{{Name: "openid", Text: "Sample"}, {Name: "accounts:read"}}
-	login := LoginPage{
-		Client: "Sample app", Action: "/sample", Hidden: hidden, Cancel: true,
-		Message: MessageThrottled, RetryAfter: time.Minute,
-		Fields: []Field{
-			{Name: "sample_user", Label: LabelUsername, Autocomplete: "username", Value: "a", Help: "Help", Required: true},
-			{Name: "sample_secret", Label: LabelPassword, Type: "password", Error: "Error", InputMode: "text"},
-		},
+	reauth := LoginPage{
+		Action: "/sample", User: "Sample user", Message: MessageThrottled, RetryAfter: time.Minute,
+		Title: "Sample title", Text: "Sample text", Submit: "Sample submit",
 	}
-	reauth := login
-	reauth.User, reauth.Message, reauth.Kind = "Sample user", MessageReauthAge, KindInfo
-	reauth.Title, reauth.Text, reauth.Submit = "Sample title", "Sample text", "Sample submit"
-	loginControls := []string{"sample_step", "sample_user", "sample_secret", CancelField}
 	decision := []string{"sample_step", DecisionField + "=" + DecisionAllow, DecisionField + "=" + DecisionDeny}
 	return []sample{
-		{page: login, action: "/sample", controls: loginControls},
-		{page: reauth, action: "/sample", controls: loginControls},
+		{page: reauth, action: "/sample"},
 		{page: LoginPage{Action: "/sample"}, action: "/sample"},
 		{
 			page: ConsentPage{
@@ -81,16 +74,16 @@ func samples() []sample {
 
 // rehearse renders every sample in every language and looks at what comes out. It also keeps the page that is sent
 // when another one fails.
-func (r *Renderer) rehearse() error {
+func (r *Renderer) rehearse(samples []sample) error {
 	r.lastWords = make(map[string][]byte, len(r.locales.names))
 	for _, locale := range r.locales.names {
-		for _, s := range samples() {
+		for _, s := range samples {
 			var buf bytes.Buffer
 			if _, err := r.execute(&buf, locale, s.page); err != nil {
 				return err
 			}
 			if problem := inspect(&buf, s); problem != "" {
-				return fmt.Errorf("inspecting %s/%s.html in %s: %s: %w", pagesDir, s.page.meta().template, locale, problem, errTheme)
+				return fmt.Errorf("inspecting %s in %s: %s: %w", fileOf(s.page.meta().template), locale, problem, errTheme)
 			}
 		}
 		var buf bytes.Buffer
@@ -115,6 +108,8 @@ func inspect(page io.Reader, s sample) string {
 			if name, _ := tokens.TagName(); atom.Lookup(name) == atom.Form {
 				action = ""
 			}
+		case html.TextToken:
+			found = append(found, "text "+strings.TrimSpace(tokens.Token().Data))
 		case html.StartTagToken, html.SelfClosingTagToken:
 			token := tokens.Token()
 			if problem := blocked(token); problem != "" {
@@ -123,6 +118,9 @@ func inspect(page io.Reader, s sample) string {
 			if token.DataAtom == atom.Form && strings.EqualFold(attr(token, "method"), "post") {
 				action = attr(token, "action")
 				found = append(found, "form "+action)
+			}
+			if token.DataAtom == atom.A {
+				found = append(found, "text "+attr(token, "href"))
 			}
 			if action != "" && action == s.action {
 				found = append(found, controlNames(token)...)
@@ -138,6 +136,11 @@ func missing(s sample, found []string) string {
 	for _, name := range s.controls {
 		if !slices.Contains(found, name) {
 			return fmt.Sprintf("the form leaves out %q", name)
+		}
+	}
+	for _, text := range s.shows {
+		if !slices.ContainsFunc(found, func(s string) bool { return strings.HasPrefix(s, "text ") && strings.Contains(s, text) }) {
+			return fmt.Sprintf("the page leaves out what people are told: %q", text)
 		}
 	}
 	if s.action != "" && !slices.Contains(found, "submit") {

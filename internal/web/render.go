@@ -21,13 +21,15 @@ const maxPooled = 64 << 10
 
 var (
 	errBase = errors.New("base path is not usable")
-	errPage = errors.New("page is nil")
+	errPage = errors.New("there is no such page")
 )
 
 // Config says how pages look and where they live. The zero value is usable.
 type Config struct {
 	// Theme is laid over the built-in templates and variables. Nil leaves them as they are.
 	Theme fs.FS
+	// Logins are the login pages of the theme's own that are going to be shown. One that the theme does not have is an error.
+	Logins []OwnLogin
 	// Base is the path of the issuer: "" or "/auth". Static files are under it.
 	Base string
 	// Service is the name at the top of every page. Default: Gatehouse.
@@ -57,6 +59,9 @@ func New(cfg Config) (*Renderer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkLogins(cfg.Logins, files); err != nil {
+		return nil, err
+	}
 	r := &Renderer{service: cfg.Service, logger: cfg.Logger, pages: map[string]map[string]*template.Template{}}
 	r.buffers.New = func() any { return new(bytes.Buffer) }
 	if r.service == "" {
@@ -77,7 +82,7 @@ func New(cfg Config) (*Renderer, error) {
 			return nil, err
 		}
 	}
-	if err := r.rehearse(); err != nil {
+	if err := r.rehearse(append(samples(), r.loginSamples(cfg.Logins)...)); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -158,8 +163,12 @@ func (r *Renderer) execute(buf *bytes.Buffer, locale string, page Page) (string,
 		return "", fmt.Errorf("rendering page %s: %w", name, err)
 	}
 	data := view{Lang: locale, Service: r.service, Page: page}
-	if err := r.pages[locale][name].ExecuteTemplate(buf, layoutFile, data); err != nil {
-		return "", fmt.Errorf("rendering %s/%s.html in %s: %w", pagesDir, name, locale, err)
+	template, ok := r.pages[locale][name]
+	if !ok {
+		return "", fmt.Errorf("rendering %s: %w", fileOf(name), errPage)
+	}
+	if err := template.ExecuteTemplate(buf, layoutFile, data); err != nil {
+		return "", fmt.Errorf("rendering %s in %s: %w", fileOf(name), locale, err)
 	}
 	return csp, nil
 }

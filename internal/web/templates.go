@@ -42,7 +42,7 @@ type view struct {
 func parseTemplates(files map[string]string, funcs template.FuncMap) (map[string]*template.Template, error) {
 	base := template.New(layoutFile).Funcs(funcs).Option("missingkey=error")
 	for name, text := range files {
-		if path.Dir(name) == pagesDir {
+		if path.Dir(name) == pagesDir || ownLogin(name) {
 			continue
 		}
 		if _, err := tree(base, name).Parse(text); err != nil {
@@ -61,7 +61,15 @@ func parseTemplates(files map[string]string, funcs template.FuncMap) (map[string
 		}
 		pages[page] = set
 	}
-	return pages, nil
+	return pages, parseLogins(pages, base, files)
+}
+
+// fileOf is the file of a page's template.
+func fileOf(name string) string {
+	if ownLogin(name) {
+		return name
+	}
+	return pagesDir + "/" + name + ".html"
 }
 
 func tree(base *template.Template, name string) *template.Template {
@@ -104,14 +112,14 @@ func overlay(theme fs.FS, files map[string]string) (css []byte, err error) {
 			return nil
 		}
 		_, known := files[name]
-		if !known && name != themeFile {
+		if !known && name != themeFile && !ownLogin(name) {
 			return fmt.Errorf("reading theme: file %q replaces nothing: %w", name, errTheme)
 		}
 		data, err := fs.ReadFile(theme, name)
 		if err != nil {
 			return fmt.Errorf("reading theme: %w", err)
 		}
-		if known {
+		if name != themeFile {
 			files[name] = string(data)
 			return nil
 		}
@@ -152,6 +160,7 @@ func templateFuncs(texts catalogue, files *assets) template.FuncMap {
 		"errortext": texts.errorText,
 		"asset":     files.url,
 		"link":      link,
+		"weblink":   webLink,
 		"focus":     focus,
 		"described": described,
 		"inputtype": func(f Field) string { return choose(f.Type, f.Type, "text") },

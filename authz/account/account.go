@@ -114,7 +114,7 @@ func (h *Handler) account(w http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodPost:
 		h.show(w, r, &v, params.Get(fieldDone))
 	case !v.browser.Allows(params.Get(session.FieldStep), session.StepAccount, "", v.session.ID):
-		h.seeOther(w, authz.PathAccount, nil) // from another site, or from before the session changed
+		h.Sessions.Lead(w, authz.PathAccount, nil) // from another site, or from before the session changed
 	default:
 		h.change(w, r, &v, params)
 	}
@@ -145,15 +145,5 @@ func (h *Handler) begin(w http.ResponseWriter, r *http.Request, request authz.Re
 		h.pages.Refuse(w, r, err)
 		return
 	}
-	h.seeOther(w, authz.PathLogin, url.Values{session.FieldRequest: {request.ID}})
-}
-
-func (h *Handler) seeOther(w http.ResponseWriter, path string, params url.Values) {
-	httpx.NoStore(w)
-	location := h.base + path
-	if len(params) > 0 {
-		location += "?" + params.Encode()
-	}
-	w.Header().Set("Location", location)
-	w.WriteHeader(http.StatusSeeOther)
+	h.Sessions.Lead(w, authz.PathLogin, url.Values{session.FieldRequest: {request.ID}})
 }

@@ -35,7 +35,7 @@ func (h *Handler) change(w http.ResponseWriter, r *http.Request, v *visit, param
 	case params.Get(web.RevokeGrantField) != "":
 		h.withdraw(w, r, v, params.Get(web.RevokeGrantField))
 	default:
-		h.seeOther(w, authz.PathAccount, nil)
+		h.Sessions.Lead(w, authz.PathAccount, nil)
 	}
 }
 
@@ -128,5 +128,5 @@ func (h *Handler) done(w http.ResponseWriter, what string, happened bool) {
 	if !happened {
 		what = doneGone
 	}
-	h.seeOther(w, authz.PathAccount, url.Values{fieldDone: {what}})
+	h.Sessions.Lead(w, authz.PathAccount, url.Values{fieldDone: {what}})
 }

@@ -10,7 +10,7 @@ import (
 	"slices"
 
 	"github.com/gatehouse-id/gatehouse/authz"
-	"github.com/gatehouse-id/gatehouse/internal/httpx"
+	"github.com/gatehouse-id/gatehouse/authz/session"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/web"
 )
@@ -53,7 +53,7 @@ func (h *Handler) completeLocal(w http.ResponseWriter, r *http.Request, v visit)
 		h.refuse(w, r, nil, err)
 		return
 	}
-	h.redirect(w, v.request.Local, nil)
+	h.Sessions.Lead(w, v.request.Local, nil)
 }
 
 // answer sends an authorization response. Every one names the issuer (RFC 9207 2) and returns the state as it came.
@@ -63,40 +63,12 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, t *target, para
 		params.Set("state", t.state)
 	}
 	if t.mode == modeFormPost {
-		page := web.FormPostPage{Locale: t.locale, Client: t.client.DisplayName(), Action: t.uri, FormTargets: onward(t)}
+		page := web.FormPostPage{Locale: t.locale, Client: t.client.DisplayName(), Action: t.uri, FormTargets: session.Onward(t.client, t.uri)}
 		for _, name := range slices.Sorted(maps.Keys(params)) {
 			page.Fields = append(page.Fields, web.Field{Name: name, Value: params.Get(name)})
 		}
 		h.Pages.Render(w, r, http.StatusOK, page)
 		return
 	}
-	seeOther(w, oauth.WithQuery(t.uri, params))
-}
-
-// redirect leads to one of our own pages. The path is relative to the origin, so that nothing a client sends, the Host
-// header included, decides where it leads.
-func (h *Handler) redirect(w http.ResponseWriter, path string, params url.Values) {
-	location := h.base + path
-	if len(params) > 0 {
-		location += "?" + params.Encode()
-	}
-	seeOther(w, location)
-}
-
-// seeOther redirects with 303, after which no browser sends a body again (RFC 9700 4.12). The location may hold a code, so
-// it is neither stored nor told to the next page.
-func seeOther(w http.ResponseWriter, location string) {
-	httpx.NoStore(w)
-	w.Header().Set("Referrer-Policy", "no-referrer")
-	w.Header().Set("Location", location)
-	w.WriteHeader(http.StatusSeeOther)
-}
-
-// onward lists where an answer to one of our forms may lead. Browsers hold every redirect that follows a form to the page's
-// policy, and an application's callback often redirects once more, to another of its hosts. A protected site does not.
-func onward(t *target) []string {
-	if t.client.Site {
-		return []string{t.uri}
-	}
-	return []string{t.uri, "https:"}
+	session.SeeOther(w, oauth.WithQuery(t.uri, params))
 }

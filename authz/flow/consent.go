@@ -85,7 +85,7 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request, v visit, params
 		}
 		h.complete(w, r, v, true)
 	case r.Method == http.MethodPost:
-		h.redirect(w, authz.PathConsent, url.Values{session.FieldRequest: {v.request.ID}})
+		h.Sessions.Lead(w, authz.PathConsent, url.Values{session.FieldRequest: {v.request.ID}})
 	default:
 		h.ask(w, r, &v)
 	}
@@ -101,7 +101,7 @@ func (h *Handler) ask(w http.ResponseWriter, r *http.Request, v *visit) {
 			{Name: session.FieldRequest, Value: v.request.ID},
 			{Name: session.FieldStep, Value: v.browser.Token(session.StepConsent, v.request.ID, v.session.ID)},
 		},
-		FormTargets: onward(v.target),
+		FormTargets: session.Onward(v.target.client, v.target.uri),
 	}
 	if u, err := url.Parse(v.target.uri); err == nil {
 		page.Destination = u.Host

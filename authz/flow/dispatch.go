@@ -74,7 +74,7 @@ func (h *Handler) park(w http.ResponseWriter, r *http.Request, v visit) {
 		h.refuse(w, r, v.target, err)
 		return
 	}
-	h.redirect(w, authz.PathAuthorize, url.Values{session.FieldRequest: {v.request.ID}})
+	h.Sessions.Lead(w, authz.PathAuthorize, url.Values{session.FieldRequest: {v.request.ID}})
 }
 
 // resume goes on with a stored request after a step.
@@ -90,7 +90,7 @@ func (h *Handler) resume(w http.ResponseWriter, r *http.Request, params oauth.Pa
 	}
 	if !fresh && !v.request.Prompt.None && !v.browser.Allows(params.Get(session.FieldStep), session.StepContinue, v.request.ID, v.session.ID) {
 		// The session changed since the token was made, or there was none: the login page looks again and comes back.
-		h.redirect(w, authz.PathLogin, url.Values{session.FieldRequest: {v.request.ID}})
+		h.Sessions.Lead(w, authz.PathLogin, url.Values{session.FieldRequest: {v.request.ID}})
 		return
 	}
 	h.dispatch(w, r, v)
@@ -172,9 +172,9 @@ func (h *Handler) dispatch(w http.ResponseWriter, r *http.Request, v visit) {
 	}
 	switch next {
 	case actLogin:
-		h.redirect(w, authz.PathLogin, url.Values{session.FieldRequest: {v.request.ID}})
+		h.Sessions.Lead(w, authz.PathLogin, url.Values{session.FieldRequest: {v.request.ID}})
 	case actConsent:
-		h.redirect(w, authz.PathConsent, url.Values{session.FieldRequest: {v.request.ID}})
+		h.Sessions.Lead(w, authz.PathConsent, url.Values{session.FieldRequest: {v.request.ID}})
 	case actComplete:
 		h.complete(w, r, v, false)
 	}

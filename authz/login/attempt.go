@@ -87,7 +87,7 @@ func (h *Handler) accept(w http.ResponseWriter, r *http.Request, v *visit, outco
 		h.overtaken(w, r, v, outcome.Result)
 	case errors.Is(err, session.ErrNobody):
 		// The session ended while its user was proving more: begin with who the user is.
-		h.seeOther(w, authz.PathLogin, url.Values{session.FieldRequest: {v.request.ID}})
+		h.Sessions.Lead(w, authz.PathLogin, url.Values{session.FieldRequest: {v.request.ID}})
 	case err != nil:
 		h.pages.Refuse(w, r, err)
 	default:
@@ -103,7 +103,7 @@ func (h *Handler) overtaken(w http.ResponseWriter, r *http.Request, v *visit, re
 		h.pages.Refuse(w, r, err)
 		return
 	}
-	h.seeOther(w, authz.PathLogin, url.Values{session.FieldRequest: {v.request.ID}})
+	h.Sessions.Lead(w, authz.PathLogin, url.Values{session.FieldRequest: {v.request.ID}})
 }
 
 // again shows the realm's form once more. It asks the realm for it, without answers; a realm that has no form gets a page

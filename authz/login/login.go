@@ -12,7 +12,6 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/attempt"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/authz/session"
-	"github.com/gatehouse-id/gatehouse/internal/httpx"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/web"
 )
@@ -135,16 +134,8 @@ func answers(p oauth.Params) map[string]string {
 
 // proceed returns to the dispatcher.
 func (h *Handler) proceed(w http.ResponseWriter, v *visit, field string, step session.Step) {
-	h.seeOther(w, authz.PathAuthorize, url.Values{
+	h.Sessions.Lead(w, authz.PathAuthorize, url.Values{
 		session.FieldRequest: {v.request.ID},
 		field:                {v.browser.Token(step, v.request.ID, v.session.ID)},
 	})
-}
-
-// seeOther redirects with 303, so that no browser sends the credentials again (RFC 9700 4.12).
-func (h *Handler) seeOther(w http.ResponseWriter, path string, params url.Values) {
-	httpx.NoStore(w)
-	w.Header().Set("Referrer-Policy", "no-referrer")
-	w.Header().Set("Location", h.base+path+"?"+params.Encode())
-	w.WriteHeader(http.StatusSeeOther)
 }

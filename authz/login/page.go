@@ -29,7 +29,7 @@ func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, v *visit, c 
 	}
 	if v.client != nil {
 		page.Client, page.Cancel = v.client.DisplayName(), true
-		page.FormTargets = onward(v.client, v.request.RedirectURI)
+		page.FormTargets = session.Onward(v.client, v.request.RedirectURI)
 	}
 	if v.session.ID != "" && v.expected == v.session.Subject {
 		page.User = v.session.Name
@@ -85,13 +85,4 @@ func (h *Handler) message(v *visit, c *realm.Challenge, n notice) (string, web.K
 		return web.MessageReauthAge, web.KindInfo
 	}
 	return web.MessageInsufficient, web.KindInfo
-}
-
-// onward lists where the redirects after the form may lead. Browsers hold all of them to the page's policy, and an
-// application's callback often redirects once more, to another of its hosts. A protected site does not.
-func onward(client *authz.Client, uri string) []string {
-	if client.Site {
-		return []string{uri}
-	}
-	return []string{uri, "https:"}
 }

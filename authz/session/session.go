@@ -47,6 +47,7 @@ type Config struct {
 // Manager reads and writes the cookies of one issuer. It keeps nothing in memory and is safe for concurrent use.
 type Manager struct {
 	store    *authz.Store
+	base     string
 	jar      jar
 	lifetime time.Duration
 	idle     time.Duration
@@ -64,7 +65,7 @@ func New(c Config) (*Manager, error) {
 	if c.Lifetime < 0 || c.Idle < 0 {
 		return nil, errors.New("building the session manager: a lifetime is negative")
 	}
-	m := &Manager{store: c.Store, jar: newJar(c.Issuer), lifetime: c.Lifetime, idle: c.Idle, apply: c.Apply}
+	m := &Manager{store: c.Store, base: authz.BasePath(c.Issuer), jar: newJar(c.Issuer), lifetime: c.Lifetime, idle: c.Idle, apply: c.Apply}
 	if m.lifetime == 0 {
 		m.lifetime = DefaultLifetime
 	}

@@ -97,6 +97,7 @@ type world struct {
 	nodes []*node
 	turn  atomic.Uint64
 	alice identity.User
+	model []func(*world, *realm.Config)
 }
 
 // node is one process.
@@ -108,9 +109,10 @@ type node struct {
 
 var pages = sync.OnceValues(func() (*web.Renderer, error) { return web.New(web.Config{}) })
 
-func newWorld(t *testing.T, clock *storagetest.Clock, db storage.DB) *world {
+// newWorld returns a world, whose security model may be changed before it is built.
+func newWorld(t *testing.T, clock *storagetest.Clock, db storage.DB, model ...func(*world, *realm.Config)) *world {
 	t.Helper()
-	w := &world{clock: clock}
+	w := &world{clock: clock, model: model}
 	sealer, err := seal.New(seal.Key{ID: "test", Secret: []byte("thirty-two bytes of a test's key")})
 	must(t, err)
 	w.store, err = authz.NewStore(db, sealer, clock.Now)
@@ -180,7 +182,7 @@ func (w *world) engine(t *testing.T) *realm.Engine {
 	must(t, err)
 	word, err := formauth.New(formauth.Config{Fields: []realm.Field{{Name: "word", Label: "Word", Type: "text", Required: true}}})
 	must(t, err)
-	engine, err := realm.New(realm.Config{
+	config := realm.Config{
 		Realms: []*realm.Realm{
 			{Name: "password", Authenticator: form, LoginModule: &identitystore.Module{Users: w.users}, MaxAge: 8 * time.Hour, Audit: true},
 			{Name: "word", Authenticator: word, LoginModule: word2{}, MaxAge: 5 * time.Minute, Audit: true},
@@ -188,7 +190,11 @@ func (w *world) engine(t *testing.T) *realm.Engine {
 		Scopes:   map[string][]string{"read": {"password"}, "pay": {"password", "word"}},
 		Levels:   []realm.Level{{Name: "gold", Realms: []string{"password", "word"}}},
 		Identity: []string{"password"},
-	})
+	}
+	for _, change := range w.model {
+		change(w, &config)
+	}
+	engine, err := realm.New(config)
 	must(t, err)
 	return engine
 }

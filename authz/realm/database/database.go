@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz/realm"
@@ -79,40 +80,63 @@ type Module struct {
 	logger        *slog.Logger
 }
 
+// Check returns an error that names the first thing that does not fit, as far as that can be told without what the DSN says.
+func (c Config) Check() error {
+	_, err := c.complete()
+	return err
+}
+
+// complete returns the configuration with its defaults, and its query without what follows the end.
+func (c Config) complete() (Config, error) {
+	dialect, ok := dialects[c.Driver]
+	if !ok {
+		return c, fmt.Errorf("driver %q is neither %s nor %s", c.Driver, Postgres, SQLite)
+	}
+	if strings.TrimSpace(c.DSN) == "" {
+		return c, errors.New("dsn is missing")
+	}
+	var err error
+	if c.Query, err = dialect.check(c.Query); err != nil {
+		return c, fmt.Errorf("query %w", err)
+	}
+	for name, value := range c.Attributes {
+		if name == "" || !realm.ValidText(name, realm.MaxAttributeName) || !realm.ValidText(value, realm.MaxValue) {
+			return c, fmt.Errorf("attribute %q is no printable text of moderate length", name)
+		}
+	}
+	if c.Like != "" {
+		if err := passhash.Check(c.Like); err != nil {
+			return c, fmt.Errorf("hash_like is %w", err)
+		}
+	}
+	if c.Timeout < 0 {
+		return c, errors.New("time_out is negative")
+	}
+	c.UserField, c.PasswordField = cmp.Or(c.UserField, "username"), cmp.Or(c.PasswordField, "password")
+	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
+	return c, nil
+}
+
 // New returns a module, or an error that names the first thing in the configuration that does not fit. It connects to nothing.
 func New(c Config) (*Module, error) {
 	if c.Logger == nil {
 		return nil, errors.New("reading users from a database: a logger is required")
 	}
-	if c.Timeout < 0 {
-		return nil, errors.New("time_out is negative")
-	}
-	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
-	dialect, ok := dialects[c.Driver]
-	if !ok {
-		return nil, fmt.Errorf("driver %q is neither %s nor %s", c.Driver, Postgres, SQLite)
-	}
-	query, err := dialect.check(c.Query)
+	c, err := c.complete()
 	if err != nil {
-		return nil, fmt.Errorf("query %w", err)
+		return nil, err
 	}
-	connector, err := dialect.connector(c.DSN, c.Timeout)
+	connector, err := dialects[c.Driver].connector(strings.TrimSpace(c.DSN), c.Timeout)
 	if err != nil {
 		return nil, fmt.Errorf("dsn %w", err)
-	}
-	for name, value := range c.Attributes {
-		if name == "" || !realm.ValidText(name, realm.MaxAttributeName) || !realm.ValidText(value, realm.MaxValue) {
-			return nil, fmt.Errorf("attribute %q is no printable text of moderate length", name)
-		}
 	}
 	passwords, err := passhash.New(passhash.Config{Like: c.Like})
 	if err != nil {
 		return nil, fmt.Errorf("hash_like: %w", err)
 	}
 	return &Module{
-		pool: &pool{connector: connector}, query: query, attributes: maps.Clone(c.Attributes), timeout: c.Timeout,
-		userField: cmp.Or(c.UserField, "username"), passwordField: cmp.Or(c.PasswordField, "password"),
-		passwords: passwords, logger: c.Logger,
+		pool: &pool{connector: connector}, query: c.Query, userField: c.UserField, passwordField: c.PasswordField,
+		attributes: maps.Clone(c.Attributes), timeout: c.Timeout, passwords: passwords, logger: c.Logger,
 	}, nil
 }
 

@@ -493,7 +493,7 @@ func TestNewRefuses(t *testing.T) {
 		change func(*database.Config)
 		says   string // empty for what is accepted
 	}{
-		{"nothing", func(*database.Config) {}, ""},
+		{"all that is required", func(*database.Config) {}, ""},
 		{"no logger", func(c *database.Config) { c.Logger = nil }, "logger is required"},
 		{"no driver", func(c *database.Config) { c.Driver = "" }, "driver"},
 		{"another driver", func(c *database.Config) { c.Driver = "mysql" }, `driver "mysql" is neither postgres nor sqlite`},
@@ -503,7 +503,8 @@ func TestNewRefuses(t *testing.T) {
 		{"nameless attribute", func(c *database.Config) { c.Attributes = map[string]string{"": "x"} }, `attribute ""`},
 		{"bad example", func(c *database.Config) { c.Like = "secret" }, "hash_like"},
 
-		{"no file", lite(""), "dsn names no file"},
+		{"no file", lite("file:?immutable=1"), "dsn names no file"},
+		{"nothing", lite(""), "dsn is missing"},
 		{"memory", lite(":memory:"), "dsn names no file"},
 		{"memory by URI", lite("file::memory:?cache=shared"), "dsn names no file"},
 		{"file to write", lite("file:users.db?mode=rwc"), `dsn has the parameter "mode"`},
@@ -542,6 +543,17 @@ func TestNewRefuses(t *testing.T) {
 				t.Errorf("the error tells the secret: %v", err)
 			}
 		})
+	}
+}
+
+// TestCheckDoesWithoutTheDSN: a placeholder stands for it until the server starts.
+func TestCheckDoesWithoutTheDSN(t *testing.T) {
+	t.Parallel()
+	c := database.Config{Driver: database.Postgres, DSN: "{env.USERS_DSN}", Query: query}
+	must(t, c.Check())
+	c.Query = "SELECT 1"
+	if err := c.Check(); err == nil || !strings.HasPrefix(err.Error(), "query has no parameter") {
+		t.Errorf("Check = %v", err)
 	}
 }
 

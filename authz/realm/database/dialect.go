@@ -42,9 +42,6 @@ var dialects = map[string]*dialect{
 // connectPostgres describes connections that write nothing. A host elsewhere is spoken to in the clear only by an operator
 // who says so: sslmode=prefer, the default, leaves that to whoever answers.
 func connectPostgres(dsn string, timeout time.Duration) (driver.Connector, error) {
-	if strings.TrimSpace(dsn) == "" {
-		return nil, errors.New("is missing")
-	}
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil { // whose text may hold parts of the secret
 		return nil, errors.New("is no connection string of PostgreSQL")

@@ -26,8 +26,8 @@ detector in shuffled order. Packages default to ./...
   -h, --help     this text
 
 Needs Go and, for the race detector, a C compiler; the browser tests need Chromium, those of the LDAP login module
-OpenLDAP's server, and those of the database login module PostgreSQL. On Debian as root all but Go are installed
-when they are missing. Reads nothing from standard input and needs no terminal.
+OpenLDAP's server, those of the database login module PostgreSQL, and the example resource servers Node with npm and
+Apache with mod_oauth2. On Debian as root all but Go are installed when they are missing. Reads nothing from standard input and needs no terminal.
 EOF
 }
 
@@ -77,6 +77,10 @@ have_browser() { have chromium || have chromium-browser || have google-chrome ||
 
 have_postgres() { have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 
+have_apache() { have apache2 && [ -e /usr/lib/apache2/modules/mod_oauth2.so ]; }
+
+have_node() { have node && have npm; }
+
 # prepare installs what is missing where that is possible, and says what is skipped where it is not.
 prepare() {
 	if ! have go; then
@@ -87,6 +91,8 @@ prepare() {
 	have_browser || missing+=(chromium fonts-liberation)
 	have_slapd || missing+=(slapd)
 	have_postgres || missing+=(postgresql)
+	have_apache || missing+=(apache2-bin libapache2-mod-oauth2)
+	have_node || missing+=(nodejs npm)
 	[ "$race" = no ] || have "${CC:-gcc}" || missing+=(gcc libc6-dev)
 	if [ ${#missing[@]} -gt 0 ] && [ "$install" = yes ]; then
 		install_packages "${missing[@]}"
@@ -94,6 +100,8 @@ prepare() {
 	have_browser || skip "the browser tests: no Chromium was found (apt-get install chromium)"
 	have_slapd || skip "the tests against an LDAP directory: no OpenLDAP server was found (apt-get install slapd)"
 	have_postgres || skip "the tests with PostgreSQL: it was not found (apt-get install postgresql)"
+	have_apache || skip "the example of an Apache resource server: mod_oauth2 was not found (apt-get install apache2-bin libapache2-mod-oauth2)"
+	have_node || skip "the example of a Node resource server: it was not found (apt-get install nodejs npm)"
 	if [ "$race" = yes ] && ! have "${CC:-gcc}"; then
 		skip "the race detector: no C compiler was found (apt-get install gcc libc6-dev)"
 		race=no

@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package interop owns the tests in which software of others meets a real Gatehouse: resource servers in other languages that
+// check its tokens.
+package interop

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mobilefirst
+
+// resource plans a rule for the paths of a resource. One whose paths cannot be written as they stand is for all of them, and one
+// whose test is not defined lets nobody in: nothing is open because of its spelling.
+func (p *plan) resource(s *resource) {
+	place := placeOf("resource", s.id)
+	planned := &plannedResource{place: place, matcher: "@" + p.name("resource", s.id, s.line)}
+	for _, pattern := range s.patterns {
+		if !isPath(pattern) {
+			p.findings.add(NoEquivalent, s.line, place, "the pattern %s: until you have written it in another way the rule is for "+
+				"every path of the site", pattern)
+			pattern = "/*"
+		}
+		planned.paths = appendOnce(planned.paths, pattern)
+	}
+	name, ok := p.names[placeOf("test", s.test)]
+	if !ok {
+		p.findings.add(NoEquivalent, s.line, place, "the security test %s, which is not defined: the rule lets nobody in", s.test)
+		name = p.closedTest(s)
+	}
+	planned.test = name
+	p.resources = append(p.resources, planned)
+}
+
+// closedTest adds a test that nobody passes, in the place of one that is not defined.
+func (p *plan) closedTest(s *resource) string {
+	t := &plannedTest{name: p.name("test", s.test, s.line), place: placeOf("test", s.test)}
+	r := &plannedRealm{
+		name: p.name("realm", s.test+"_closed", s.line), place: placeOf("realm", s.test+"_closed"),
+		authenticator: of("anonymous"), module: of("reject_all"), seconds: usualExpiry,
+	}
+	t.steps = [][]string{{r.name}}
+	p.realms, p.tests = append(p.realms, r), append(p.tests, t)
+	return t.name
+}
+
+// application plans the client of the descriptor's application: what its environments ask for it may ask for.
+func (p *plan) application() {
+	d := p.descriptor
+	c := &plannedClient{place: placeOf("client", d.id), id: p.name("client", d.id, 0), name: spoken(d.name)}
+	for _, e := range d.environments {
+		if e.version != "" {
+			p.findings.add(FillIn, 0, c.place, "the versions of the application; for %s it was %s", e.platform, e.version)
+		}
+		if e.test == "" {
+			continue
+		}
+		name, ok := p.names[placeOf("test", e.test)]
+		if !ok {
+			p.findings.add(Warning, 0, c.place, "%s names the security test %s, which is not defined", e.platform, e.test)
+			continue
+		}
+		c.scopes = appendOnce(c.scopes, name)
+	}
+	p.client = c
+}

@@ -66,12 +66,8 @@ type gatehouse struct{ url string }
 func start(t *testing.T) *gatehouse {
 	t.Helper()
 	dir := t.TempDir()
-	path, err := program.Build(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
 	p, err := program.Start(t.Context(), program.Config{
-		Path: path, Dir: dir, Ports: 1, Ready: "/jwks",
+		Path: built, Dir: dir, Ports: 1, Ready: "/jwks",
 		Caddyfile: func(a []string) string { return fmt.Sprintf(caddyfile, program.SocketIn(dir), a[0], a[0]) },
 	})
 	if err != nil {

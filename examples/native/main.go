@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command native is an app without a browser: it calls an API, and when more has to be proven for that, asks for it on a screen
+// of its own, which here is the terminal. See the README beside it.
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/gatehouse-id/gatehouse/authz/native/client"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context) error {
+	issuer := flag.String("issuer", "http://localhost:8080", "the authorization server")
+	id := flag.String("client", "demo-native", "the client id of this app")
+	scopes := flag.String("scopes", "openid accounts:read", "what to ask for at first")
+	realms := flag.String("realms", "password", "the realms that this app has a screen for")
+	language := flag.String("language", "en", "the language of the person")
+	flag.Parse()
+
+	screen := &screen{in: bufio.NewReader(os.Stdin), out: os.Stdout, seen: map[string]bool{}}
+	handlers := map[string]client.Handler{}
+	for realm := range strings.FieldsSeq(*realms) {
+		handlers[realm] = screen // a real app has a screen for each
+	}
+	gate, err := client.New(client.Config{
+		Issuer: *issuer, ClientID: *id, Scopes: strings.Fields(*scopes), Handlers: handlers, UILocales: []string{*language},
+		HTTP: &http.Client{Timeout: 30 * time.Second}, Now: time.Now,
+	})
+	if err != nil {
+		return err
+	}
+	api := &http.Client{Transport: gate.Transport(http.DefaultTransport)}
+	for _, address := range flag.Args() {
+		if err := call(ctx, api, address); err != nil {
+			return err
+		}
+	}
+	return gate.Logout(ctx)
+}
+
+// call shows what an API answers. Everything about tokens happens in the client's transport.
+func call(ctx context.Context, api *http.Client, address string) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+	if err != nil {
+		return err
+	}
+	response, err := api.Do(r)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }() // it has been read
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	fmt.Printf("%s: %s\n%s\n", address, response.Status, body)
+	return err
+}
+
+// screen asks for what realms want to know.
+type screen struct {
+	in   *bufio.Reader
+	out  io.Writer
+	seen map[string]bool // notices that were shown
+}
+
+// errCancelled is returned when the person has had enough.
+var errCancelled = errors.New("cancelled")
+
+// Answer shows a challenge and reads the answers.
+func (s *screen) Answer(_ context.Context, c client.Challenge) (map[string]string, error) {
+	if n := c.Notice; n != nil && !s.seen[n.ID] {
+		s.seen[n.ID] = true
+		s.say("%s %s", n.Text, n.URL)
+	}
+	if c.Failure != nil {
+		s.say("%s", c.Failure.Message)
+		if wait := c.Failure.RetryAfter(); wait > 0 {
+			s.say("Try again in %s.", wait)
+		}
+	}
+	if c.Message != "" {
+		s.say("%s", c.Message)
+	}
+	answers := map[string]string{}
+	for _, field := range c.Fields {
+		answer, err := s.ask(field)
+		if err != nil {
+			return nil, err
+		}
+		answers[field.Name] = answer
+	}
+	return answers, nil
+}
+
+// ask reads one field: a secret without showing it, where there is a terminal.
+func (s *screen) ask(f client.Field) (string, error) {
+	s.write("%s: ", f.Label)
+	if f.Type == "password" && term.IsTerminal(int(os.Stdin.Fd())) {
+		secret, err := term.ReadPassword(int(os.Stdin.Fd()))
+		s.say("")
+		return string(secret), err
+	}
+	line, err := s.in.ReadString('\n')
+	if errors.Is(err, io.EOF) {
+		return "", errCancelled
+	}
+	return strings.TrimRight(line, "\r\n"), err
+}
+
+func (s *screen) say(format string, args ...any) { s.write(format+"\n", args...) }
+
+func (s *screen) write(format string, args ...any) {
+	_, _ = fmt.Fprintf(s.out, format, args...) // a terminal that is gone reads nothing either
+}

@@ -40,8 +40,10 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer func() {
-		if h := shared.house; h != nil {
-			h.close()
+		for _, h := range []*house{shared.house, known.house} {
+			if h != nil {
+				h.close()
+			}
 		}
 	}()
 	return m.Run()

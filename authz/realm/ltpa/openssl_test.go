@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -79,8 +80,8 @@ var vectors = []vector{
 
 // goldens are the key file and the tokens that openssl has made, by their names.
 type goldens struct {
-	KeyFile string            `json:"key_file"`
-	Tokens  map[string]string `json:"tokens"`
+	KeyFile string
+	Tokens  map[string]string
 }
 
 // openssl runs the command with an input.
@@ -206,17 +207,22 @@ func generate(t testing.TB) goldens {
 	return g
 }
 
-const goldenFile = "testdata/openssl.json"
+// Where the vectors are stored.
+const keysFile, tokensFile = "testdata/ltpa.keys", "testdata/tokens.json"
 
 // golden returns the stored vectors.
 func golden(t testing.TB) goldens {
 	t.Helper()
-	var g goldens
-	content, err := os.ReadFile(goldenFile)
-	if err == nil {
-		err = json.Unmarshal(content, &g)
-	}
+	keys, err := os.ReadFile(keysFile)
 	if err != nil {
+		t.Fatal(err)
+	}
+	tokens, err := os.ReadFile(tokensFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := goldens{KeyFile: string(keys)}
+	if err := json.Unmarshal(tokens, &g.Tokens); err != nil {
 		t.Fatal(err)
 	}
 	return g
@@ -233,11 +239,13 @@ func TestVectorsOfOpenSSL(t *testing.T) {
 		t.Errorf("openssl wraps the shared key otherwise:\n%s", g.KeyFile)
 	}
 	if *update {
-		content, err := json.MarshalIndent(g, "", "\t")
+		content, err := json.MarshalIndent(g.Tokens, "", "\t")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(goldenFile, append(content, '\n'), 0o600); err != nil {
+		err = errors.Join(
+			os.WriteFile(tokensFile, append(content, '\n'), 0o600), os.WriteFile(keysFile, []byte(g.KeyFile), 0o600))
+		if err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -47,7 +47,8 @@ type Input struct {
 	Realm string
 	// Fields are the submitted answers by field name; nil in the first round.
 	Fields map[string]string
-	// Headers are the request's header fields in canonical form, for authenticators that read one.
+	// Headers are the request's header fields in canonical form, for authenticators that read one. Where a face knows the app by
+	// its Authorization field, that is not among them: it is the app's and nobody's password.
 	Headers map[string][]string
 	// ClientIP is the address the server's operator trusts to be the caller's.
 	ClientIP string

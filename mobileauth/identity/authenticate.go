@@ -308,7 +308,7 @@ func (s *Store) absolve(tx storage.Tx, k keys, entry admission, now time.Time) e
 			return err
 		}
 	}
-	if s.lockAfter == 0 {
+	if s.lockAfter == 0 || entry.user.ID == "" {
 		return nil
 	}
 	return failureTable.Delete(tx, entry.user.ID)

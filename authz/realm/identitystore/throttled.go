@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package identitystore
+
+import (
+	"context"
+	"errors"
+
+	"github.com/gatehouse-id/gatehouse/authz/realm"
+	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
+)
+
+// Counters count guesses. An [identity.Store] does.
+type Counters interface {
+	Enter(ctx context.Context, g identity.Guess) (identity.Entry, error)
+	Settle(ctx context.Context, e identity.Entry, right bool) error
+}
+
+// Throttled slows guessing down before a login module that asks somebody else, who may or may not: each name from each
+// address, and each name over all addresses, as for the issuer's own users. A guess that comes too early is not judged.
+type Throttled struct {
+	Module   realm.LoginModule
+	Counters Counters
+	// People names whose names these are, and Field the answer that holds one.
+	People, Field string
+}
+
+// Verify counts a guess, has it judged, and takes it back if it was right or could not be judged.
+func (t *Throttled) Verify(ctx context.Context, c realm.Credentials) (realm.Result, error) {
+	name, given := c.Values[t.Field]
+	if !given {
+		return t.Module.Verify(ctx, c) // there is no name to guess at
+	}
+	entry, err := t.Counters.Enter(ctx, identity.Guess{People: t.People, Login: name, ClientIP: c.ClientIP})
+	if err != nil {
+		return realm.Result{}, err
+	}
+	if entry.RetryAfter > 0 {
+		return realm.Result{Status: realm.Throttled, RetryAfter: entry.RetryAfter, Reason: string(entry.Reason)}, nil
+	}
+	result, err := t.Module.Verify(ctx, c)
+	switch {
+	case err != nil || result.Status == realm.Busy:
+		// The caller may have gone; the count is mended all the same.
+		return result, errors.Join(err, t.Counters.Settle(context.WithoutCancel(ctx), entry, false))
+	case result.Status == realm.Accepted:
+		if err := t.Counters.Settle(ctx, entry, true); err != nil {
+			return realm.Result{}, err
+		}
+	}
+	return result, nil
+}

@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 		"GATEHOUSE_SEAL_KEY": "MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY=",
 		"OLDER_SEAL_KEY":     "enl4d3Z1dHNycXBvbm1sa2ppaGdmZWRjYmE5ODc2NTQ=",
 		"PORTAL_SECRET":      "portal-secret-0123456789-0123456789", "NEXT_SECRET": "next-secret-0123456789-0123456789",
-		"ADMIN_PASSWORD": "correct horse battery staple", "LTPA_PASSWORD": "WebAS",
+		"ADMIN_PASSWORD": "correct horse battery staple", "LTPA_PASSWORD": "WebAS", "USERS_DSN": "host=/run/postgresql dbname=users",
 	} {
 		if err := os.Setenv(name, value); err != nil {
 			panic(err)
@@ -160,7 +160,8 @@ func golden(t *testing.T, file, name string) {
 
 // beyond are the mistakes that a Caddyfile alone does not show: they lie in what it names, or in what Caddy makes of it.
 var beyond = []string{
-	"mistake_client_keys_missing", "mistake_realm_certificate_no_authority", "mistake_realm_ltpa_wrong_password", "mistake_client_secret_unset", "mistake_protect_session_in_handle", "mistake_seal_key_short",
+	"mistake_client_keys_missing", "mistake_realm_certificate_no_authority", "mistake_realm_ltpa_wrong_password", "mistake_realm_database_dsn_unset",
+	"mistake_realm_database_in_the_clear", "mistake_client_secret_unset", "mistake_protect_session_in_handle", "mistake_seal_key_short",
 	"mistake_seal_key_unset", "mistake_theme_missing",
 }
 

@@ -95,6 +95,9 @@ func (c Config) complete() (Config, error) {
 	if strings.TrimSpace(c.DSN) == "" {
 		return c, errors.New("dsn is missing")
 	}
+	if strings.TrimSpace(c.Query) == "" {
+		return c, errors.New("query is missing")
+	}
 	var err error
 	if c.Query, err = dialect.check(c.Query); err != nil {
 		return c, fmt.Errorf("query %w", err)

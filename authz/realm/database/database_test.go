@@ -498,7 +498,7 @@ func TestNewRefuses(t *testing.T) {
 		{"no driver", func(c *database.Config) { c.Driver = "" }, "driver"},
 		{"another driver", func(c *database.Config) { c.Driver = "mysql" }, `driver "mysql" is neither postgres nor sqlite`},
 		{"negative time-out", func(c *database.Config) { c.Timeout = -time.Second }, "time_out is negative"},
-		{"no query", func(c *database.Config) { c.Query = "" }, "query is not a SELECT"},
+		{"no query", func(c *database.Config) { c.Query = "" }, "query is missing"},
 		{"bad attribute", func(c *database.Config) { c.Attributes = map[string]string{"a": "b\nc"} }, `attribute "a"`},
 		{"nameless attribute", func(c *database.Config) { c.Attributes = map[string]string{"": "x"} }, `attribute ""`},
 		{"bad example", func(c *database.Config) { c.Like = "secret" }, "hash_like"},

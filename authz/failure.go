@@ -6,15 +6,16 @@ import (
 	"context"
 	"errors"
 
+	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
-// passing are the failures of a store that are gone when the caller comes back. An unknown commit is among them: what was
-// single-use is then spent or untouched, and either is safe to try again.
+// passing are the failures of a store, and of a realm's guests, that are gone when the caller comes back. An unknown commit is
+// among them: what was single-use is then spent or untouched, and either is safe to try again.
 var passing = []error{
 	storage.ErrConflict, storage.ErrClosed, storage.ErrUnknown, storage.ErrFull, storage.ErrReadOnly,
-	context.Canceled, context.DeadlineExceeded,
+	context.Canceled, context.DeadlineExceeded, realm.ErrUnjudged,
 }
 
 // Failure returns the error to tell a caller when a transition failed: temporarily_unavailable when it will pass, else

@@ -394,6 +394,7 @@ func TestFailure(t *testing.T) {
 		{"cancelled", context.Canceled, oauth.TemporarilyUnavailable, 503},
 		{"timed out", context.DeadlineExceeded, oauth.TemporarilyUnavailable, 503},
 		{"wrapped", fmt.Errorf("redeeming: %w", fmt.Errorf("writing: %w", storage.ErrFull)), oauth.TemporarilyUnavailable, 503},
+		{"a realm that is broken", fmt.Errorf("judging: %w", realm.ErrUnjudged), oauth.TemporarilyUnavailable, 503},
 		{"not found", storage.ErrNotFound, oauth.ServerError, 500},
 		{"exists", storage.ErrExists, oauth.ServerError, 500},
 		{"too large", storage.ErrTooLarge, oauth.ServerError, 500},

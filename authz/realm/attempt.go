@@ -18,9 +18,9 @@ type Attempt struct {
 }
 
 // Try runs one round of the named realm: collect, and verify when everything is there. The default outcome is deny: an
-// unknown realm, a panic or a time-out of a guest is an error, and an accepted identity without a subject does not
-// determine a user. A realm other than an identity realm must prove the user the context already belongs to. An identity that
-// is known by an id from elsewhere is linked to the issuer's user first.
+// unknown realm is an error, a fault, a panic or a time-out of a guest is [ErrUnjudged], and an accepted identity without a
+// subject does not determine a user. A realm other than an identity realm must prove the user the context already belongs to.
+// An identity that is known by an id from elsewhere is linked to the issuer's user first.
 func (e *Engine) Try(ctx context.Context, name string, in Input) (Attempt, error) {
 	r, ok := e.realms[name]
 	if !ok {
@@ -28,7 +28,28 @@ func (e *Engine) Try(ctx context.Context, name string, in Input) (Attempt, error
 	}
 	// A round that is given up may go on reading: what it reads is its own.
 	in.Fields, in.Headers = maps.Clone(in.Fields), maps.Clone(in.Headers)
-	return e.await(ctx, name, func(ctx context.Context) (Attempt, error) { return e.round(ctx, r, in) })
+	attempt, err := e.await(ctx, name, func(ctx context.Context) (Attempt, error) { return e.round(ctx, r, in) })
+	return attempt, unjudgedBy(err)
+}
+
+// ErrUnjudged is what every error of a guest is, whatever has broken: to who is waiting it makes no difference, and who has
+// broken it is not to learn how.
+var ErrUnjudged = errors.New("a realm could not be judged")
+
+// unjudged is an error of a guest, as it was.
+type unjudged struct{ error }
+
+// Is reports whether the target is [ErrUnjudged].
+func (unjudged) Is(target error) bool { return target == ErrUnjudged }
+
+// Unwrap returns the error as it was.
+func (u unjudged) Unwrap() error { return u.error }
+
+func unjudgedBy(err error) error {
+	if err == nil {
+		return nil
+	}
+	return unjudged{err}
 }
 
 // Ask returns what the named realm asks, and judges nothing: nil when it asks nothing, because what the input presents is there
@@ -43,7 +64,7 @@ func (e *Engine) Ask(ctx context.Context, name string, in Input) (*Challenge, er
 		_, challenge, err := collect(ctx, r, in)
 		return Attempt{Challenge: challenge}, err
 	})
-	return attempt.Challenge, err
+	return attempt.Challenge, unjudgedBy(err)
 }
 
 // collect has the realm's authenticator collect what its login module needs.

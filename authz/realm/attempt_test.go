@@ -275,6 +275,7 @@ func TestGuestsThatBreak(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			err := refuses(t, guests(t, "password", tt.authenticator, tt.module), t.Context(), tt.want)
+			equal(t, "whatever has broken", errors.Is(err, realm.ErrUnjudged), true)
 			if tt.want == "collecting" || tt.want == "verifying" {
 				equal(t, "the cause is kept", errors.Is(err, broken), true)
 			}

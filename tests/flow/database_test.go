@@ -139,5 +139,5 @@ func (w *world) isLockedOut(t *testing.T, subject string, application *sql.DB) {
 	enter("inactive in the table", http.StatusForbidden)
 	_, err = application.ExecContext(t.Context(), "DROP TABLE users")
 	must(t, err)
-	enter("without a table", http.StatusInternalServerError)
+	enter("without a table", http.StatusServiceUnavailable)
 }

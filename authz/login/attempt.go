@@ -27,6 +27,8 @@ type notice struct {
 	fields map[string]string
 	// kind is how a message of the realm's own is meant.
 	kind web.Kind
+	// besides is what the judgement came with.
+	besides *realm.Notice
 }
 
 // round runs one round of the missing realm: the first when no answers were sent, else one that judges them.
@@ -37,8 +39,8 @@ func (h *Handler) round(w http.ResponseWriter, r *http.Request, v *visit, fields
 		h.pages.Refuse(w, r, err)
 	case outcome.Challenge != nil:
 		asked := notice{status: http.StatusOK, kind: web.KindInfo}
-		if fields != nil {
-			asked.kind = web.KindError // there were answers, and they were not enough
+		if fields != nil && !outcome.Challenge.Further {
+			asked.kind = web.KindError // there were answers, and they were not good
 		}
 		h.challenge(w, r, v, outcome.Challenge, asked)
 	case outcome.Result.Status == realm.Accepted:
@@ -50,7 +52,10 @@ func (h *Handler) round(w http.ResponseWriter, r *http.Request, v *visit, fields
 
 // refusal is what the page says about a judgement other than an acceptance.
 func refusal(outcome attempt.Outcome, fields map[string]string) notice {
-	told := notice{status: http.StatusForbidden, message: web.MessageRefused, fields: fields, after: outcome.Result.RetryAfter}
+	told := notice{
+		status: http.StatusForbidden, message: web.MessageRefused, fields: fields, after: outcome.Result.RetryAfter,
+		besides: outcome.Result.Notice,
+	}
 	switch {
 	case outcome.Result.Status == realm.Throttled:
 		told.status, told.message = http.StatusTooManyRequests, web.MessageThrottled

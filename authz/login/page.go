@@ -3,6 +3,7 @@
 package login
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 
@@ -26,6 +27,10 @@ func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, v *visit, c 
 			{Name: session.FieldStep, Value: v.browser.Token(v.step(), v.request.ID, v.session.ID)},
 		},
 		RetryAfter: n.after,
+		Template:   c.Template,
+	}
+	if told := cmp.Or(n.besides, c.Notice); told != nil {
+		page.Notice = &web.Notice{Text: told.Text, URL: told.URL}
 	}
 	if v.client != nil {
 		page.Client, page.Cancel = v.client.DisplayName(), true
@@ -40,11 +45,21 @@ func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, v *visit, c 
 			h.pages.Refuse(w, r, err)
 			return
 		}
-		page.Fields = append(page.Fields, field)
+		if f.Type == typeHidden {
+			page.Hidden = append(page.Hidden, field)
+		} else {
+			page.Fields = append(page.Fields, field)
+		}
+	}
+	if len(page.Fields) == 0 {
+		page.Submit = web.LabelAgain
 	}
 	page.Message, page.Kind = h.message(v, c, n)
 	h.Pages.Render(w, r, n.status, page)
 }
+
+// typeHidden is the type of a field that goes back as it came.
+const typeHidden = "hidden"
 
 // show turns a realm's field into the page's. What was typed stays, except for secrets.
 func show(f realm.Field, typed map[string]string) (web.Field, error) {
@@ -56,7 +71,7 @@ func show(f realm.Field, typed map[string]string) (web.Field, error) {
 		Name: f.Name, Label: f.Label, Type: f.Type, Value: f.Value,
 		Autocomplete: f.Autocomplete, InputMode: f.InputMode, Required: f.Required,
 	}
-	if value, ok := typed[f.Name]; ok {
+	if value, ok := typed[f.Name]; ok && f.Type != typeHidden {
 		shown.Value = value
 	}
 	if f.Type == "password" {
@@ -68,6 +83,8 @@ func show(f realm.Field, typed map[string]string) (web.Field, error) {
 // message is what the attempt led to, else what the realm says, else why somebody who is signed in is asked at all.
 func (h *Handler) message(v *visit, c *realm.Challenge, n notice) (string, web.Kind) {
 	switch {
+	case n.message == web.MessageRefused && c.Refused != "":
+		return c.Refused, web.KindError
 	case n.message != "":
 		return n.message, web.KindError
 	case c.Message != "":

@@ -51,6 +51,10 @@ type Options struct {
 	Failures int
 	// Seed varies which closures run twice.
 	Seed uint64
+	// Realms are added to those that there are. None of them determines the user.
+	Realms []*realm.Realm
+	// Pages replaces the pages.
+	Pages *web.Renderer
 }
 
 // World is an issuer in memory.
@@ -146,7 +150,9 @@ func New(t testing.TB, o Options) *World {
 	w.Store, err = newStore()
 	must(err)
 	w.Users = &Users{store: w.Store}
-	w.Engine, err = realm.New(model(w.Users))
+	security := model(w.Users)
+	security.Realms = append(security.Realms, o.Realms...)
+	w.Engine, err = realm.New(security)
 	must(err)
 	sites := authz.Sites{
 		Allowed: func(origin string) bool { return origin == Site },
@@ -154,8 +160,10 @@ func New(t testing.TB, o Options) *World {
 	}
 	w.Clients, err = authz.NewClients(sites, append(clients(), o.Clients...)...)
 	must(err)
-	w.Pages, err = pages()
-	must(err)
+	if w.Pages = o.Pages; w.Pages == nil {
+		w.Pages, err = pages()
+		must(err)
+	}
 	if o.Failures > 0 {
 		w.failures, err = limit.New(limit.Config{Burst: o.Failures, Every: time.Minute, Keys: 100, Now: w.Clock.Now})
 		must(err)

@@ -3,6 +3,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,6 +36,13 @@ import (
 // IdentityUser is implemented by guests that work on the issuer's own users. The app hands them the identity store before
 // the first request.
 type IdentityUser interface{ UseIdentity(*identity.Store) }
+
+// Guessable is implemented by login modules that have somebody else judge a name and a secret. Guesses at them are counted and
+// slowed down as those at the issuer's own users are.
+type Guessable interface {
+	// GuessedField names the answer that holds the name.
+	GuessedField() string
+}
 
 func (a *App) setDefaults() {
 	if a.StorageRaw == nil {
@@ -242,6 +250,11 @@ func (a *App) realm(ctx caddy.Context, c *RealmConfig) (*realm.Realm, error) {
 	}
 	if !ok {
 		return nil, fmt.Errorf("%T is no login module", verifies)
+	}
+	if guest, guessable := verifies.(Guessable); guessable {
+		module = &identitystore.Throttled{
+			Module: module, Counters: a.users, People: cmp.Or(c.Users, c.Name), Field: guest.GuessedField(),
+		}
 	}
 	return &realm.Realm{
 		Name: c.Name, Authenticator: authenticator, LoginModule: module, MaxAge: or(c.MaxAge, time.Hour), Audit: c.Audit,

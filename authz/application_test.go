@@ -183,3 +183,62 @@ func TestTheAppIsKept(t *testing.T) {
 		}
 	})
 }
+
+// with has a grant made with a version of an app.
+func with(version string) func(*authz.Completion) {
+	return func(c *authz.Completion) {
+		c.Grant.Authn.Application = &realm.Application{ID: "bank", Platform: "ios", Version: version}
+	}
+}
+
+func asked(apps realm.Applications) func(*authz.Renewal) {
+	return func(r *authz.Renewal) { r.Applications = apps }
+}
+
+// TestRefreshOfAVersionThatIsSwitchedOff: it gets nothing and loses nothing.
+func TestRefreshOfAVersionThatIsSwitchedOff(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(w *world) {
+		session, _ := w.sign(alice)
+		_, token := w.line(session, with("1.0"))
+		_, other := w.line(session, with("2.0"))
+		_, none := w.line(session)
+		switched := off{"bank ios 1.0": true}
+		result := w.refresh(token, authz.RefreshBarred, asked(switched))
+		if result.Family.ID != "" || len(result.Revocations) != 0 {
+			w.Errorf("the refusal comes with %+v", result)
+		}
+		w.refresh(token, authz.RefreshBarred, asked(switched), asking("nobody:has"))
+		w.refresh(other, authz.Rotated, asked(switched))
+		w.refresh(none, authz.Rotated, asked(switched))
+		w.after(familyIdle - 1)
+		renewed := w.refresh(token, authz.Rotated, asked(off{}))
+		next := renewed.Family.Token()
+		w.refresh(next, authz.RefreshBarred, asked(switched))
+		w.refresh(token, authz.RefreshReused, asked(switched), withGrace(0)) // theft is theft
+		w.refresh(next, authz.RefreshRevoked, asked(off{}))
+	})
+}
+
+// TestCodeOfAVersionThatIsSwitchedOff: the code is spent, and nothing was issued for it.
+func TestCodeOfAVersionThatIsSwitchedOff(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(w *world) {
+		session, _ := w.sign(alice)
+		code, grant := w.authorize(session, with("1.0"))
+		in := w.redemption(code)
+		in.Applications = off{"bank ios 1.0": true}
+		result := w.redeem(in, authz.RedeemBarred)
+		equal(w, "grant", result.Grant.ID, "")
+		_, _, ok, err := w.store.FamilyByToken(w.Context(), in.Family.Token())
+		w.ok(err)
+		equal(w, "a family was begun", ok, false)
+		w.wantActive(grant, true)
+		in.Applications = off{}
+		w.redeem(in, authz.RedeemReplayed)
+		code, _ = w.authorize(session, with("1.0"))
+		in = w.redemption(code)
+		in.Applications = off{"bank ios 1.1": true}
+		w.redeem(in, authz.Redeemed)
+	})
+}

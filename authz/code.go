@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/randid"
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -132,6 +133,8 @@ type Redemption struct {
 	// AuthSession is inserted when the code is good and came by a redirect, and gives a native app a hold on the session that
 	// the browser has; its SessionID and its end are filled in.
 	AuthSession *AuthSession
+	// Applications knows which versions of apps are refused; nil refuses none.
+	Applications realm.Applications
 	// Within, when set, writes in the same transaction once the outcome is known: the audit trail. It may run several
 	// times.
 	Within func(tx storage.Tx, result RedeemResult) error
@@ -147,6 +150,7 @@ const (
 	RedeemMismatch RedeemOutcome = "mismatch" // wrong client, redirect URI or verifier
 	RedeemReplayed RedeemOutcome = "replayed" // spent before: what it had issued is now revoked
 	RedeemRevoked  RedeemOutcome = "revoked"  // the grant ended between authorization and redemption: the code is spent
+	RedeemBarred   RedeemOutcome = "barred"   // with a version of an app that is refused: the code is spent
 )
 
 // RedeemResult is a redemption's outcome, with the grant and the code when it was redeemed.
@@ -211,6 +215,9 @@ func (s *Store) redeem(tx storage.Tx, in Redemption, code *Code, result *RedeemR
 	}
 	if !active {
 		return RedeemRevoked, nil
+	}
+	if grant.Authn.Application.Barred(in.Applications) {
+		return RedeemBarred, nil
 	}
 	if in.Family != nil {
 		family := *in.Family

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/randid"
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -105,6 +106,7 @@ const (
 	Rotated        RefreshOutcome = "rotated"
 	Repeated       RefreshOutcome = "repeated" // within the grace window: the same successor again
 	RefreshUnknown RefreshOutcome = "unknown"  // not ours, expired, idle too long, or another client's
+	RefreshBarred  RefreshOutcome = "barred"   // with a version of an app that is refused; the token is untouched
 	RefreshExceeds RefreshOutcome = "exceeds"  // more scope than the grant has; the token is untouched
 	RefreshRevoked RefreshOutcome = "revoked"  // the family or its grant has ended
 	RefreshReused  RefreshOutcome = "reused"   // used before: the family and its grant are now revoked
@@ -128,6 +130,8 @@ type Renewal struct {
 	Scopes oauth.Scopes
 	// Grace is for how long after a rotation the token before the current one is answered with the current one.
 	Grace time.Duration
+	// Applications knows which versions of apps are refused; nil refuses none.
+	Applications realm.Applications
 	// Within, when set, writes in the same transaction once the outcome is known: the audit trail. It may run several
 	// times.
 	Within func(tx storage.Tx, result RefreshResult) error
@@ -181,6 +185,8 @@ func (s *Store) refresh(tx storage.Tx, generation uint64, in Renewal, result *Re
 		return RefreshReused, s.revokeFamily(tx, family, result, draft)
 	case !now.Before(family.IdleExpiresAt):
 		return RefreshUnknown, nil
+	case grant.Authn.Application.Barred(in.Applications):
+		return RefreshBarred, nil
 	case !in.Scopes.Within(grant.Scopes):
 		return RefreshExceeds, nil
 	case inGrace:

@@ -25,7 +25,7 @@ type claims struct {
 // readNames are the claims that mean something here.
 var readNames = []string{
 	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "azp", "auth_time", "acr", "amr", "scope", "sid", "gid", "realms",
-	"cnf", "nonce", "at_hash", "c_hash", "s_hash", "events", "token_introspection",
+	"application", "cnf", "nonce", "at_hash", "c_hash", "s_hash", "events", "token_introspection",
 }
 
 // readClaims reads a payload that is known to be a well-formed object; scopeClaim is where the scopes are.
@@ -78,7 +78,7 @@ func (c *claims) set(name, value string) (err error) {
 		c.IssuedAt, err = readTime(value)
 	case "auth_time":
 		c.AuthTime, err = readTime(value)
-	case "sid", "gid", "realms", "name":
+	case "sid", "gid", "realms", "name", "application":
 		c.setOwn(name, value)
 	case "cnf":
 		// It says that the bearer alone is not enough (RFC 7800 3.1): whoever cannot check it must not go on.
@@ -104,6 +104,8 @@ func (c *claims) setOwn(name, value string) {
 		c.Name, _ = readString(value)
 	case "realms":
 		c.Realms = readRealms(value)
+	case "application":
+		c.Application = readApplication(value)
 	}
 }
 
@@ -150,6 +152,28 @@ func readRealms(value string) Realms {
 	}
 	slices.SortFunc(realms, func(a, b Proof) int { return strings.Compare(a.Realm, b.Realm) })
 	return slices.Clip(realms)
+}
+
+// readApplication reads the application claim. One without all of its parts is none.
+func readApplication(value string) *Application {
+	if !strings.HasPrefix(value, "{") {
+		return nil
+	}
+	var app Application
+	for name, text := range members(value) {
+		switch name {
+		case "id":
+			app.ID, _ = readString(text)
+		case "platform":
+			app.Platform, _ = readString(text)
+		case "version":
+			app.Version, _ = readString(text)
+		}
+	}
+	if app.ID == "" || app.Platform == "" || app.Version == "" {
+		return nil
+	}
+	return &app
 }
 
 // claim returns one claim of a well-formed object as it stands, empty when it is absent.

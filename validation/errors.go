@@ -25,6 +25,7 @@ var (
 	ErrBound      = errors.New("the token is bound to a key")
 	ErrInactive   = errors.New("the issuer says the token is not active")
 	ErrRevoked    = errors.New("the token is revoked")
+	ErrVersion    = errors.New("the version of the app is switched off")
 )
 
 // descriptions is what the caller is told. Whatever would tell a forger how far he got is "not valid".
@@ -35,6 +36,7 @@ var descriptions = []struct {
 	{ErrMalformed, "the access token is malformed"},
 	{ErrExpired, "the access token expired"},
 	{ErrRevoked, "the access token was revoked"},
+	{ErrVersion, "this version of the app is not accepted any more"},
 	{ErrAudience, "the access token is for another resource"},
 	{ErrBound, "the access token is bound to a key and cannot be used as a bearer token"},
 }

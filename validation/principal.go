@@ -44,9 +44,14 @@ type Principal struct {
 	ExpiresAt time.Time
 	// Realms tells when each security check was passed.
 	Realms Realms
+	// Application is the app the user authenticated with; nil when the issuer did not say.
+	Application *Application
 
 	claims string
 }
+
+// Application is an app: its id, and the platform and version that it said it has.
+type Application struct{ ID, Platform, Version string }
 
 // Proof is the fact that a realm, a security check, was passed at a moment.
 type Proof struct {
@@ -126,8 +131,12 @@ func (p *Principal) Text(name string) string {
 
 // size estimates the memory a principal refers to.
 func (p *Principal) size() int {
-	const text, proof, rounding = 16, 40, 48
-	return len(p.claims) + text*(len(p.Audience)+len(p.Scopes)+len(p.AMR)) + proof*len(p.Realms) + rounding
+	const text, proof, application, rounding = 16, 40, 48, 48
+	size := len(p.claims) + text*(len(p.Audience)+len(p.Scopes)+len(p.AMR)) + proof*len(p.Realms) + rounding
+	if p.Application != nil {
+		size += application
+	}
+	return size
 }
 
 type contextKey struct{}

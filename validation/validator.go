@@ -32,6 +32,12 @@ type Revocations interface {
 	Revoked(*Principal) bool
 }
 
+// Explainer is a second ability of [Revocations]: to say why a token is refused that it has found revoked.
+type Explainer interface {
+	// Cause returns [ErrRevoked] or [ErrVersion].
+	Cause(*Principal) error
+}
+
 // Config says which tokens are valid here.
 type Config struct {
 	// Issuer is the iss of valid tokens, compared as it stands. Required.
@@ -170,9 +176,17 @@ func (v *Validator) stands(f *fact, now time.Time) (*Principal, error) {
 		return nil, Invalid(err)
 	}
 	if v.config.Revocations != nil && v.config.Revocations.Revoked(p) {
-		return nil, Invalid(ErrRevoked)
+		return nil, Invalid(v.cause(p))
 	}
 	return p, nil
+}
+
+// cause returns why a token that is revoked is.
+func (v *Validator) cause(p *Principal) error {
+	if e, ok := v.config.Revocations.(Explainer); ok {
+		return e.Cause(p)
+	}
+	return ErrRevoked
 }
 
 // verify goes from what costs and tells least to what is only true once the signature is. No key is looked for on behalf

@@ -49,6 +49,11 @@ type Profiles interface {
 	Profile(ctx context.Context, subject string) (map[string]any, error)
 }
 
+// Applications knows which versions of apps are refused.
+type Applications interface {
+	Disabled(id, platform, version string) bool
+}
+
 // Metadata is what the configuration adds to the metadata.
 type Metadata struct {
 	Scopes     oauth.Scopes
@@ -56,7 +61,7 @@ type Metadata struct {
 	GrantTypes []string
 }
 
-// Config is what the endpoints need. All fields are required.
+// Config is what the endpoints need. All fields but Applications are required.
 type Config struct {
 	Issuer   string
 	Store    *authz.Store
@@ -73,6 +78,8 @@ type Config struct {
 	Apply    func(...authz.Revocation)
 	Logger   *slog.Logger
 	Metadata Metadata
+	// Applications is asked about refresh tokens; nil refuses none.
+	Applications Applications
 }
 
 // Handler is all of the endpoints. It is safe for concurrent use.

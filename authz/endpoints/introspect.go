@@ -38,6 +38,15 @@ type active struct {
 	GrantID   string           `json:"gid,omitempty"`
 	SessionID string           `json:"sid,omitempty"`
 	Realms    map[string]int64 `json:"realms,omitempty"`
+
+	Application *application `json:"application,omitempty"`
+}
+
+// application is the app that the user authenticated with.
+type application struct {
+	ID       string `json:"id"`
+	Platform string `json:"platform"`
+	Version  string `json:"version"`
 }
 
 // inactive is the one answer about every token that is not live or not the caller's business: byte for byte the same.
@@ -215,6 +224,7 @@ func describe(p *validation.Principal) *active {
 		}
 		a.Realms[proof.Realm] = proof.At.Unix()
 	}
+	a.Application = (*application)(p.Application)
 	return a
 }
 
@@ -224,7 +234,7 @@ func (h *Handler) examineRefresh(r *http.Request, caller *authz.Client, token st
 	if err != nil {
 		return nil, authz.Failure(err)
 	}
-	if !ok || family.ClientID != caller.ID {
+	if !ok || family.ClientID != caller.ID || grant.Authn.Application.Barred(h.Applications) {
 		return nil, nil
 	}
 	expires := family.ExpiresAt

@@ -30,6 +30,7 @@ func redeem(ctx context.Context, h *Handler, c *call) (issue, error) {
 	}
 	in := authz.Redemption{
 		Code: code, ClientID: c.client.ID, RedirectURI: c.params.Get("redirect_uri"), Verifier: c.params.Get("code_verifier"),
+		Applications: h.Applications,
 	}
 	if c.client.May(authz.GrantRefreshToken) {
 		family := authz.NewFamily(h.Store.Now(), c.client.RefreshTTL, c.client.RefreshIdleTTL)
@@ -89,6 +90,8 @@ func redeemError(outcome authz.RedeemOutcome) error {
 	switch outcome {
 	case authz.Redeemed:
 		return nil
+	case authz.RedeemBarred:
+		return barred()
 	case authz.RedeemUnknown, authz.RedeemMismatch, authz.RedeemReplayed, authz.RedeemRevoked:
 		return oauth.NewError(oauth.InvalidGrant, "the authorization code is not valid").
 			WithCause(fmt.Errorf("redeeming a code: %s", outcome))

@@ -11,13 +11,14 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/clientauth"
+	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/authz/tokens"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
 
-// Config is what the token endpoint needs. All fields are required but Grace and Observe.
+// Config is what the token endpoint needs. All fields are required but Grace, Applications and Observe.
 type Config struct {
 	Clients *clientauth.Authenticator
 	Store   *authz.Store
@@ -29,6 +30,8 @@ type Config struct {
 	Grace  time.Duration
 	Now    func() time.Time
 	Logger *slog.Logger
+	// Applications knows which versions of apps are refused: nothing is issued to them. Nil refuses none.
+	Applications realm.Applications
 	// Observe is called with the outcome of every request, for metrics: "issued" or an error code.
 	Observe func(grant, outcome string)
 }
@@ -181,6 +184,12 @@ func (c *call) allowed(granted oauth.Scopes) oauth.Scopes {
 		}
 	}
 	return kept
+}
+
+// barred refuses a version of an app. Unlike the others, this refusal tells what is wrong: nobody guesses a version, and the app has
+// to know that logging in again is no way out.
+func barred() error {
+	return oauth.NewError(oauth.InvalidGrant, "this version of the app is not accepted any more")
 }
 
 // event begins the audit event of a request.

@@ -29,7 +29,7 @@ func refresh(ctx context.Context, h *Handler, c *call) (issue, error) {
 	event := h.Trail.Prepare(c.event(ctx, "grant.revoked"))
 	event.Reason = "refresh_token_reused"
 	result, err := h.Store.Refresh(ctx, authz.Renewal{
-		Token: token, ClientID: c.client.ID, Scopes: c.scopes, Grace: h.Grace,
+		Token: token, ClientID: c.client.ID, Scopes: c.scopes, Grace: h.Grace, Applications: h.Applications,
 		Within: func(tx storage.Tx, result authz.RefreshResult) error {
 			if len(result.Revocations) == 0 {
 				return nil
@@ -68,6 +68,8 @@ func refreshError(outcome authz.RefreshOutcome) error {
 		return nil
 	case authz.RefreshExceeds:
 		return oauth.NewError(oauth.InvalidScope, "the scope goes beyond what was granted")
+	case authz.RefreshBarred:
+		return barred()
 	case authz.RefreshUnknown, authz.RefreshRevoked, authz.RefreshReused:
 		return oauth.NewError(oauth.InvalidGrant, "the refresh token is not valid").
 			WithCause(fmt.Errorf("refreshing: %s", outcome))

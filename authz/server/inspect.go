@@ -68,6 +68,10 @@ func (s *Server) inspectRefresh(ctx context.Context, raw string) Inspection {
 	if err != nil || !ok {
 		return found
 	}
+	if grant.Authn.Application.Barred(s.config.Applications) {
+		found.Problem = validation.ErrVersion.Error()
+		return found
+	}
 	return Inspection{Kind: found.Kind, Active: true, Claims: map[string]any{
 		"client_id": family.ClientID, "sub": grant.Subject, "scope": grant.Scopes.String(), "gid": grant.ID,
 		"exp": family.ExpiresAt.Unix(), "idle_exp": family.IdleExpiresAt.Unix(), "generation": family.Generation,

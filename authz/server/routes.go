@@ -140,7 +140,7 @@ func (s *Server) mountToken(*session.Manager, *limit.Limiter) error {
 	c := &s.config
 	h, err := grants.New(grants.Config{
 		Clients: s.clientAuth, Store: c.Store, Tokens: s.tokens, Revoke: c.View.Apply, Trail: c.Trail, Grace: c.RefreshGrace,
-		Now: c.Now, Logger: c.Logger, Observe: c.Observe.Token,
+		Now: c.Now, Logger: c.Logger, Observe: c.Observe.Token, Applications: c.Applications,
 	})
 	if err == nil {
 		s.mount(map[string]http.Handler{authz.PathToken: h})
@@ -157,7 +157,8 @@ func (s *Server) mountEndpoints(browser *session.Manager, _ *limit.Limiter) erro
 	h, err := endpoints.New(endpoints.Config{
 		Issuer: c.Issuer, Store: c.Store, Clients: s.clientAuth, Tokens: anyAudience, Keys: c.Ring, Signer: s.tokens, Hints: s.hints,
 		Profiles: c.Profiles, Sessions: browser, Pages: c.Pages, Trail: c.Trail, Apply: c.View.Apply, Logger: c.Logger,
-		Metadata: endpoints.Metadata{Scopes: c.Scopes, ACRValues: c.Engine.ACRValues(), GrantTypes: grants.Supported()},
+		Metadata:     endpoints.Metadata{Scopes: c.Scopes, ACRValues: c.Engine.ACRValues(), GrantTypes: grants.Supported()},
+		Applications: c.Applications,
 	})
 	if err != nil {
 		return err

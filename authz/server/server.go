@@ -64,8 +64,10 @@ type Config struct {
 	ClientIP func(*http.Request) string
 	// Proxied reports whether the connection comes from a proxy that the operator trusts; nil says no.
 	Proxied func(*http.Request) bool
-	Now     func() time.Time
-	Logger  *slog.Logger
+	// Applications knows which versions of apps are refused, at gates and endpoints alike; nil refuses none.
+	Applications realm.Applications
+	Now          func() time.Time
+	Logger       *slog.Logger
 	// Observe is told of what happens, for metrics; optional.
 	Observe Observer
 }
@@ -131,7 +133,7 @@ func (s *Server) buildTokens() (err error) {
 	}
 	s.sessions, err = validation.New(validation.Config{
 		Issuer: c.Issuer, Audience: []string{tokens.SiteAudience(c.Issuer)}, Typ: tokens.TypSite,
-		Keys: validation.KeyFunc(c.Ring.Key), Revocations: c.View, Now: c.Now, CacheBytes: c.CacheBytes,
+		Keys: validation.KeyFunc(c.Ring.Key), Revocations: s.dead(), Now: c.Now, CacheBytes: c.CacheBytes,
 	})
 	return err
 }
@@ -148,7 +150,7 @@ func (s *Server) buildClientAuth() error {
 func (s *Server) Validator(audience []string) (*validation.Validator, error) {
 	c := &s.config
 	return validation.New(validation.Config{
-		Issuer: c.Issuer, Audience: audience, Keys: validation.KeyFunc(c.Ring.Key), Revocations: c.View, Now: c.Now,
+		Issuer: c.Issuer, Audience: audience, Keys: validation.KeyFunc(c.Ring.Key), Revocations: s.dead(), Now: c.Now,
 		CacheBytes: c.CacheBytes,
 	})
 }
@@ -214,7 +216,7 @@ func (s *Server) Assertion(p *validation.Principal, audience string) (string, er
 	}
 	return s.tokens.Assertion(tokens.Assertion{
 		Audience: audience, Subject: p.Subject, Name: p.Name, ClientID: p.ClientID, Scopes: p.Scopes, ACR: p.ACR,
-		AMR: p.AMR, AuthTime: p.AuthTime, SessionID: p.SessionID, Realms: realms,
+		AMR: p.AMR, AuthTime: p.AuthTime, SessionID: p.SessionID, Realms: realms, Application: (*realm.Application)(p.Application),
 	})
 }
 

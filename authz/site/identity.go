@@ -161,12 +161,27 @@ func ClaimText(p *validation.Principal, claim string) string {
 		if !p.AuthTime.IsZero() {
 			text = strconv.FormatInt(p.AuthTime.Unix(), 10)
 		}
+	case "application", "application_platform", "application_version":
+		text = applicationText(p.Application, claim)
 	case "exp":
 		text = strconv.FormatInt(p.ExpiresAt.Unix(), 10)
 	default:
 		text = p.Text(claim)
 	}
 	return printable(text)
+}
+
+// applicationText returns a part of the application claim.
+func applicationText(app *validation.Application, claim string) string {
+	switch {
+	case app == nil:
+		return ""
+	case claim == "application_platform":
+		return app.Platform
+	case claim == "application_version":
+		return app.Version
+	}
+	return app.ID
 }
 
 // printable drops control characters, which could break a header; the common text without any is returned as it is.

@@ -128,12 +128,13 @@ func TestClaimText(t *testing.T) {
 	t.Parallel()
 	who, err := validation.ReadPrincipal([]byte(`{"iss":"https://i","sub":"usr_1","aud":["a","b"],"exp":1800000000,"iat":1700000000,
 		"client_id":"app","jti":"at_1","sid":"ses_1","scope":"openid a:b","acr":"gold","amr":["pwd","otp"],"auth_time":1700000000,
-		"name":"A\u0000li\r\nce","roles":["x","y"],"vip":true,"n":7}`))
+		"name":"A\u0000li\r\nce","roles":["x","y"],"vip":true,"n":7,
+		"application":{"id":"bank","platform":"ios","version":"2.1"}}`))
 	must(t, err)
 	want := map[string]string{
 		"iss": "https://i", "sub": "usr_1", "aud": "a b", "exp": "1800000000", "client_id": "app", "jti": "at_1", "sid": "ses_1",
 		"scope": "openid a:b", "acr": "gold", "amr": "pwd otp", "auth_time": "1700000000", "name": "Alice", "roles": "x y",
-		"vip": "true", "n": "7", "absent": "",
+		"vip": "true", "n": "7", "absent": "", "application": "bank", "application_platform": "ios", "application_version": "2.1",
 	}
 	for claim, text := range want {
 		if got := site.ClaimText(who, claim); got != text {
@@ -142,6 +143,11 @@ func TestClaimText(t *testing.T) {
 	}
 	if got := site.ClaimText(&validation.Principal{}, "auth_time"); got != "" {
 		t.Errorf("an unknown auth_time is %q", got)
+	}
+	for _, claim := range []string{"application", "application_platform", "application_version"} {
+		if got := site.ClaimText(&validation.Principal{}, claim); got != "" {
+			t.Errorf("an unknown %s is %q", claim, got)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/randid"
 )
@@ -74,4 +75,18 @@ func (o *object) authentication(a *authz.Authentication) {
 	o.text("acr", a.ACR)
 	o.texts("amr", a.AMR)
 	o.times("realms", a.Realms)
+	o.application(a.Application)
+}
+
+// application writes which app the user authenticated with.
+func (o *object) application(a *realm.Application) {
+	if a == nil {
+		return
+	}
+	inner := object{'{'}
+	inner.text("id", a.ID)
+	inner.text("platform", a.Platform)
+	inner.text("version", a.Version)
+	o.name("application")
+	*o = append(*o, inner.end()...)
 }

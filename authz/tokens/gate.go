@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/randid"
 )
@@ -71,6 +72,8 @@ type Assertion struct {
 	SessionID string
 	// Realms tells when each realm was proven.
 	Realms map[string]time.Time
+	// Application is the app that is asking; nil for none.
+	Application *realm.Application
 }
 
 // Assertion mints an assertion for one request to an upstream.
@@ -95,7 +98,7 @@ func (i *Issuer) Assertion(a Assertion) (string, error) {
 	o.words("scope", a.Scopes)
 	o.text("sid", a.SessionID)
 	o.text("name", a.Name)
-	o.authentication(&authz.Authentication{AuthTime: a.AuthTime, ACR: a.ACR, AMR: a.AMR, Realms: a.Realms})
+	o.authentication(&authz.Authentication{AuthTime: a.AuthTime, ACR: a.ACR, AMR: a.AMR, Realms: a.Realms, Application: a.Application})
 	token, err := i.sign(TypAssertion, key, o.end())
 	if err != nil {
 		return "", fmt.Errorf("minting an assertion for %q: %w", a.Audience, err)

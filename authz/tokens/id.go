@@ -44,6 +44,7 @@ func (i *Issuer) ID(d ID) (string, error) {
 	o.text("acr", d.Grant.Authn.ACR)
 	o.texts("amr", d.Grant.Authn.AMR)
 	o.text("sid", d.Grant.SessionID)
+	o.application(d.Grant.Authn.Application)
 	if d.AccessToken != "" {
 		o.text("at_hash", halfHash(key.Alg, d.AccessToken))
 	}

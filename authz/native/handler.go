@@ -132,9 +132,6 @@ func (c *call) identify(params oauth.Params) error {
 	if c.client, err = c.Clients.Authenticate(ctx, c.r, params); err != nil {
 		return err
 	}
-	// What the Authorization field holds has been the client's: no realm is to take a client's secret for a user's password.
-	c.r = c.r.Clone(ctx)
-	c.r.Header.Del("Authorization")
 	if !c.client.Native {
 		return oauth.NewError(oauth.UnauthorizedClient, "the client may not use this endpoint")
 	}

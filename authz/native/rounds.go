@@ -20,7 +20,11 @@ import (
 func (c *call) rounds() (map[string]*challenge, error) {
 	remaining := c.remaining()
 	for name := range c.answers {
-		if !names(remaining, name) {
+		switch {
+		case names(remaining, name):
+		case c.context.SessionID != "" && c.session.ID == "":
+			return nil, invalidSession() // it has ended, and what is missing is more than the app was told
+		default:
 			return nil, oauth.NewError(oauth.InvalidRequest, "an answer is for a realm that is not being asked")
 		}
 	}
@@ -116,7 +120,7 @@ func (c *call) ask(visit *attempt.Visit, told *challenge) error {
 
 // refused asks again after an answer that led nowhere.
 func (c *call) refused(visit *attempt.Visit, told *challenge, result realm.Result) error {
-	if result.Status == realm.Refused {
+	if result.Status == realm.Refused && !result.Blameless {
 		open, err := c.Store.RefuseRequest(c.r.Context(), c.request.ID)
 		if err != nil && !errors.Is(err, authz.ErrRequestEnded) {
 			return authz.Failure(err)

@@ -32,7 +32,12 @@ type App struct {
 // App returns an app that was never here, of the client "mobile".
 func (w *World) App(t testing.TB) *App {
 	t.Helper()
-	return &App{t: t, world: w, endpoint: w.Issuer + authz.PathChallenge, Client: "mobile", Header: http.Header{"User-Agent": {"App/1"}}}
+	return AppOf(t, w, w.Issuer+authz.PathChallenge)
+}
+
+// AppOf returns an app that talks to an endpoint of its own.
+func AppOf(t testing.TB, server http.Handler, endpoint string) *App {
+	return &App{t: t, world: server, endpoint: endpoint, Client: "mobile", Header: http.Header{"User-Agent": {"App/1"}}}
 }
 
 // Reply is what the server said to an app.

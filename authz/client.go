@@ -70,7 +70,7 @@ type Client struct {
 	IDTokenAlg     jose.Algorithm
 	// IntrospectionAlg signs the introspection responses of a resource server that wants them signed; empty is the default.
 	IntrospectionAlg jose.Algorithm
-	AccessTokenAlg jose.Algorithm
+	AccessTokenAlg   jose.Algorithm
 	// Site marks the built-in client of a protected site, whose codes only the gate itself redeems.
 	Site bool
 }

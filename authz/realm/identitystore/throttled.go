@@ -50,3 +50,9 @@ func (t *Throttled) Verify(ctx context.Context, c realm.Credentials) (realm.Resu
 	}
 	return result, nil
 }
+
+// NeedsLogin tells what the module that judges needs: without the name there would be no guess to count either.
+func (t *Throttled) NeedsLogin() bool {
+	m, ok := t.Module.(realm.NeedsLogin)
+	return ok && m.NeedsLogin()
+}

@@ -113,3 +113,27 @@ func TestThrottledAfterTheCallerHasGone(t *testing.T) {
 		t.Error("the count was not mended")
 	}
 }
+
+// byName is a login module that says whether it needs the login name.
+type byName struct {
+	judges
+	needs bool
+}
+
+func (m *byName) NeedsLogin() bool { return m.needs }
+
+// Somebody who is known is asked for the name again where the module needs it.
+func TestThrottledNeedsTheLogin(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		module realm.LoginModule
+		want   bool
+	}{
+		{"a module that says nothing", &judges{}, false}, {"one that does not", &byName{}, false}, {"one that does", &byName{needs: true}, true},
+	} {
+		if got := (&identitystore.Throttled{Module: tt.module}).NeedsLogin(); got != tt.want {
+			t.Errorf("%s: %t", tt.name, got)
+		}
+	}
+}

@@ -8,6 +8,8 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"slices"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -30,9 +32,10 @@ func fault(doing string, err error) error {
 	var connecting *pgconn.ConnectError
 	var postgres *pgconn.PgError
 	var lite *sqlite.Error
+	var network *net.OpError
 	switch {
-	case errors.As(err, &known), errors.As(err, &connecting), errors.As(err, &lite), isAny(err,
-		context.DeadlineExceeded, context.Canceled, sql.ErrConnDone, sql.ErrTxDone, driver.ErrBadConn):
+	case errors.As(err, &known), errors.As(err, &connecting), errors.As(err, &lite), errors.As(err, &network), isAny(err,
+		context.DeadlineExceeded, context.Canceled, sql.ErrConnDone, sql.ErrTxDone, driver.ErrBadConn, io.EOF, io.ErrUnexpectedEOF):
 		return fmt.Errorf("%s: %w", doing, err)
 	case errors.As(err, &postgres) && slices.Contains(unspeaking, postgres.Code[:min(2, len(postgres.Code))]):
 		return fmt.Errorf("%s: %s (SQLSTATE %s)", doing, postgres.Message, postgres.Code)

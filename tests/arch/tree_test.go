@@ -117,7 +117,9 @@ func (t *tree) production() []*file {
 
 // core returns the production files below caddymodule and cmd: the part of the house that knows nothing of Caddy.
 func (t *tree) core() []*file {
-	return t.where(func(f *file) bool { return !f.test && !f.generated && !under(f.dir, "caddymodule/...", "cmd/...", "examples/...") })
+	return t.where(func(f *file) bool {
+		return !f.test && !f.generated && !under(f.dir, "caddymodule/...", "cmd/...", "examples/...")
+	})
 }
 
 func (t *tree) tests() []*file { return t.where(func(f *file) bool { return f.test }) }

@@ -28,6 +28,9 @@ type membership struct {
 	among atomic.Pointer[sites.Group]
 }
 
+// Group returns what is known about the rules of the member's list; nil before it is.
+func (m *membership) Group() *sites.Group { return m.among.Load() }
+
 // allowed reports whether an origin is a site of ours where browsers log in.
 func (a *App) allowed(origin string) bool {
 	served := a.sites.Load()
@@ -53,13 +56,22 @@ func (a *App) foresee(ctx caddy.Context) error {
 	return nil
 }
 
-// readSites collects what the HTTP app serves. All apps are provisioned by the time one of them starts.
-func (a *App) readSites() error {
+// HTTP returns the HTTP app of the same configuration; nil when there is none.
+func (a *App) HTTP() (*caddyhttp.App, error) {
 	module, err := a.ctx.AppIfConfigured("http")
 	if err != nil && !errors.Is(err, caddy.ErrNotConfigured) {
-		return err
+		return nil, err
 	}
 	app, _ := module.(*caddyhttp.App)
+	return app, nil
+}
+
+// readSites collects what the HTTP app serves. All apps are provisioned by the time one of them starts.
+func (a *App) readSites() error {
+	app, err := a.HTTP()
+	if err != nil {
+		return err
+	}
 	served, err := sites.Read(app)
 	if err != nil {
 		return err

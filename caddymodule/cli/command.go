@@ -20,7 +20,7 @@ const name = "gatehouse"
 func commands() []*cobra.Command {
 	return []*cobra.Command{
 		userCommand(), keysCommand(), sessionCommand(), tokenCommand(), auditCommand(), healthCommand(), configCommand(),
-		importCommand(),
+		policyCommand(), importCommand(),
 	}
 }
 
@@ -30,7 +30,7 @@ var ours bool
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  name,
-		Usage: "<user|keys|session|token|audit|health|config|import> ...",
+		Usage: "<user|keys|session|token|audit|health|config|policy|import> ...",
 		Short: "Works on the users, keys, sessions and tokens of a running Gatehouse",
 		Long:  strings.TrimSpace(manner),
 		CobraFunc: func(cmd *cobra.Command) {

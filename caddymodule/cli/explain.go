@@ -11,11 +11,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule"
+	"github.com/gatehouse-id/gatehouse/caddymodule/policy"
 )
 
 // httpServer is what matters here of a server of Caddy's HTTP app.
@@ -108,7 +108,7 @@ func (r *route) describe() string {
 	var sets []string
 	for _, set := range r.Match {
 		delete(set, "host")
-		if text := describe(set); text != "" {
+		if text := policy.Match(set); text != "" {
 			sets = append(sets, text)
 		}
 	}
@@ -163,7 +163,7 @@ func (e *explainer) handler(raw json.RawMessage, site, matches []string) (rule b
 		if json.Unmarshal(raw, &p) != nil {
 			return false // validating the configuration tells
 		}
-		e.add(site, matches, e.requires(&p), "all others")
+		e.add(site, matches, policy.Words(e.app, &p), "all others")
 		return true
 	}
 	return false
@@ -182,96 +182,4 @@ func (e *explainer) add(site, matches []string, requires, rest string) {
 		text = rest + " of " + strings.Join(matches, " and ")
 	}
 	e.found = append(e.found, Route{Site: site, Matches: text, Requires: requires})
-}
-
-// requires puts a rule in words.
-func (e *explainer) requires(p *caddymodule.Protect) string {
-	if p.Off {
-		return "nothing: the rule is off"
-	}
-	words := []string{"a bearer token"}
-	if p.Session {
-		words = []string{"a bearer token or a browser login"}
-	}
-	scopes := p.Scopes
-	if len(scopes) == 0 && len(p.AnyScope) == 0 {
-		scopes = e.app.DefaultScope
-	}
-	if len(scopes) > 0 {
-		words = append(words, "scope "+strings.Join(scopes, " and "))
-	}
-	if realms := e.realms(scopes); realms != "" {
-		words = append(words, realms)
-	}
-	if len(p.AnyScope) > 0 {
-		words = append(words, "one of the scopes "+strings.Join(e.choices(p.AnyScope), ", "))
-	}
-	if len(p.ACR) > 0 {
-		words = append(words, "acr "+strings.Join(p.ACR, " or "))
-	}
-	if p.MaxAge != nil {
-		words = append(words, "a login not older than "+time.Duration(*p.MaxAge).String())
-	}
-	for _, issuer := range p.Issuers {
-		words = append(words, "also tokens of "+issuer.Issuer)
-	}
-	if p.Optional {
-		words = append(words, "or no credential at all")
-	}
-	return strings.Join(words, ", ")
-}
-
-// choices names scopes of which one is required, each with what it requires.
-func (e *explainer) choices(scopes []string) []string {
-	var all []string
-	for _, name := range scopes {
-		if realms := e.realms([]string{name}); realms != "" {
-			name += " (" + realms + ")"
-		}
-		all = append(all, name)
-	}
-	return all
-}
-
-// realms says what scopes require of people. A machine proves no realm: its scope was given to it alone.
-func (e *explainer) realms(scopes []string) string {
-	var proofs []string
-	add := func(name string) {
-		if e.isTest(name) {
-			name = "the security test " + name
-		}
-		if !slices.Contains(proofs, name) {
-			proofs = append(proofs, name)
-		}
-	}
-	for _, s := range e.app.Scopes {
-		if slices.Contains(scopes, s.Name) {
-			for _, name := range s.Realms {
-				add(name)
-			}
-		}
-	}
-	for _, scope := range scopes {
-		if e.isTest(scope) { // each is a scope, too
-			add(scope)
-		}
-	}
-	if len(proofs) == 0 {
-		return ""
-	}
-	return "of people also proof of " + strings.Join(proofs, " and ")
-}
-
-func (e *explainer) isTest(name string) bool {
-	return slices.ContainsFunc(e.app.SecurityTests, func(t caddymodule.SecurityTestConfig) bool { return t.Name == name })
-}
-
-// describe puts a matcher set in words: as its JSON says it, without the punctuation.
-func describe(set map[string]json.RawMessage) string {
-	var words []string
-	for _, name := range slices.Sorted(maps.Keys(set)) {
-		text := strings.NewReplacer(`"`, "", "[", "", "]", "", ",", " ").Replace(string(set[name]))
-		words = append(words, name+" "+text)
-	}
-	return strings.Join(words, ", ")
 }

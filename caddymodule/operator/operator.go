@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/caddymodule"
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
+	"github.com/gatehouse-id/gatehouse/caddymodule/policy"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -57,6 +58,7 @@ func (a *Admin) Provision(ctx caddy.Context) error {
 		"DELETE /gatehouse/sessions/{session}":  endSession,
 		"POST /gatehouse/tokens/inspect":        inspectToken,
 		"GET /gatehouse/audit":                  listAudit,
+		"POST /gatehouse/policy":                explainPolicy,
 	} {
 		a.mux.HandleFunc(pattern, serve.serve)
 	}
@@ -112,7 +114,7 @@ func statusOf(err error) int {
 	for status, kinds := range map[int][]error{
 		http.StatusNotFound:           {storage.ErrNotFound, keyset.ErrNoKey},
 		http.StatusConflict:           {storage.ErrExists, identity.ErrVersion, identity.ErrTransition, keyset.ErrTooEarly},
-		http.StatusBadRequest:         {identity.ErrInvalid, identity.ErrHash, errRequest},
+		http.StatusBadRequest:         {identity.ErrInvalid, identity.ErrHash, errRequest, policy.ErrQuestion},
 		http.StatusServiceUnavailable: {storage.ErrClosed, storage.ErrConflict, storage.ErrFull, identity.ErrBusy, keyset.ErrNotLoaded},
 	} {
 		for _, kind := range kinds {

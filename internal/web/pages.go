@@ -64,6 +64,8 @@ const (
 	MessageAnswered = "login.answered"
 	// MessageMissing is for a form with an empty field.
 	MessageMissing = "login.missing"
+	// MessageApplication is for somebody who comes with a browser where only an app can answer.
+	MessageApplication = "login.application"
 	// MessageHeader is for somebody who has not come through the proxy that says who it is.
 	MessageHeader = "login.header"
 	// MessageCertificate is for a browser without a client certificate that is accepted.

@@ -125,6 +125,16 @@ var walls = slices.Concat([]wall{
 		},
 	},
 	{
+		room: []string{"authz/realm/appauth"},
+		never: map[string]string{
+			"net/http":         "what an app says comes in through the realm's input",
+			"internal/web/...": "the realm says what to ask; apps show it in their own way",
+			"mobileauth/...":   "of the phone's room the realm needs the applications, nothing more",
+			"storage/...":      "what becomes of a version is told from memory",
+		},
+		door: []string{"mobileauth"},
+	},
+	{
 		room: []string{"authz/realm/identitystore"},
 		never: map[string]string{
 			"net/http":         "a login module judges credentials, whoever collected them",

@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/site"
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
+	"github.com/gatehouse-id/gatehouse/caddymodule/passwords"
 	"github.com/gatehouse-id/gatehouse/caddymodule/pool"
 	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
@@ -56,7 +57,7 @@ type App struct {
 	// The lifetimes of tokens.
 	Tokens *TokensConfig `json:"tokens,omitempty"`
 	// How passwords are hashed.
-	Passwords *PasswordsConfig `json:"passwords,omitempty"`
+	Passwords *passwords.Config `json:"passwords,omitempty"`
 	// A folder whose templates and style take the place of the built-in ones.
 	Theme string `json:"theme,omitempty"`
 	// Whether login modules may let people in without a proof: those that are for development.

@@ -153,7 +153,7 @@ func (a *App) parseSealKeys() error {
 }
 
 func (a *App) openUsers() (err error) {
-	if a.hasher, err = a.Passwords.hasher(); err != nil {
+	if a.hasher, err = a.Passwords.Hasher(); err != nil {
 		return err
 	}
 	a.users, err = identity.New(identity.Config{

@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
+	"github.com/gatehouse-id/gatehouse/caddymodule/passwords"
 )
 
 // parseGlobal reads the global option. Several blocks of it add up; an option that stands once may stand in one of them. The
@@ -179,22 +180,9 @@ func (a *App) parseGrace(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// parsePasswords reads:
-//
-//	passwords {
-//		memory      <MiB>
-//		iterations  <n>
-//		parallelism <n>
-//		concurrency <n>
-//	}
 func (a *App) parsePasswords(d *caddyfile.Dispenser) error {
-	a.Passwords = new(PasswordsConfig)
-	return option.Block{Options: map[string]option.Parse{
-		"memory":      option.Number(&a.Passwords.Memory),
-		"iterations":  option.Number(&a.Passwords.Iterations),
-		"parallelism": option.Number(&a.Passwords.Parallelism),
-		"concurrency": option.Number(&a.Passwords.Concurrency),
-	}}.Parse(d)
+	a.Passwords = new(passwords.Config)
+	return a.Passwords.Parse(d)
 }
 
 // parseRealm reads:

@@ -25,7 +25,7 @@ func (a *App) check() error {
 	if err := oauth.CheckIssuer(a.Issuer); err != nil {
 		return fmt.Errorf("issuer %q: %w", a.Issuer, err)
 	}
-	if _, err := a.Passwords.hasher(); err != nil {
+	if _, err := a.Passwords.Hasher(); err != nil {
 		return err
 	}
 	if _, err := a.keyRing(absent{}, absent{}); err != nil {

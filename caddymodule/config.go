@@ -3,16 +3,10 @@
 package caddymodule
 
 import (
-	"cmp"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"math"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-
-	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 )
 
 // KeysConfig describes the signing keys.
@@ -43,51 +37,6 @@ type TokensConfig struct {
 	// parallel. Default: 10s; 0 in JSON is the default, a negative value is none.
 	RefreshGrace caddy.Duration `json:"refresh_grace,omitempty"`
 }
-
-// PasswordsConfig describes how passwords are hashed (Argon2id).
-type PasswordsConfig struct {
-	// Memory in MiB. Default: 19.
-	Memory int `json:"memory,omitempty"`
-	// Passes over the memory. Default: 2.
-	Iterations int `json:"iterations,omitempty"`
-	// Threads of one hash. Default: 1.
-	Parallelism int `json:"parallelism,omitempty"`
-	// Hashes computed at once; more wait. Default: the number of processors.
-	Concurrency int `json:"concurrency,omitempty"`
-}
-
-func (c *PasswordsConfig) hasher() (*identity.Hasher, error) {
-	params, err := c.params()
-	if err != nil {
-		return nil, fmt.Errorf("passwords: %w", err)
-	}
-	hasher, err := identity.NewHasher(identity.HasherConfig{Params: params, Concurrent: c.Concurrency})
-	if err != nil {
-		return nil, fmt.Errorf("passwords: %w", err)
-	}
-	return hasher, nil
-}
-
-// params returns what new passwords are hashed with. Numbers that its fields could not hold are refused here, the others by
-// the hasher.
-func (c *PasswordsConfig) params() (identity.Params, error) {
-	memory, iterations, threads := c.Memory, c.Iterations, c.Parallelism
-	if memory < 0 || memory > math.MaxUint32>>10 || iterations < 0 || iterations > math.MaxUint32 || threads < 0 || threads > math.MaxUint8 {
-		return identity.Params{}, errors.New("memory, iterations and parallelism are small positive numbers")
-	}
-	params := identity.Params{
-		Memory:  cmp.Or(uint32(memory)<<10, identity.DefaultMemory),
-		Time:    cmp.Or(uint32(iterations), identity.DefaultTime),
-		Threads: cmp.Or(uint8(threads), identity.DefaultThreads),
-	}
-	if uint64(params.Memory)*uint64(params.Time) < leastWork {
-		return identity.Params{}, errors.New("memory times iterations is at least 35 MiB, or a stolen store gives passwords away")
-	}
-	return params, nil
-}
-
-// leastWork is memory in KiB times passes of the lightest parameters that OWASP's Password Storage Cheat Sheet has.
-const leastWork = 35 << 10
 
 // RealmConfig is a named security check.
 type RealmConfig struct {

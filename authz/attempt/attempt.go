@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz"
@@ -174,17 +175,51 @@ func (j *Judge) spend(r *http.Request, v *Visit, in *realm.Input) error {
 	if in.Fields == nil || in.State == nil {
 		return nil
 	}
-	first, err := j.States.SpendRealmState(r.Context(), v.Request.ID, v.Realm, in.State)
+	first, err := j.States.SpendRealmState(r.Context(), v.Request.ID, v.Realm, v.Request.RealmState[v.Realm])
 	in.Spent, v.spent = !first, first
 	return err
 }
 
 // Keep keeps what a challenge carries to the next round. Most carry nothing.
 func (j *Judge) Keep(r *http.Request, v *Visit, c *realm.Challenge) error {
-	if c == nil || c.State == nil || bytes.Equal(c.State, v.Request.RealmState[v.Realm]) && !v.spent {
+	if c == nil || c.State == nil {
 		return nil
 	}
-	return j.States.KeepRealmState(r.Context(), v.Request.ID, v.Realm, c.State)
+	if kept, ok := v.state(); ok && bytes.Equal(c.State, kept) && !v.spent {
+		return nil
+	}
+	return j.States.KeepRealmState(r.Context(), v.Request.ID, v.Realm, bind(v.subject(), c.State))
+}
+
+// bind says in a state whom the challenge that keeps it was made for: a user, whose id stands in front between two NULs. A state
+// of a challenge for nobody stands alone, unless it begins with a NUL itself.
+func bind(subject string, state []byte) []byte {
+	if subject == "" && !bytes.HasPrefix(state, mark) {
+		return state
+	}
+	return slices.Concat(mark, []byte(subject), mark, state)
+}
+
+var mark = []byte{0}
+
+// state returns what the realm's last challenge kept, if it was made for nobody or for who is asked now. What one user was asked,
+// such as for a code that was sent to him, is not for another to answer, nor for nobody whose proof anybody could take over.
+func (v *Visit) state() ([]byte, bool) {
+	kept := v.Request.RealmState[v.Realm]
+	bound, marked := bytes.CutPrefix(kept, mark)
+	if !marked {
+		return kept, kept != nil
+	}
+	subject, state, ok := bytes.Cut(bound, mark)
+	return state, ok && (len(subject) == 0 || string(subject) == v.subject())
+}
+
+// subject is the user whom the realm is asked about; empty when nobody is known.
+func (v *Visit) subject() string {
+	if v.Expected != v.Session.Subject {
+		return ""
+	}
+	return v.Session.Subject
 }
 
 // Overtaken puts on the trail that an attempt which was accepted led to nothing, since its user was revoked meanwhile.
@@ -227,12 +262,11 @@ func input(r *http.Request, v *Visit, fields map[string]string) realm.Input {
 		Certificates: httpx.VerifiedChain(r),
 		Locale:       v.Locale,
 		Hint:         v.Hint,
-		State:        v.Request.RealmState[v.Realm],
 		Native:       v.Native,
-		Spent:        v.Request.RealmSpent[v.Realm] || v.spent,
+		Subject:      v.subject(),
 	}
-	if v.Session.Subject != "" && v.Expected == v.Session.Subject {
-		in.Subject = v.Session.Subject
+	if state, ok := v.state(); ok {
+		in.State, in.Spent = state, v.Request.RealmSpent[v.Realm] || v.spent
 	}
 	return in
 }

@@ -126,7 +126,8 @@ type Challenge struct {
 	Data map[string]string
 	// Notice is shown above everything else.
 	Notice *Notice
-	// State is kept on the server and handed to the next round.
+	// State is kept on the server and handed to the next round, unless it was kept for a user and another one, or nobody, is there
+	// by then.
 	State []byte
 }
 

@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -68,8 +70,8 @@ var engines = []struct {
 	}},
 }
 
-// each runs a flow over every store, in parallel.
-func each(t *testing.T, run func(t *testing.T, w *world)) {
+// each runs a flow over every store, in parallel. The security model may be changed.
+func each(t *testing.T, run func(t *testing.T, w *world), model ...func(*world, *realm.Config)) {
 	t.Parallel()
 	for i, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
@@ -77,7 +79,7 @@ func each(t *testing.T, run func(t *testing.T, w *world)) {
 			clock := storagetest.NewClock()
 			db := e.open(t, clock.Now)
 			t.Cleanup(func() { must(t, db.Close()) })
-			run(t, newWorld(t, clock, storagetest.Twice(db, uint64(i)+1)))
+			run(t, newWorld(t, clock, storagetest.Twice(db, uint64(i)+1), model...))
 		})
 	}
 }
@@ -220,11 +222,13 @@ func clients(t *testing.T) *authz.Clients {
 	other.ID, other.Name, other.FirstParty = "other", "Somebody else's app", false
 	public := app
 	public.ID, public.Auth, public.SecretHashes = "public", authz.AuthNone, nil
+	phone := public
+	phone.ID, phone.Native, phone.Scopes = "phone", true, slices.Concat(scopes, slices.Sorted(maps.Keys(pairs())))
 	machine := app
 	machine.ID, machine.Grants, machine.RedirectURIs = "machine", []authz.GrantType{authz.GrantClientCredentials}, nil
 	machine.PostLogoutRedirectURIs, machine.Scopes, machine.Introspect = nil, oauth.Scopes{"read"}, true
 	sites := authz.Sites{Allowed: func(o string) bool { return o == web1 }, Scopes: scopes, Audience: []string{api}}
-	registry, err := authz.NewClients(sites, &app, &other, &public, &machine)
+	registry, err := authz.NewClients(sites, &app, &other, &public, &phone, &machine)
 	must(t, err)
 	return registry
 }
@@ -312,6 +316,7 @@ func (b *browser) do(method, target string, form url.Values) page {
 	r, err := http.NewRequestWithContext(b.t.Context(), method, target, body)
 	must(b.t, err)
 	r.Header.Set("Accept", "text/html")
+	r.Header.Set(deviceField, knownDevice)
 	if form != nil {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set("Sec-Fetch-Site", "same-origin")
@@ -382,13 +387,15 @@ func (w *world) form(t *testing.T, path, client string, pairs ...string) answer 
 	for i := 0; i < len(pairs); i += 2 {
 		form.Set(pairs[i], pairs[i+1])
 	}
-	if client == "public" {
+	public := client == "public" || client == "phone"
+	if public {
 		form.Set("client_id", client)
 	}
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, issuer+path, strings.NewReader(form.Encode()))
 	must(t, err)
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	if client != "public" {
+	r.Header.Set(deviceField, knownDevice)
+	if !public {
 		r.SetBasicAuth(client, secret)
 	}
 	return w.send(t, r)

@@ -531,3 +531,47 @@ func TestExpects(t *testing.T) {
 		})
 	}
 }
+
+// What came with a grant's tokens goes with them: who has got hold of a code is left with nothing by its replay, and an app that
+// its user has thrown out does not come in again by the browser's session.
+func TestSharedAuthSessionEndsWithItsGrant(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		end  func(w *world, code string, grant authz.Grant)
+	}{
+		{"RFC6749/4.1.2 the code is replayed", func(w *world, code string, _ authz.Grant) {
+			w.redeem(w.redemption(code), authz.RedeemReplayed)
+		}},
+		{"the grant is revoked", func(w *world, _ string, grant authz.Grant) {
+			w.ok(second(w.store.RevokeGrant(w.Context(), grant.ID, alice)))
+		}},
+		{"the consent is withdrawn", func(w *world, _ string, grant authz.Grant) {
+			w.ok(second(w.store.WithdrawConsent(w.Context(), alice, grant.ClientID)))
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			everywhere(t, func(w *world) {
+				session, _ := w.sign(alice)
+				share := func() (string, authz.Grant, authz.AuthSessionHandle) {
+					code, grant := w.authorize(session)
+					record, handle := authz.NewAuthSession(app, session.ExpiresAt)
+					in := w.redemption(code)
+					in.AuthSession = &record
+					w.redeem(in, authz.Redeemed)
+					w.ok(second(w.store.AuthSession(w.Context(), handle, app)))
+					return code, grant, handle
+				}
+				code, grant, handle := share()
+				tt.end(w, code, grant)
+				_, err := w.store.AuthSession(w.Context(), handle, app)
+				if !errors.Is(err, storage.ErrNotFound) {
+					w.Errorf("the auth session is still there (%v)", err)
+				}
+				w.ok(second(w.store.Session(w.Context(), session.ID)))
+				share() // the next one is untouched
+			})
+		})
+	}
+}

@@ -226,13 +226,13 @@ func (s *Store) redeem(tx storage.Tx, in Redemption, code *Code, result *RedeemR
 			return "", err
 		}
 	}
-	result.Grant, result.Code = grant, *code
 	result.Shared, err = s.shareSession(tx, in.AuthSession, code, &grant)
+	result.Grant, result.Code = grant, *code
 	return Redeemed, err
 }
 
-// shareSession inserts the auth session of an app that let a browser log its user in. An app that answered the challenges
-// itself has one.
+// shareSession inserts the auth session of an app that let a browser log its user in; it ends with the grant, as a replay of the
+// code or its user ends it. An app that answered the challenges itself has one.
 func (s *Store) shareSession(tx storage.Tx, share *AuthSession, code *Code, grant *Grant) (bool, error) {
 	if share == nil || code.RedirectURI == "" || grant.SessionID == "" {
 		return false, nil
@@ -246,7 +246,11 @@ func (s *Store) shareSession(tx storage.Tx, share *AuthSession, code *Code, gran
 	}
 	shared := *share
 	shared.ClientID, shared.SessionID, shared.ExpiresAt = grant.ClientID, session.ID, session.ExpiresAt
-	return true, s.authSessions.Insert(tx, shared)
+	if err := s.authSessions.Insert(tx, shared); err != nil {
+		return false, err
+	}
+	grant.AuthSessionID = shared.ID
+	return true, s.grants.Put(tx, *grant)
 }
 
 // miss counts a wrong presentation and spends the code at the limit.

@@ -18,6 +18,8 @@ type Grant struct {
 	Subject  string `json:"sub"`
 	// SessionID is the browser session the grant came from.
 	SessionID string `json:"sid,omitempty"`
+	// AuthSessionID is the auth session that was handed out with the grant's tokens; it is taken back with them.
+	AuthSessionID string `json:"auth_session,omitempty"`
 	// Offline grants (offline_access) outlive a logout of the session (OpenID Connect Core 11).
 	Offline   bool           `json:"offline,omitempty"`
 	Scopes    oauth.Scopes   `json:"scopes,omitempty"`
@@ -82,6 +84,11 @@ func (s *Store) revokeGrant(tx storage.Tx, revocation Revocation) (bool, error) 
 	g.RevokedAt = s.Now()
 	if err := s.grants.Put(tx, g); err != nil {
 		return false, err
+	}
+	if g.AuthSessionID != "" {
+		if err := s.authSessions.Delete(tx, g.AuthSessionID); err != nil {
+			return false, err
+		}
 	}
 	return true, s.revoke(tx, revocation)
 }

@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/gatehouse-id/gatehouse/storage"
 )
@@ -42,6 +45,7 @@ func (s *Store) Enter(ctx context.Context, g Guess) (Entry, error) {
 	if err != nil {
 		login = "malformed" // all of them are one name: none is anybody's
 	}
+	login = bare(login)
 	people := strings.ReplaceAll(g.People, "\x00", "")
 	entry := Entry{keys: keys{
 		client: names.hash("client", "elsewhere", people, login, foldIP(g.ClientIP)), login: names.hash("login", "elsewhere", people, login),
@@ -62,6 +66,17 @@ func (s *Store) Enter(ctx context.Context, g Guess) (Entry, error) {
 		return Entry{}, fmt.Errorf("counting a guess: %w", err)
 	}
 	return entry, nil
+}
+
+// bare leaves out of a login name what directories do not tell names apart by: spaces, which most of them squeeze (RFC 4518 2.6.1),
+// and accents, which Active Directory ignores. Without this, each way of writing one name would have guesses of its own.
+func bare(login string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.In(r, unicode.Mn, unicode.White_Space) {
+			return -1
+		}
+		return r
+	}, norm.NFKD.String(login))
 }
 
 // Settle takes a guess back that was right, whose address is familiar from then on, or one that nobody could judge. A pause

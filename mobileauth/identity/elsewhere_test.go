@@ -51,8 +51,10 @@ func TestGuessesElsewhereAreSlowedDown(t *testing.T) {
 			t.Errorf("%+v waits %s", other, wait)
 		}
 	}
-	if _, wait := h.enter(guess(" ALICE", home)); wait <= 0 {
-		t.Error("another spelling of the name is another name")
+	for _, spelling := range []string{" ALICE", "al  ice", "\u00e1lice", "a\u0301lic\u00ea", "a\u3000lice"} {
+		if _, wait := h.enter(guess(spelling, home)); wait <= 0 {
+			t.Errorf("%q has guesses of its own", spelling)
+		}
 	}
 	h.clock.Advance(wait)
 	if _, wait := h.enter(guess("alice", home)); wait != 0 {

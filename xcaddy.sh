@@ -10,11 +10,14 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 usage() {
 	cat <<'EOF'
-Usage: ./xcaddy.sh build [output]      build the program (default: ./gatehouse)
-       ./xcaddy.sh run [Caddyfile]     build it if the source has changed, then start it
-                                       (default: ./Caddyfile.example, the demo)
+Usage: ./xcaddy.sh build [--with MODULE[=FOLDER]]... [output]
+           build the program (default: ./gatehouse), with other modules in it
+       ./xcaddy.sh run [--with MODULE[=FOLDER]]... [Caddyfile]
+           build it if the source has changed, then start it (default: ./Caddyfile.example, the demo)
 
-Uses xcaddy where it is installed, and otherwise builds cmd/gatehouse, which is the same program.
+Uses xcaddy where it is installed, and otherwise Go alone. The two differ in one thing: xcaddy builds a program of its own, in
+which our commands stand behind a word, "gatehouse gatehouse user list" for "gatehouse user list". Set XCADDY= to do without it.
+Without xcaddy a module of --with needs a FOLDER, and what it requires has to be in ours or in Go's module cache.
 Needs Go. The first build takes a few minutes, because it compiles Caddy.
 EOF
 }
@@ -56,18 +59,60 @@ need_go() {
 
 version() { echo "gatehouse-$(git -C "$root" describe --tags --always --dirty 2>/dev/null || echo devel)"; }
 
+# xcaddy is the program, if it is to be used.
+xcaddy=${XCADDY-xcaddy}
+with=() # MODULE or MODULE=FOLDER, each
+
+# add_with WHAT takes a module that is built in as well. A folder is made absolute.
+add_with() {
+	local module=${1%%=*} folder=
+	[ -n "$module" ] || die "--with needs a module, such as example.com/realm=./realm"
+	if [ "$module" != "$1" ]; then
+		folder=$(cd "${1#*=}" 2>/dev/null && pwd) || die "--with $1: there is no such folder"
+		[ -f "$folder/go.mod" ] || die "--with $1: there is no go.mod in it"
+		module=$module=$folder
+	fi
+	with+=("$module")
+}
+
 # build OUTPUT builds the program; the path is absolute.
 build() {
 	need_go
-	if command -v xcaddy >/dev/null 2>&1; then
-		local caddy
+	if [ -n "$xcaddy" ] && command -v "$xcaddy" >/dev/null 2>&1; then
+		local caddy more=() module
 		caddy=$(cd "$root" && go list -m -f '{{.Version}}' "$CADDY")
-		xcaddy build "$caddy" --output "$1" --with "$MODULE/caddymodule/standard" --replace "$MODULE=$root"
+		for module in ${with[@]+"${with[@]}"}; do more+=(--with "$module"); done # old versions of bash call an empty list unset
+		"$xcaddy" build "$caddy" --output "$1" --with "$MODULE/caddymodule/standard" --replace "$MODULE=$root" ${more[@]+"${more[@]}"}
+	elif [ ${#with[@]} -gt 0 ]; then
+		build_with "$1"
 	else
 		(cd "$root" && go build -trimpath -ldflags "-s -w -X $CADDY.CustomVersion=$(version)" -o "$1" ./cmd/gatehouse)
 	fi
 	echo "built $1" >&2
 }
+
+# build_with OUTPUT builds cmd/gatehouse with the modules of --with, as a module of its own in a folder that is removed again. Our
+# go.mod stands in it word by word, so that all versions are the tested ones and nothing has to be fetched for us.
+build_with() (
+	folder=$(mktemp -d)
+	trap 'rm -rf "$folder"' EXIT
+	cp "$root/go.sum" "$folder/go.sum"
+	sed 's|^module .*|module gatehouse.local/build|' "$root/go.mod" >"$folder/go.mod"
+	cp "$root/cmd/gatehouse/main.go" "$folder/main.go"
+	{
+		printf 'package main\n\nimport (\n'
+		for module in "${with[@]}"; do printf '\t_ "%s"\n' "${module%%=*}"; done
+		printf ')\n'
+	} >"$folder/with.go"
+	cd "$folder"
+	go mod edit -require "$MODULE@v0.0.0" -replace "$MODULE=$root"
+	for module in "${with[@]}"; do
+		[ "${module%%=*}" != "$module" ] || die "--with $module: without xcaddy it needs a folder, as in $module=./folder"
+		go mod edit -require "${module%%=*}@v0.0.0" -replace "$module"
+		[ ! -f "${module#*=}/go.sum" ] || cat "${module#*=}/go.sum" >>go.sum
+	done
+	GOFLAGS=-mod=mod GOWORK=off go build -trimpath -ldflags "-s -w -X $CADDY.CustomVersion=$(version)" -o "$1" .
+)
 
 # fresh BINARY reports whether no source is newer than the program.
 fresh() {
@@ -80,28 +125,40 @@ run() {
 	local config=${1:-$root/Caddyfile.example}
 	[ -f "$config" ] || die "there is no $config"
 	config=$(cd "$(dirname "$config")" && pwd)/$(basename "$config")
-	fresh "$root/gatehouse" || {
+	local binary=$root/gatehouse
+	if [ ${#with[@]} -gt 0 ]; then # it is another program, and what it is made of may be anywhere
+		binary=$root/gatehouse-with
+		build "$binary"
+	elif ! fresh "$binary"; then
 		echo "building; the first time this takes a few minutes" >&2
-		build "$root/gatehouse"
-	}
+		build "$binary"
+	fi
 	if [ "$config" = "$root/Caddyfile.example" ]; then
 		cd "$root" # the demo keeps its store here, wherever it is started from
 		demo_text
 	fi
 	# exec, so that signals reach the program itself.
-	exec "$root/gatehouse" run --config "$config" --adapter caddyfile
+	exec "$binary" run --config "$config" --adapter caddyfile
 }
 
-case ${1:-} in
+command=${1:-}
+[ $# -eq 0 ] || shift
+while [ "${1:-}" = --with ]; do
+	[ $# -ge 2 ] || die "--with needs a module, such as example.com/realm=./realm"
+	add_with "$2"
+	shift 2
+done
+
+case $command in
 build)
-	[ $# -le 2 ] || die "build takes one output path"
-	output=${2:-$root/gatehouse}
+	[ $# -le 1 ] || die "build takes one output path"
+	output=${1:-$root/gatehouse}
 	case $output in /*) ;; *) output=$PWD/$output ;; esac
 	build "$output"
 	;;
 run)
-	[ $# -le 2 ] || die "run takes one Caddyfile"
-	run "${2:-}"
+	[ $# -le 1 ] || die "run takes one Caddyfile"
+	run "${1:-}"
 	;;
 -h | --help | help)
 	usage

@@ -195,7 +195,7 @@ func (s *Store) redeem(tx storage.Tx, in Redemption, code *Code, result *RedeemR
 		return s.miss(tx, code)
 	case !code.SpentAt.IsZero():
 		draft.Target = code.GrantID
-		ok, err := s.revokeGrant(tx, draft)
+		ok, err := s.revokeAll(tx, draft)
 		if ok {
 			result.Revocations = []Revocation{draft}
 		}

@@ -204,7 +204,7 @@ func (s *Store) revokeFamily(tx storage.Tx, family *Family, result *RefreshResul
 		return err
 	}
 	draft.Target = family.GrantID
-	ok, err := s.revokeGrant(tx, draft)
+	ok, err := s.revokeAll(tx, draft)
 	if ok {
 		result.Revocations = []Revocation{draft}
 	}

@@ -85,12 +85,20 @@ func (s *Store) revokeGrant(tx storage.Tx, revocation Revocation) (bool, error) 
 	if err := s.grants.Put(tx, g); err != nil {
 		return false, err
 	}
-	if g.AuthSessionID != "" {
-		if err := s.authSessions.Delete(tx, g.AuthSessionID); err != nil {
-			return false, err
-		}
-	}
 	return true, s.revoke(tx, revocation)
+}
+
+// revokeAll ends a grant and the auth session that came with its tokens, as is right wherever it is not for want of room that the
+// grant ends.
+func (s *Store) revokeAll(tx storage.Tx, revocation Revocation) (bool, error) {
+	g, ok, err := s.grants.Find(tx, revocation.Target)
+	if err == nil && ok && g.AuthSessionID != "" {
+		err = s.authSessions.Delete(tx, g.AuthSessionID)
+	}
+	if err != nil {
+		return false, err
+	}
+	return s.revokeGrant(tx, revocation)
 }
 
 // RevokeGrant ends a grant of the given user ("" is any user's): its access and refresh tokens are dead. An unknown grant,
@@ -107,7 +115,7 @@ func (s *Store) RevokeGrant(ctx context.Context, id, subject string) ([]Revocati
 		if subject != "" && g.Subject != subject {
 			return storage.ErrNotFound
 		}
-		ok, err := s.revokeGrant(tx, revocation)
+		ok, err := s.revokeAll(tx, revocation)
 		if ok {
 			made = []Revocation{revocation}
 		}

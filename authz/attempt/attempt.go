@@ -103,8 +103,8 @@ type Outcome struct {
 	Proof realm.Proof
 	// Another tells that the credentials were good, but those of a user other than the expected one.
 	Another bool
-	// Early tells that the proof names nobody and was judged in the knowledge of nobody, or of nobody whom the request could be
-	// about: it waits with the request until somebody proves who he is.
+	// Early tells that the proof names nobody and was judged in the knowledge of nobody: it waits with the request until somebody
+	// proves who he is.
 	Early bool
 }
 
@@ -244,9 +244,8 @@ func (j *Judge) judged(r *http.Request, v *Visit, result realm.Result) (Outcome,
 		if outcome.Proof.Application != nil {
 			outcome.Proof.Client = v.Request.ClientID
 		}
-		// A session that is not of the one user whom the request is about cannot hold what is proven for him.
-		stranger := v.Request.Subject != "" && v.Request.Subject != v.Session.Subject
-		outcome.Early = outcome.Proof.Subject == "" && (v.Session.ID == "" || stranger)
+		// A session whose user the realm was not asked about cannot hold what it says of nobody: somebody else may be signing in.
+		outcome.Early = outcome.Proof.Subject == "" && v.subject() == ""
 	}
 	return outcome, nil
 }

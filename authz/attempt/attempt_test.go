@@ -289,7 +289,7 @@ func TestTheTrailFails(t *testing.T) {
 	}
 }
 
-// A proof that names nobody waits with the request, unless there is a session that can hold it.
+// A proof that names nobody waits with the request, unless it was judged in the knowledge of whose session can hold it.
 func TestEarly(t *testing.T) {
 	t.Parallel()
 	about := func(v *attempt.Visit, subject string) *attempt.Visit {
@@ -304,7 +304,7 @@ func TestEarly(t *testing.T) {
 	}{
 		{"nobody is known", visit("pin"), accepted(""), true},
 		{"somebody is", of("pin", alice), accepted(""), false},
-		{"somebody is, and is not expected", &attempt.Visit{Realm: "pin", Session: authz.Session{ID: "ses_1", Subject: alice}}, accepted(""), false},
+		{"somebody is, and is not expected", &attempt.Visit{Realm: "pin", Session: authz.Session{ID: "ses_1", Subject: alice}}, accepted(""), true},
 		{"somebody is whom the request is about", about(of("pin", alice), alice), accepted(""), false},
 		{"somebody is, and the request is about another", about(of("pin", alice), bob), accepted(""), true},
 		{"nobody is known, and the request is about somebody", about(visit("pin"), bob), accepted(""), true},

@@ -71,3 +71,25 @@ func TestProofsOfSomebodyAreNotTakenOver(t *testing.T) {
 		t.Error("Bob has proven what Alice did")
 	}
 }
+
+// Whoever is asked to sign in anew may be somebody else than who is signed in: what he proves before it is known who he is goes
+// into his own session, and neither into the other's nor against him.
+func TestEarlyProofsAreNotOfWhoWasThereBefore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.Browser(t)
+	b.SignIn(faces.AliceLogin)
+	w.Clock.Advance(time.Second)
+	riddle := b.Authorize(faces.Params("scope", "riddle-first", "prompt", "login"))
+	w.Clock.Advance(time.Second)
+	password := b.Submit(b.Submit(riddle, "answer", "grail"), "answer", "blue")
+	wantForm(t, password, http.StatusOK, "User name")
+	sessions, err := w.Store.SessionsOf(t.Context(), faces.Alice)
+	if err != nil || len(sessions) != 1 {
+		t.Fatalf("sessions are %v (%v)", sessions, err)
+	}
+	if _, taken := sessions[0].Proofs["riddle"]; taken {
+		t.Error("Alice has proven what nobody knows who has proven")
+	}
+	wantForm(t, b.Login(password, faces.BobLogin), http.StatusOK, "pin")
+}

@@ -25,6 +25,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
+	"github.com/gatehouse-id/gatehouse/internal/web"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
@@ -91,6 +92,7 @@ type App struct {
 	hasher  *identity.Hasher
 	trail   *audit.Trail
 	secrets *caddy.Replacer
+	logins  []web.OwnLogin
 	ctx     caddy.Context
 	logger  *slog.Logger
 

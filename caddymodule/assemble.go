@@ -44,6 +44,10 @@ type Guessable interface {
 	GuessedField() string
 }
 
+// LoginPager is implemented by authenticators with login pages of the theme's own. One that is missing, or that leaves out what
+// the realm asks, is an error at start.
+type LoginPager interface{ LoginPages() []web.OwnLogin }
+
 func (a *App) setDefaults() {
 	if a.StorageRaw == nil {
 		a.StorageRaw = []byte(`{"engine":"badger"}`)
@@ -99,7 +103,7 @@ func (a *App) assemble(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	pages, err := web.New(web.Config{Theme: a.themeFS(), Base: authz.BasePath(a.Issuer)})
+	pages, err := web.New(web.Config{Theme: a.themeFS(), Logins: a.logins, Base: authz.BasePath(a.Issuer)})
 	if err != nil {
 		return fmt.Errorf("theme %q: %w", a.Theme, err)
 	}
@@ -234,6 +238,9 @@ func (a *App) realm(ctx caddy.Context, c *RealmConfig) (*realm.Realm, error) {
 	}
 	if err := development.Admit(a.Development, c.Name, a.logger, collects, verifies); err != nil {
 		return nil, err
+	}
+	if guest, ok := collects.(LoginPager); ok {
+		a.logins = append(a.logins, guest.LoginPages()...)
 	}
 	for _, guest := range []any{collects, verifies} {
 		if g, ok := guest.(IdentityUser); ok {

@@ -75,16 +75,14 @@ func parseLogins(pages map[string]*template.Template, base *template.Template, f
 	return nil
 }
 
-// loginSamples are what a login page has to cope with: answers that were wrong, a notice, a user who is known.
-func loginSamples(name string, fields []Field) []sample {
+// loginSamples are what a login page has to cope with: answers that were wrong, a notice, a user who is known. It has to ask
+// for the fields that are named.
+func loginSamples(name string, fields []Field, asks ...string) []sample {
 	page := LoginPage{
 		Template: name, Client: "Sample app", Action: "/sample", Hidden: []Field{{Name: "sample_step", Value: "s1"}}, Cancel: true,
 		Fields: fields,
 	}
-	controls := []string{"sample_step", CancelField}
-	for _, f := range fields {
-		controls = append(controls, f.Name)
-	}
+	controls := append([]string{"sample_step", CancelField}, asks...)
 	told := page
 	told.Message = "Sample message"
 	told.Notice = &Notice{Text: "Sample notice", URL: "https://app.example/sample"}
@@ -97,25 +95,32 @@ func loginSamples(name string, fields []Field) []sample {
 	}
 }
 
-// loginSamples returns the samples of the common login page and of the theme's own: with the fields that they are going to ask,
-// or with some when that is not known.
+// loginSamples returns the samples of the common login page and of the theme's own. Those that are going to be shown have to ask
+// what they are going to be given, or anything when that is not known.
 func (r *Renderer) loginSamples(logins []OwnLogin) []sample {
 	some := []Field{
 		{Name: "sample_user", Label: LabelUsername, Autocomplete: "username", Value: "a", Help: "Help", Required: true},
 		{Name: "sample_secret", Label: LabelPassword, Type: "password", Error: "Error", InputMode: "text"},
 	}
-	all := loginSamples("", some)
-	used := map[string]bool{}
-	for _, login := range logins {
-		if len(login.Fields) > 0 {
-			all = append(all, loginSamples(login.Template, login.Fields)...)
-			used[login.Template] = true
+	all := loginSamples("", some, names(some)...)
+	for _, name := range slices.Sorted(maps.Keys(r.pages[r.locales.names[0]])) {
+		if ownLogin(name) {
+			all = append(all, loginSamples(path.Base(name), some)...) // it may be for fields that nothing asks in this server
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(r.pages[r.locales.names[0]])) {
-		if own := path.Base(name); ownLogin(name) && !used[own] {
-			all = append(all, loginSamples(own, some)...)
+	for _, login := range logins {
+		fields := login.Fields
+		if len(fields) == 0 {
+			fields = some
 		}
+		all = append(all, loginSamples(login.Template, fields, names(fields)...)...)
+	}
+	return all
+}
+
+func names(fields []Field) (all []string) {
+	for _, f := range fields {
+		all = append(all, f.Name)
 	}
 	return all
 }

@@ -4,6 +4,8 @@ package web_test
 
 import (
 	"net/http"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -48,10 +50,10 @@ func TestOwnLoginPageWithFieldsOfItsOwn(t *testing.T) {
 		`<button name="cancel" value="cancel">Stop</button></form>{{end}}`
 	config := web.Config{Theme: withLogin(text), Logins: []web.OwnLogin{{Template: "pin.html", Fields: pin}}}
 	newRenderer(t, config)
+	newRenderer(t, web.Config{Theme: config.Theme}) // a server of which no check has the page
 	for name, logins := range map[string][]web.OwnLogin{
 		"another check with other fields": {{Template: "pin.html", Fields: pin}, {Template: "pin.html", Fields: fields}},
 		"a check that asks anything":      {{Template: "pin.html"}},
-		"no check":                        nil,
 	} {
 		config.Logins = logins
 		if _, err := web.New(config); err == nil || !strings.Contains(err.Error(), "templates/login/pin.html") {
@@ -106,6 +108,22 @@ func TestOwnLoginPagesThatDoNotWork(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The pages that the documentation shows work as they stand.
+func TestDocumentedLoginPages(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/theme.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages := regexp.MustCompile("(?ms)^```html\n(.*?)^```").FindAllSubmatch(text, -1)
+	if len(pages) < 2 {
+		t.Fatalf("%d pages are shown", len(pages))
+	}
+	for _, page := range pages {
+		newRenderer(t, web.Config{Theme: withLogin(string(page[1])), Logins: []web.OwnLogin{{Template: "pin.html", Fields: pin}}})
 	}
 }
 

@@ -160,6 +160,7 @@ func golden(t *testing.T, file, name string) {
 
 // beyond are the mistakes that a Caddyfile alone does not show: they lie in what it names, or in what Caddy makes of it.
 var beyond = []string{
+	"mistake_form_template_missing", "mistake_form_template_without_theme", "mistake_form_template_leaves_out",
 	"mistake_client_keys_missing", "mistake_realm_certificate_no_authority", "mistake_realm_ltpa_wrong_password", "mistake_realm_database_dsn_unset",
 	"mistake_realm_database_in_the_clear", "mistake_client_secret_unset", "mistake_protect_session_in_handle", "mistake_seal_key_short",
 	"mistake_seal_key_unset", "mistake_theme_missing",

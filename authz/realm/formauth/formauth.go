@@ -148,6 +148,9 @@ func validAutocomplete(words string) bool {
 	})
 }
 
+// Fields returns what is asked of somebody whom nobody knows yet.
+func (a *Authenticator) Fields() []realm.Field { return slices.Clone(a.fields) }
+
 // Collect returns the answers when every required field has one, and the form otherwise. Only the form's own fields are handed over, whatever else was sent.
 func (a *Authenticator) Collect(_ context.Context, in realm.Input) (realm.Credentials, *realm.Challenge, error) {
 	challenge, fields := a.empty, a.ask(in)

@@ -30,9 +30,7 @@ type AuthSessionHandle struct{ ID, Secret string }
 // NewAuthSession draws an auth session of a client and its handle.
 func NewAuthSession(client string, expires time.Time) (AuthSession, AuthSessionHandle) {
 	handle := AuthSessionHandle{ID: randid.New("ats"), Secret: randid.Secret()}
-	return AuthSession{
-		ID: handle.ID, SecretHash: handle.Hash(), ClientID: client, ExpiresAt: expires,
-	}, handle
+	return AuthSession{ID: handle.ID, SecretHash: handle.Hash(), ClientID: client, ExpiresAt: expires}, handle
 }
 
 // String returns the value that the app holds.

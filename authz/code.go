@@ -246,11 +246,8 @@ func (s *Store) shareSession(tx storage.Tx, share *AuthSession, code *Code, gran
 	}
 	shared := *share
 	shared.ClientID, shared.SessionID, shared.ExpiresAt = grant.ClientID, session.ID, session.ExpiresAt
-	if err := s.authSessions.Insert(tx, shared); err != nil {
-		return false, err
-	}
 	grant.AuthSessionID = shared.ID
-	return true, s.grants.Put(tx, *grant)
+	return true, errors.Join(s.authSessions.Insert(tx, shared), s.grants.Put(tx, *grant))
 }
 
 // miss counts a wrong presentation and spends the code at the limit.

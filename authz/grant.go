@@ -88,8 +88,7 @@ func (s *Store) revokeGrant(tx storage.Tx, revocation Revocation) (bool, error) 
 	return true, s.revoke(tx, revocation)
 }
 
-// revokeAll ends a grant and the auth session that came with its tokens, as is right wherever it is not for want of room that the
-// grant ends.
+// revokeAll also ends the auth session that came with the grant's tokens; a grant that only makes room leaves it.
 func (s *Store) revokeAll(tx storage.Tx, revocation Revocation) (bool, error) {
 	g, ok, err := s.grants.Find(tx, revocation.Target)
 	if err == nil && ok && g.AuthSessionID != "" {

@@ -85,8 +85,7 @@ func (r *Request) Proofs(session Session) realm.Proofs {
 	return counting
 }
 
-// count adds the proofs that are new enough, the newer where there are two. One that was given to another client's app does not
-// count.
+// count adds the proofs that are new enough, the newer where there are two; none of another client's app.
 func (r *Request) count(counting, proofs realm.Proofs) {
 	for name, proof := range proofs {
 		fresh := len(r.Requirements) == 0 || !proof.Time.Before(r.Requirements[0].NotBefore)
@@ -97,8 +96,7 @@ func (r *Request) count(counting, proofs realm.Proofs) {
 	}
 }
 
-// Missing returns the first realm that a session has yet to prove for the request; false when none is. A proof that the engine
-// does not let stand any more counts for nothing.
+// Missing returns the first realm that a session has yet to prove for the request; false when none is. Proofs count as the engine lets them stand.
 func (r *Request) Missing(engine *realm.Engine, session Session, now time.Time) (realm.Requirement, bool) {
 	return realm.Missing(r.Requirements, engine.Standing(r.Proofs(session)), now)
 }

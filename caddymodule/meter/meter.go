@@ -28,13 +28,16 @@ var (
 		Namespace: "gatehouse", Name: "store_transaction_seconds", Help: "Duration of store transactions.",
 		Buckets: prometheus.ExponentialBuckets(0.0001, 4, 8),
 	}, []string{"op", "outcome"})
+	servicesOpen = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Namespace: "gatehouse", Name: "web_service_open", Help: "1 while a web service that judges logins is left alone, by host.",
+	}, []string{"service"})
 	gauges = newGauges()
 )
 
 // Register adds the collectors to the registry of a configuration; a second time changes nothing.
 func Register(registry *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{
-		gateDecisions, endpointRequests, tokensIssued, realmAttempts, storeSeconds, gauges,
+		gateDecisions, endpointRequests, tokensIssued, realmAttempts, storeSeconds, servicesOpen, gauges,
 	} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
@@ -64,3 +67,12 @@ func Token(grant, outcome string) { tokensIssued.WithLabelValues(grant, outcome)
 
 // Realm counts an attempt to satisfy a realm.
 func Realm(realm, outcome string) { realmAttempts.WithLabelValues(realm, outcome).Inc() }
+
+// Service tells whether a web service that judges logins is left alone, because it has failed too often.
+func Service(name string, alone bool) {
+	value := 0.0
+	if alone {
+		value = 1
+	}
+	servicesOpen.WithLabelValues(name).Set(value)
+}

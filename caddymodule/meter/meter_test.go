@@ -109,3 +109,17 @@ func TestCounters(t *testing.T) {
 		t.Errorf("of a transaction that fails %v are counted", n)
 	}
 }
+
+// TestServices that are left alone are told by host.
+func TestServices(t *testing.T) {
+	meter.Service("a.example.com", true)
+	meter.Service("b.example.com", true)
+	if n := values(t, "web_service_open")["web_service_open"]; n != 2 {
+		t.Errorf("%v services are left alone, not 2", n)
+	}
+	meter.Service("a.example.com", false)
+	meter.Service("b.example.com", false)
+	if n := values(t, "web_service_open")["web_service_open"]; n != 0 {
+		t.Errorf("%v services are left alone, not 0", n)
+	}
+}

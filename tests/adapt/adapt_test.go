@@ -47,6 +47,7 @@ func TestMain(m *testing.M) {
 		"OLDER_SEAL_KEY":     "enl4d3Z1dHNycXBvbm1sa2ppaGdmZWRjYmE5ODc2NTQ=",
 		"PORTAL_SECRET":      "portal-secret-0123456789-0123456789", "NEXT_SECRET": "next-secret-0123456789-0123456789",
 		"ADMIN_PASSWORD": "correct horse battery staple", "LTPA_PASSWORD": "WebAS", "USERS_DSN": "host=/run/postgresql dbname=users",
+		"LDAP_PASSWORD": "reader-secret-0123456789", "USERS_TOKEN": "token-of-the-users-service-0123456789",
 	} {
 		if err := os.Setenv(name, value); err != nil {
 			panic(err)
@@ -163,7 +164,8 @@ var beyond = []string{
 	"mistake_form_template_missing", "mistake_form_template_without_theme", "mistake_form_template_leaves_out",
 	"mistake_client_keys_missing", "mistake_realm_certificate_no_authority", "mistake_realm_ltpa_wrong_password", "mistake_realm_database_dsn_unset",
 	"mistake_realm_database_in_the_clear", "mistake_client_secret_unset", "mistake_protect_session_in_handle", "mistake_seal_key_short",
-	"mistake_seal_key_unset", "mistake_theme_missing",
+	"mistake_seal_key_unset", "mistake_theme_missing", "mistake_realm_ldap_no_such_ca", "mistake_realm_ldap_password_unset",
+	"mistake_realm_web_service_header_unset", "mistake_realm_web_service_no_certificate",
 }
 
 // innermost cuts off which modules were being provisioned: Caddy loads apps in no fixed order.

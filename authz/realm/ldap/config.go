@@ -110,21 +110,21 @@ func (m *Module) checkURL(c *Config) error {
 	u, err := url.Parse(c.URL)
 	switch {
 	case err != nil || u.Hostname() == "" || strings.Trim(u.Path, "/") != "":
-		return errors.New("the address of the directory is not ldaps://host or ldap://host, with or without a port")
+		return errors.New("url is not ldaps://host or ldap://host, with or without a port")
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return errors.New("the address of the directory is more than a host and a port")
+		return errors.New("url is more than a host and a port")
 	}
 	m.tls = &tls.Config{RootCAs: c.Roots, ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}
 	port := "389"
 	switch {
 	case u.Scheme == "ldaps" && (c.StartTLS || c.AllowPlain):
-		return errors.New("ldaps:// has TLS from the first byte: it takes neither StartTLS nor a permission to do without")
+		return errors.New("url with ldaps:// has TLS from the first byte: it takes neither start_tls nor allow_plain")
 	case u.Scheme == "ldaps":
 		m.security, port = ldaps, "636"
 	case u.Scheme != "ldap":
-		return fmt.Errorf("the address of the directory begins with %q, not with ldaps:// or ldap://", u.Scheme)
+		return fmt.Errorf("url begins with %q, not with ldaps:// or ldap://", u.Scheme)
 	case c.StartTLS && c.AllowPlain:
-		return errors.New("StartTLS is asked for and allowed to be left out")
+		return errors.New("start_tls and allow_plain exclude each other")
 	case c.StartTLS || !c.AllowPlain && !oauth.IsLoopback(u.Hostname()):
 		m.security = startTLS
 	}
@@ -137,16 +137,17 @@ func (m *Module) checkBind(c *Config) error {
 	m.direct = strings.Contains(c.BindDN, placeUsername)
 	switch {
 	case m.direct && (c.Password != "" || c.Base != "" || c.Filter != "" || c.Decoy != ""):
-		return errors.New("users who bind by their own name are not searched for: no password, base, filter or decoy is needed")
+		return errors.New("bind_dn with {username} leaves nothing to search for: no bind_password, search_base, filter or decoy is needed")
 	case m.direct:
 		return checkTemplateDN(c.BindDN)
 	case (c.BindDN == "") != (c.Password == ""):
-		return errors.New("the account that searches needs a name and a password, or neither")
+		return errors.New("bind_dn and bind_password need each other")
 	}
-	for what, dn := range map[string]string{"account that searches": c.BindDN, "decoy": c.Decoy} {
-		if _, err := directory.ParseDN(dn); err != nil {
-			return fmt.Errorf("the name of the %s is none: %w", what, err)
-		}
+	if _, err := directory.ParseDN(c.BindDN); err != nil {
+		return fmt.Errorf("bind_dn does not name an entry: %w", err)
+	}
+	if _, err := directory.ParseDN(c.Decoy); err != nil {
+		return fmt.Errorf("decoy does not name an entry: %w", err)
 	}
 	return nil
 }
@@ -154,17 +155,17 @@ func (m *Module) checkBind(c *Config) error {
 // checkTemplateDN makes sure that a login name can only ever be the value of one attribute, or a part of it.
 func checkTemplateDN(template string) error {
 	if strings.Count(template, placeUsername) != 1 {
-		return fmt.Errorf("the name that users bind by has %s more than once", placeUsername)
+		return fmt.Errorf("bind_dn has %s more than once", placeUsername)
 	}
 	const probe = "probe"
 	dn, err := directory.ParseDN(strings.Replace(template, placeUsername, probe, 1))
 	if err != nil {
-		return fmt.Errorf("the name that users bind by is none: %w", err)
+		return fmt.Errorf("bind_dn does not name an entry: %w", err)
 	}
 	for _, part := range dn.RDNs {
 		for _, attribute := range part.Attributes {
 			if strings.Contains(attribute.Type, probe) {
-				return fmt.Errorf("the name that users bind by has %s where an attribute is named", placeUsername)
+				return fmt.Errorf("bind_dn has %s where an attribute is named", placeUsername)
 			}
 		}
 	}
@@ -176,12 +177,9 @@ func (m *Module) checkSearch(c *Config) error {
 		return nil
 	}
 	if _, err := directory.ParseDN(c.Base); err != nil || c.Base == "" {
-		return errors.New("the search for users needs a base, which is the name of an entry")
+		return errors.New("search_base does not name the entry beneath which users are")
 	}
-	if err := checkFilter(m.filter, placeUsername); err != nil {
-		return fmt.Errorf("the search for users: %w", err)
-	}
-	return nil
+	return checkFilter(m.filter, placeUsername)
 }
 
 // checkFilter makes sure that what takes a placeholder's place can only ever be the value of an assertion, or a part of it:

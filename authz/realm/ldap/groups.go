@@ -59,22 +59,22 @@ func (m *Module) checkGroups(c *Config) error {
 	_, err := directory.ParseDN(g.Base)
 	switch {
 	case err != nil:
-		return fmt.Errorf("the base of groups is not the name of an entry: %w", err)
+		return fmt.Errorf("groups: base does not name an entry: %w", err)
 	case !isDescription(g.name()) || !isDescription(g.attribute()):
 		return errors.New("groups: name and attribute are names of attributes of entries")
 	case !realm.ValidText(g.into(), realm.MaxAttributeName) || c.Attributes[g.into()] != "" || g.into() == AttributeLogin:
-		return fmt.Errorf("groups cannot go into the attribute %q", g.into())
+		return fmt.Errorf("groups: they cannot go into the attribute %q", g.into())
 	case g.Filter == "":
 		return nil
 	case g.Attribute != "":
-		return errors.New("groups are searched for or named by an attribute, not both")
+		return errors.New("groups: they are found by a filter or named by an attribute, not both")
 	case g.Base == "":
-		return errors.New("the search for groups needs a base")
+		return errors.New("groups: a filter needs a base")
 	case strings.Contains(g.Filter, placeDN) && strings.Contains(g.Filter, placeUsername):
-		return fmt.Errorf("the search for groups: filter %q has both %s and %s", g.Filter, placeDN, placeUsername)
+		return fmt.Errorf("groups: filter %q has both %s and %s", g.Filter, placeDN, placeUsername)
 	}
 	if err := checkFilter(g.Filter, g.place()); err != nil {
-		return fmt.Errorf("the search for groups: %w", err)
+		return fmt.Errorf("groups: %w", err)
 	}
 	return nil
 }

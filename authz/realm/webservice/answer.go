@@ -84,20 +84,22 @@ func newReader(c *Config) (reader, error) {
 	}
 	var err error
 	if r.id, err = ParsePath(c.ID); err != nil {
-		return reader{}, fmt.Errorf("the id: %w", err)
+		return reader{}, fmt.Errorf("id: %w", err)
 	}
 	if c.OK != "" {
 		if r.ok, err = ParsePath(c.OK); err != nil {
-			return reader{}, err
+			return reader{}, fmt.Errorf("ok_field: %w", err)
 		}
 	}
-	texts := slices.Sorted(maps.Values(c.Attributes))
 	if c.Display != "" {
-		texts = append(texts, c.Display)
+		if r.paths[c.Display], err = ParsePath(c.Display); err != nil {
+			return reader{}, fmt.Errorf("name: %w", err)
+		}
 	}
-	for _, text := range texts {
+	for _, name := range slices.Sorted(maps.Keys(c.Attributes)) {
+		text := c.Attributes[name]
 		if r.paths[text], err = ParsePath(text); err != nil {
-			return reader{}, err
+			return reader{}, fmt.Errorf("attribute %q: %w", name, err)
 		}
 	}
 	return r, nil

@@ -133,16 +133,16 @@ func checkSend(send map[string]string) (map[string]string, error) {
 	for what, name := range send {
 		switch {
 		case !slices.Contains(sendable, what):
-			return nil, fmt.Errorf("%q cannot be sent, only %s", what, strings.Join(sendable, ", "))
+			return nil, fmt.Errorf("send %q: it cannot be sent, only %s", what, strings.Join(sendable, ", "))
 		case name == "" || !realm.ValidText(name, maxFieldName):
-			return nil, fmt.Errorf("%s is sent under a name that is none", what)
+			return nil, fmt.Errorf("send %q: the name is none", what)
 		case names[name]:
-			return nil, fmt.Errorf("two things are sent under the name %q", name)
+			return nil, fmt.Errorf("send: two things have the name %q", name)
 		}
 		names[name] = true
 	}
 	if send[SendUsername] == "" || send[SendPassword] == "" {
-		return nil, errors.New("user name and password must both be sent")
+		return nil, errors.New("send: username and password are both needed")
 	}
 	return send, nil
 }

@@ -25,7 +25,8 @@ type Throttled struct {
 	People, Field string
 }
 
-// Verify counts a guess, has it judged, and takes it back if it was right or could not be judged.
+// Verify counts a guess, has it judged, and takes it back if it was right or could not be judged. A caller who hangs up takes
+// nothing back: whoever judges may have done so already, and guesses would be free for those who do not wait for the answer.
 func (t *Throttled) Verify(ctx context.Context, c realm.Credentials) (realm.Result, error) {
 	name, given := c.Values[t.Field]
 	if !given {
@@ -40,8 +41,10 @@ func (t *Throttled) Verify(ctx context.Context, c realm.Credentials) (realm.Resu
 	}
 	result, err := t.Module.Verify(ctx, c)
 	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return result, errors.Join(err, ctx.Err())
 	case err != nil || result.Status == realm.Busy:
-		// The caller may have gone; the count is mended all the same.
+		// The time may be up; the count is mended all the same.
 		return result, errors.Join(err, t.Counters.Settle(context.WithoutCancel(ctx), entry, false))
 	case result.Status == realm.Accepted:
 		if err := t.Counters.Settle(ctx, entry, true); err != nil {

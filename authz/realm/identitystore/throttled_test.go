@@ -99,41 +99,31 @@ func TestThrottled(t *testing.T) {
 	}
 }
 
-// Who goes away while a slow directory judges leaves no count behind that nobody earned.
-func TestThrottledAfterTheCallerHasGone(t *testing.T) {
+// A directory that is too slow leaves no count behind that nobody earned. Whoever hangs up does: the guess may have been judged.
+func TestThrottledWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	y := new(tally)
-	module := &identitystore.Throttled{Module: &judges{err: context.Canceled}, Counters: y, Field: "user"}
-	if _, err := module.Verify(ctx, realm.Credentials{Values: map[string]string{"user": "alice"}}); !errors.Is(err, context.Canceled) {
-		t.Errorf("Verify = %v", err)
-	}
-	if !y.settledAfterward {
-		t.Error("the count was not mended")
-	}
-}
-
-// byName is a login module that says whether it needs the login name.
-type byName struct {
-	judges
-	needs bool
-}
-
-func (m *byName) NeedsLogin() bool { return m.needs }
-
-// Somebody who is known is asked for the name again where the module needs it.
-func TestThrottledNeedsTheLogin(t *testing.T) {
-	t.Parallel()
+	late, cancelLate := context.WithDeadline(t.Context(), time.Unix(0, 0))
+	defer cancelLate()
+	gone, hangUp := context.WithCancel(t.Context())
+	hangUp()
 	for _, tt := range []struct {
-		name   string
-		module realm.LoginModule
-		want   bool
-	}{
-		{"a module that says nothing", &judges{}, false}, {"one that does not", &byName{}, false}, {"one that does", &byName{needs: true}, true},
-	} {
-		if got := (&identitystore.Throttled{Module: tt.module}).NeedsLogin(); got != tt.want {
-			t.Errorf("%s: %t", tt.name, got)
-		}
+		name    string
+		ctx     context.Context
+		settled []bool
+	}{{"too slow", late, []bool{false}}, {"hung up", gone, nil}} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			y := new(tally)
+			module := &identitystore.Throttled{Module: &judges{err: tt.ctx.Err()}, Counters: y, Field: "user"}
+			if _, err := module.Verify(tt.ctx, realm.Credentials{Values: map[string]string{"user": "alice"}}); !errors.Is(err, tt.ctx.Err()) {
+				t.Errorf("Verify = %v", err)
+			}
+			if diff := cmp.Diff(tt.settled, y.settled); diff != "" {
+				t.Errorf("settled (-want +got):\n%s", diff)
+			}
+			if tt.settled != nil && !y.settledAfterward {
+				t.Error("the count was mended with a context that had ended")
+			}
+		})
 	}
 }

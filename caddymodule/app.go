@@ -18,6 +18,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz/server"
 	"github.com/gatehouse-id/gatehouse/authz/site"
+	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 	"github.com/gatehouse-id/gatehouse/caddymodule/passwords"
@@ -26,6 +27,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/internal/web"
+	"github.com/gatehouse-id/gatehouse/mobileauth"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
@@ -75,6 +77,8 @@ type App struct {
 	Scopes []ScopeConfig `json:"scopes,omitempty"`
 	// The scopes a client gets when neither it nor its request names any, and that a bare "protect" requires.
 	DefaultScope []string `json:"default_scope,omitempty"`
+	// The operator's apps and what becomes of their versions.
+	Applications []apps.Config `json:"applications,omitempty"`
 	// The applications that may ask for tokens.
 	Clients []ClientConfig `json:"clients,omitempty"`
 	// Users created at start when their login name is free.
@@ -91,6 +95,7 @@ type App struct {
 	users   *identity.Store
 	hasher  *identity.Hasher
 	trail   *audit.Trail
+	apps    *mobileauth.Registry
 	secrets *caddy.Replacer
 	logins  []web.OwnLogin
 	ctx     caddy.Context
@@ -162,7 +167,7 @@ func (a *App) takeNode() error {
 }
 
 // load opens the store, unless an earlier configuration has, reads what the sites are, creates the configured users, and
-// reads the keys and the revocations.
+// reads the keys, the revocations and which versions of apps are switched off.
 // Apps start in no fixed order, so it is done by Start or by the first request, whichever comes first: a request that comes
 // early waits and is not refused. Once it has failed nothing passes.
 func (a *App) load() error {
@@ -177,6 +182,9 @@ func (a *App) load() error {
 	if err := SeedUsers(a.ctx, a.users, a.Users, a.secret); err != nil {
 		return err
 	}
+	if err := a.apps.Refresh(a.ctx); err != nil {
+		return err
+	}
 	return a.server.Start(a.ctx)
 }
 
@@ -188,6 +196,7 @@ func (a *App) Start() error {
 	ctx, cancel := context.WithCancel(a.ctx)
 	a.stop = cancel
 	a.running.Go(func() { a.server.Run(ctx) })
+	a.running.Go(func() { a.apps.Run(ctx) })
 	meter.Follow(a.counted)
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/authz/realm/identitystore"
 	"github.com/gatehouse-id/gatehouse/authz/server"
+	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
 	"github.com/gatehouse-id/gatehouse/caddymodule/development"
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
@@ -29,6 +31,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/seal"
 	"github.com/gatehouse-id/gatehouse/internal/web"
+	"github.com/gatehouse-id/gatehouse/mobileauth"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
@@ -36,6 +39,11 @@ import (
 // IdentityUser is implemented by guests that work on the issuer's own users. The app hands them the identity store before
 // the first request.
 type IdentityUser interface{ UseIdentity(*identity.Store) }
+
+// ApplicationUser is implemented by guests that ask what becomes of the versions of apps. They are handed the registry as well.
+type ApplicationUser interface {
+	UseApplications(*mobileauth.Registry) error
+}
 
 // Guessable is implemented by login modules that have somebody else judge a name and a secret. Guesses at them are counted and
 // slowed down as those at the issuer's own users are.
@@ -60,7 +68,8 @@ func (a *App) setDefaults() {
 		}}
 	}
 	if len(a.UserIdentity) == 0 {
-		a.UserIdentity = []string{a.Realms[0].Name}
+		names := func(r RealmConfig) bool { return !apps.NamesNobody(r.AuthenticatorRaw) }
+		a.UserIdentity = []string{a.Realms[max(0, slices.IndexFunc(a.Realms, names))].Name}
 	}
 	if len(a.Audience) == 0 {
 		a.Audience = []string{a.Issuer}
@@ -90,6 +99,10 @@ func (a *App) assemble(ctx caddy.Context) error {
 		return err
 	}
 	if err := a.openUsers(); err != nil {
+		return err
+	}
+	var err error
+	if a.apps, err = apps.Registry(a.Applications, a.node, a.logger); err != nil {
 		return err
 	}
 	engine, err := a.securityModel(func(c *RealmConfig) (*realm.Realm, error) { return a.realm(ctx, c) })
@@ -125,6 +138,7 @@ func (a *App) assemble(ctx caddy.Context) error {
 		RefreshGrace:    max(or(a.Tokens.RefreshGrace, 10*time.Second), 0),
 		ClientIP:        clientIP,
 		Proxied:         proxied,
+		Applications:    a.apps,
 		Now:             time.Now,
 		Logger:          a.logger,
 		Observe:         server.Observer{Gate: meter.Gate, Endpoint: meter.Endpoint, Token: meter.Token, Realm: meter.Realm},
@@ -196,6 +210,9 @@ func (a *App) securityModel(load func(*RealmConfig) (*realm.Realm, error)) (*rea
 	}
 	for i := range a.Realms {
 		r, err := load(&a.Realms[i])
+		if err == nil {
+			err = apps.CheckRealm(a.Realms[i].AuthenticatorRaw, a.Applications, slices.Contains(a.UserIdentity, r.Name))
+		}
 		if err != nil {
 			return nil, fmt.Errorf("realm %q: %w", a.Realms[i].Name, err)
 		}
@@ -245,6 +262,11 @@ func (a *App) realm(ctx caddy.Context, c *RealmConfig) (*realm.Realm, error) {
 	for _, guest := range []any{collects, verifies} {
 		if g, ok := guest.(IdentityUser); ok {
 			g.UseIdentity(a.users)
+		}
+		if g, ok := guest.(ApplicationUser); ok {
+			if err := g.UseApplications(a.apps); err != nil {
+				return nil, err
+			}
 		}
 	}
 	authenticator, ok := collects.(realm.Authenticator)

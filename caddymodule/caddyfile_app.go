@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
+	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 	"github.com/gatehouse-id/gatehouse/caddymodule/passwords"
 )
@@ -60,7 +61,7 @@ func mergeBlocks(first, second []byte) ([]byte, error) {
 	for _, name := range slices.Sorted(maps.Keys(more)) {
 		value := more[name]
 		if before, twice := merged[name]; twice {
-			if !slices.Contains([]string{"realms", "security_tests", "acr", "scopes", "clients", "users", "audience"}, name) {
+			if !slices.Contains([]string{"realms", "security_tests", "acr", "scopes", "applications", "clients", "users", "audience"}, name) {
 				return nil, fmt.Errorf("%s stands twice", name)
 			}
 			value = slices.Concat(before[:len(before)-1], []byte(","), value[1:])
@@ -89,6 +90,7 @@ func mergeBlocks(first, second []byte) ([]byte, error) {
 //		acr           <name> <realm...>
 //		scope         <scope> [<realm...>] { ... }
 //		default_scope <scope...>
+//		application   <id> { ... }
 //		client        <id> { ... }
 //		user          <login> { ... }
 //	}
@@ -115,10 +117,11 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"acr":           a.parseLevel,
 			"scope":         a.parseScope,
 			"default_scope": option.Strings(&a.DefaultScope),
+			"application":   a.parseApplication,
 			"client":        a.parseClient,
 			"user":          a.parseUser,
 		},
-		Repeat: []string{"realm", "security_test", "acr", "scope", "client", "user", "audience"},
+		Repeat: []string{"realm", "security_test", "acr", "scope", "application", "client", "user", "audience"},
 		Places: &a.places,
 	}.Parse(d)
 }
@@ -235,6 +238,9 @@ func (a *App) parseScope(d *caddyfile.Dispenser) error {
 	a.Scopes = append(a.Scopes, s)
 	return err
 }
+
+// parseApplication reads what [apps.Parse] does.
+func (a *App) parseApplication(d *caddyfile.Dispenser) error { return apps.Parse(d, &a.Applications) }
 
 // parseClient reads:
 //

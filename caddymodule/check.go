@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
+	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
 	"github.com/gatehouse-id/gatehouse/caddymodule/development"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/randid"
@@ -29,6 +30,9 @@ func (a *App) check() error {
 		return err
 	}
 	if _, err := a.keyRing(absent{}, absent{}); err != nil {
+		return err
+	}
+	if err := apps.Check(a.Applications); err != nil {
 		return err
 	}
 	if _, err := a.securityModel(a.sketch); err != nil {

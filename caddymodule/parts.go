@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/server"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
+	"github.com/gatehouse-id/gatehouse/mobileauth"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 )
 
@@ -46,6 +47,9 @@ func (a *App) Ring() *keyset.Ring { return a.ring }
 
 // Identity returns the users.
 func (a *App) Identity() *identity.Store { return a.users }
+
+// Apps returns the applications.
+func (a *App) Apps() *mobileauth.Registry { return a.apps }
 
 // Trail returns the audit trail.
 func (a *App) Trail() *audit.Trail { return a.trail }

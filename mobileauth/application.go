@@ -59,6 +59,17 @@ var (
 	ErrNoOverride = errors.New("there is no such override")
 )
 
+// invalidError says what cannot be so, in words that need no more. It is an [ErrInvalid].
+type invalidError string
+
+func invalid(format string, args ...any) error { return invalidError(fmt.Sprintf(format, args...)) }
+
+// Error returns the words.
+func (e invalidError) Error() string { return string(e) }
+
+// Unwrap returns the kind of error.
+func (invalidError) Unwrap() error { return ErrInvalid }
+
 // Application is an app of the operator's.
 type Application struct {
 	ID string `json:"id"`
@@ -108,7 +119,7 @@ func CheckPattern(pattern string) error {
 	if pattern == "*" || ValidVersion(begin) && (wild || !strings.Contains(pattern, "*")) && len(pattern) <= MaxVersion {
 		return nil
 	}
-	return fmt.Errorf("version %q is neither a version such as 2.1.0, nor a pattern such as 2.* or *: %w", pattern, ErrInvalid)
+	return invalid("version %q is neither a version such as 2.1.0, nor a pattern such as 2.* or *", pattern)
 }
 
 // CheckStatus refuses what is none of [Statuses].
@@ -116,23 +127,23 @@ func CheckStatus(status Status) error {
 	if slices.Contains(Statuses(), status) {
 		return nil
 	}
-	return fmt.Errorf("status %q is none of active, notify, no_registration, disabled: %w", status, ErrInvalid)
+	return invalid("status %q is none of active, notify, no_registration, disabled", status)
 }
 
 // check returns the first thing about an application that cannot be so.
 func (a *Application) check() error {
 	if !ValidID(a.ID) {
-		return fmt.Errorf("its id is not one word of letters, digits and \"._-\" with at most %d characters: %w", MaxID, ErrInvalid)
+		return invalid("its id is not one word of letters, digits and \"._-\" with at most %d characters", MaxID)
 	}
 	if len(a.Platforms) == 0 {
-		return fmt.Errorf("it has no platform: %w", ErrInvalid)
+		return invalid("it has no platform")
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.Platforms)) {
 		if !ValidPlatform(name) {
-			return fmt.Errorf("platform %q is not one word in lower case: %w", name, ErrInvalid)
+			return invalid("platform %q is not one word in lower case", name)
 		}
 		if id := a.Platforms[name]; id == "" || !printable(id, MaxBundle) {
-			return fmt.Errorf("platform %q has no identifier of 1 to %d bytes of printable text: %w", name, MaxBundle, ErrInvalid)
+			return invalid("platform %q has no identifier of 1 to %d bytes of printable text", name, MaxBundle)
 		}
 	}
 	seen := map[key]bool{}
@@ -142,7 +153,7 @@ func (a *Application) check() error {
 			return err
 		}
 		if seen[r.key()] {
-			return fmt.Errorf("%s stands twice: %w", r.key(), ErrInvalid)
+			return invalid("%s stands twice", r.key())
 		}
 		seen[r.key()] = true
 	}
@@ -155,7 +166,7 @@ func (a *Application) checkRule(r *Rule) error {
 		return err
 	}
 	if _, ok := a.Platforms[r.Platform]; r.Platform != "" && !ok {
-		return fmt.Errorf("%s: the application is not there for %q: %w", r.key(), r.Platform, ErrInvalid)
+		return invalid("%s: the application is not there for %q", r.key(), r.Platform)
 	}
 	if err := r.checkWords(); err != nil {
 		return fmt.Errorf("%s: %w", r.key(), err)
@@ -168,10 +179,10 @@ func (r *Rule) checkWords() error {
 		return err
 	}
 	if r.Status == Notify && len(r.Messages) == 0 {
-		return fmt.Errorf("notify needs a message: %w", ErrInvalid)
+		return invalid("notify needs a message")
 	}
 	if len(r.MessageID) > MaxMessageID || r.MessageID != "" && !validID.MatchString(r.MessageID) {
-		return fmt.Errorf("message_id is not one word with at most %d characters: %w", MaxMessageID, ErrInvalid)
+		return invalid("message_id is not one word with at most %d characters", MaxMessageID)
 	}
 	if err := checkURL(r.URL); err != nil {
 		return err
@@ -181,20 +192,20 @@ func (r *Rule) checkWords() error {
 
 func checkMessages(messages map[string]string) error {
 	if len(messages) > MaxMessages {
-		return fmt.Errorf("there are messages in more than %d languages: %w", MaxMessages, ErrInvalid)
+		return invalid("there are messages in more than %d languages", MaxMessages)
 	}
 	total := 0
 	for _, locale := range slices.Sorted(maps.Keys(messages)) {
 		if _, err := language.Parse(locale); err != nil || len(locale) > MaxPlatform {
-			return fmt.Errorf("message %q is in no language; expected one such as en or nl-BE: %w", locale, ErrInvalid)
+			return invalid("message %q is in no language; expected one such as en or nl-BE", locale)
 		}
 		if text := messages[locale]; text == "" || !printable(text, MaxMessage) {
-			return fmt.Errorf("message %q is not 1 to %d bytes of printable text: %w", locale, MaxMessage, ErrInvalid)
+			return invalid("message %q is not 1 to %d bytes of printable text", locale, MaxMessage)
 		}
 		total += len(locale) + len(messages[locale])
 	}
 	if total > maxMessagesAll {
-		return fmt.Errorf("the messages have more than %d bytes together: %w", maxMessagesAll, ErrInvalid)
+		return invalid("the messages have more than %d bytes together", maxMessagesAll)
 	}
 	return nil
 }
@@ -206,7 +217,7 @@ func checkURL(text string) error {
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || !printable(text, MaxURL) {
-		return fmt.Errorf("url %q does not begin with https:// and a host: %w", text, ErrInvalid)
+		return invalid("url %q does not begin with https:// and a host", text)
 	}
 	return nil
 }

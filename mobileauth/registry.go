@@ -85,7 +85,7 @@ func Check(applications []Application) error {
 			return fmt.Errorf("application %q: %w", app.ID, err)
 		}
 		if seen[app.ID] {
-			return fmt.Errorf("application %q stands twice: %w", app.ID, ErrInvalid)
+			return invalid("application %q stands twice", app.ID)
 		}
 		seen[app.ID] = true
 	}

@@ -80,18 +80,13 @@ func (p *plan) database(m *module, place string) guest {
 	}}
 }
 
-// adapter plans a realm whose back end asks and judges. What the adapter's functions did, a service does that is called by HTTP.
+// adapter plans a realm whose back end asks and judges. What the adapter's functions did, a service has to do that is called by
+// HTTP; its address is one where there is none.
 func (p *plan) adapter(s *realm, place string) (authenticator, module guest) {
-	p.findings.add(FillIn, s.line, place, "the address of the service that asks and judges as %s did",
+	p.findings.add(FillIn, s.line, place, "the address of a service that asks and judges as %s did",
 		parameter(s.parameters, "login-function"))
 	if parameter(s.parameters, "logout-function") != "" {
 		p.findings.add(NoEquivalent, s.line, place, "the parameter logout-function: the service is not told of logouts")
 	}
 	return of("adapter", "https://adapter.example.com/"), guest{}
-}
-
-// versions plans the realm that knows which versions of apps may be used.
-func (p *plan) versions(line int, place string) (authenticator, module guest) {
-	p.findings.add(FillIn, line, place, "the applications with their versions, which were managed in the console")
-	return of("application"), guest{}
 }

@@ -3,6 +3,7 @@
 package mobilefirst
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -10,14 +11,14 @@ import (
 // descriptor is what matters here of an application-descriptor.xml.
 type descriptor struct {
 	id, name     string
-	identity     []string      // userIdentityRealms
-	environments []environment // those that name a version or a test
+	identity     []string // userIdentityRealms
+	environments []environment
 }
 
 // environment is one platform that an application is built for.
 type environment struct {
-	platform, version, test string
-	line                    int
+	name, test string
+	identifier string // of the application on the platform; empty when it says none
 }
 
 // readDescriptor reads the descriptor of a hybrid or a native application. Most of it is about how the application is built.
@@ -45,9 +46,19 @@ func readDescriptor(file []byte) (*descriptor, error) {
 		nodes = append(nodes, root)
 	}
 	for _, n := range nodes {
-		if e := (environment{n.name, n.attr("version"), n.attr("securityTest"), n.line}); e.version != "" || e.test != "" {
+		e := environment{n.name, n.attr("securityTest"), cmp.Or(n.attr("bundleId"), n.attr("packageName"))}
+		if e.platform() != "" || e.test != "" {
 			d.environments = append(d.environments, e)
 		}
 	}
 	return d, nil
+}
+
+// platform returns what the platform is called here; empty for what is none.
+func (e environment) platform() string {
+	return map[string]string{
+		"iphone": "ios", "ipad": "ios", "nativeIOSApp": "ios", "android": "android", "nativeAndroidApp": "android",
+		"mobileWebApp": "web", "desktopBrowser": "web", "windows8": "windows", "windowsPhone8": "windows",
+		"nativeWindowsPhone8App": "windows",
+	}[e.name]
 }

@@ -217,6 +217,7 @@ func TestDirectory(t *testing.T) {
 		{name: "filter that ends early", address: "ldap://d", filter: "(&(uid={username})", want: []string{"login_module reject_all"}},
 		{name: "filter with more behind it", address: "ldap://d", filter: "(uid={username}))", want: []string{"login_module reject_all"}},
 		{name: "filter with a quote", address: "ldap://d", filter: "(uid={username}&quot; evil)", want: []string{"login_module reject_all"}},
+		{name: "user as an attribute further in", address: "ldap://d", filter: "(!({username}))", want: []string{"login_module reject_all"}},
 		{name: "user as an attribute", address: "ldap://d", filter: "({username}=x)", want: []string{"login_module reject_all"}},
 		{name: "placeholder in a base", address: "ldap://d", filter: "(uid={username})", base: "dc={env.X}", want: []string{"search_base dc=example,dc=com"}},
 	} {

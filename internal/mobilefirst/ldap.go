@@ -123,6 +123,9 @@ func filter(text string, depth int) (rest string, ok bool) {
 		for ok && inner[0] != '!' && strings.HasPrefix(rest, "(") {
 			rest, ok = filter(rest, depth+1)
 		}
+		if !ok {
+			return text, false
+		}
 		return strings.CutPrefix(rest, ")")
 	}
 	assertion, rest, ok := strings.Cut(inner, ")")

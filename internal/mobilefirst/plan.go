@@ -19,6 +19,7 @@ type plan struct {
 
 	resources []*plannedResource
 	client    *plannedClient // nil without a descriptor
+	app       *plannedApp    // nil unless a test asks for its version
 }
 
 // plannedRealm is a realm as it will stand.
@@ -85,6 +86,7 @@ func (p *plan) make() {
 	if p.descriptor != nil {
 		p.application()
 	}
+	p.versions()
 	p.identities()
 	p.unused()
 	p.findings.gather(p.places())
@@ -104,6 +106,9 @@ func (p *plan) places() map[string]bool {
 	}
 	if p.client != nil {
 		written[p.client.place] = true
+	}
+	if p.app != nil {
+		written[p.app.place] = true
 	}
 	return written
 }
@@ -136,7 +141,7 @@ func (p *plan) use(original string, line int) string {
 		r.module, r.seconds = guest{}, longest
 		p.findings.add(Warning, line, place, "lets everybody in as nobody in particular: a test that asks for nothing else protects nothing")
 	case realmDisable:
-		r.authenticator, r.module = p.versions(line, place)
+		r.authenticator, r.module = of("application"), guest{}
 	case realmAuthenticity:
 		p.closed(line, place, "the check that an app is the one that was published")
 	case realmDeviceAuto:

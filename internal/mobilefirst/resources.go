@@ -35,24 +35,3 @@ func (p *plan) closedTest(s *resource) string {
 	p.realms, p.tests = append(p.realms, r), append(p.tests, t)
 	return t.name
 }
-
-// application plans the client of the descriptor's application: what its environments ask for it may ask for.
-func (p *plan) application() {
-	d := p.descriptor
-	c := &plannedClient{place: placeOf("client", d.id), id: p.name("client", d.id, 0), name: spoken(d.name)}
-	for _, e := range d.environments {
-		if e.version != "" {
-			p.findings.add(FillIn, 0, c.place, "the versions of the application; for %s it was %s", e.platform, e.version)
-		}
-		if e.test == "" {
-			continue
-		}
-		name, ok := p.names[placeOf("test", e.test)]
-		if !ok {
-			p.findings.add(Warning, 0, c.place, "%s names the security test %s, which is not defined", e.platform, e.test)
-			continue
-		}
-		c.scopes = appendOnce(c.scopes, name)
-	}
-	p.client = c
-}

@@ -28,6 +28,9 @@ func (p *plan) write() []byte {
 	for _, t := range p.tests {
 		w.test(t)
 	}
+	if p.app != nil {
+		w.app(p.app)
+	}
 	if p.client != nil {
 		w.client(p.client)
 	}

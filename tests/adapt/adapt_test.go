@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 		"GATEHOUSE_SEAL_KEY": "MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY=",
 		"OLDER_SEAL_KEY":     "enl4d3Z1dHNycXBvbm1sa2ppaGdmZWRjYmE5ODc2NTQ=",
 		"PORTAL_SECRET":      "portal-secret-0123456789-0123456789", "NEXT_SECRET": "next-secret-0123456789-0123456789",
-		"ADMIN_PASSWORD": "correct horse battery staple", "LTPA_PASSWORD": "WebAS", "USERS_DSN": "host=/run/postgresql dbname=users",
+		"ADMIN_PASSWORD": "correct horse battery staple", "ADAPTER_TOKEN": "token-of-the-adapter-0123456789", "LTPA_PASSWORD": "WebAS", "USERS_DSN": "host=/run/postgresql dbname=users",
 		"LDAP_PASSWORD": "reader-secret-0123456789", "USERS_TOKEN": "token-of-the-users-service-0123456789",
 	} {
 		if err := os.Setenv(name, value); err != nil {
@@ -162,6 +162,7 @@ func golden(t *testing.T, file, name string) {
 // beyond are the mistakes that a Caddyfile alone does not show: they lie in what it names, or in what Caddy makes of it.
 var beyond = []string{
 	"mistake_form_template_missing", "mistake_form_template_without_theme", "mistake_form_template_leaves_out",
+	"mistake_adapter_header_unset", "mistake_adapter_no_such_ca", "mistake_adapter_template_leaves_out",
 	"mistake_client_keys_missing", "mistake_realm_certificate_no_authority", "mistake_realm_ltpa_wrong_password", "mistake_realm_database_dsn_unset",
 	"mistake_realm_database_in_the_clear", "mistake_client_secret_unset", "mistake_protect_session_in_handle", "mistake_seal_key_short",
 	"mistake_seal_key_unset", "mistake_theme_missing", "mistake_realm_ldap_no_such_ca", "mistake_realm_ldap_password_unset",

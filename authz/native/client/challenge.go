@@ -5,6 +5,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -47,6 +48,19 @@ type Field struct {
 	Autocomplete string `json:"autocomplete"`
 	InputMode    string `json:"input_mode"`
 	Required     bool   `json:"required"`
+}
+
+// takeHidden takes away the fields that are not for people to see, and returns them: they go back as they came.
+func (c *Challenge) takeHidden() map[string]string {
+	answers := map[string]string{}
+	c.Fields = slices.DeleteFunc(c.Fields, func(f Field) bool {
+		hidden := f.Type == "hidden"
+		if hidden {
+			answers[f.Name] = f.Value
+		}
+		return hidden
+	})
+	return answers
 }
 
 // Notice is something that people are told. ID tells notices apart, so that each can be shown once.

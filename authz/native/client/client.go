@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -195,14 +196,12 @@ func (c *Client) answer(ctx context.Context, challenges map[string]*Challenge) (
 			return "", fmt.Errorf("the realm %q asks nothing", realm)
 		}
 		asked.Realm = realm
+		all[realm] = asked.takeHidden()
 		given, err := handler.Answer(ctx, *asked)
 		if err != nil {
 			return "", fmt.Errorf("answering the realm %q: %w", realm, err)
 		}
-		if given == nil {
-			given = map[string]string{}
-		}
-		all[realm] = given
+		maps.Copy(all[realm], given)
 	}
 	text, err := json.Marshal(all)
 	return string(text), err

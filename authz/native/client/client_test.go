@@ -170,6 +170,26 @@ func TestAuthorize(t *testing.T) {
 }
 
 // A session that the server does not know any more is forgotten, and the app begins anew.
+// What is hidden goes back as it came, and no handler has to know of it.
+func TestHiddenFields(t *testing.T) {
+	t.Parallel()
+	const challenge = `{"error":"insufficient_authorization","auth_session":"s-1","challenges":{"word":{"fields":[
+		{"name":"answer","label":"Answer","type":"text"},{"name":"round","label":"round","type":"hidden","value":"rnd_1"}]}}}`
+	s := newIssuer(t, step{http.StatusForbidden, challenge}, step{http.StatusOK, granted})
+	var asked []client.Challenge
+	c := s.client(map[string]client.Handler{"word": says("please", &asked)})
+	if _, err := c.Authorize(t.Context(), client.Request{Scopes: []string{"read"}}); err != nil {
+		t.Fatal(err)
+	}
+	want := []client.Field{{Name: "answer", Label: "Answer", Type: "text"}}
+	if diff := cmp.Diff(want, asked[0].Fields); diff != "" {
+		t.Errorf("unexpected fields (-want +got):\n%s", diff)
+	}
+	if got := s.asked()[1].Get("answers"); got != `{"word":{"answer":"please","round":"rnd_1"}}` {
+		t.Errorf("the answers are %s", got)
+	}
+}
+
 func TestAuthorizeAfterTheSessionEnded(t *testing.T) {
 	t.Parallel()
 	gone := step{http.StatusBadRequest, `{"error":"invalid_session"}`}

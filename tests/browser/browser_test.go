@@ -4,6 +4,7 @@ package browser_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -24,7 +25,7 @@ import (
 type world struct {
 	*program.Program
 	issuer, web, api string // URLs
-	app              *httptest.Server
+	app, backEnd     *httptest.Server
 }
 
 var shared *world
@@ -63,17 +64,18 @@ func newWorld() (*world, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	w := &world{app: httptest.NewServer(http.HandlerFunc(application))}
+	w := &world{app: httptest.NewServer(http.HandlerFunc(application)), backEnd: httptest.NewServer(http.HandlerFunc(partner))}
 	w.Program, err = program.Start(context.Background(), program.Config{
 		Path: path, Dir: dir, Ports: 4, Host: "localhost", Ready: "/jwks",
 		Caddyfile: func(a []string) string {
 			w.issuer, w.web, w.api = "http://"+a[0], "http://"+a[1], "http://"+a[2]
 			return strings.NewReplacer("ADMIN", program.SocketIn(dir), "ISSUER", w.issuer, "WEB", w.web, "API", w.api,
-				"UPSTREAM", a[3], "APP", w.app.URL).Replace(caddyfile)
+				"UPSTREAM", a[3], "APP", w.app.URL, "BACKEND", w.backEnd.URL).Replace(caddyfile)
 		},
 	})
 	return w, func() {
 		w.app.Close()
+		w.backEnd.Close()
 		if w.Program != nil {
 			_ = w.Stop() // the tests are over
 		}
@@ -93,6 +95,10 @@ const caddyfile = `{
 			max_age 8h
 			audit
 		}
+		realm partner {
+			authenticator adapter BACKEND
+		}
+		user_identity password partner
 		scope accounts:read password
 		default_scope accounts:read
 		client app {
@@ -116,6 +122,11 @@ ISSUER {
 	authorization_server
 }
 WEB {
+	@partner path /partner*
+	protect @partner openid {
+		acr partner
+		session on
+	}
 	protect {
 		session on
 	}
@@ -138,6 +149,32 @@ func application(w http.ResponseWriter, r *http.Request) {
 	for name := range r.Form {
 		_, _ = fmt.Fprintf(w, `<p id="%s">%s</p>`, name, r.Form.Get(name))
 	}
+}
+
+// partner is the back end of a realm: it asks for a customer number, and then for a code.
+func partner(w http.ResponseWriter, r *http.Request) {
+	var q struct {
+		State   string            `json:"state"`
+		Answers map[string]string `json:"answers"`
+		Locale  string            `json:"locale"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	const asks = `{"challenge":{"fields":[{"name":"code","label":"Code","input_mode":"numeric","autocomplete":"one-time-code",
+		"required":true}],"message":%q,"error":%v},"state":"code"}`
+	answer := `{"challenge":{"fields":[{"name":"customer","label":"Customer number","input_mode":"numeric","required":true}]},"state":"customer"}`
+	switch {
+	case q.State == "customer":
+		answer = fmt.Sprintf(asks, "We sent a code to the phone that ends in 12.", false)
+	case q.State == "code" && q.Answers["code"] == "123456":
+		answer = `{"identity":{"id":"4711","name":"Petra Partner","amr":["otp"]}}`
+	case q.State == "code":
+		answer = fmt.Sprintf(asks, "That is not the code. Look again.", true)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = fmt.Fprint(w, answer) // a caller that has gone away is not told
 }
 
 // step is one thing that a person does.

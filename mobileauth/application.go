@@ -82,7 +82,7 @@ type Application struct {
 // Rule says what becomes of some versions.
 type Rule struct {
 	// Pattern is a version, the beginning of one with ".*", or "*".
-	Pattern string `json:"pattern"`
+	Pattern string `json:"version"`
 	// Platform is the one on which the rule holds; empty is all of them.
 	Platform string `json:"platform,omitempty"`
 	Status   Status `json:"status"`

@@ -19,7 +19,7 @@ const name = "gatehouse"
 // commands returns a new copy of each of our commands, in the order in which help names them.
 func commands() []*cobra.Command {
 	return []*cobra.Command{
-		userCommand(), keysCommand(), sessionCommand(), tokenCommand(), auditCommand(), healthCommand(), configCommand(),
+		userCommand(), appCommand(), keysCommand(), sessionCommand(), tokenCommand(), auditCommand(), healthCommand(), configCommand(),
 		policyCommand(), importCommand(),
 	}
 }
@@ -30,8 +30,8 @@ var ours bool
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  name,
-		Usage: "<user|keys|session|token|audit|health|config|policy|import> ...",
-		Short: "Works on the users, keys, sessions and tokens of a running Gatehouse",
+		Usage: "<user|app|keys|session|token|audit|health|config|policy|import> ...",
+		Short: "Works on the users, apps, keys, sessions and tokens of a running Gatehouse",
 		Long:  strings.TrimSpace(manner),
 		CobraFunc: func(cmd *cobra.Command) {
 			cmd.Hidden = ours

@@ -159,6 +159,7 @@ func healthCommand() *cobra.Command {
 			add("store", h.Store)
 			add("keys", h.Keys)
 			add("revocations", h.Revocations)
+			add("apps", h.Apps)
 		})
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
 	"github.com/gatehouse-id/gatehouse/caddymodule/policy"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
+	"github.com/gatehouse-id/gatehouse/mobileauth"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
@@ -59,6 +60,11 @@ func (a *Admin) Provision(ctx caddy.Context) error {
 		"POST /gatehouse/tokens/inspect":        inspectToken,
 		"GET /gatehouse/audit":                  listAudit,
 		"POST /gatehouse/policy":                explainPolicy,
+
+		"GET /gatehouse/applications":                                     listApplications,
+		"GET /gatehouse/applications/{application}":                       showApplication,
+		"POST /gatehouse/applications/{application}/versions":             setVersion,
+		"DELETE /gatehouse/applications/{application}/versions/{version}": unsetVersion,
 	} {
 		a.mux.HandleFunc(pattern, serve.serve)
 	}
@@ -112,9 +118,9 @@ var errRequest = errors.New("the request is not usable")
 
 func statusOf(err error) int {
 	for status, kinds := range map[int][]error{
-		http.StatusNotFound:           {storage.ErrNotFound, keyset.ErrNoKey},
+		http.StatusNotFound:           {storage.ErrNotFound, keyset.ErrNoKey, mobileauth.ErrNoApplication, mobileauth.ErrNoOverride},
 		http.StatusConflict:           {storage.ErrExists, identity.ErrVersion, identity.ErrTransition, keyset.ErrTooEarly},
-		http.StatusBadRequest:         {identity.ErrInvalid, identity.ErrHash, errRequest, policy.ErrQuestion},
+		http.StatusBadRequest:         {identity.ErrInvalid, identity.ErrHash, mobileauth.ErrInvalid, errRequest, policy.ErrQuestion},
 		http.StatusServiceUnavailable: {storage.ErrClosed, storage.ErrConflict, storage.ErrFull, identity.ErrBusy, keyset.ErrNotLoaded},
 	} {
 		for _, kind := range kinds {

@@ -19,6 +19,7 @@ type Health struct {
 	Store       string `json:"store"`
 	Keys        string `json:"keys"`
 	Revocations string `json:"revocations"`
+	Apps        string `json:"apps"`
 }
 
 // Key is one signing key, without its private part.
@@ -57,7 +58,7 @@ type TokenRequest struct {
 }
 
 func health(app *caddymodule.App, w http.ResponseWriter, r *http.Request) (any, error) {
-	h := Health{Status: "ok", Issuer: app.Issuer, Store: "ok", Keys: "ok", Revocations: "ok"}
+	h := Health{Status: "ok", Issuer: app.Issuer, Store: "ok", Keys: "ok", Revocations: "ok", Apps: "ok"}
 	report := func(part *string, err error) {
 		if err != nil {
 			*part, h.Status = err.Error(), "degraded"
@@ -68,6 +69,9 @@ func health(app *caddymodule.App, w http.ResponseWriter, r *http.Request) (any, 
 	report(&h.Keys, err)
 	if app.View().Stale() {
 		report(&h.Revocations, fmt.Errorf("the log of revocations has not been read for too long"))
+	}
+	if app.Apps().Stale() {
+		report(&h.Apps, fmt.Errorf("which versions of apps are switched off has not been read for too long"))
 	}
 	if h.Status != "ok" {
 		w.WriteHeader(http.StatusServiceUnavailable)

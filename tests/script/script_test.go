@@ -68,6 +68,15 @@ const caddyfile = `{
 		storage badger data
 		scope accounts:read password
 		default_scope accounts:read
+		application bank {
+			ios com.example.bank
+			android com.example.bank
+			version 2.* active
+			version 1.* active
+			version 1.0 disabled {
+				platform ios
+			}
+		}
 		client machine {
 			secret machine-secret-0123456789-0123456789
 			grants client_credentials

@@ -173,6 +173,17 @@ func TestAuthSessionIsForWhoeverHoldsIt(t *testing.T) {
 	}
 }
 
+// A node judges by its own clock, whatever that of the store has come to.
+func TestAuthSessionExpiresByTheClockOfTheNode(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(w *world) {
+		h := w.begin()
+		ahead := w.node(func() time.Time { return w.clock.Now().Add(authz.RequestTTL) })
+		w.wantError("reading too late", second(ahead.AuthSession(w.Context(), h.handle, app)), storage.ErrNotFound)
+		w.held(h)
+	})
+}
+
 func TestClientOfAuthSession(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(w *world) {

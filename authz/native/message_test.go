@@ -4,7 +4,9 @@ package native_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,9 +27,13 @@ type script struct {
 	result    realm.Result
 	judged    int
 	falls     bool // its proofs do not stand
+	mute      error
 }
 
 func (s *script) Collect(_ context.Context, in realm.Input) (realm.Credentials, *realm.Challenge, error) {
+	if in.Fields == nil && s.mute != nil {
+		return realm.Credentials{}, nil, s.mute
+	}
 	if s.challenge != nil && in.Fields == nil {
 		return realm.Credentials{}, s.challenge, nil
 	}
@@ -148,4 +154,18 @@ func TestAProofThatNeverCounts(t *testing.T) {
 	}
 	s.falls = false
 	a.Ask("scope", "openid").Granted()
+}
+
+// A realm that has refused and then cannot say what it asks is unavailable, and the app goes on with the others.
+func TestARealmThatCannotAskAgain(t *testing.T) {
+	t.Parallel()
+	s := &script{challenge: &realm.Challenge{Message: "login.missing"}, result: realm.Result{Status: realm.Refused}}
+	a := scripted(t, s)
+	a.Ask("scope", "openid").Asks("only")
+	s.mute = errors.New(mark)
+	told := a.Answer(faces.Answers{"only": {}}).Asks("only")
+	wantFailure(t, told, "only", "unavailable")
+	if strings.Contains(told.Body, mark) {
+		t.Errorf("the app is told what went wrong inside:\n%s", told.Body)
+	}
 }

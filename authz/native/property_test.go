@@ -62,7 +62,7 @@ func (a *actor) begin(t *rapid.T) {
 	case age == "60":
 		a.since = a.now().Add(-time.Minute)
 	}
-	a.took(t, a.Ask("scope", scope, "acr_values", level, "prompt", prompt, "max_age", age), nil, "")
+	a.took(t, a.Ask("scope", scope, "acr_values", level, "prompt", prompt, "max_age", age), nil)
 }
 
 // answer answers what was asked last, rightly or wrongly.
@@ -80,9 +80,10 @@ func (a *actor) answer(t *rapid.T) {
 			wrong = append(wrong, name)
 		}
 	}
-	who := logins[login]
+	who := []string{logins[login]}
 	if asked := a.asked.Challenges["password"]; asked != nil && len(asked.Fields) == 1 {
-		who = a.known(t) // the name is not asked of somebody who is known, and does not count
+		// The name is not asked of somebody who is known, and does not count as long as he is.
+		who = append(who, a.session(t).Subject)
 	}
 	got := a.Answer(answers)
 	for _, name := range wrong {
@@ -91,7 +92,7 @@ func (a *actor) answer(t *rapid.T) {
 			t.Fatalf("a wrong answer to %s leads on: %s", name, got.Body)
 		}
 	}
-	a.took(t, got, answers, who)
+	a.took(t, got, answers, who...)
 }
 
 func reply(name, login string, right bool) map[string]string {
@@ -107,7 +108,7 @@ func reply(name, login string, right bool) map[string]string {
 }
 
 // took records what the server made of a call, and holds a code against it.
-func (a *actor) took(t *rapid.T, got *faces.Reply, answers faces.Answers, who string) {
+func (a *actor) took(t *rapid.T, got *faces.Reply, answers faces.Answers, who ...string) {
 	if got.Status >= http.StatusInternalServerError {
 		t.Fatalf("it is not the app's fault: %d %s", got.Status, got.Body)
 	}
@@ -115,16 +116,21 @@ func (a *actor) took(t *rapid.T, got *faces.Reply, answers faces.Answers, who st
 		a.asked = nil
 		return
 	}
-	a.asked, a.who = got, a.known(t)
+	session := a.session(t)
+	a.asked, a.who = got, session.Subject
 	if _, login := answers["password"]; login && got.Challenges["password"] == nil {
-		if a.who != who {
+		if a.who == "" || !slices.Contains(who, a.who) {
 			t.Fatalf("%q is signed in by the password of %q", a.who, who)
 		}
 		a.login()
 	}
 	for name := range answers {
 		if got.Challenges[name] == nil {
-			a.events = append(a.events, event{name, a.who, a.now(), a.request})
+			e := event{name, a.who, a.now(), a.request}
+			if !session.Proofs[name].Time.Equal(e.at) {
+				e.who = "" // it waits with the request, since nobody was expected
+			}
+			a.events = append(a.events, e)
 		}
 	}
 	if got.Code != "" {
@@ -132,8 +138,8 @@ func (a *actor) took(t *rapid.T, got *faces.Reply, answers faces.Answers, who st
 	}
 }
 
-// known returns whose session the app has, if it lives.
-func (a *actor) known(t *rapid.T) string {
+// session returns the session that the app has, if it lives.
+func (a *actor) session(t *rapid.T) authz.Session {
 	handle, _ := authz.ParseAuthSessionHandle(a.Held)
 	held, err := a.w.Store.AuthSession(t.Context(), handle, a.Client)
 	if err != nil {
@@ -143,7 +149,7 @@ func (a *actor) known(t *rapid.T) string {
 	if err != nil && !authz.Gone(err) {
 		t.Fatal(err)
 	}
-	return session.Subject
+	return session
 }
 
 // login makes what was proven before anybody was known, in this request, that of whoever it is now.

@@ -221,3 +221,17 @@ func TestAProofGrowsTooOldMeanwhile(t *testing.T) {
 	a.Answer(alice).Asks("pin")
 	a.Answer(pin(faces.PIN)).Granted()
 }
+
+// What is asked is what is missing when the answers have been judged, however long that took.
+func TestAProofGrowsTooOldWhileAnotherIsJudged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.App(t)
+	a.Ask("scope", "payments:write riddles")
+	a.Answer(alice).Asks("pin", "riddle")
+	w.Clock.Advance(time.Hour)
+	a.Ask("scope", "payments:write riddles").Asks("pin", "riddle")
+	w.BeforeUpdate(func() { w.Clock.Advance(time.Second) })
+	a.Answer(pin(faces.PIN)).Asks("password")
+	a.Answer(alice).Asks("riddle")
+}

@@ -33,7 +33,9 @@ func (s *Server) Rule(asked validation.Policy) (*site.Rule, error) {
 }
 
 // Requirements returns the realms that scopes require of a person, in the order in which they are proven.
-func (s *Server) Requirements(scopes []string) []realm.Requirement { return s.config.Engine.ForScopes(scopes) }
+func (s *Server) Requirements(scopes []string) []realm.Requirement {
+	return s.config.Engine.ForScopes(scopes)
+}
 
 func (s *Server) checkACR(values []string) error {
 	known := s.config.Engine.ACRValues()

@@ -35,6 +35,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/randid"
 	"github.com/gatehouse-id/gatehouse/internal/seal"
 	"github.com/gatehouse-id/gatehouse/internal/web"
+	"github.com/gatehouse-id/gatehouse/mobileauth"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/badgerstore"
@@ -100,12 +101,15 @@ type world struct {
 	turn  atomic.Uint64
 	alice identity.User
 	model []func(*world, *realm.Config)
+	// building is the node that is being built, for security models that ask it.
+	building *node
 }
 
 // node is one process.
 type node struct {
 	server *server.Server
 	view   *revocation.View
+	apps   *mobileauth.Registry
 	rules  map[string]*site.Rule
 }
 
@@ -143,7 +147,11 @@ func (w *world) newNode(t *testing.T, db storage.DB, sealer storage.Sealer) *nod
 	t.Helper()
 	logger := slog.New(slog.DiscardHandler)
 	n := &node{rules: map[string]*site.Rule{}}
+	w.building = n
 	var err error
+	n.apps, err = mobileauth.New(mobileauth.Config{DB: db, Now: w.clock.Now, Logger: logger, Applications: []mobileauth.Application{bank}})
+	must(t, err)
+	must(t, n.apps.Refresh(t.Context()))
 	n.view, err = revocation.New(revocation.Config{Log: w.store, Now: w.clock.Now, Logger: logger})
 	must(t, err)
 	ring, err := keyset.Open(keyset.Config{
@@ -159,7 +167,7 @@ func (w *world) newNode(t *testing.T, db storage.DB, sealer storage.Sealer) *nod
 		Issuer: issuer, Audience: []string{api}, Store: w.store, View: n.view, Ring: ring, Clients: clients(t), Engine: w.engine(t),
 		Pages: renderer, Trail: trail, Profiles: &identitystore.Profiles{Users: w.users}, Scopes: scopes,
 		DefaultScopes: oauth.Scopes{"read"}, RefreshGrace: 10 * time.Second, Now: w.clock.Now, Logger: logger,
-		ClientIP: func(r *http.Request) string { return "192.0.2.1" },
+		ClientIP: func(r *http.Request) string { return "192.0.2.1" }, Applications: n.apps,
 	})
 	must(t, err)
 	must(t, n.server.Start(t.Context()))

@@ -274,6 +274,18 @@ func TestNothingSaidGetsInThatIsSwitchedOff(t *testing.T) {
 	})
 }
 
+// TestTrap1WhatAnAppSaysIsNoIdentity: neither a user nor a device nor a method comes of it, whatever else it sends.
+func TestTrap1WhatAnAppSaysIsNoIdentity(t *testing.T) {
+	t.Parallel()
+	in := says("application", "bank", "platform", "ios", "version", "3.1", "device", "dev_1", "username", "alice", "subject", "usr_alice")
+	in.Subject, in.Hint = "usr_bob", "alice"
+	attempt := try(t, newGuest(t, "", registry(t)), in)
+	want := realm.Identity{Application: &realm.Application{ID: "bank", Platform: "ios", Version: "3.1"}}
+	if diff := cmp.Diff(want, attempt.Result.Identity); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestNew(t *testing.T) {
 	t.Parallel()
 	for _, c := range []appauth.Config{{}, {Application: "bank"}, {Application: "a b", Versions: registry(t)}} {

@@ -38,15 +38,15 @@ func Statuses() []Status { return []Status{Active, Notify, NoRegistration, Disab
 
 // Limits on what an application is described with.
 const (
-	MaxID          = 64       // bytes in the id of an application
-	MaxPlatform    = 32       // bytes in the name of a platform
-	MaxVersion     = 64       // bytes in a version or a pattern
-	MaxBundle      = 255      // bytes in a bundle identifier
-	MaxMessage     = 1 << 10  // bytes in one message
-	MaxMessages    = 32       // languages of one rule
-	maxMessagesAll = 10 << 10 // bytes in all messages of one rule, so that an override fits the store however it is escaped
-	MaxURL         = 1 << 10  // bytes in a URL
-	MaxMessageID   = 64       // bytes in the id of a message
+	MaxID          = 64      // bytes in the id of an application
+	MaxPlatform    = 32      // bytes in the name of a platform
+	MaxVersion     = 64      // bytes in a version or a pattern
+	MaxBundle      = 255     // bytes in a bundle identifier
+	MaxMessage     = 1 << 10 // bytes in one message
+	MaxMessages    = 32      // languages of one rule
+	maxMessagesAll = 8 << 10 // bytes in all messages of one rule, so that an override fits the store however it is escaped
+	MaxURL         = 1 << 10 // bytes in a URL
+	MaxMessageID   = 64      // bytes in the id of a message
 )
 
 // Errors of the registry. They are wrapped by what says more.

@@ -122,3 +122,23 @@ func (l leaving) Update(ctx context.Context, fn func(storage.Tx) error) error {
 	l.leave()
 	return err
 }
+
+// exampleRegistry returns a registry that knows the app "bank", over a store in memory.
+func exampleRegistry() (*mobileauth.Registry, context.Context) {
+	clock := storagetest.NewClock()
+	db, err := memstore.Open(memstore.Config{Now: clock.Now})
+	if err != nil {
+		panic(err)
+	}
+	registry, err := mobileauth.New(mobileauth.Config{
+		DB: db, Now: clock.Now, Logger: slog.New(slog.DiscardHandler), Applications: []mobileauth.Application{bank()},
+	})
+	if err != nil {
+		panic(err)
+	}
+	ctx := context.Background()
+	if err := registry.Refresh(ctx); err != nil {
+		panic(err)
+	}
+	return registry, ctx
+}

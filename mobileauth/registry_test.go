@@ -359,3 +359,35 @@ func BenchmarkDisabled(b *testing.B) {
 		})
 	}
 }
+
+// TestReadersSeeOneOrTheOther: while rules change, who asks gets what held before or what holds after, for a rule and its notice
+// alike, and never waits.
+func TestReadersSeeOneOrTheOther(t *testing.T) {
+	t.Parallel()
+	r := inMemory(t, bank())
+	stop := make(chan struct{})
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				s, notice := r.Status("bank", "ios", "1.0")
+				if told := notice.ID != ""; told != (s == mobileauth.Notify) || s != mobileauth.Notify && s != mobileauth.Active {
+					t.Errorf("the status is %s with the notice %q", s, notice.ID)
+				}
+			}
+		})
+	}
+	for range 50 {
+		_, err := r.Set(t.Context(), "bank", rule("1.0", mobileauth.Notify))
+		must(t, err)
+		_, err = r.Unset(t.Context(), "bank", "1.0", "")
+		must(t, err)
+	}
+	close(stop)
+	group.Wait()
+}

@@ -128,7 +128,7 @@ func (j *Judge) Try(r *http.Request, v *Visit, fields map[string]string) (Outcom
 		return Outcome{}, j.failed(r, v, err)
 	}
 	if tried.Challenge != nil {
-		return Outcome{Challenge: tried.Challenge}, nil
+		return j.asked(r, v, tried.Challenge)
 	}
 	result := tried.Result
 	another := result.Status == realm.Accepted && !v.fits(result.Identity)
@@ -141,6 +141,21 @@ func (j *Judge) Try(r *http.Request, v *Visit, fields map[string]string) (Outcom
 	outcome, err := j.judged(r, v, result)
 	outcome.Another = another && err == nil
 	return outcome, err
+}
+
+// asked passes a challenge on. One that follows wrong answers is a refusal too: else whoever is asked again and again could guess
+// for as long as the realm is patient, and begin anew then.
+func (j *Judge) asked(r *http.Request, v *Visit, c *realm.Challenge) (Outcome, error) {
+	if c.Refusal == nil {
+		return Outcome{Challenge: c}, nil
+	}
+	if !c.Refusal.Blameless {
+		j.Limiter.Count(limit.Address(httpx.CallerOf(r.Context()).ClientIP))
+	}
+	if _, err := j.judged(r, v, realm.Result{Status: realm.Refused, Reason: c.Refusal.Reason}); err != nil {
+		return Outcome{}, err
+	}
+	return Outcome{Challenge: c}, nil
 }
 
 // throttle judges nothing that an address presents which was refused too often, be it answers or what comes without being asked

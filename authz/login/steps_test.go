@@ -121,7 +121,7 @@ func TestAnAdapterInRounds(t *testing.T) {
 	if got := b.judged(); got != "0000 1111" {
 		t.Errorf("the codes %q were judged", got)
 	}
-	if got := strings.Join(w.Observed(), " "); got != "password:accepted steps:accepted" {
+	if got := strings.Join(w.Observed(), " "); got != "password:accepted steps:refused steps:accepted" {
 		t.Errorf("metrics were told %q", got)
 	}
 }

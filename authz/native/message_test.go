@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -28,13 +29,14 @@ type script struct {
 	judged    int
 	falls     bool // its proofs do not stand
 	mute      error
+	further   bool // the challenge is asked whatever the answers
 }
 
 func (s *script) Collect(_ context.Context, in realm.Input) (realm.Credentials, *realm.Challenge, error) {
 	if in.Fields == nil && s.mute != nil {
 		return realm.Credentials{}, nil, s.mute
 	}
-	if s.challenge != nil && in.Fields == nil {
+	if s.challenge != nil && (in.Fields == nil || s.further) {
 		return realm.Credentials{}, s.challenge, nil
 	}
 	return realm.Credentials{Values: in.Fields}, nil, nil
@@ -167,5 +169,24 @@ func TestARealmThatCannotAskAgain(t *testing.T) {
 	wantFailure(t, told, "only", "unavailable")
 	if strings.Contains(told.Body, mark) {
 		t.Errorf("the app is told what went wrong inside:\n%s", told.Body)
+	}
+}
+
+// Wrong answers count against the app's session although the realm asks on, unless they are nobody's fault.
+func TestWrongAnswersThatAreAskedFurther(t *testing.T) {
+	t.Parallel()
+	for _, blameless := range []bool{false, true} {
+		s := &script{challenge: &realm.Challenge{Message: "Again.", Refusal: &realm.Refusal{Blameless: blameless}}, further: true}
+		a := scripted(t, s)
+		a.Ask("scope", "openid").Asks("only") // which counts here, as when a conversation begins anew
+		for range 8 {
+			a.Answer(faces.Answers{"only": {"code": "000000"}}).Asks("only")
+		}
+		if last := a.Answer(faces.Answers{"only": {"code": "000000"}}); blameless {
+			last.Asks("only")
+		} else {
+			last.Refuses(http.StatusBadRequest, "invalid_session")
+		}
+		equal(t, "judgements", s.judged, 0)
 	}
 }

@@ -99,6 +99,9 @@ func (c *call) round(visit *attempt.Visit) (*challenge, error) {
 		c.unavailable(visit, told, err)
 		return told, nil
 	case outcome.Challenge != nil:
+		if err := c.countRefusal(outcome.Challenge.Refusal); err != nil {
+			return nil, err
+		}
 		told.write(outcome.Challenge, c.text)
 		return told, c.lostUnless(c.Judge.Keep(c.r, visit, outcome.Challenge))
 	case outcome.Result.Status == realm.Accepted:
@@ -120,13 +123,9 @@ func (c *call) ask(visit *attempt.Visit, told *challenge) error {
 
 // refused asks again after an answer that led nowhere.
 func (c *call) refused(visit *attempt.Visit, told *challenge, result realm.Result) error {
-	if result.Status == realm.Refused && !result.Blameless {
-		open, err := c.Store.RefuseRequest(c.r.Context(), c.request.ID)
-		if err != nil && !errors.Is(err, authz.ErrRequestEnded) {
-			return authz.Failure(err)
-		}
-		if !open {
-			return invalidSession()
+	if result.Status == realm.Refused {
+		if err := c.countRefusal(&realm.Refusal{Blameless: result.Blameless}); err != nil {
+			return err
 		}
 	}
 	err := c.ask(visit, told)
@@ -137,6 +136,21 @@ func (c *call) refused(visit *attempt.Visit, told *challenge, result realm.Resul
 		told.Notice = notified(result.Notice)
 	}
 	return err
+}
+
+// countRefusal counts a refusal against the request, which ends when there were too many.
+func (c *call) countRefusal(refusal *realm.Refusal) error {
+	if refusal == nil || refusal.Blameless {
+		return nil
+	}
+	open, err := c.Store.RefuseRequest(c.r.Context(), c.request.ID)
+	if err != nil && !errors.Is(err, authz.ErrRequestEnded) {
+		return authz.Failure(err)
+	}
+	if !open {
+		return invalidSession()
+	}
+	return nil
 }
 
 // unavailable says that a realm broke. Why is for the log.

@@ -118,6 +118,9 @@ type Challenge struct {
 	Message string
 	// Further tells that the answers of the round before were good, and that this asks for more.
 	Further bool
+	// Refusal is what the authenticator has against the answers of the round before, though it asks for others: they were a guess,
+	// which counts and is on the trail as if it had ended there. It is never shown.
+	Refusal *Refusal
 	// Refused is a text, or the key of one, that pages show instead of the usual one after a refusal, whatever was wrong.
 	Refused string
 	// Template names the operator's own page for the challenge; empty is the common one. Apps do not see it.

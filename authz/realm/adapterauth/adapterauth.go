@@ -31,8 +31,15 @@ const (
 	messageMissing  = "login.missing"
 )
 
-// reasonRounds is the reason of a refusal because there was no end to the questions.
-const reasonRounds = "too_many_rounds"
+// Reasons of refusals that are found here and not by the back end.
+const (
+	// reasonRounds: there was no end to the questions.
+	reasonRounds = "too_many_rounds"
+	// reasonAnswers: the back end asks the same again, or says that the answers were a mistake.
+	reasonAnswers = "wrong_answers"
+	// reasonBegun: somebody begins anew after answers that led to nothing.
+	reasonBegun = "begun_again"
+)
 
 // Backend is asked what to do. It answers with one JSON object of at most 64 KiB.
 type Backend interface {
@@ -105,12 +112,29 @@ func (a *Authenticator) Collect(ctx context.Context, in realm.Input) (realm.Cred
 	if !complete {
 		return a.show(last, messageMissing, answers)
 	}
-	return a.ask(ctx, in, question{Round: last.Round + 1, State: last.State, Answers: answers})
+	credentials, next, err := a.ask(ctx, in, question{Round: last.Round + 1, State: last.State, Answers: answers})
+	if now, ok := asks(next); ok && (now.Error || now.same(last.Challenge)) {
+		next.Further, next.Refusal = false, &realm.Refusal{Reason: reasonAnswers}
+	}
+	return credentials, next, err
 }
 
-// begin asks the back end for the first time. Answers to something it never asked are dropped, and who sent them is told.
+// asks returns what a challenge of ours asks; false when nothing is asked.
+func asks(c *realm.Challenge) (challenge, bool) {
+	if c == nil {
+		return challenge{}, false
+	}
+	kept, ok := restore(c.State)
+	return kept.Challenge, ok
+}
+
+// begin asks the back end for the first time. Answers to something it never asked are dropped, and who sent them is told. Whoever
+// begins anew after answers that led to nothing may have been guessing, however little came of it.
 func (a *Authenticator) begin(ctx context.Context, in realm.Input) (realm.Credentials, *realm.Challenge, error) {
 	credentials, challenge, err := a.ask(ctx, in, question{Round: 1})
+	if _, again := restore(in.State); again && challenge != nil {
+		challenge.Refusal = &realm.Refusal{Reason: reasonBegun}
+	}
 	if challenge != nil && in.Fields[fieldRound] != "" {
 		challenge.Message = messageAnswered
 	}

@@ -5,6 +5,7 @@ package adapterauth
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/authz/realm/formauth"
@@ -72,6 +73,12 @@ func (c challenge) fields() []realm.Field {
 		})
 	}
 	return fields
+}
+
+// same tells that both ask people for the same in the same words: the answers to the first were none that the back end could use. A
+// button to press again, such as while a phone is waited for, is nothing to guess at.
+func (c challenge) same(last challenge) bool {
+	return len(c.Fields) > 0 && c.Message == last.Message && slices.Equal(c.Fields, last.Fields)
 }
 
 // take picks the answers to what was asked, and says whether all that is required is there. What is no text, or too long, is

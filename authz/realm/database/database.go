@@ -36,6 +36,7 @@ const busyFor = 2 * time.Second
 const (
 	reasonMalformed = "malformed"
 	reasonUnknown   = "unknown_login"
+	reasonSeveral   = "ambiguous_login"
 	reasonInactive  = "inactive"
 	reasonNoID      = "no_id"
 	reasonNone      = "no_password"
@@ -149,14 +150,17 @@ func (m *Module) NeedsLogin() bool { return true }
 // Close closes what is connected. A closed module returns errors.
 func (m *Module) Close() error { return m.pool.close() }
 
-// Verify judges a login name and a password. What is wrong with one row is a refusal; what is wrong with the query or the
-// database, and a login name that several rows have, is an error.
+// Verify judges a login name and a password. What is wrong with the rows of one name is a refusal, after the same work as a wrong
+// password; what is wrong with the query or the database is an error.
 func (m *Module) Verify(ctx context.Context, c realm.Credentials) (realm.Result, error) {
 	login, password := c.Values[m.userField], c.Values[m.passwordField]
 	if login == "" || password == "" || !realm.ValidText(login, maxLogin) {
 		return m.spend(ctx, password, reasonMalformed)
 	}
 	found, err := m.find(ctx, login)
+	if errors.Is(err, errSeveral) {
+		return m.spend(ctx, password, reasonSeveral)
+	}
 	if err != nil {
 		return realm.Result{}, err
 	}
@@ -182,11 +186,14 @@ func (m *Module) Verify(ctx context.Context, c realm.Credentials) (realm.Result,
 	return realm.Result{Status: realm.Accepted, Identity: m.identity(found, login)}, nil
 }
 
-// find reads the user's row; nil when there is none.
+// find reads the user's row; nil when there is none, and [errSeveral] when nobody knows which one it is.
 func (m *Module) find(ctx context.Context, login string) (*account, error) {
 	ctx, cancel := context.WithTimeout(ctx, m.timeout)
 	defer cancel()
 	values, err := m.pool.row(ctx, m.query, login)
+	if errors.Is(err, errSeveral) {
+		m.logger.WarnContext(ctx, "a user's row cannot be used", "user", newAccount(values).id, "error", err)
+	}
 	if err != nil || values == nil {
 		return nil, err
 	}

@@ -60,7 +60,8 @@ func (p *pool) close() error {
 	return nil
 }
 
-// row returns the one row that the query has for a login name; nil when there is none. It holds no connection any more when
+// row returns the one row that the query has for a login name; nil when there is none, and one of them with [errSeveral] when there
+// are more. It holds no connection any more when
 // it returns: what follows takes long.
 func (p *pool) row(ctx context.Context, query, login string) ([]column, error) {
 	db, err := p.open()
@@ -71,6 +72,8 @@ func (p *pool) row(ctx context.Context, query, login string) ([]column, error) {
 	switch {
 	case unreadable(err):
 		return nil, nil
+	case errors.Is(err, errSeveral):
+		return row, err
 	case err != nil && ctx.Err() != nil: // which drivers tell in words of their own
 		return nil, fault("reading a user's row", ctx.Err())
 	case err != nil:
@@ -109,7 +112,7 @@ func single(ctx context.Context, db *sql.DB, query, login string) ([]column, err
 		return nil, err
 	}
 	if rows.Next() {
-		return nil, &ours{errSeveral}
+		return row, errSeveral
 	}
 	return row, rows.Err()
 }

@@ -3,6 +3,7 @@
 package identitystore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -28,10 +29,9 @@ type Throttled struct {
 // Verify counts a guess, has it judged, and takes it back if it was right or could not be judged. A caller who hangs up takes
 // nothing back: whoever judges may have done so already, and guesses would be free for those who do not wait for the answer.
 func (t *Throttled) Verify(ctx context.Context, c realm.Credentials) (realm.Result, error) {
-	name, given := c.Values[t.Field]
-	if !given {
-		return t.Module.Verify(ctx, c) // there is no name to guess at
-	}
+	// Without the answer it is a guess at the user who is known, or at an empty name: a module that does without one would judge it for
+	// free.
+	name := cmp.Or(c.Values[t.Field], c.Subject)
 	entry, err := t.Counters.Enter(ctx, identity.Guess{People: t.People, Login: name, ClientIP: c.ClientIP})
 	if err != nil {
 		return realm.Result{}, err

@@ -3,6 +3,7 @@
 package identitystore_test
 
 import (
+	stdcmp "cmp"
 	"context"
 	"errors"
 	"testing"
@@ -47,6 +48,9 @@ func (j *judges) Verify(context.Context, realm.Credentials) (realm.Result, error
 	return j.result, j.err
 }
 
+// nobody stands for the empty name.
+const nobody = "-"
+
 func TestThrottled(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("the directory is down")
@@ -56,6 +60,8 @@ func TestThrottled(t *testing.T) {
 		tally   tally
 		judges  judges
 		values  map[string]string
+		subject string
+		guessed string // alice when empty
 		want    realm.Result
 		err     error
 		asked   int
@@ -70,7 +76,16 @@ func TestThrottled(t *testing.T) {
 			want: realm.Result{Status: realm.Throttled, RetryAfter: time.Minute, Reason: "r"}},
 		{name: "not counted", tally: tally{enters: broken}, judges: judges{result: accepted}, err: broken},
 		{name: "not settled", tally: tally{settles: broken}, judges: judges{result: accepted}, err: broken, asked: 1, settled: []bool{true}},
-		{name: "no name to guess at", judges: judges{result: accepted}, values: map[string]string{"pin": "1"}, want: accepted, asked: 1},
+		{name: "no name", judges: judges{result: realm.Result{Status: realm.Refused}}, values: map[string]string{"pin": "1"},
+			guessed: nobody, want: realm.Result{Status: realm.Refused}, asked: 1},
+		{name: "an empty name", judges: judges{result: realm.Result{Status: realm.Refused}}, values: map[string]string{"user": ""},
+			guessed: nobody, want: realm.Result{Status: realm.Refused}, asked: 1},
+		{name: "no name of somebody known", judges: judges{result: accepted}, values: map[string]string{"pin": "1"}, subject: "usr_7",
+			guessed: "usr_7", want: accepted, asked: 1, settled: []bool{true}},
+		{name: "another name of somebody known", judges: judges{result: accepted}, subject: "usr_7", want: accepted, asked: 1, settled: []bool{true}},
+		{name: "no name, too early", tally: tally{entry: identity.Entry{RetryAfter: time.Minute, Reason: "r"}}, judges: judges{result: accepted},
+			values: map[string]string{"pin": "1"}, guessed: nobody,
+			want: realm.Result{Status: realm.Throttled, RetryAfter: time.Minute, Reason: "r"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -79,7 +94,7 @@ func TestThrottled(t *testing.T) {
 				values = map[string]string{"user": "alice"}
 			}
 			module := &identitystore.Throttled{Module: &tt.judges, Counters: &tt.tally, People: "corporate", Field: "user"}
-			got, err := module.Verify(t.Context(), realm.Credentials{Values: values, ClientIP: "192.0.2.1"})
+			got, err := module.Verify(t.Context(), realm.Credentials{Values: values, ClientIP: "192.0.2.1", Subject: tt.subject})
 			if !errors.Is(err, tt.err) {
 				t.Fatalf("Verify = %+v, %v, want %v", got, err, tt.err)
 			}
@@ -89,11 +104,13 @@ func TestThrottled(t *testing.T) {
 			if diff := cmp.Diff(tt.settled, tt.tally.settled); diff != "" || tt.judges.asked != tt.asked {
 				t.Errorf("asked %d times, want %d; settled (-want +got):\n%s", tt.judges.asked, tt.asked, diff)
 			}
-			if tt.values == nil {
-				want := []identity.Guess{{People: "corporate", Login: "alice", ClientIP: "192.0.2.1"}}
-				if diff := cmp.Diff(want, tt.tally.guesses); diff != "" {
-					t.Errorf("guesses (-want +got):\n%s", diff)
-				}
+			guessed := stdcmp.Or(tt.guessed, "alice")
+			if guessed == nobody {
+				guessed = ""
+			}
+			want := []identity.Guess{{People: "corporate", Login: guessed, ClientIP: "192.0.2.1"}}
+			if diff := cmp.Diff(want, tt.tally.guesses); diff != "" {
+				t.Errorf("guesses (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -31,6 +31,7 @@ type Event struct {
 	// Reason is a word for operators and is never shown to callers.
 	Reason    string    `json:"reason,omitempty"`
 	Subject   string    `json:"sub,omitempty"`
+	By        string    `json:"by,omitempty"` // who acted, where that is somebody else: see [Actor]
 	ClientID  string    `json:"client_id,omitempty"`
 	Realm     string    `json:"realm,omitempty"`
 	SessionID string    `json:"sid,omitempty"`
@@ -135,9 +136,9 @@ func (t *Trail) List(ctx context.Context, since time.Time, limit int) (events []
 func eventID(t time.Time) string { return fmt.Sprintf("%013d.", t.UnixMilli()) }
 
 func (t *Trail) line(ctx context.Context, e Event) {
-	attrs := make([]any, 0, 11)
+	attrs := make([]any, 0, 12)
 	for _, a := range [...]struct{ key, value string }{
-		{"id", e.ID}, {"name", e.Name}, {"outcome", e.Outcome}, {"reason", e.Reason}, {"sub", e.Subject},
+		{"id", e.ID}, {"name", e.Name}, {"outcome", e.Outcome}, {"reason", e.Reason}, {"sub", e.Subject}, {"by", e.By},
 		{"client_id", e.ClientID}, {"realm", e.Realm}, {"sid", e.SessionID}, {"grant_id", e.GrantID},
 		{"client_ip", e.ClientIP}, {"request_id", e.RequestID},
 	} {

@@ -52,7 +52,7 @@ func (f *fixture) list(t *testing.T, since time.Time, limit int) []audit.Event {
 }
 
 var full = audit.Event{
-	Name: "login.attempt", Outcome: audit.Refused, Reason: "wrong_secret", Subject: "usr_1", ClientID: "app", Realm: "password",
+	Name: "login.attempt", Outcome: audit.Refused, Reason: "wrong_secret", Subject: "usr_1", By: "user:usr_2", ClientID: "app", Realm: "password",
 	SessionID: "ses_1", GrantID: "gra_1", ClientIP: "192.0.2.1", RequestID: "req_1",
 }
 
@@ -78,7 +78,7 @@ func TestRecordWritesLineAndItem(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantLine := map[string]string{
-		"id": stored[0].ID, "name": "login.attempt", "outcome": "refused", "reason": "wrong_secret", "sub": "usr_1",
+		"id": stored[0].ID, "name": "login.attempt", "outcome": "refused", "reason": "wrong_secret", "sub": "usr_1", "by": "user:usr_2",
 		"client_id": "app", "realm": "password", "sid": "ses_1", "grant_id": "gra_1", "client_ip": "192.0.2.1", "request_id": "req_1",
 	}
 	if diff := cmp.Diff(wantLine, line.Audit); diff != "" {

@@ -83,7 +83,7 @@ func TestAuthenticationNamesTheApp(t *testing.T) {
 			for _, p := range tt.proofs {
 				proofs[p.Realm] = p
 			}
-			auth, ok := authz.Authenticate(withApps(t, switched), nil, proofs, now)
+			auth, ok := withApps(t, switched).Authenticate(nil, proofs, now)
 			equal(t, "ok", ok, true)
 			if diff := cmp.Diff(tt.want, auth.Application); diff != "" {
 				t.Errorf("the app (-want +got):\n%s", diff)

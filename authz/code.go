@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz/realm"
+	"github.com/gatehouse-id/gatehouse/authz/rotation"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/randid"
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -129,7 +130,7 @@ type Redemption struct {
 	RedirectURI string
 	Verifier    string
 	// Family is inserted when the code is good and the client may refresh; its GrantID is filled in.
-	Family *Family
+	Family *rotation.Family
 	// AuthSession is inserted when the code is good and came by a redirect, and gives a native app a hold on the session that
 	// the browser has; its SessionID and its end are filled in.
 	AuthSession *AuthSession

@@ -16,7 +16,7 @@ func NewCompletion(engine *realm.Engine, request *Request, client *Client, sessi
 	if _, missing := request.Missing(engine, *session, now); missing {
 		return "", Completion{}, false
 	}
-	authn, ok := Authenticate(engine, request.ACRValues, request.Proofs(*session), now)
+	authn, ok := engine.Authenticate(request.ACRValues, request.Proofs(*session), now)
 	if !ok {
 		return "", Completion{}, false
 	}

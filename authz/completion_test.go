@@ -40,7 +40,7 @@ func TestNewCompletion(t *testing.T) {
 	want := authz.Completion{
 		Grant: authz.Grant{
 			ID: got.Grant.ID, ClientID: app, Subject: alice, SessionID: "ses_1", Offline: true, Scopes: request.Scopes,
-			Authn: authz.Authentication{
+			Authn: realm.Authentication{
 				Subject: alice, Name: "Alice", ACR: "silver", AuthTime: now.Add(-time.Second),
 				Realms: map[string]time.Time{"password": now.Add(-time.Minute), "phone": now.Add(-time.Second), "app": now.Add(-time.Second)},
 			},

@@ -215,7 +215,7 @@ func (w *world) completion(session authz.Session, change ...func(*authz.Completi
 	code, record := authz.NewCode(now)
 	c := authz.Completion{Grant: authz.NewGrant(now, grantTTL), Code: record}
 	c.Grant.ClientID, c.Grant.Subject, c.Grant.SessionID, c.Grant.Scopes = app, session.Subject, session.ID, scopes
-	c.Grant.Authn = authz.Authentication{
+	c.Grant.Authn = realm.Authentication{
 		Subject: session.Subject, ACR: "password", AMR: []string{"pwd"}, AuthTime: now, Realms: map[string]time.Time{"password": now},
 	}
 	for _, f := range change {
@@ -333,4 +333,38 @@ func race[T comparable](w *world, do func(i int) (T, error)) []T {
 	group.Wait()
 	w.ok(errors.Join(errs...))
 	return slices.DeleteFunc(results, func(r T) bool { return r == nothing })
+}
+
+// guest is an authenticator and a login module that nobody asks here.
+type guest struct{}
+
+func (guest) Collect(context.Context, realm.Input) (realm.Credentials, *realm.Challenge, error) {
+	return realm.Credentials{}, nil, nil
+}
+
+func (guest) Verify(context.Context, realm.Credentials) (realm.Result, error) {
+	return realm.Result{}, nil
+}
+
+// newEngine has the realms password and card, which determine the user, phone and app; silver is password and phone, gold
+// is all but the card.
+func newEngine(t testing.TB) *realm.Engine {
+	t.Helper()
+	define := func(name string, age time.Duration) *realm.Realm {
+		return &realm.Realm{Name: name, Authenticator: guest{}, LoginModule: guest{}, MaxAge: age}
+	}
+	engine, err := realm.New(realm.Config{
+		Realms: []*realm.Realm{
+			define("password", 8*time.Hour), define("card", time.Hour), define("phone", 5*time.Minute), define("app", time.Hour),
+		},
+		Levels: []realm.Level{
+			{Name: "silver", Realms: []string{"password", "phone"}},
+			{Name: "gold", Realms: []string{"password", "phone", "app"}},
+		},
+		Identity: []string{"password", "card"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return engine
 }

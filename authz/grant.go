@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/randid"
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -21,12 +22,12 @@ type Grant struct {
 	// AuthSessionID is the auth session that was handed out with the grant's tokens; it is taken back with them.
 	AuthSessionID string `json:"auth_session,omitempty"`
 	// Offline grants (offline_access) outlive a logout of the session (OpenID Connect Core 11).
-	Offline   bool           `json:"offline,omitempty"`
-	Scopes    oauth.Scopes   `json:"scopes,omitempty"`
-	Authn     Authentication `json:"authn"`
-	CreatedAt time.Time      `json:"created_at"`
-	ExpiresAt time.Time      `json:"expires_at"`
-	RevokedAt time.Time      `json:"revoked_at,omitzero"`
+	Offline   bool                 `json:"offline,omitempty"`
+	Scopes    oauth.Scopes         `json:"scopes,omitempty"`
+	Authn     realm.Authentication `json:"authn"`
+	CreatedAt time.Time            `json:"created_at"`
+	ExpiresAt time.Time            `json:"expires_at"`
+	RevokedAt time.Time            `json:"revoked_at,omitzero"`
 	// Cutoffs is how many cut-offs had been made when the grant was. The store fills it in.
 	Cutoffs uint64 `json:"cutoffs,omitempty"`
 }

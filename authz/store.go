@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/authz/rotation"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -21,7 +22,7 @@ type Store struct {
 	authSessions *storage.Table[AuthSession]
 	codes        *storage.Table[Code]
 	grants       *storage.Table[Grant]
-	families     *storage.Table[Family]
+	families     *storage.Table[rotation.Family]
 	consents     *storage.Table[Consent]
 	assertions   *storage.Table[assertion]
 	revocations  *storage.Table[Revocation]

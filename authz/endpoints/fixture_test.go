@@ -284,7 +284,7 @@ func (w *world) issue(t testing.TB, client string, s authz.Session, scopes ...st
 	now := w.store.Now()
 	grant := authz.Grant{
 		ID: randid.New("gra"), ClientID: client, Subject: s.Subject, SessionID: s.ID, Scopes: scopes, CreatedAt: now, ExpiresAt: now.Add(40 * 24 * time.Hour),
-		Authn: authz.Authentication{
+		Authn: realm.Authentication{
 			Subject: s.Subject, Name: "Zoë", ACR: "gold", AMR: []string{"pwd"}, AuthTime: now, Realms: map[string]time.Time{"password": now},
 		},
 	}

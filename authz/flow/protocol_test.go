@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/tests/faces"
 )
@@ -39,7 +40,7 @@ func TestRFC6749_4_1_CodeFlow(t *testing.T) {
 	want := authz.Grant{
 		ID: grant.ID, ClientID: "portal", Subject: faces.Alice, SessionID: strings.Split(sid, ".")[0],
 		Scopes: oauth.Scopes{"openid", "accounts:read"},
-		Authn: authz.Authentication{
+		Authn: realm.Authentication{
 			Subject: faces.Alice, Name: "Alice", ACR: "silver", AMR: []string{"pwd"}, AuthTime: w.Clock.Now(),
 			Realms: grant.Authn.Realms,
 		},

@@ -205,7 +205,7 @@ func (w *world) code(t testing.TB, a allowance) (string, authz.Grant) {
 	check(t, w.store.OpenSession(t.Context(), session))
 	grant := authz.Grant{
 		ID: randid.New("gra"), ClientID: a.client, Subject: a.subject, SessionID: session.ID, Offline: a.offline, Scopes: a.scopes,
-		Authn:     authz.Authentication{Subject: "usr_1", ACR: "password", AMR: []string{"pwd"}, AuthTime: now, Realms: map[string]time.Time{"password": now}},
+		Authn:     realm.Authentication{Subject: "usr_1", ACR: "password", AMR: []string{"pwd"}, AuthTime: now, Realms: map[string]time.Time{"password": now}},
 		CreatedAt: now, ExpiresAt: now.Add(40 * 24 * time.Hour),
 	}
 	code, record := authz.NewCode(now)

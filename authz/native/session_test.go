@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/tests/faces"
 )
@@ -90,7 +91,7 @@ func TestWhatTheCodeStandsFor(t *testing.T) {
 	w.Clock.Advance(4 * time.Minute)
 	a.Ask("acr_values", "gold").Asks("pin")
 	gold := redeem(t, w, "mobile", a.Answer(pin(faces.PIN)).Granted())
-	want := authz.Authentication{
+	want := realm.Authentication{
 		Subject: faces.Alice, Name: "Alice", ACR: "gold", AMR: []string{"pin", "pwd"}, AuthTime: start.Add(4 * time.Minute),
 		Realms: map[string]time.Time{"password": start, "pin": start.Add(4 * time.Minute)},
 	}

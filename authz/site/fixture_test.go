@@ -140,7 +140,7 @@ func (f *fixture) grant(t *testing.T, clientID, challenge string, scopes ...stri
 	must(t, f.store.OpenSession(t.Context(), session))
 	grant := authz.NewGrant(now, 24*time.Hour)
 	grant.ClientID, grant.Subject, grant.SessionID, grant.Scopes = clientID, "usr_alice", session.ID, scopes
-	grant.Authn = authz.Authentication{
+	grant.Authn = realm.Authentication{
 		Subject: "usr_alice", Name: "Alice", ACR: "password", AMR: []string{"pwd"}, AuthTime: now,
 		Realms: map[string]time.Time{"password": now},
 	}

@@ -70,7 +70,7 @@ func (i *Issuer) Access(a Access) (Minted, error) {
 }
 
 // authentication writes how and when the user was authenticated (RFC 9068 2.2.1).
-func (o *object) authentication(a *authz.Authentication) {
+func (o *object) authentication(a *realm.Authentication) {
 	o.time("auth_time", a.AuthTime)
 	o.text("acr", a.ACR)
 	o.texts("amr", a.AMR)

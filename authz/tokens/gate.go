@@ -98,7 +98,7 @@ func (i *Issuer) Assertion(a Assertion) (string, error) {
 	o.words("scope", a.Scopes)
 	o.text("sid", a.SessionID)
 	o.text("name", a.Name)
-	o.authentication(&authz.Authentication{AuthTime: a.AuthTime, ACR: a.ACR, AMR: a.AMR, Realms: a.Realms, Application: a.Application})
+	o.authentication(&realm.Authentication{AuthTime: a.AuthTime, ACR: a.ACR, AMR: a.AMR, Realms: a.Realms, Application: a.Application})
 	token, err := i.sign(TypAssertion, key, o.end())
 	if err != nil {
 		return "", fmt.Errorf("minting an assertion for %q: %w", a.Audience, err)

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/authz/tokens"
 	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
@@ -101,7 +102,7 @@ func client() *authz.Client {
 func grant(now time.Time) *authz.Grant {
 	return &authz.Grant{
 		ID: "gra_1", ClientID: "app", Subject: "usr_1", SessionID: "ses_1", Scopes: oauth.Scopes{"openid", "accounts:read"},
-		Authn: authz.Authentication{
+		Authn: realm.Authentication{
 			Subject: "usr_1", Name: `Zoë "Z" O'Neill`, ACR: "gold", AMR: []string{"pwd", "swk"}, AuthTime: now.Add(-time.Minute),
 			Realms: map[string]time.Time{"phone": now.Add(-time.Minute), "password": now.Add(-time.Hour)},
 		},

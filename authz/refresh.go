@@ -4,97 +4,34 @@ package authz
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/binary"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz/realm"
+	"github.com/gatehouse-id/gatehouse/authz/rotation"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/randid"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
-// Family is a line of refresh tokens that replace one another. Its tokens are derived from a sealed seed and a generation
-// number: a token of an older generation is recognised as a genuine one that was used before, which revokes the family,
-// while a guess is told apart and revokes nothing. And two requests that refresh in parallel with the same token can be
-// given the same successor.
-type Family struct {
-	ID            string    `json:"id"`
-	GrantID       string    `json:"grant_id"`
-	ClientID      string    `json:"client_id"`
-	Seed          []byte    `json:"seed"`
-	Generation    uint64    `json:"generation"`
-	RotatedAt     time.Time `json:"rotated_at"`
-	RevokedAt     time.Time `json:"revoked_at,omitzero"`
-	IdleTTL       Seconds   `json:"idle_ttl"`
-	IdleExpiresAt time.Time `json:"idle_expires_at"`
-	ExpiresAt     time.Time `json:"expires_at"`
-}
-
-func familyTable(sealer storage.Sealer) *storage.Table[Family] {
-	return &storage.Table[Family]{
+func familyTable(sealer storage.Sealer) *storage.Table[rotation.Family] {
+	return &storage.Table[rotation.Family]{
 		Name: "family", Version: 1, Sealer: sealer,
-		ID:     func(f *Family) string { return f.ID },
-		Expiry: func(f *Family) time.Time { return f.ExpiresAt },
+		ID:     func(f *rotation.Family) string { return f.ID },
+		Expiry: func(f *rotation.Family) time.Time { return f.ExpiresAt },
 	}
 }
 
-// NewFamily draws a family that begins now. The store fills in its grant when the code is redeemed.
-func NewFamily(now time.Time, ttl, idle time.Duration) Family {
-	return Family{
+// NewFamily draws a line of refresh tokens that begins now. The store fills in its grant when the code is redeemed.
+func NewFamily(now time.Time, ttl, idle time.Duration) rotation.Family {
+	return rotation.Family{
 		ID: randid.New("rt"), Seed: []byte(randid.Secret()), Generation: 1, RotatedAt: now,
-		IdleTTL: Seconds(idle / time.Second), IdleExpiresAt: now.Add(idle), ExpiresAt: now.Add(ttl),
+		IdleTTL: int64(idle / time.Second), IdleExpiresAt: now.Add(idle), ExpiresAt: now.Add(ttl),
 	}
-}
-
-// Token returns the family's current refresh token: id, generation and a secret derived from both.
-func (f *Family) Token() string {
-	return f.ID + "." + strconv.FormatUint(f.Generation, 36) + "." + f.secret(f.Generation)
-}
-
-func (f *Family) secret(generation uint64) string {
-	mac := hmac.New(sha256.New, f.Seed)
-	mac.Write([]byte(f.ID))
-	var number [8]byte
-	binary.BigEndian.PutUint64(number[:], generation)
-	mac.Write(number[:])
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
-}
-
-// genuine reports whether the token was issued by this family, whatever its generation.
-func (f *Family) genuine(t refreshToken) bool {
-	return t.generation <= f.Generation && hmac.Equal([]byte(f.secret(t.generation)), []byte(t.secret))
-}
-
-type refreshToken struct {
-	family     string
-	generation uint64
-	secret     string
-}
-
-// parseRefreshToken reads a refresh token; false when it is not one of ours by its shape.
-func parseRefreshToken(text string) (refreshToken, bool) {
-	if len(text) > 256 || !strings.HasPrefix(text, "rt_") {
-		return refreshToken{}, false
-	}
-	parts := strings.Split(text, ".")
-	if len(parts) != 3 {
-		return refreshToken{}, false
-	}
-	generation, err := strconv.ParseUint(parts[1], 36, 63)
-	if err != nil || generation == 0 || strconv.FormatUint(generation, 36) != parts[1] {
-		return refreshToken{}, false
-	}
-	return refreshToken{family: parts[0], generation: generation, secret: parts[2]}, true
 }
 
 // LooksLikeRefreshToken reports whether text has the shape of a refresh token of ours.
 func LooksLikeRefreshToken(text string) bool {
-	_, ok := parseRefreshToken(text)
+	_, ok := rotation.ParseToken(text)
 	return ok
 }
 
@@ -116,7 +53,7 @@ const (
 // trail, when the token was genuine.
 type RefreshResult struct {
 	Outcome     RefreshOutcome
-	Family      Family
+	Family      rotation.Family
 	Grant       Grant
 	Revocations []Revocation
 }
@@ -142,7 +79,7 @@ type Renewal struct {
 // the rotation, for clients that refresh in parallel or lost the answer. Any other genuine token that was used before
 // revokes the family and the grant.
 func (s *Store) Refresh(ctx context.Context, in Renewal) (RefreshResult, error) {
-	presented, ok := parseRefreshToken(in.Token)
+	presented, ok := rotation.ParseToken(in.Token)
 	if !ok {
 		return RefreshResult{Outcome: RefreshUnknown}, nil
 	}
@@ -150,17 +87,17 @@ func (s *Store) Refresh(ctx context.Context, in Renewal) (RefreshResult, error) 
 	var result RefreshResult
 	return certain(&result, s.db.Update(ctx, func(tx storage.Tx) error {
 		result = RefreshResult{}
-		family, ok, err := s.families.Find(tx, presented.family)
+		family, ok, err := s.families.Find(tx, presented.Family)
 		if err != nil {
 			return err
 		}
 		result.Outcome = RefreshUnknown
-		if ok && family.ClientID == in.ClientID && family.genuine(presented) {
+		if ok && family.ClientID == in.ClientID && family.Genuine(presented) {
 			result.Family = family
-			result.Outcome, err = s.refresh(tx, presented.generation, in, &result, draft)
+			result.Outcome, err = s.refresh(tx, presented.Generation, in, &result, draft)
 		}
 		if result.Outcome != Rotated && result.Outcome != Repeated {
-			result.Family = Family{} // it could mint
+			result.Family = rotation.Family{} // it could mint
 		}
 		if err != nil || in.Within == nil {
 			return err
@@ -192,13 +129,11 @@ func (s *Store) refresh(tx storage.Tx, generation uint64, in Renewal, result *Re
 	case inGrace:
 		return Repeated, nil
 	}
-	family.Generation++
-	family.RotatedAt = now
-	family.IdleExpiresAt = now.Add(family.IdleTTL.Duration())
+	family.Rotate(now)
 	return Rotated, s.families.Put(tx, *family)
 }
 
-func (s *Store) revokeFamily(tx storage.Tx, family *Family, result *RefreshResult, draft Revocation) error {
+func (s *Store) revokeFamily(tx storage.Tx, family *rotation.Family, result *RefreshResult, draft Revocation) error {
 	family.RevokedAt = s.Now()
 	if err := s.families.Put(tx, *family); err != nil {
 		return err
@@ -213,25 +148,25 @@ func (s *Store) revokeFamily(tx storage.Tx, family *Family, result *RefreshResul
 
 // FamilyByToken returns the family and grant of a refresh token without using it, for introspection: false when the token
 // is not a current one, or is not active.
-func (s *Store) FamilyByToken(ctx context.Context, token string) (family Family, grant Grant, ok bool, err error) {
-	presented, parsed := parseRefreshToken(token)
+func (s *Store) FamilyByToken(ctx context.Context, token string) (family rotation.Family, grant Grant, ok bool, err error) {
+	presented, parsed := rotation.ParseToken(token)
 	if !parsed {
-		return Family{}, Grant{}, false, nil
+		return rotation.Family{}, Grant{}, false, nil
 	}
 	err = s.db.View(ctx, func(tx storage.Tx) error {
 		var found bool
-		if family, found, err = s.families.Find(tx, presented.family); err != nil || !found {
+		if family, found, err = s.families.Find(tx, presented.Family); err != nil || !found {
 			return err
 		}
 		live := family.RevokedAt.IsZero() && s.Now().Before(family.IdleExpiresAt) &&
-			presented.generation == family.Generation && family.genuine(presented)
+			presented.Generation == family.Generation && family.Genuine(presented)
 		if live {
 			grant, ok, err = s.activeGrant(tx, family.GrantID)
 		}
 		return err
 	})
 	if err != nil || !ok {
-		return Family{}, Grant{}, false, err
+		return rotation.Family{}, Grant{}, false, err
 	}
 	return family, grant, true, nil
 }
@@ -239,7 +174,7 @@ func (s *Store) FamilyByToken(ctx context.Context, token string) (family Family,
 // RevokeRefreshToken ends the grant of a refresh token of the client (RFC 7009 2.1). An unknown token, or one of another
 // client, is no error and revokes nothing.
 func (s *Store) RevokeRefreshToken(ctx context.Context, token, clientID string) ([]Revocation, error) {
-	presented, ok := parseRefreshToken(token)
+	presented, ok := rotation.ParseToken(token)
 	if !ok {
 		return nil, nil
 	}
@@ -247,8 +182,8 @@ func (s *Store) RevokeRefreshToken(ctx context.Context, token, clientID string) 
 	var result RefreshResult
 	err := s.db.Update(ctx, func(tx storage.Tx) error {
 		result = RefreshResult{}
-		family, ok, err := s.families.Find(tx, presented.family)
-		if err != nil || !ok || family.ClientID != clientID || !family.genuine(presented) || !family.RevokedAt.IsZero() {
+		family, ok, err := s.families.Find(tx, presented.Family)
+		if err != nil || !ok || family.ClientID != clientID || !family.Genuine(presented) || !family.RevokedAt.IsZero() {
 			return err
 		}
 		return s.revokeFamily(tx, &family, &result, draft)

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package authz_test
+package realm_test
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -12,43 +11,16 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
-	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
 )
 
-// guest is an authenticator and a login module that nobody asks here.
-type guest struct{}
-
-func (guest) Collect(context.Context, realm.Input) (realm.Credentials, *realm.Challenge, error) {
-	return realm.Credentials{}, nil, nil
-}
-
-func (guest) Verify(context.Context, realm.Credentials) (realm.Result, error) {
-	return realm.Result{}, nil
-}
-
-// newEngine has the realms password and card, which determine the user, phone and app; silver is password and phone, gold
-// is all but the card.
-func newEngine(t testing.TB) *realm.Engine {
+// graded is the standard model without the level that is one realm, so that a realm's own name is the lowest.
+func graded(t testing.TB) *realm.Engine {
 	t.Helper()
-	define := func(name string, age time.Duration) *realm.Realm {
-		return &realm.Realm{Name: name, Authenticator: guest{}, LoginModule: guest{}, MaxAge: age}
-	}
-	engine, err := realm.New(realm.Config{
-		Realms: []*realm.Realm{
-			define("password", 8*time.Hour), define("card", time.Hour), define("phone", 5*time.Minute), define("app", time.Hour),
-		},
-		Levels: []realm.Level{
-			{Name: "silver", Realms: []string{"password", "phone"}},
-			{Name: "gold", Realms: []string{"password", "phone", "app"}},
-		},
-		Identity: []string{"password", "card"},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return engine
+	config := standard()
+	config.Levels = config.Levels[1:]
+	return newEngine(t, config)
 }
 
 func TestAuthenticate(t *testing.T) {
@@ -66,55 +38,55 @@ func TestAuthenticate(t *testing.T) {
 		name   string
 		wanted []string
 		proofs []realm.Proof
-		want   authz.Authentication // without a subject: nobody
+		want   realm.Authentication // without a subject: nobody
 	}{
 		{name: "nothing proven"},
 		{name: "only what determines nobody", proofs: []realm.Proof{phone, anyApp}},
 		{name: "an identity without a subject", proofs: []realm.Proof{proof("password", "", 0, "pwd")}},
-		{name: "one realm", proofs: []realm.Proof{password}, want: authz.Authentication{
+		{name: "one realm", proofs: []realm.Proof{password}, want: realm.Authentication{
 			Subject: alice, Name: "A. usr_alice", ACR: "password", AMR: []string{"pwd"}, AuthTime: at(time.Hour),
 			Realms: map[string]time.Time{"password": at(time.Hour)},
 		}},
-		{name: "a level is completed by its last event", proofs: []realm.Proof{password, phone}, want: authz.Authentication{
+		{name: "a level is completed by its last event", proofs: []realm.Proof{password, phone}, want: realm.Authentication{
 			Subject: alice, Name: "A. usr_alice", ACR: "silver", AMR: []string{"pop", "pwd", "user"}, AuthTime: at(time.Minute), Device: "dev_1",
 			Realms: map[string]time.Time{"password": at(time.Hour), "phone": at(time.Minute)},
 		}},
-		{name: "the strongest level, with a proof of nobody in it", proofs: []realm.Proof{password, phone, anyApp}, want: authz.Authentication{
+		{name: "the strongest level, with a proof of nobody in it", proofs: []realm.Proof{password, phone, anyApp}, want: realm.Authentication{
 			Subject: alice, Name: "A. usr_alice", ACR: "gold", AMR: []string{"pop", "pwd", "user"}, AuthTime: at(time.Second), Device: "dev_1",
 			Realms: map[string]time.Time{"password": at(time.Hour), "phone": at(time.Minute), "app": at(time.Second)},
 		}},
-		{name: "the level that was asked for", wanted: []string{"password"}, proofs: []realm.Proof{password, phone, anyApp}, want: authz.Authentication{
+		{name: "the level that was asked for", wanted: []string{"password"}, proofs: []realm.Proof{password, phone, anyApp}, want: realm.Authentication{
 			Subject: alice, Name: "A. usr_alice", ACR: "password", AMR: []string{"pop", "pwd", "user"}, AuthTime: at(time.Hour), Device: "dev_1",
 			Realms: map[string]time.Time{"password": at(time.Hour), "phone": at(time.Minute), "app": at(time.Second)},
 		}},
-		{name: "a level that was asked for and not reached", wanted: []string{"gold", "unknown", ""}, proofs: []realm.Proof{password, phone}, want: authz.Authentication{
+		{name: "a level that was asked for and not reached", wanted: []string{"gold", "unknown", ""}, proofs: []realm.Proof{password, phone}, want: realm.Authentication{
 			Subject: alice, Name: "A. usr_alice", ACR: "silver", AMR: []string{"pop", "pwd", "user"}, AuthTime: at(time.Minute), Device: "dev_1",
 			Realms: map[string]time.Time{"password": at(time.Hour), "phone": at(time.Minute)},
 		}},
-		{name: "a stale proof counts for nothing", wanted: []string{"silver"}, proofs: []realm.Proof{password, proof("phone", alice, 5*time.Minute+1, "pop")}, want: authz.Authentication{
+		{name: "a stale proof counts for nothing", wanted: []string{"silver"}, proofs: []realm.Proof{password, proof("phone", alice, 5*time.Minute+1, "pop")}, want: realm.Authentication{
 			Subject: alice, Name: "A. usr_alice", ACR: "password", AMR: []string{"pwd"}, AuthTime: at(time.Hour),
 			Realms: map[string]time.Time{"password": at(time.Hour)},
 		}},
-		{name: "a proof from the future counts for nothing", proofs: []realm.Proof{password, proof("phone", alice, -time.Millisecond, "pop")}, want: authz.Authentication{
+		{name: "a proof from the future counts for nothing", proofs: []realm.Proof{password, proof("phone", alice, -time.Millisecond, "pop")}, want: realm.Authentication{
 			Subject: alice, Name: "A. usr_alice", ACR: "password", AMR: []string{"pwd"}, AuthTime: at(time.Hour),
 			Realms: map[string]time.Time{"password": at(time.Hour)},
 		}},
-		{name: "somebody else's proof counts for nothing", wanted: []string{"silver"}, proofs: []realm.Proof{password, proof("phone", bob, time.Minute, "pop")}, want: authz.Authentication{
+		{name: "somebody else's proof counts for nothing", wanted: []string{"silver"}, proofs: []realm.Proof{password, proof("phone", bob, time.Minute, "pop")}, want: realm.Authentication{
 			Subject: alice, Name: "A. usr_alice", ACR: "password", AMR: []string{"pwd"}, AuthTime: at(time.Hour),
 			Realms: map[string]time.Time{"password": at(time.Hour)},
 		}},
-		{name: "a realm that is no longer defined counts for nothing", proofs: []realm.Proof{password, proof("gone", alice, 0, "gone")}, want: authz.Authentication{
+		{name: "a realm that is no longer defined counts for nothing", proofs: []realm.Proof{password, proof("gone", alice, 0, "gone")}, want: realm.Authentication{
 			Subject: alice, Name: "A. usr_alice", ACR: "password", AMR: []string{"pwd"}, AuthTime: at(time.Hour),
 			Realms: map[string]time.Time{"password": at(time.Hour)},
 		}},
 		{name: "a stale identity determines nobody", proofs: []realm.Proof{proof("password", alice, 8*time.Hour+1, "pwd"), phone}},
-		{name: "the first of two identities", proofs: []realm.Proof{proof("card", bob, 0, "sc"), password}, want: authz.Authentication{
+		{name: "the first of two identities", proofs: []realm.Proof{proof("card", bob, 0, "sc"), password}, want: realm.Authentication{
 			Subject: alice, Name: "A. usr_alice", ACR: "password", AMR: []string{"pwd"}, AuthTime: at(time.Hour),
 			Realms: map[string]time.Time{"password": at(time.Hour)},
 		}},
 		{name: "the second identity when the first is stale", proofs: []realm.Proof{
 			proof("card", bob, 0, "sc"), proof("password", alice, 9*time.Hour, "pwd"), proof("phone", alice, 0, "pop"),
-		}, want: authz.Authentication{
+		}, want: realm.Authentication{
 			Subject: bob, Name: "A. usr_bob", ACR: "card", AMR: []string{"sc"}, AuthTime: now, Realms: map[string]time.Time{"card": now},
 		}},
 	}
@@ -126,7 +98,7 @@ func TestAuthenticate(t *testing.T) {
 				proofs[p.Realm] = p
 			}
 			before := fmt.Sprint(proofs)
-			got, ok := authz.Authenticate(newEngine(t), tt.wanted, proofs, now)
+			got, ok := graded(t).Authenticate(tt.wanted, proofs, now)
 			equal(t, "ok", ok, tt.want.Subject != "")
 			if diff := cmp.Diff(tt.want, got, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("authentication (-want +got):\n%s", diff)
@@ -139,7 +111,7 @@ func TestAuthenticate(t *testing.T) {
 // Whatever proofs there are: the level is fully, freshly proven by one user, and auth_time is the event that completed it.
 func TestAuthenticationSaysNoMoreThanItsProofs(t *testing.T) {
 	t.Parallel()
-	engine, now := newEngine(t), storagetest.NewClock().Now()
+	engine, now := graded(t), storagetest.NewClock().Now()
 	rapid.Check(t, func(t *rapid.T) {
 		proofs := realm.Proofs{}
 		for _, name := range []string{"password", "card", "phone", "app", "gone"} {
@@ -151,7 +123,7 @@ func TestAuthenticationSaysNoMoreThanItsProofs(t *testing.T) {
 			}
 		}
 		wanted := rapid.SliceOf(rapid.SampledFrom([]string{"gold", "silver", "phone", "card", "none"})).Draw(t, "wanted")
-		auth, ok := authz.Authenticate(engine, wanted, proofs, now)
+		auth, ok := engine.Authenticate(wanted, proofs, now)
 		if !ok {
 			return
 		}

@@ -14,8 +14,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/rotation"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
-	"github.com/gatehouse-id/gatehouse/internal/randid"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
 )
@@ -164,7 +164,7 @@ func TestReuseRevokesTheFamilyAndItsGrant(t *testing.T) {
 				result := w.refresh(used, authz.RefreshReused, withGrace(window))
 				w.wantRevoked(result.Revocations, authz.KindGrant, grant.ID)
 				equal(w, "subject told to the audit trail", result.Grant.Subject, alice)
-				if diff := cmp.Diff(authz.Family{}, result.Family); diff != "" {
+				if diff := cmp.Diff(rotation.Family{}, result.Family); diff != "" {
 					w.Errorf("a refusal comes with a family that could mint:\n%s", diff)
 				}
 				w.wantActive(grant, false)
@@ -544,37 +544,6 @@ func TestWithinIsPartOfTheRefresh(t *testing.T) {
 	})
 }
 
-func TestLooksLikeRefreshToken(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name, text string
-		want       bool
-	}{
-		{"ours", "rt_abc.1.secret", true},
-		{"a high generation", "rt_abc.zz.secret", true},
-		{"empty", "", false},
-		{"an access token", "eyJhbGciOiJFUzI1NiJ9.e30.c2ln", false},
-		{"two parts", "rt_abc.1", false},
-		{"four parts", "rt_abc.1.secret.x", false},
-		{"generation zero", "rt_abc.0.secret", false},
-		{"no generation", "rt_abc..secret", false},
-		{"generation with a zero in front", "rt_abc.01.secret", false},
-		{"generation with a sign", "rt_abc.+1.secret", false},
-		{"generation in upper case", "rt_abc.A.secret", false},
-		{"negative generation", "rt_abc.-1.secret", false},
-		{"generation beyond 63 bits", "rt_abc.1y2p0ij32e8e8.secret", false},
-		{"another kind", "ses_abc.1.secret", false},
-		{"as long as may be", "rt_abc.1." + strings.Repeat("s", 247), true},
-		{"too long", "rt_abc.1." + strings.Repeat("s", 248), false},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			equal(t, "LooksLikeRefreshToken", authz.LooksLikeRefreshToken(tt.text), tt.want)
-		})
-	}
-}
-
 // Whatever has the shape of a refresh token and is none of ours names nobody and revokes nothing.
 func FuzzRefreshToken(f *testing.F) {
 	clock := storagetest.NewClock()
@@ -596,19 +565,6 @@ func FuzzRefreshToken(f *testing.F) {
 		parts := strings.Split(text, ".")
 		if len(text) > 256 || len(parts) != 3 || !strings.HasPrefix(text, "rt_") || strings.ToLower(parts[1]) != parts[1] {
 			t.Errorf("%q looks like a refresh token", text)
-		}
-	})
-}
-
-// A token is read by the shape in which it is printed, whatever its generation.
-func TestEveryTokenLooksLikeOne(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		family := authz.Family{
-			ID: randid.New("rt"), Seed: []byte(randid.Secret()), Generation: rapid.Uint64Range(1, 1<<63-1).Draw(t, "generation"),
-		}
-		if token := family.Token(); !authz.LooksLikeRefreshToken(token) {
-			t.Errorf("%q does not look like a refresh token", token)
 		}
 	})
 }

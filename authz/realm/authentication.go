@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package authz
+package realm
 
 import (
 	"maps"
 	"slices"
 	"time"
-
-	"github.com/gatehouse-id/gatehouse/authz/realm"
 )
 
 // Authentication is the one fact tokens are minted from: who the user is, how strongly and when that was proven. It is
@@ -23,24 +21,24 @@ type Authentication struct {
 	Realms map[string]time.Time `json:"realms"`
 	Device string               `json:"device,omitempty"`
 	// Application is the app it was made with; nil where nobody asked for one.
-	Application *realm.Application `json:"application,omitempty"`
+	Application *Application `json:"application,omitempty"`
 }
 
 // Authenticate sums up fresh proofs as an authentication; false when none of them determines a user. Proofs that are no
 // longer fresh or do not stand any more, and proofs of somebody else, count for nothing: neither for the realms nor for the level.
-func Authenticate(engine *realm.Engine, wanted []string, proofs realm.Proofs, now time.Time) (Authentication, bool) {
-	fresh := realm.Proofs{}
-	for name, proof := range engine.Standing(proofs) {
-		r, ok := engine.Realm(name)
-		if ok && (realm.Requirement{Realm: name, MaxAge: r.MaxAge}).MetBy(proofs, now) {
+func (e *Engine) Authenticate(wanted []string, proofs Proofs, now time.Time) (Authentication, bool) {
+	fresh := Proofs{}
+	for name, proof := range e.Standing(proofs) {
+		r, ok := e.Realm(name)
+		if ok && (Requirement{Realm: name, MaxAge: r.MaxAge}).MetBy(proofs, now) {
 			fresh[name] = proof
 		}
 	}
-	identity, ok := engine.Identity(fresh)
+	identity, ok := e.Identity(fresh)
 	if !ok {
 		return Authentication{}, false
 	}
-	maps.DeleteFunc(fresh, func(_ string, p realm.Proof) bool { return p.Subject != "" && p.Subject != identity.Subject })
+	maps.DeleteFunc(fresh, func(_ string, p Proof) bool { return p.Subject != "" && p.Subject != identity.Subject })
 	auth := Authentication{Subject: identity.Subject, Name: identity.Name, Realms: map[string]time.Time{}, Application: fresh.Application()}
 	for _, name := range slices.Sorted(maps.Keys(fresh)) {
 		proof := fresh[name]
@@ -52,6 +50,6 @@ func Authenticate(engine *realm.Engine, wanted []string, proofs realm.Proofs, no
 	}
 	slices.Sort(auth.AMR)
 	auth.AMR = slices.Compact(auth.AMR)
-	auth.ACR, auth.AuthTime = engine.Achieved(wanted, fresh, now) // the identity realm, if nothing better
+	auth.ACR, auth.AuthTime = e.Achieved(wanted, fresh, now) // the identity realm, if nothing better
 	return auth, true
 }

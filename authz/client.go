@@ -3,6 +3,7 @@
 package authz
 
 import (
+	"cmp"
 	"crypto/subtle"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/randid"
@@ -76,12 +78,7 @@ type Client struct {
 }
 
 // DisplayName returns the name for people.
-func (c *Client) DisplayName() string {
-	if c.Name != "" {
-		return c.Name
-	}
-	return c.ID
-}
+func (c *Client) DisplayName() string { return cmp.Or(c.Name, c.ID) }
 
 // Confidential reports whether the client authenticates.
 func (c *Client) Confidential() bool { return c.Auth != AuthNone }
@@ -105,20 +102,20 @@ func (c *Client) MatchRedirectURI(requested string) bool {
 }
 
 // subjectPrefix begins every user id of the identity store. The subject of a client's own token is the client's id, and a
-// client must not pass for a user by choosing it (RFC 9068 5).
+// client must not pass for a user by choosing it, nor for somebody whom nobody knows (RFC 9068 5).
 const subjectPrefix = "usr_"
 
 // maxClientID bounds a client id: it is part of storage keys and stands in every token.
 const maxClientID = 128
 
-// validClientID admits printable ASCII (RFC 6749 Appendix A.1) without spaces around it.
+// validClientID admits printable ASCII (RFC 6749 Appendix A.1) without spaces around it that is the subject of nobody else.
 func validClientID(id string) bool {
 	for i := range len(id) {
 		if id[i] < 0x20 || id[i] > 0x7e {
 			return false
 		}
 	}
-	return id == strings.TrimSpace(id) && len(id) <= maxClientID && !strings.HasPrefix(id, subjectPrefix)
+	return id == strings.TrimSpace(id) && len(id) <= maxClientID && !strings.HasPrefix(id, subjectPrefix) && !realm.Anonymous(id)
 }
 
 // Check refuses a client that must not be registered, with an error that says what to mend.
@@ -152,7 +149,7 @@ func (c *Client) checkIdentity() error {
 		return fmt.Errorf("uses the unknown method %q", c.Auth)
 	}
 	if !validClientID(c.ID) {
-		return fmt.Errorf("has an id that is not 1 to %d printable characters, or begins with %s like a user's", maxClientID, subjectPrefix)
+		return fmt.Errorf("has an id that is not 1 to %d printable characters, or begins with %s or %s_ like a user's", maxClientID, subjectPrefix, realm.AnonymousPrefix)
 	}
 	for _, key := range c.Keys {
 		if err := key.Check(); err != nil {

@@ -61,6 +61,7 @@ func TestClientCheck(t *testing.T) {
 			c.Grants, c.RefreshTTL, c.RefreshIdleTTL = c.Grants[:1], 0, 0
 		}, ""},
 		{"every algorithm", func(c *authz.Client) { c.IDTokenAlg, c.AccessTokenAlg = jose.RS256, jose.EdDSA }, ""},
+		{"almost an anonymous subject", func(c *authz.Client) { c.ID = "anonymous" }, ""},
 		{"longest id", func(c *authz.Client) { c.ID = strings.Repeat("i", 128) }, ""},
 		{"RFC6749/A.1 every kind of character", func(c *authz.Client) { c.ID = "a b:c/d.e~!\"\\" }, ""},
 
@@ -71,6 +72,7 @@ func TestClientCheck(t *testing.T) {
 		{"RFC6749/A.1 delete", func(c *authz.Client) { c.ID = "a\x7f" }, "printable"},
 		{"space at the end", func(c *authz.Client) { c.ID = "app " }, "printable"},
 		{"RFC9068/5 a user's id", func(c *authz.Client) { c.ID = alice }, "usr_"},
+		{"RFC9068/5 an anonymous subject", func(c *authz.Client) { c.ID = "anon_x" }, "anon_"},
 
 		{"no method", func(c *authz.Client) { c.Auth = "" }, "method"},
 		{"unknown method", func(c *authz.Client) { c.Auth = "client_secret_jwt" }, "client_secret_jwt"},

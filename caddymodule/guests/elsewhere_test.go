@@ -15,6 +15,7 @@ import (
 	"encoding/pem"
 	"io"
 	"log"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -114,6 +115,28 @@ func TestLDAP(t *testing.T) {
 }
 
 // Provisioning happens beside a running server: it connects to nothing.
+// The operator is told at start where the time a directory takes tells which login names exist.
+func TestLDAPWarnsOfTiming(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		m     guests.LDAP
+		warns bool
+	}{
+		{"no decoy", guests.LDAP{URL: "ldaps://x", SearchBase: "dc=x"}, true},
+		{"a decoy", guests.LDAP{URL: "ldaps://x", SearchBase: "dc=x", Decoy: "cn=decoy,dc=x"}, false},
+		{"users bind themselves", guests.LDAP{URL: "ldaps://x", BindDN: "uid={username},dc=x"}, true},
+	} {
+		var said bytes.Buffer
+		if err := tt.m.Build(slog.New(slog.NewTextHandler(&said, nil))); err != nil {
+			t.Fatal(err)
+		}
+		if warns := strings.Contains(said.String(), "decoy"); warns != tt.warns {
+			t.Errorf("%s: it warns: %t\n%s", tt.name, warns, &said)
+		}
+	}
+}
+
 func TestProvisionConnectsToNothing(t *testing.T) {
 	t.Parallel()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")

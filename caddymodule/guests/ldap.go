@@ -100,8 +100,13 @@ func (m *LDAP) build(logger *slog.Logger) error {
 	if c.Roots, err = rootsOf(m.CAFile); err != nil {
 		return err
 	}
-	m.module, err = ldap.New(c)
-	return err
+	if m.module, err = ldap.New(c); err != nil {
+		return err
+	}
+	if m.module.TellsByTime() {
+		logger.Warn("login names that exist can be told from others by the time a directory takes that hashes slowly: see decoy", "url", c.URL)
+	}
+	return nil
 }
 
 func (m *LDAP) config() ldap.Config {

@@ -46,6 +46,7 @@ type Module struct {
 	direct           bool // users bind by bindDN, which has their login name in it
 	base, filter     string
 	decoy            string
+	decoyed          bool // the decoy is an entry of the operator's
 	mapping          realm.Mapping
 	wanted           []string // attributes of the entry
 	groups           *Groups
@@ -55,6 +56,11 @@ type Module struct {
 
 // NeedsLogin tells that the directory knows users by their login name only, whoever the issuer knows them as.
 func (m *Module) NeedsLogin() bool { return true }
+
+// TellsByTime reports that an unknown login name is refused by a bind that fails before any password is checked, which is faster in
+// a directory that hashes slowly: whoever measures learns which names exist. A decoy mends that where users are searched for, and
+// nothing does where they bind by a name of their own.
+func (m *Module) TellsByTime() bool { return m.direct || !m.decoyed }
 
 // Verify judges a login name and a password. Whatever the directory says about the account itself (no such user, several,
 // a wrong password, one that has expired or must be changed, an account that is locked, disabled or may not log in now) is a

@@ -195,7 +195,11 @@ func TestDecoy(t *testing.T) {
 		w := &wire{}
 		c := searching(s)
 		c.Decoy, c.Dial = tt.decoy, w.dial
-		got, err := build(t, c).Verify(t.Context(), answers("nobody", password))
+		m := build(t, c)
+		if tells := m.TellsByTime(); tells != (tt.decoy == "") {
+			t.Errorf("%s: it says that names can be told by time: %t", tt.name, tells)
+		}
+		got, err := m.Verify(t.Context(), answers("nobody", password))
 		if diff := cmp.Diff(refusedFor("unknown_login"), got); diff != "" || err != nil {
 			t.Errorf("%s: %v (-want +got):\n%s", tt.name, err, diff)
 		}

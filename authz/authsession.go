@@ -17,11 +17,13 @@ import (
 type AuthSession struct {
 	ID string `json:"id"`
 	// SecretHash is the hash of the secret in the handle; it changes whenever something was proven.
-	SecretHash string    `json:"secret_hash"`
-	ClientID   string    `json:"client_id"`
-	RequestID  string    `json:"request_id,omitempty"`
-	SessionID  string    `json:"sid,omitempty"`
-	ExpiresAt  time.Time `json:"expires_at"`
+	SecretHash string `json:"secret_hash"`
+	ClientID   string `json:"client_id"`
+	RequestID  string `json:"request_id,omitempty"`
+	SessionID  string `json:"sid,omitempty"`
+	// Subject is the user of the session.
+	Subject   string    `json:"sub,omitempty"`
+	ExpiresAt time.Time `json:"expires_at"`
 }
 
 // AuthSessionHandle is the value of auth_session: an id and a secret of 256 bits.
@@ -52,10 +54,52 @@ func ParseAuthSessionHandle(value string) (AuthSessionHandle, bool) {
 
 func authSessionTable() *storage.Table[AuthSession] {
 	return &storage.Table[AuthSession]{
-		Name: "auth_session", Version: 1,
-		ID:     func(a *AuthSession) string { return a.ID },
-		Expiry: func(a *AuthSession) time.Time { return a.ExpiresAt },
+		Name: "auth_session", Version: 2,
+		ID:      func(a *AuthSession) string { return a.ID },
+		Expiry:  func(a *AuthSession) time.Time { return a.ExpiresAt },
+		Indexes: []storage.Index[AuthSession]{{Name: "holder", Values: (*AuthSession).holder}},
 	}
+}
+
+// holder is the user and the client; none while nobody is known.
+func (a *AuthSession) holder() []string {
+	if a.Subject == "" {
+		return nil
+	}
+	return []string{consentID(a.Subject, a.ClientID)}
+}
+
+// endAuthSession forgets an auth session and closes what it was answering. One that is not there is no error.
+func (s *Store) endAuthSession(tx storage.Tx, id string) error {
+	a, ok, err := s.authSessions.Find(tx, id)
+	if err != nil || !ok {
+		return err
+	}
+	if _, err := s.closeRequest(tx, a.RequestID); err != nil && !Gone(err) {
+		return err
+	}
+	return s.authSessions.Delete(tx, id)
+}
+
+// endAuthSessions ends all that a client has of a user, each in a transaction of its own.
+func (s *Store) endAuthSessions(ctx context.Context, subject, client string) error {
+	var ids []string
+	err := s.db.View(ctx, func(tx storage.Tx) error {
+		ids = nil
+		for a, err := range s.authSessions.List(tx, "holder", consentID(subject, client), "", 0) {
+			if err != nil {
+				return err
+			}
+			ids = append(ids, a.ID)
+		}
+		return nil
+	})
+	for _, id := range ids {
+		if err == nil {
+			err = s.db.Update(ctx, func(tx storage.Tx) error { return s.endAuthSession(tx, id) })
+		}
+	}
+	return err
 }
 
 // AuthSession returns the auth session that a handle names, for the client it belongs to, or [storage.ErrNotFound]: one that
@@ -168,7 +212,7 @@ func (s *Store) ProveNative(ctx context.Context, in NativeProof) (Session, error
 		if err != nil {
 			return err
 		}
-		a.SecretHash, a.SessionID = in.SecretHash, session.ID
+		a.SecretHash, a.SessionID, a.Subject = in.SecretHash, session.ID, session.Subject
 		if a.ExpiresAt.Before(session.ExpiresAt) {
 			a.ExpiresAt = session.ExpiresAt
 		}

@@ -273,7 +273,7 @@ func TestProveNativeOpensASession(t *testing.T) {
 		}
 		want := authz.AuthSession{
 			ID: h.handle.ID, SecretHash: next.handle.Hash(), ClientID: app, RequestID: h.request.ID, SessionID: session.ID,
-			ExpiresAt: session.ExpiresAt,
+			Subject: alice, ExpiresAt: session.ExpiresAt,
 		}
 		if diff := cmp.Diff(want, w.held(next)); diff != "" {
 			w.Errorf("auth session (-want +got):\n%s", diff)

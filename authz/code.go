@@ -246,7 +246,7 @@ func (s *Store) shareSession(tx storage.Tx, share *AuthSession, code *Code, gran
 		return false, err
 	}
 	shared := *share
-	shared.ClientID, shared.SessionID, shared.ExpiresAt = grant.ClientID, session.ID, session.ExpiresAt
+	shared.ClientID, shared.SessionID, shared.Subject, shared.ExpiresAt = grant.ClientID, session.ID, session.Subject, session.ExpiresAt
 	grant.AuthSessionID = shared.ID
 	return true, errors.Join(s.authSessions.Insert(tx, shared), s.grants.Put(tx, *grant))
 }

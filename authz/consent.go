@@ -85,13 +85,16 @@ func (s *Store) ConsentsOf(ctx context.Context, subject string) ([]Consent, erro
 	}))
 }
 
-// WithdrawConsent forgets a user's agreement and revokes every grant the client holds of that user. The agreement goes
-// first, so that none is left out that was made from it meanwhile. Each grant is a transaction of its own: what was revoked
-// before an error is returned beside it, and calling again goes on.
+// WithdrawConsent forgets a user's agreement, ends every auth session that the client has of that user and revokes every grant.
+// The agreement and the auth sessions go first, so that none is left out that was made from them meanwhile. Each is a transaction
+// of its own: what was revoked before an error is returned beside it, and calling again goes on.
 func (s *Store) WithdrawConsent(ctx context.Context, subject, client string) (revoked []Revocation, err error) {
 	err = s.db.Update(ctx, func(tx storage.Tx) error {
 		return s.consents.Delete(tx, consentID(subject, client))
 	})
+	if err == nil {
+		err = s.endAuthSessions(ctx, subject, client)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -268,3 +268,47 @@ func TestWithdrawalDoesNotMindAGrantThatExpires(t *testing.T) {
 		w.wantRevoked(revoked, authz.KindGrant)
 	})
 }
+
+// What an app has begun itself it loses with the consent, whether or not it has got tokens already; nobody else loses anything.
+func TestWithdrawalEndsWhatTheAppHolds(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(w *world) {
+		_, open := w.prove(w.begin(), "password", alice) // it still has to answer
+		session, done := w.prove(w.begin(), "password", alice)
+		_, completion := w.completion(session, func(c *authz.Completion) { c.RequestID = done.request.ID })
+		w.ok(second(w.store.Complete(w.Context(), completion)))
+		_, theirs := w.prove(w.begin(), "password", bob)
+		nobody := w.begin()
+		w.ok(second(w.store.WithdrawConsent(w.Context(), alice, other)))
+		w.held(open)
+
+		w.ok(second(w.store.WithdrawConsent(w.Context(), alice, app)))
+		for what, h := range map[string]hold{"that is open": open, "with tokens": done} {
+			w.wantError("the auth session "+what, second(w.store.AuthSession(w.Context(), h.handle, app)), storage.ErrNotFound)
+			w.wantError("the request "+what, second(w.store.Request(w.Context(), h.request.ID)), authz.ErrRequestEnded)
+		}
+		for _, h := range []hold{theirs, nobody} {
+			w.held(h)
+			w.ok(second(w.store.Request(w.Context(), h.request.ID)))
+		}
+		w.ok(second(w.store.Session(w.Context(), session.ID))) // they are signed in, and say so to the app when they want
+	})
+}
+
+// An app that is about to get its code gets none, or one that is worth nothing.
+func TestWithdrawalBesideAnApp(t *testing.T) {
+	t.Parallel()
+	inMemory(t, func(w *world) {
+		session, h := w.prove(w.begin(), "password", alice)
+		_, completion := w.completion(session, func(c *authz.Completion) { c.RequestID = h.request.ID })
+		w.interrupt = func() { w.ok(second(w.store.WithdrawConsent(w.Context(), alice, app))) }
+		w.wantError("completing", second(w.store.Complete(w.Context(), completion)), authz.ErrRequestEnded)
+		w.wantActive(completion.Grant, false)
+
+		session, h = w.prove(w.begin(), "password", alice)
+		_, completion = w.completion(session, func(c *authz.Completion) { c.RequestID = h.request.ID })
+		w.interrupt = func() { w.ok(second(w.store.Complete(w.Context(), completion))) }
+		w.ok(second(w.store.WithdrawConsent(w.Context(), alice, app)))
+		w.wantActive(completion.Grant, false)
+	})
+}

@@ -93,7 +93,7 @@ func (s *Store) revokeGrant(tx storage.Tx, revocation Revocation) (bool, error) 
 func (s *Store) revokeAll(tx storage.Tx, revocation Revocation) (bool, error) {
 	g, ok, err := s.grants.Find(tx, revocation.Target)
 	if err == nil && ok && g.AuthSessionID != "" {
-		err = s.authSessions.Delete(tx, g.AuthSessionID)
+		err = s.endAuthSession(tx, g.AuthSessionID)
 	}
 	if err != nil {
 		return false, err

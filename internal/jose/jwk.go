@@ -16,6 +16,7 @@ import (
 const (
 	MaxSet     = 256 << 10 // bytes in a key set
 	MaxSetKeys = 64        // keys in a key set, those that are skipped included
+	maxJWK     = 16 << 10  // bytes in a key that stands alone
 )
 
 // secretMembers are the members of a JWK that hold or are part of a secret (RFC 7518 section 6, RFC 9964).
@@ -38,15 +39,22 @@ func Thumbprint(k PublicKey) string {
 	return b64.EncodeToString(sum)
 }
 
-// MarshalSet returns the keys as a JWK set, in the given order, each with its algorithm and marked for signatures. It
-// refuses, wrapping [ErrKey], a key outside the profile.
-func MarshalSet(keys []PublicKey) ([]byte, error) {
-	set := gojose.JSONWebKeySet{Keys: make([]gojose.JSONWebKey, 0, len(keys))}
+// MarshalSet returns the keys as a JWK set, in the given order, each with its algorithm and marked for signatures; behind
+// them those that messages are encrypted to, marked for that. It refuses, wrapping [ErrKey], a key outside the profile.
+func MarshalSet(keys []PublicKey, encryption ...EncryptionKey) ([]byte, error) {
+	set := gojose.JSONWebKeySet{Keys: make([]gojose.JSONWebKey, 0, len(keys)+len(encryption))}
 	for _, k := range keys {
 		if err := k.Check(); err != nil {
 			return nil, fmt.Errorf("encoding a key set: %w", err)
 		}
 		set.Keys = append(set.Keys, gojose.JSONWebKey{Key: k.Key, KeyID: k.KID, Algorithm: string(k.Alg), Use: "sig"})
+	}
+	for _, k := range encryption {
+		jwk, err := k.jwk()
+		if err != nil {
+			return nil, fmt.Errorf("encoding a key set: %w", err)
+		}
+		set.Keys = append(set.Keys, jwk)
 	}
 	data, err := json.Marshal(set)
 	if err != nil {
@@ -60,19 +68,9 @@ func MarshalSet(keys []PublicKey) ([]byte, error) {
 // when it holds a secret, a point off its curve, an RSA key of less than 2048 bits, an identifier that is not one, or the
 // same identifier twice for one algorithm ([ErrKey]): whoever publishes that is not to be trusted with the rest.
 func ParseSet(data []byte) ([]PublicKey, error) {
-	if len(data) > MaxSet {
-		return nil, fmt.Errorf("reading a key set of %d bytes: %w", len(data), ErrMalformed)
-	}
-	var members map[string]json.RawMessage
-	if err := UnmarshalObject(data, &members); err != nil {
-		return nil, fmt.Errorf("reading a key set: %w", err)
-	}
-	var raws []json.RawMessage
-	if err := json.Unmarshal(members["keys"], &raws); err != nil || raws == nil {
-		return nil, fmt.Errorf("reading a key set without a list of keys: %w", ErrMalformed)
-	}
-	if len(raws) > MaxSetKeys {
-		return nil, fmt.Errorf("reading a key set of %d keys: %w", len(raws), ErrMalformed)
+	raws, err := rawKeys(data)
+	if err != nil {
+		return nil, err
 	}
 	keys := make([]PublicKey, 0, len(raws))
 	for i, raw := range raws {
@@ -90,35 +88,66 @@ func ParseSet(data []byte) ([]PublicKey, error) {
 	return keys, nil
 }
 
+// rawKeys returns the members of a key set, each still to be read.
+func rawKeys(data []byte) ([]json.RawMessage, error) {
+	if len(data) > MaxSet {
+		return nil, fmt.Errorf("reading a key set of %d bytes: %w", len(data), ErrMalformed)
+	}
+	var members map[string]json.RawMessage
+	if err := UnmarshalObject(data, &members); err != nil {
+		return nil, fmt.Errorf("reading a key set: %w", err)
+	}
+	var raws []json.RawMessage
+	if err := json.Unmarshal(members["keys"], &raws); err != nil || raws == nil {
+		return nil, fmt.Errorf("reading a key set without a list of keys: %w", ErrMalformed)
+	}
+	if len(raws) > MaxSetKeys {
+		return nil, fmt.Errorf("reading a key set of %d keys: %w", len(raws), ErrMalformed)
+	}
+	return raws, nil
+}
+
 func (k PublicKey) sameName(other PublicKey) bool {
 	return k.KID != "" && k.KID == other.KID && k.Alg == other.Alg
 }
 
-// parseJWK reads one public key; ok is false for a key that is well-formed and not for us.
-func parseJWK(raw []byte) (k PublicKey, ok bool, err error) {
-	var members map[string]json.RawMessage
+// description is what a JWK says of itself. ops is nil where it does not say.
+type description struct {
+	kty, crv, alg, use, kid string
+	ops                     []string
+}
+
+// describe reads the members of a JWK that say what it is, and refuses one that holds a secret.
+func describe(raw []byte) (members map[string]json.RawMessage, about description, err error) {
 	if err := UnmarshalObject(raw, &members); err != nil {
-		return k, false, err
+		return nil, about, err
 	}
 	for _, name := range secretMembers {
 		if _, found := members[name]; found {
-			return k, false, fmt.Errorf("member %q holds a secret: %w", name, ErrKey)
+			return nil, about, fmt.Errorf("member %q holds a secret: %w", name, ErrKey)
 		}
 	}
-	var about struct{ kty, crv, alg, use, kid string }
-	var ops []string
 	for name, into := range map[string]any{
-		"kty": &about.kty, "crv": &about.crv, "alg": &about.alg, "use": &about.use, "kid": &about.kid, "key_ops": &ops,
+		"kty": &about.kty, "crv": &about.crv, "alg": &about.alg, "use": &about.use, "kid": &about.kid, "key_ops": &about.ops,
 	} {
 		if value, found := members[name]; found && json.Unmarshal(value, into) != nil {
-			return k, false, fmt.Errorf("member %q has the wrong type: %w", name, ErrMalformed)
+			return nil, about, fmt.Errorf("member %q has the wrong type: %w", name, ErrMalformed)
 		}
 	}
 	if about.kty == "oct" {
-		return k, false, fmt.Errorf("a symmetric key is a secret: %w", ErrKey)
+		return nil, about, fmt.Errorf("a symmetric key is a secret: %w", ErrKey)
+	}
+	return members, about, nil
+}
+
+// parseJWK reads one public key; ok is false for a key that is well-formed and not for us.
+func parseJWK(raw []byte) (k PublicKey, ok bool, err error) {
+	members, about, err := describe(raw)
+	if err != nil {
+		return k, false, err
 	}
 	alg := keyAlgorithm(about.kty, about.crv, about.alg)
-	if alg == "" || (about.use != "" && about.use != "sig") || (ops != nil && !slices.Contains(ops, "verify")) {
+	if alg == "" || (about.use != "" && about.use != "sig") || (about.ops != nil && !slices.Contains(about.ops, "verify")) {
 		return k, false, nil
 	}
 	key, err := publicKey(members)

@@ -55,12 +55,15 @@ func signatureLen(key crypto.PublicKey) int {
 
 // Sign returns a compact token over claims, a JSON object. It refuses, wrapping [ErrMalformed], claims that [Parse] would
 // not read back.
-func (s *Signer) Sign(claims []byte) (string, error) {
+func (s *Signer) Sign(claims []byte) (string, error) { return s.SignUpTo(claims, MaxToken) }
+
+// SignUpTo is [Signer.Sign] with another limit on the token, in bytes, for what [ParseUpTo] reads.
+func (s *Signer) SignUpTo(claims []byte, limit int) (string, error) {
 	if err := checkObject(claims); err != nil {
 		return "", fmt.Errorf("signing claims: %w", err)
 	}
 	size := len(s.prefix) + b64.EncodedLen(len(claims)) + s.suffix
-	if size > MaxToken {
+	if size > limit {
 		return "", fmt.Errorf("signing a token of %d bytes: %w", size, ErrMalformed)
 	}
 	buf := make([]byte, 0, size)

@@ -57,8 +57,11 @@ func (t Token) LogValue() slog.Value { return slog.StringValue(t.String()) }
 
 // Parse reads a compact token. It refuses, wrapping [ErrMalformed], whatever is outside the profile described at the
 // package; what it accepts has exactly one spelling. The result does not share memory with raw.
-func Parse(raw string) (Token, error) {
-	if len(raw) > MaxToken {
+func Parse(raw string) (Token, error) { return ParseUpTo(raw, MaxToken) }
+
+// ParseUpTo is [Parse] with another limit, in bytes: a message inside an encrypted one may be larger than a token.
+func ParseUpTo(raw string, limit int) (Token, error) {
+	if len(raw) > limit {
 		return Token{}, fmt.Errorf("reading a token of %d bytes: %w", len(raw), ErrMalformed)
 	}
 	header, rest, ok := strings.Cut(raw, ".")

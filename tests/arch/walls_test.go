@@ -31,7 +31,8 @@ var (
 	// but its walls are decided.
 	planned = []string{
 		"authz/flow", "authz/login", "authz/native", "authz/grants", "authz/endpoints", "authz/account", "authz/site",
-		"authz/realm/database", "authz/realm/identitystore", "authz/revocation", "mobileauth/device", "mobileauth/envelope", "mobileauth/push",
+		"authz/realm/database", "authz/realm/identitystore", "authz/revocation", "mobileauth/device", "mobileauth/enrolment", "mobileauth/envelope",
+		"mobileauth/push",
 		"mobileauth/sms", "storage/pgstore", "caddymodule", "cmd",
 	}
 )
@@ -56,6 +57,12 @@ var walls = slices.Concat([]wall{
 			ours: "it carries questions and answers; what they mean is for whoever asks",
 		},
 		door: []string{"internal/oauth"},
+	},
+	{
+		room: []string{"internal/outbox"},
+		never: map[string]string{
+			"net/http": "the outbox remembers and repeats; how a receiver is reached is for the handler of its kind",
+		},
 	},
 	{
 		room: []string{"internal/mobilefirst"},
@@ -187,10 +194,19 @@ var walls = slices.Concat([]wall{
 		},
 	},
 	{
-		room: []string{"mobileauth", "mobileauth/identity"},
+		room: []string{"mobileauth", "mobileauth/identity", "mobileauth/exchange"},
 		never: map[string]string{
 			"authz/...":        "users, devices and operations serve any authorization server",
 			"validation/...":   "users, devices and operations serve any authorization server",
+			"internal/web/...": "records and transitions know no page",
+			"net/http":         "records and transitions know no HTTP",
+		},
+	},
+	{
+		room: []string{"mobileauth/handset", "mobileauth/enrolment"},
+		never: map[string]string{
+			"authz/...":        "what rests on a device ends by hooks: whoever issues tokens brings them",
+			"validation/...":   "what rests on a device ends by hooks: whoever issues tokens brings them",
 			"internal/web/...": "records and transitions know no page",
 			"net/http":         "records and transitions know no HTTP",
 		},
@@ -209,6 +225,14 @@ var walls = slices.Concat([]wall{
 			"mobileauth/...": "it must be usable in front of somebody else's issuer",
 			"storage/...":    "it must be usable in front of somebody else's issuer",
 		},
+	},
+	{
+		room: []string{"mobileauth/envelope"},
+		never: map[string]string{
+			ours:       "messages are the same whoever keeps the records, and an app vendor ports them",
+			"net/http": "messages are the same however they travel",
+		},
+		door: []string{"internal/jose", "internal/randid"},
 	},
 	{
 		room: []string{"mobileauth/device"},

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package envelope
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"regexp"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/internal/jose"
+	"github.com/gatehouse-id/gatehouse/internal/randid"
+)
+
+// Version is the version of the protocol; every signed object carries it as "v".
+const Version = 1
+
+// ContentType is the media type of requests and answers.
+const ContentType = "application/jose"
+
+// Window is how far the clock of a device may be off, either way.
+const Window = 60 * time.Second
+
+// Limits on messages as they are sent, in bytes.
+const (
+	MaxRequest      = 16 << 10
+	MaxRegistration = 32 << 10
+	MaxAnswer       = 64 << 10
+)
+
+// The endpoints, below the issuer. All take POST.
+const (
+	PathRegistrations = "/mobile/v1/registrations"
+	PathPending       = "/mobile/v1/pending"
+	PathFetch         = "/mobile/v1/fetch"
+	PathAnswer        = "/mobile/v1/answer"
+	PathPush          = "/mobile/v1/push"
+	PathFactor        = "/mobile/v1/factor"
+	PathKeys          = "/mobile/v1/keys"
+	PathDevice        = "/mobile/v1/device"
+	PathTransfer      = "/mobile/v1/transfer"
+	PathDisconnect    = "/mobile/v1/disconnect"
+	PathRelease       = "/mobile/v1/devices/release"
+)
+
+// method is the only one; it is signed so that the same body is nothing under another one.
+const method = "POST"
+
+// The types of objects. No two of them can stand for one another.
+const (
+	typEncrypted = "gatehouse-device+jwe"
+	typRequest   = "gatehouse-request+jws"
+	typAnswer    = "gatehouse-answer+jws"
+	typStatement = "gatehouse-statement+jws"
+)
+
+// Limit returns how large a request to the endpoint may be.
+func Limit(path string) int {
+	if path == PathRegistrations {
+		return MaxRegistration
+	}
+	return MaxRequest
+}
+
+func encryption(limit int) jose.Encryption {
+	return jose.Encryption{Typ: typEncrypted, CTY: "JWT", Limit: limit}
+}
+
+var (
+	b64 = base64.RawURLEncoding.Strict()
+
+	validID  = regexp.MustCompile(`^[A-Za-z0-9_-]{22,64}$`) // 128 bits or more, of what base64url is made of
+	validRef = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,128}$`)
+)
+
+// NewID returns a fresh identifier for a request, answer or statement: 256 random bits. An answer proves by naming it that
+// its maker could read the request, so it is a secret as long as the answer is awaited.
+func NewID() string { return randid.Secret() }
+
+// Bytes are bytes that stand in JSON as base64url without padding, in the one spelling.
+type Bytes []byte
+
+// MarshalText encodes the bytes.
+func (b Bytes) MarshalText() ([]byte, error) { return b64.AppendEncode(nil, b), nil }
+
+// UnmarshalText decodes the bytes and refuses every spelling but the one.
+func (b *Bytes) UnmarshalText(text []byte) error {
+	data, err := b64.AppendDecode(nil, text)
+	if err != nil || b64.EncodeToString(data) != string(text) {
+		return refuse(ReasonMalformed, "reading base64url")
+	}
+	*b = data
+	return nil
+}
+
+// decode reads a JSON object strictly and refuses it for the given reason.
+func decode(data []byte, into any, reason Reason) error {
+	if err := jose.UnmarshalObject(data, into); err != nil {
+		return refuse(reason, "decoding: %w", err)
+	}
+	return nil
+}
+
+// isObject tells an object from other values in JSON that was checked.
+func isObject(data []byte) bool { return bytes.HasPrefix(data, []byte("{")) }
+
+// encode writes a body. A nil body is an empty object.
+func encode(body any) (json.RawMessage, error) {
+	switch b := body.(type) {
+	case nil:
+		return json.RawMessage(`{}`), nil
+	case json.RawMessage:
+		return b, nil
+	}
+	return json.Marshal(body)
+}
+
+// unixTime is a time in whole seconds, as "iat" says it.
+type unixTime int64
+
+func toUnix(t time.Time) unixTime { return unixTime(t.Unix()) }
+
+func (u unixTime) time() time.Time { return time.Unix(int64(u), 0).UTC() }
+
+// within reports whether a signed time is inside the window around now.
+func (u unixTime) within(now time.Time) bool {
+	const window = int64(Window / time.Second)
+	// Compared without a difference, which a hostile value would overflow.
+	at := now.Unix()
+	return int64(u) >= at-window && int64(u) <= at+window
+}

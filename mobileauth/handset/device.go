@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package handset
+
+import (
+	"encoding/json"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Status says what a device may do.
+type Status string
+
+// The states of a device.
+const (
+	// Pending has sent its keys and waits for the person to confirm them. It ends by itself.
+	Pending Status = "pending"
+	// Active may answer.
+	Active Status = "active"
+	// Quarantined is confirmed and may not answer until an older device or the back end releases it.
+	Quarantined Status = "quarantined"
+	// Locked is out until it is unlocked.
+	Locked Status = "locked"
+	// Lost is out until it is found.
+	Lost Status = "lost"
+	// Stolen is out, and comes back by a new registration only.
+	Stolen Status = "stolen"
+	// Deactivated is out for good. Its secrets are gone from the record.
+	Deactivated Status = "deactivated"
+)
+
+// transitions are what one state may become. Staying is always allowed, so that a repeated command is no failure.
+var transitions = map[Status][]Status{
+	Pending:     {Active, Quarantined, Deactivated},
+	Active:      {Quarantined, Locked, Lost, Stolen, Deactivated},
+	Quarantined: {Active, Locked, Lost, Stolen, Deactivated},
+	Locked:      {Active, Quarantined, Lost, Stolen, Deactivated},
+	Lost:        {Active, Quarantined, Locked, Stolen, Deactivated},
+	Stolen:      {Deactivated},
+	Deactivated: nil,
+}
+
+// Known reports whether s is a state of a device.
+func (s Status) Known() bool {
+	_, known := transitions[s]
+	return known
+}
+
+// May reports whether a device can pass from s to next.
+func (s Status) May(next Status) bool {
+	return s.Known() && (s == next || slices.Contains(transitions[s], next))
+}
+
+// Out reports whether a device of this status may not send any message.
+func (s Status) Out() bool { return s != Pending && s != Active && s != Quarantined }
+
+// Kinds of factors beside possession, which is the signature itself. A custom one is "custom:" and a name.
+const (
+	PIN       = "pin"
+	Biometric = "biometric"
+	Custom    = "custom:"
+	// Possession is no factor with a secret: it is the method of an answer that needed none.
+	Possession = "possession"
+)
+
+// Grades of an attestation.
+const (
+	// Verified evidence was checked to its root.
+	Verified = "verified"
+	// Unverified evidence was sent in a form that nobody here can check.
+	Unverified = "unverified"
+	// Failed evidence was checked and is wrong.
+	Failed = "failed"
+	// Absent means that none was sent.
+	Absent = "absent"
+)
+
+// Secret is what must not be printed. It is kept beside the record's JSON form, never in it.
+type Secret []byte
+
+// String hides the value.
+func (Secret) String() string { return "(secret)" }
+
+// GoString hides the value.
+func (Secret) GoString() string { return "handset.Secret(…)" }
+
+// MarshalJSON hides the value.
+func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"(secret)"`), nil }
+
+// Device is a phone as the server knows it. Its JSON form holds no secret.
+type Device struct {
+	ID          string `json:"id"`
+	UserID      string `json:"user_id"`
+	Name        string `json:"name,omitempty"`
+	Application string `json:"application"`
+	Platform    string `json:"platform"`
+	AppVersion  string `json:"app_version,omitempty"`
+	Model       string `json:"model,omitempty"`
+	OS          string `json:"os,omitempty"`
+
+	Status       Status `json:"status"`
+	StatusReason string `json:"status_reason,omitempty"`
+	// Was is the status to which Unlock returns a locked or lost device.
+	Was Status `json:"was,omitempty"`
+
+	// Hash tells the same handset across users: see [Store.Hash]. Empty when the app does not say which handset it is.
+	Hash string `json:"hash,omitempty"`
+	// SignKey and EncKey are the device's public keys as JWKs of RFC 7517: kty, crv, x, y, and nothing else.
+	// Their thumbprints (RFC 7638) are set by [Store.Put].
+	SignKey   json.RawMessage `json:"sign_key"`
+	EncKey    json.RawMessage `json:"enc_key"`
+	SignKeyID string          `json:"sign_key_id"`
+	EncKeyID  string          `json:"enc_key_id"`
+	// OldKeys are those it had before, the latest first.
+	OldKeys []OldKeys `json:"old_keys,omitempty"`
+	// ServerKey is the private JWK of the encryption key that the server keeps for this device alone, nil when it uses the
+	// common one; ServerKeyID is its thumbprint.
+	ServerKey   Secret `json:"-"`
+	ServerKeyID string `json:"server_key_id,omitempty"`
+	// PGP is the device's public OpenPGP key in binary form, nil for one that speaks JOSE; PGPServerKey is the private key
+	// that the server made for it.
+	PGP          []byte `json:"pgp,omitempty"`
+	PGPServerKey Secret `json:"-"`
+
+	Factors []Factor `json:"factors,omitempty"`
+	// Failures are the wrong factors in a row. It is read with the record and written by [Store.Fail] and [Store.Pass] alone.
+	Failures    int         `json:"failures"`
+	Push        *Push       `json:"push,omitempty"`
+	Attestation Attestation `json:"attestation,omitzero"`
+
+	// Version counts the changes of the record, without those of Failures and LastSeenAt. Zero is a device to be added.
+	Version     uint64    `json:"version"`
+	CreatedAt   time.Time `json:"created_at"`
+	ActivatedAt time.Time `json:"activated_at,omitzero"`
+	// LastSeenAt is kept to the minute or so.
+	LastSeenAt time.Time `json:"last_seen_at,omitzero"`
+	LockedAt   time.Time `json:"locked_at,omitzero"`
+	// PendingUntil is when a pending device disappears.
+	PendingUntil  time.Time `json:"pending_until,omitzero"`
+	DeactivatedAt time.Time `json:"deactivated_at,omitzero"`
+}
+
+// Factor is one thing that only the person can unseal on the phone.
+type Factor struct {
+	// Kind is [PIN], [Biometric] or [Custom] and a name.
+	Kind   string    `json:"kind"`
+	Secret Secret    `json:"-"`
+	At     time.Time `json:"at"`
+}
+
+// OldKeys are the thumbprints (RFC 7638) of keys that a device had. While they are accepted beside the new ones, until
+// Until, the public keys stand here too.
+type OldKeys struct {
+	Sign    string          `json:"sign"`
+	Enc     string          `json:"enc"`
+	Since   time.Time       `json:"since"`
+	Until   time.Time       `json:"until"`
+	SignKey json.RawMessage `json:"sign_key,omitempty"`
+	EncKey  json.RawMessage `json:"enc_key,omitempty"`
+}
+
+// Push is where a notification reaches the device.
+type Push struct {
+	Service string    `json:"service"`
+	Address string    `json:"address"`
+	At      time.Time `json:"at"`
+	// DeadAt is when the service said that the address is not valid any more.
+	DeadAt time.Time `json:"dead_at,omitzero"`
+}
+
+// Attestation is what was sent to show that keys and app are genuine, and what came of it.
+type Attestation struct {
+	Format string `json:"format,omitempty"`
+	Grade  string `json:"grade,omitempty"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// LogValue is what a log line has of a device.
+func (d Device) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("id", d.ID), slog.String("user", d.UserID), slog.String("status", string(d.Status)))
+}
+
+// Factor returns the factor of a kind.
+func (d *Device) Factor(kind string) (Factor, bool) {
+	i := slices.IndexFunc(d.Factors, func(f Factor) bool { return f.Kind == kind })
+	if i < 0 {
+		return Factor{}, false
+	}
+	return d.Factors[i], true
+}
+
+// SetFactor adds a factor or replaces the one of its kind. [Store.Put] stores it.
+func (d *Device) SetFactor(f Factor) {
+	i := slices.IndexFunc(d.Factors, func(old Factor) bool { return old.Kind == f.Kind })
+	d.Factors = slices.Clone(d.Factors)
+	if i < 0 {
+		d.Factors = append(d.Factors, f)
+		return
+	}
+	d.Factors[i] = f
+}
+
+// DropFactor removes the factor of a kind and reports whether there was one.
+func (d *Device) DropFactor(kind string) bool {
+	kept := slices.DeleteFunc(slices.Clone(d.Factors), func(f Factor) bool { return f.Kind == kind })
+	dropped := len(kept) < len(d.Factors)
+	d.Factors = kept
+	return dropped
+}
+
+// Methods are the ways in which this device can answer: possession, and its factors.
+func (d *Device) Methods() []string {
+	methods := make([]string, 0, 1+len(d.Factors))
+	methods = append(methods, Possession)
+	for _, f := range d.Factors {
+		methods = append(methods, f.Kind)
+	}
+	return methods
+}
+
+// ValidMethod reports whether a text names a way to answer: possession, a PIN, biometric, or a custom factor.
+func ValidMethod(method string) bool { return method == Possession || validKind(method) }
+
+func validKind(kind string) bool {
+	if kind == PIN || kind == Biometric {
+		return true
+	}
+	name, custom := strings.CutPrefix(kind, Custom)
+	return custom && len(name) <= MaxCustomName && validCustom.MatchString(name)
+}

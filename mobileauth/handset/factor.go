@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package handset
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+// FactorLimit is the reason of a device that was deactivated for wrong factors.
+const FactorLimit = "factor_limit"
+
+// Reasons of a [Verdict], for the audit trail.
+const (
+	FactorMissing     = "factor_missing"     // none was sent and possession alone is not accepted
+	FactorNotAccepted = "factor_not_allowed" // one was sent that is not accepted
+	FactorUnknown     = "factor_unknown"     // the device never registered it
+	FactorMany        = "factor_many"        // several were sent
+	FactorWrong       = "factor_wrong"
+)
+
+// Proof is what a phone sends beside a statement to show that the person was there.
+type Proof struct {
+	// Input is the signing input of the statement: header, dot, payload, in ASCII.
+	Input []byte
+	// MACs are HMAC-SHA-256 of Input under the secrets of factors, by the kind of factor. At most one is tested: each counts
+	// as a try.
+	MACs map[string][]byte
+	// Accept are the methods that would do.
+	Accept []string
+}
+
+// Verdict says what came of a [Proof]. Only OK, Remaining and Disconnected are for the phone.
+type Verdict struct {
+	OK bool
+	// Method is what was proven: [Possession] or the kind of factor.
+	Method string
+	// Reason is why not.
+	Reason string
+	// Remaining are the tries that are left.
+	Remaining int
+	// Disconnected says that this try was the last one and the device is deactivated.
+	Disconnected bool
+}
+
+// Verify judges a proof for a device that the caller found and judged usable in the same transaction. A wrong factor is
+// counted and a right one clears the count, so the transaction has to be committed whatever the verdict: it is an outcome,
+// and an error is a fault of the store. The PIN is accepted wherever biometric or a custom factor is, since that is what a
+// person falls back to whose finger is not recognised. Comparing takes the same time whatever is wrong.
+func (s *Store) Verify(tx storage.Tx, d *Device, p Proof, by audit.Actor) (Verdict, error) {
+	kind, reason := p.choose()
+	if reason != "" {
+		return Verdict{Reason: reason, Remaining: s.remaining(d)}, nil
+	}
+	if kind == Possession {
+		return Verdict{OK: true, Method: Possession, Remaining: s.remaining(d)}, nil
+	}
+	factor, known := d.Factor(kind)
+	if !known {
+		return Verdict{Reason: FactorUnknown, Remaining: s.remaining(d)}, nil
+	}
+	mac := hmac.New(sha256.New, factor.Secret)
+	mac.Write(p.Input)
+	if hmac.Equal(mac.Sum(nil), p.MACs[kind]) {
+		return Verdict{OK: true, Method: kind, Remaining: s.maxFailures}, s.Pass(tx, d)
+	}
+	disconnected, err := s.Fail(tx, d, by)
+	return Verdict{Reason: FactorWrong, Remaining: s.remaining(d), Disconnected: disconnected}, err
+}
+
+// choose returns the one kind of factor to test, or why there is none.
+func (p Proof) choose() (kind, reason string) {
+	switch len(p.MACs) {
+	case 0:
+		if slices.Contains(p.Accept, Possession) {
+			return Possession, ""
+		}
+		return "", FactorMissing
+	case 1:
+	default:
+		return "", FactorMany
+	}
+	for sent := range p.MACs {
+		kind = sent
+	}
+	if p.accepts(kind) {
+		return kind, ""
+	}
+	return "", FactorNotAccepted
+}
+
+// accepts reports whether a factor does. One that was not asked for is welcome where possession alone would do.
+func (p Proof) accepts(kind string) bool {
+	return slices.ContainsFunc(p.Accept, func(method string) bool {
+		switch {
+		case method == kind, method == Possession:
+			return true
+		case kind == PIN:
+			return method == Biometric || strings.HasPrefix(method, Custom)
+		}
+		return false
+	})
+}
+
+func (s *Store) remaining(d *Device) int { return max(0, s.maxFailures-d.Failures) }
+
+// Fail counts a wrong factor. At the limit the device is deactivated for [FactorLimit], what rests on it is revoked, and
+// Fail reports that. The count is read in this transaction: a stale d makes no difference.
+func (s *Store) Fail(tx storage.Tx, d *Device, by audit.Actor) (disconnected bool, err error) {
+	c, _, err := s.counts.Find(tx, d.ID)
+	if err != nil {
+		return false, err
+	}
+	c.DeviceID = d.ID
+	c.Failures++
+	d.Failures = c.Failures
+	if c.Failures >= s.maxFailures {
+		return true, s.disconnect(tx, d, by)
+	}
+	if err := s.counts.Put(tx, c); err != nil {
+		return false, err
+	}
+	if c.Failures == s.maxFailures-1 {
+		return false, s.notify(tx, Notice{What: LastTry, Device: *d, Before: d.Status})
+	}
+	return false, nil
+}
+
+func (s *Store) disconnect(tx storage.Tx, d *Device, by audit.Actor) error {
+	failures := d.Failures
+	d.Status, d.StatusReason = Deactivated, FactorLimit
+	if err := s.put(tx, d, by); err != nil {
+		return err
+	}
+	d.Failures = failures
+	return nil
+}
+
+// Pass clears the count after a right factor.
+func (s *Store) Pass(tx storage.Tx, d *Device) error {
+	c, found, err := s.counts.Find(tx, d.ID)
+	if err != nil {
+		return err
+	}
+	d.Failures = 0
+	if !found || c.Failures == 0 {
+		return nil
+	}
+	c.Failures = 0
+	return s.counts.Put(tx, c)
+}
+
+// Replay accepts the id of a message of a device once. A second time, and for a message whose clock is off by more than
+// [Config].Window, it is [ErrReplay].
+func (s *Store) Replay(tx storage.Tx, deviceID, jti string, iat time.Time) error {
+	now := s.now()
+	if jti == "" || len(jti) > MaxJTI || iat.Before(now.Add(-s.window)) || iat.After(now.Add(s.window)) {
+		return ErrReplay
+	}
+	// Remembered until the clock of the message would refuse it.
+	return replayed(s.seen.Insert(tx, seen{ID: deviceID + "." + jti, Until: iat.Add(s.window + time.Second)}))
+}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package handset_test
+
+import (
+	"context"
+	"crypto/ecdh"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/internal/seal"
+	"github.com/gatehouse-id/gatehouse/mobileauth"
+	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+	"github.com/gatehouse-id/gatehouse/storage"
+	"github.com/gatehouse-id/gatehouse/storage/badgerstore"
+	"github.com/gatehouse-id/gatehouse/storage/memstore"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+)
+
+// engines are the stores that everything is tested over. About half of the transaction closures run twice.
+var engines = []struct {
+	name string
+	open func(t testing.TB, now func() time.Time) storage.DB
+}{
+	{"memory", func(t testing.TB, now func() time.Time) storage.DB {
+		db, err := memstore.Open(memstore.Config{Now: now})
+		must(t, err)
+		return db
+	}},
+	{"badger", func(t testing.TB, now func() time.Time) storage.DB {
+		db, err := badgerstore.Open(t.Context(), badgerstore.Config{
+			Dir: t.TempDir(), Now: now, GCEvery: -1, SweepEvery: -1, Logger: slog.New(slog.DiscardHandler),
+		})
+		must(t, err)
+		return db
+	}},
+}
+
+var (
+	operator = audit.Actor{By: "operator"}
+	errDown  = errors.New("the store is down")
+)
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// users are those that are not active.
+type users struct {
+	mu  sync.Mutex
+	out map[string]error
+}
+
+func (u *users) Active(_ storage.Tx, id string) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.out[id]
+}
+
+func (u *users) lock(id string) { u.say(id, fmt.Errorf("user %q: %w", id, mobileauth.ErrInactive)) }
+
+func (u *users) say(id string, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.out[id] = err
+}
+
+// house is a store of devices under test.
+type house struct {
+	*handset.Store
+	t     testing.TB
+	db    *storagetest.FaultyDB
+	clock *storagetest.Clock
+	users *users
+	trail *audit.Trail
+
+	mu      sync.Mutex
+	revoked map[string]int
+	notices []handset.Notice
+}
+
+func sealer(t testing.TB) storage.Sealer {
+	s, err := seal.New(seal.Key{ID: "k", Secret: []byte("0123456789abcdef0123456789ABCDEF")})
+	must(t, err)
+	return s
+}
+
+// newHouse counts revocations in the store, where a closure that runs twice counts once.
+func newHouse(t testing.TB, engine int, change ...func(*handset.Config)) *house {
+	t.Helper()
+	h := &house{t: t, clock: storagetest.NewClock(), users: &users{out: map[string]error{}}, revoked: map[string]int{}}
+	db := engines[engine].open(t, h.clock.Now)
+	t.Cleanup(func() { _ = db.Close() }) // the test is over
+	h.db = storagetest.Faulty(storagetest.Twice(db, uint64(len(t.Name()))))
+	var err error
+	h.trail, err = audit.New(audit.Config{DB: h.db, Logger: slog.New(slog.DiscardHandler), Now: h.clock.Now})
+	must(t, err)
+	config := handset.Config{
+		DB: h.db, Sealer: sealer(t), Users: h.users, Audit: h.trail, Now: h.clock.Now,
+		OnRevoke: []func(storage.Tx, handset.Device) error{func(tx storage.Tx, d handset.Device) error {
+			return tx.Put(storage.Item{Key: "revoked/" + d.ID + "/" + fmt.Sprint(d.Version), Value: []byte(d.Status)})
+		}},
+		OnNotice: []func(storage.Tx, handset.Notice) error{func(tx storage.Tx, n handset.Notice) error {
+			value := fmt.Sprintf("%s %s %s", n.What, n.Before, n.Device.Status)
+			return tx.Put(storage.Item{Key: fmt.Sprintf("notice/%s/%d/%d", n.Device.ID, n.Device.Version, n.Device.Failures), Value: []byte(value)})
+		}},
+	}
+	for _, fn := range change {
+		fn(&config)
+	}
+	h.Store, err = handset.New(config)
+	must(t, err)
+	return h
+}
+
+// over runs a test over every engine.
+func over(t *testing.T, test func(t *testing.T, h *house)) {
+	t.Parallel()
+	for i, e := range engines {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			test(t, newHouse(t, i))
+		})
+	}
+}
+
+// values are the stored values below a prefix, in the order of their keys.
+func (h *house) values(prefix string) []string {
+	h.t.Helper()
+	var found []string
+	must(h.t, h.db.View(h.t.Context(), func(tx storage.Tx) error {
+		found = nil
+		for item, err := range tx.Scan(prefix, "", 0) {
+			if err != nil {
+				return err
+			}
+			found = append(found, string(item.Value))
+		}
+		return nil
+	}))
+	return found
+}
+
+func (h *house) update(fn func(tx storage.Tx) error) error {
+	return h.db.Update(h.t.Context(), fn)
+}
+
+func (h *house) ctx() context.Context { return audit.WithActor(h.t.Context(), operator) }
+
+// key draws a public key.
+func key(t testing.TB) json.RawMessage {
+	private, err := ecdh.P256().GenerateKey(rand.Reader)
+	must(t, err)
+	point := private.PublicKey().Bytes()
+	b64 := base64.RawURLEncoding.EncodeToString
+	return fmt.Appendf(nil, `{"crv":"P-256","kty":"EC","x":%q,"y":%q}`, b64(point[1:33]), b64(point[33:]))
+}
+
+func secret(fill byte) handset.Secret {
+	s := make([]byte, handset.SecretLen)
+	for i := range s {
+		s[i] = fill
+	}
+	return s
+}
+
+// fresh describes a device of a user that has a PIN.
+func fresh(t testing.TB, userID string, change ...func(*handset.Device)) handset.Device {
+	d := handset.Device{
+		ID: handset.NewID(), UserID: userID, Name: "Phone", Application: "bank", Platform: "ios", Status: handset.Active,
+		SignKey: key(t), EncKey: key(t),
+		Factors: []handset.Factor{{Kind: handset.PIN, Secret: secret(1)}},
+	}
+	for _, fn := range change {
+		fn(&d)
+	}
+	return d
+}
+
+// add stores a device.
+func (h *house) add(userID string, change ...func(*handset.Device)) handset.Device {
+	h.t.Helper()
+	d, err := h.tryAdd(fresh(h.t, userID, change...))
+	must(h.t, err)
+	return d
+}
+
+// tryAdd gives the closure a copy, since it may run twice.
+func (h *house) tryAdd(d handset.Device) (stored handset.Device, err error) {
+	err = h.update(func(tx storage.Tx) error {
+		stored = d
+		return h.Put(tx, &stored, operator)
+	})
+	return stored, err
+}
+
+func (h *house) get(id string) handset.Device {
+	h.t.Helper()
+	d, err := h.Get(h.t.Context(), id)
+	must(h.t, err)
+	return d
+}
+
+func macOf(s handset.Secret, input string) []byte {
+	mac := hmac.New(sha256.New, s)
+	mac.Write([]byte(input))
+	return mac.Sum(nil)
+}
+
+// answer has a proof judged as a caller does: found, and then verified, in one transaction.
+func (h *house) answer(id string, p handset.Proof) (v handset.Verdict, err error) {
+	err = h.update(func(tx storage.Tx) error {
+		d, found, err := h.Find(tx, id)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return handset.ErrNotFound
+		}
+		if err := h.Usable(tx, &d); err != nil {
+			return err
+		}
+		v, err = h.Verify(tx, &d, p, audit.Actor{By: "device:" + id})
+		return err
+	})
+	return v, err
+}
+
+// pin is a proof with a PIN under the given secret.
+func pin(s handset.Secret) handset.Proof {
+	return handset.Proof{
+		Input: []byte("input"), Accept: []string{handset.PIN},
+		MACs: map[string][]byte{handset.PIN: macOf(s, "input")},
+	}
+}

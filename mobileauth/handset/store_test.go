@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package handset_test
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+func TestADeviceComesBackAsItWasStored(t *testing.T) {
+	over(t, func(t *testing.T, h *house) {
+		want := fresh(t, "usr_1", func(d *handset.Device) {
+			d.AppVersion, d.Model, d.OS = "1.2", "X", "17"
+			d.ServerKey, d.PGPServerKey, d.PGP = []byte("server"), []byte("pgp server"), []byte("pgp")
+			d.Factors = append(d.Factors, handset.Factor{Kind: handset.Custom + "voice", Secret: secret(2), At: h.clock.Now()})
+			d.Push = &handset.Push{Service: "apns", Address: "address", At: h.clock.Now()}
+			d.Attestation = handset.Attestation{Format: "x", Grade: handset.Unverified, Detail: "unknown"}
+		})
+		stored, err := h.tryAdd(want)
+		must(t, err)
+		want.SignKeyID, want.EncKeyID, want.Version = stored.SignKeyID, stored.EncKeyID, 1
+		want.CreatedAt = h.clock.Now().Truncate(time.Millisecond)
+		want.ActivatedAt = want.CreatedAt
+		for _, got := range []handset.Device{stored, h.get(want.ID)} {
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+		}
+	})
+}
+
+func TestSecretsAreNotReadableInTheStore(t *testing.T) {
+	over(t, func(t *testing.T, h *house) {
+		d := h.add("usr_1", func(d *handset.Device) {
+			d.Factors[0].Secret, d.ServerKey = []byte("a secret of thirty-two bytes ...")[:32], []byte("server secret")
+			d.Push = &handset.Push{Service: "apns", Address: "push address"}
+		})
+		for _, value := range h.values("") {
+			for _, hidden := range []string{"thirty-two", "server secret", "push address", "YSBzZWNyZXQ"} {
+				if bytes.Contains([]byte(value), []byte(hidden)) {
+					t.Errorf("%q is readable", hidden)
+				}
+			}
+		}
+		must(t, h.update(func(tx storage.Tx) error { _, _, err := h.Find(tx, d.ID); return err }))
+	})
+}

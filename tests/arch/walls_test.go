@@ -31,9 +31,8 @@ var (
 	// but its walls are decided.
 	planned = []string{
 		"authz/flow", "authz/login", "authz/native", "authz/grants", "authz/endpoints", "authz/account", "authz/site",
-		"authz/realm/database", "authz/realm/identitystore", "authz/revocation", "mobileauth/device", "mobileauth/enrolment", "mobileauth/envelope",
-		"mobileauth/push",
-		"mobileauth/sms", "storage/pgstore", "caddymodule", "cmd",
+		"authz/realm/database", "authz/realm/identitystore", "authz/revocation", "mobileauth/device",
+		"mobileauth/enrolment", "mobileauth/envelope", "mobileauth/push", "mobileauth/sms", "storage/pgstore", "caddymodule", "cmd",
 	}
 )
 

@@ -149,7 +149,7 @@ func resources(t *testing.T) []resource {
 		{name: "node", needs: []string{"node", "npm"}, prepare: []string{"npm", "ci", "--no-audit", "--no-fund"},
 			command: []string{"node", "server.mjs"}, dir: "node"},
 		{name: "apache", needs: []string{"apache2"}, dir: "apache", env: append(secret, "EXAMPLE="+apache, "RUN="+run),
-			command: []string{"apache2", "-X", "-d", "/usr/lib/apache2", "-f", filepath.Join(apache, "httpd.conf")}},
+			command: []string{"apache2", "-X", "-d", "/usr/lib/apache2", "-f", filepath.Join(apache, "httpd.conf")}, asks: true},
 	}
 }
 

@@ -36,6 +36,8 @@ type Event struct {
 	Realm     string    `json:"realm,omitempty"`
 	SessionID string    `json:"sid,omitempty"`
 	GrantID   string    `json:"grant_id,omitempty"`
+	DeviceID  string    `json:"device_id,omitempty"`
+	Operation string    `json:"operation,omitempty"`
 	ClientIP  string    `json:"client_ip,omitempty"`
 	RequestID string    `json:"request_id,omitempty"`
 	Time      time.Time `json:"time"`
@@ -136,10 +138,11 @@ func (t *Trail) List(ctx context.Context, since time.Time, limit int) (events []
 func eventID(t time.Time) string { return fmt.Sprintf("%013d.", t.UnixMilli()) }
 
 func (t *Trail) line(ctx context.Context, e Event) {
-	attrs := make([]any, 0, 12)
+	attrs := make([]any, 0, 14)
 	for _, a := range [...]struct{ key, value string }{
 		{"id", e.ID}, {"name", e.Name}, {"outcome", e.Outcome}, {"reason", e.Reason}, {"sub", e.Subject}, {"by", e.By},
 		{"client_id", e.ClientID}, {"realm", e.Realm}, {"sid", e.SessionID}, {"grant_id", e.GrantID},
+		{"device_id", e.DeviceID}, {"operation", e.Operation},
 		{"client_ip", e.ClientIP}, {"request_id", e.RequestID},
 	} {
 		if a.value != "" {

@@ -53,7 +53,7 @@ func (f *fixture) list(t *testing.T, since time.Time, limit int) []audit.Event {
 
 var full = audit.Event{
 	Name: "login.attempt", Outcome: audit.Refused, Reason: "wrong_secret", Subject: "usr_1", By: "user:usr_2", ClientID: "app", Realm: "password",
-	SessionID: "ses_1", GrantID: "gra_1", ClientIP: "192.0.2.1", RequestID: "req_1",
+	SessionID: "ses_1", GrantID: "gra_1", DeviceID: "dev_1", Operation: "op_1", ClientIP: "192.0.2.1", RequestID: "req_1",
 }
 
 func TestRecordWritesLineAndItem(t *testing.T) {
@@ -79,7 +79,7 @@ func TestRecordWritesLineAndItem(t *testing.T) {
 	}
 	wantLine := map[string]string{
 		"id": stored[0].ID, "name": "login.attempt", "outcome": "refused", "reason": "wrong_secret", "sub": "usr_1", "by": "user:usr_2",
-		"client_id": "app", "realm": "password", "sid": "ses_1", "grant_id": "gra_1", "client_ip": "192.0.2.1", "request_id": "req_1",
+		"client_id": "app", "realm": "password", "sid": "ses_1", "grant_id": "gra_1", "device_id": "dev_1", "operation": "op_1", "client_ip": "192.0.2.1", "request_id": "req_1",
 	}
 	if diff := cmp.Diff(wantLine, line.Audit); diff != "" {
 		t.Error(diff)

@@ -187,37 +187,67 @@ type NativeProof struct {
 }
 
 // ProveNative puts a proof into the session of an auth session, or opens one, and gives the auth session a new secret, all in
-// one transaction: of two answers to one challenge, one counts. [storage.ErrNotFound] means that the handle is not good any
+// one transaction: of two answers to one challenge, one counts. A user who logs in where another was ends the session of the
+// other, as in a browser; the revocation that this makes is returned. [storage.ErrNotFound] means that the handle is not good any
 // more, or that there is no session the proof could go into.
-func (s *Store) ProveNative(ctx context.Context, in NativeProof) (Session, error) {
-	var session Session
-	return certain(&session, s.db.Update(ctx, func(tx storage.Tx) error {
-		a, err := s.authSession(tx, in.Handle, in.ClientID)
-		if err == nil && a.RequestID != in.RequestID {
-			err = ErrRequestEnded
-		}
+func (s *Store) ProveNative(ctx context.Context, in NativeProof) (session Session, ended []Revocation, err error) {
+	draft := s.newRevocation(KindSession, "")
+	err = s.db.Update(ctx, func(tx storage.Tx) error {
+		ended = nil
+		a, err := s.answering(tx, in)
 		if err != nil {
 			return err
 		}
-		if _, err := s.openRequest(tx, in.RequestID); err != nil {
+		draft.Target = a.SessionID
+		var over bool
+		if session, over, err = s.enter(tx, in, draft); err != nil {
 			return err
 		}
-		raise := in.Raise
-		raise.SessionID = a.SessionID
-		session, err = s.raiseSession(tx, raise)
-		if Gone(err) && in.Open != nil {
-			session = *in.Open
-			err = s.insertSession(tx, session)
-		}
-		if err != nil {
-			return err
+		if over {
+			ended = []Revocation{draft}
 		}
 		a.SecretHash, a.SessionID, a.Subject = in.SecretHash, session.ID, session.Subject
 		if a.ExpiresAt.Before(session.ExpiresAt) {
 			a.ExpiresAt = session.ExpiresAt
 		}
 		return s.authSessions.Put(tx, a)
-	}))
+	})
+	if err != nil {
+		return Session{}, nil, err
+	}
+	return session, ended, nil
+}
+
+// answering returns the auth session that a proof was given through, if it is still at the request that was answered.
+func (s *Store) answering(tx storage.Tx, in NativeProof) (AuthSession, error) {
+	a, err := s.authSession(tx, in.Handle, in.ClientID)
+	if err == nil && a.RequestID != in.RequestID {
+		err = ErrRequestEnded
+	}
+	if err == nil {
+		_, err = s.openRequest(tx, in.RequestID)
+	}
+	return a, err
+}
+
+// enter puts a proof into the session that a drafted revocation is about, or into a new one, which ends the other if that lives.
+func (s *Store) enter(tx storage.Tx, in NativeProof, draft Revocation) (session Session, ended bool, err error) {
+	raise := in.Raise
+	raise.SessionID = draft.Target
+	session, err = s.raiseSession(tx, raise)
+	if !Gone(err) || in.Open == nil {
+		return session, false, err
+	}
+	if err := s.insertSession(tx, *in.Open); err != nil {
+		return Session{}, false, err
+	}
+	if _, err = s.liveSession(tx, draft.Target); Gone(err) {
+		return *in.Open, false, nil
+	}
+	if err == nil {
+		ended, err = s.endSession(tx, draft.Target, draft)
+	}
+	return *in.Open, ended, err
 }
 
 // refusalsAllowed is how many wrong answers a request survives.

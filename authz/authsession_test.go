@@ -66,11 +66,18 @@ func (w *world) answer(h hold, name, subject string) (authz.NativeProof, hold) {
 	return in, next
 }
 
+// give gives a right answer, and is for answers that end no session of another.
+func (w *world) give(in authz.NativeProof) (authz.Session, error) {
+	session, ended, err := w.store.ProveNative(w.Context(), in)
+	equal(w, "sessions that end", len(ended), 0)
+	return session, err
+}
+
 // prove gives a right answer.
 func (w *world) prove(h hold, name, subject string) (authz.Session, hold) {
 	w.Helper()
 	in, next := w.answer(h, name, subject)
-	session, err := w.store.ProveNative(w.Context(), in)
+	session, err := w.give(in)
 	w.ok(err)
 	return session, next
 }
@@ -167,7 +174,7 @@ func TestAuthSessionIsForWhoeverHoldsIt(t *testing.T) {
 				}
 				in, _ := w.answer(h, "password", alice)
 				in.ClientID = client
-				w.wantError("proving", second(w.store.ProveNative(w.Context(), in)), tt.want)
+				w.wantError("proving", second(w.give(in)), tt.want)
 			})
 		})
 	}
@@ -262,7 +269,7 @@ func TestProveNativeOpensASession(t *testing.T) {
 		h := w.begin()
 		w.after(time.Minute)
 		in, next := w.answer(h, "password", alice)
-		session, err := w.store.ProveNative(w.Context(), in)
+		session, err := w.give(in)
 		w.ok(err)
 		stored, err := w.store.Session(w.Context(), session.ID)
 		w.ok(err)
@@ -292,7 +299,7 @@ func TestProveNativeRaisesTheSession(t *testing.T) {
 		in, next := w.answer(h, "pin", "")
 		earlier := realm.Proof{Realm: "riddle", Time: opened.CreatedAt}
 		in.Raise.Earlier = realm.Proofs{"riddle": earlier, "phone": {Realm: "phone", Subject: bob, Time: opened.CreatedAt}}
-		raised, err := w.store.ProveNative(w.Context(), in)
+		raised, err := w.give(in)
 		w.ok(err)
 		want := opened
 		want.Proofs = realm.Proofs{"password": opened.Proofs["password"], "pin": in.Raise.Proof, "riddle": earlier}
@@ -363,7 +370,7 @@ func TestProveNativeRefusals(t *testing.T) {
 				in, _ := w.answer(h, "password", alice)
 				tt.change(w, h, &in)
 				before := w.held(h)
-				session, err := w.store.ProveNative(w.Context(), in)
+				session, err := w.give(in)
 				w.wantError("proving", err, tt.want)
 				wantNothing(w, results(session))
 				w.wantUnchanged(h, before)
@@ -396,7 +403,7 @@ func TestProveNativeAfterTheSessionHasEnded(t *testing.T) {
 				w.ok(w.store.BeginNative(w.Context(), w.held(h), h.request))
 				before := w.held(h)
 				in, _ := w.answer(h, "pin", "")
-				w.wantError("a proof of nobody", second(w.store.ProveNative(w.Context(), in)), storage.ErrNotFound)
+				w.wantError("a proof of nobody", second(w.give(in)), storage.ErrNotFound)
 				w.wantUnchanged(h, before)
 				anew, next := w.prove(h, "password", alice)
 				if anew.ID == first.ID {
@@ -408,22 +415,47 @@ func TestProveNativeAfterTheSessionHasEnded(t *testing.T) {
 	}
 }
 
-// A proof of another user goes into a session of his own; nothing of the one before comes with it.
+// A proof of another user goes into a session of his own; nothing of the one before comes with it, and that one ends, with every
+// token that rests on it: an app has one user, as a browser has.
 func TestProveNativeOfAnotherUser(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(w *world) {
 		first, h := w.prove(w.begin(), "password", alice)
-		theirs, next := w.prove(h, "password", bob)
-		equal(w, "user", theirs.Subject, bob)
-		equal(w, "session", w.held(next).SessionID, theirs.ID)
-		still, err := w.store.Session(w.Context(), first.ID)
+		_, grant := w.authorize(first)
+		_, lasting := w.authorize(first, offline)
+		in, next := w.answer(h, "password", bob)
+		theirs, ended, err := w.store.ProveNative(w.Context(), in)
 		w.ok(err)
-		if diff := cmp.Diff(first.Proofs, still.Proofs); diff != "" {
-			w.Errorf("what the first user has proven (-before +after):\n%s", diff)
+		equal(w, "user", theirs.Subject, bob)
+		if diff := cmp.Diff(in.Open.Proofs, theirs.Proofs); diff != "" {
+			w.Errorf("what the second user has proven (-want +got):\n%s", diff)
 		}
-		in, _ := w.answer(next, "password", alice)
-		in.Open = nil
-		w.wantError("a proof of another where nobody may be signed in", second(w.store.ProveNative(w.Context(), in)), storage.ErrNotFound)
+		equal(w, "session", w.held(next).SessionID, theirs.ID)
+		w.wantRevoked(ended, authz.KindSession, first.ID)
+		w.wantRevoked(w.log(), authz.KindSession, first.ID)
+		w.wantError("the first session", second(w.store.Session(w.Context(), first.ID)), storage.ErrNotFound)
+		w.wantActive(grant, false)
+		w.wantActive(lasting, true)
+		again, _ := w.answer(next, "password", alice)
+		again.Open = nil
+		w.wantError("a proof of another where nobody may be signed in", second(w.give(again)), storage.ErrNotFound)
+		w.ok(second(w.store.Session(w.Context(), theirs.ID)))
+	})
+}
+
+// A session that nobody has used for long is not ended by who logs in anew: its tokens go on, as they do in a browser.
+func TestProveNativeAfterTheSessionWentIdle(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(w *world) {
+		first, h := w.prove(w.begin(), "password", alice)
+		_, grant := w.authorize(first)
+		w.after(idleTTL + time.Second)
+		h.request = w.question()
+		w.ok(w.store.BeginNative(w.Context(), w.held(h), h.request))
+		anew, _ := w.prove(h, "password", bob)
+		equal(w, "user", anew.Subject, bob)
+		w.wantRevoked(w.log(), authz.KindSession)
+		w.wantActive(grant, true)
 	})
 }
 
@@ -437,7 +469,7 @@ func TestOneOfManyAnswersCounts(t *testing.T) {
 			answers[i], _ = w.answer(h, "password", alice)
 		}
 		won := race(w, func(i int) (string, error) {
-			session, err := w.store.ProveNative(w.Context(), answers[i])
+			session, _, err := w.store.ProveNative(w.Context(), answers[i])
 			if authz.Gone(err) || errors.Is(err, storage.ErrConflict) {
 				return "", nil
 			}
@@ -471,7 +503,7 @@ func TestRefuseRequestEndsItAtTheLimit(t *testing.T) {
 		w.wantError("one more", err, authz.ErrRequestEnded)
 		equal(w, "the request goes on", open, false)
 		in, _ := w.answer(h, "password", alice)
-		w.wantError("the right answer after them", second(w.store.ProveNative(w.Context(), in)), authz.ErrRequestEnded)
+		w.wantError("the right answer after them", second(w.give(in)), authz.ErrRequestEnded)
 		w.held(h) // the app may ask anew
 	})
 }

@@ -102,13 +102,13 @@ func transitions() []transition {
 		}},
 		{name: "ProveNative opens", call: func(s *stage, ctx context.Context) ([]any, error) {
 			in, _ := s.answer(s.native, "password", bob)
-			r, err := s.store.ProveNative(ctx, in)
-			return results(r), err
+			r, ended, err := s.store.ProveNative(ctx, in)
+			return results(r, ended), err
 		}},
 		{name: "ProveNative raises", call: func(s *stage, ctx context.Context) ([]any, error) {
 			in, _ := s.answer(s.native, "pin", "")
-			r, err := s.store.ProveNative(ctx, in)
-			return results(r), err
+			r, ended, err := s.store.ProveNative(ctx, in)
+			return results(r, ended), err
 		}},
 		{name: "RefuseRequest", call: func(s *stage, ctx context.Context) ([]any, error) {
 			r, err := s.store.RefuseRequest(ctx, s.native.request.ID)

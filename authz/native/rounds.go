@@ -179,7 +179,7 @@ func (c *call) prove(visit *attempt.Visit, outcome attempt.Outcome) (err error) 
 	}
 	next := c.handle.Next()
 	in.SecretHash = next.Hash()
-	proven, err := c.Store.ProveNative(ctx, in)
+	proven, err := c.Sessions.Prove(ctx, in)
 	if err == nil {
 		c.session, c.handle = proven, next
 	}

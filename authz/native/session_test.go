@@ -110,7 +110,8 @@ func TestWhatTheCodeStandsFor(t *testing.T) {
 	}
 }
 
-// Whoever logs in anew as somebody else has a session of his own; what the other has proven is not his.
+// Whoever logs in anew as somebody else has a session of his own; what the other has proven is not his. The session of the other
+// ends, and the gates know it before the answer is sent.
 func TestAnotherUserLogsIn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -120,7 +121,12 @@ func TestAnotherUserLogsIn(t *testing.T) {
 	a.Answer(pin(faces.PIN)).Granted()
 	w.Clock.Advance(time.Second)
 	a.Ask("scope", "payments:write", "prompt", "login").Asks("password")
+	first := sessions(t, w, faces.Alice)[0].ID
 	a.Answer(bob).Asks("pin")
+	equal(t, "sessions of the first user", len(sessions(t, w, faces.Alice)), 0)
+	if told := w.Applied(); len(told) != 1 || told[0].Kind != authz.KindSession || told[0].Target != first {
+		t.Errorf("the gates were told of %+v, want the session %s", told, first)
+	}
 	grant := redeem(t, w, "mobile", a.Answer(pin(faces.PIN)).Granted())
 	equal(t, "user", grant.Subject, faces.Bob)
 	wantProven(t, w, faces.Bob, "password", "pin")

@@ -182,6 +182,14 @@ func (m *Manager) Draw(r *http.Request, login Login) authz.Session {
 	return m.draft(r, authz.SessionHandle{ID: randid.New("ses"), Secret: randid.Secret()}, login)
 }
 
+// Prove puts a proof of a native app where it belongs, as [authz.Store.ProveNative] does. Where that ends the session of another
+// user, the gates are told.
+func (m *Manager) Prove(ctx context.Context, proof authz.NativeProof) (authz.Session, error) {
+	proven, ended, err := m.store.ProveNative(ctx, proof)
+	m.apply(ended...)
+	return proven, err
+}
+
 // draft describes the session that begins with a login.
 func (m *Manager) draft(r *http.Request, handle authz.SessionHandle, login Login) authz.Session {
 	now := m.store.Now()

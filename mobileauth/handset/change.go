@@ -9,15 +9,8 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/audit"
-	"github.com/gatehouse-id/gatehouse/mobileauth"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
-
-// MaxJTI is the length of the longest id of a message.
-const MaxJTI = 64
-
-// seenEvery is how exact LastSeenAt is.
-const seenEvery = time.Minute
 
 // Rename gives a device a name, in its clean form ([CleanName]), if its version is the given one; otherwise it is
 // [ErrVersion]. A deactivated device keeps its name.
@@ -210,88 +203,4 @@ func (s *Store) Report(ctx context.Context, id, appVersion, os string) (Device, 
 		d.AppVersion, d.OS = appVersion, os
 		return nil
 	})
-}
-
-// Seen notes that a device was heard of, to the minute.
-func (s *Store) Seen(ctx context.Context, id string) error {
-	err := s.db.Update(ctx, func(tx storage.Tx) error {
-		d, found, err := s.Find(tx, id)
-		if err != nil || !found {
-			return err
-		}
-		return s.touch(tx, &d)
-	})
-	if err != nil {
-		return fmt.Errorf("noting that device %q was seen: %w", id, err)
-	}
-	return nil
-}
-
-func (s *Store) touch(tx storage.Tx, d *Device) error {
-	now := s.now()
-	if now.Sub(d.LastSeenAt) < seenEvery {
-		return nil
-	}
-	d.LastSeenAt = now
-	return s.counts.Put(tx, counts{DeviceID: d.ID, Failures: d.Failures, SeenAt: now})
-}
-
-// Message is what says who sent a message: its signature was checked with the key KID.
-type Message struct {
-	DeviceID string
-	KID      string
-	JTI      string
-	IssuedAt time.Time
-}
-
-// Accept takes a message of a device in the caller's transaction: the device is there and not out, the key is one that it
-// may use now, and the id was not seen. It returns the device, which may still be pending or quarantined, and whose user may
-// be locked: [Store.Usable] tells. What is refused is [ErrNotFound], [ErrUnusable] or [ErrReplay], and is rolled back.
-func (s *Store) Accept(tx storage.Tx, m Message) (Device, error) {
-	d, found, err := s.Find(tx, m.DeviceID)
-	switch {
-	case err != nil:
-		return Device{}, err
-	case !found:
-		return Device{}, ErrNotFound
-	case d.Status.Out():
-		return Device{}, fmt.Errorf("device is %s: %w", d.Status, ErrUnusable)
-	}
-	if _, _, known := d.Keys(m.KID, s.now()); !known {
-		return Device{}, fmt.Errorf("the key is not in use: %w", ErrUnusable)
-	}
-	if err := s.Replay(tx, d.ID, m.JTI, m.IssuedAt); err != nil {
-		return Device{}, err
-	}
-	if err := s.endOverlap(tx, &d, m.KID); err != nil {
-		return Device{}, err
-	}
-	return d, s.touch(tx, &d)
-}
-
-// Admit is [Store.Accept] in a transaction of its own, for a message that has no other effect.
-func (s *Store) Admit(ctx context.Context, m Message) (d Device, err error) {
-	err = s.db.Update(ctx, func(tx storage.Tx) error {
-		d, err = s.Accept(tx, m)
-		return err
-	})
-	if err != nil {
-		return Device{}, fmt.Errorf("accepting a message: %w", err)
-	}
-	return d, nil
-}
-
-func (s *Store) userUsable(tx storage.Tx, userID string) error {
-	err := s.users.Active(tx, userID)
-	if errors.Is(err, mobileauth.ErrInactive) {
-		return fmt.Errorf("%w: %w", ErrUnusable, err)
-	}
-	return err
-}
-
-func replayed(err error) error {
-	if errors.Is(err, storage.ErrExists) {
-		return ErrReplay
-	}
-	return err
 }

@@ -6,8 +6,9 @@ import (
 	"encoding/json"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
+
+	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 )
 
 // Status says what a device may do.
@@ -56,15 +57,6 @@ func (s Status) May(next Status) bool {
 // Out reports whether a device of this status may not send any message.
 func (s Status) Out() bool { return s != Pending && s != Active && s != Quarantined }
 
-// Kinds of factors beside possession, which is the signature itself. A custom one is "custom:" and a name.
-const (
-	PIN       = "pin"
-	Biometric = "biometric"
-	Custom    = "custom:"
-	// Possession is no factor with a secret: it is the method of an answer that needed none.
-	Possession = "possession"
-)
-
 // Grades of an attestation.
 const (
 	// Verified evidence was checked to its root.
@@ -107,7 +99,7 @@ type Device struct {
 
 	// Hash tells the same handset across users: see [Store.Hash]. Empty when the app does not say which handset it is.
 	Hash string `json:"hash,omitempty"`
-	// SignKey and EncKey are the device's public keys as JWKs of RFC 7517: kty, crv, x, y, and nothing else.
+	// SignKey and EncKey are the device's public keys as JWKs: the JSON forms of envelope.SignKey and envelope.EncKey.
 	// Their thumbprints (RFC 7638) are set by [Store.Put].
 	SignKey   json.RawMessage `json:"sign_key"`
 	EncKey    json.RawMessage `json:"enc_key"`
@@ -144,7 +136,7 @@ type Device struct {
 
 // Factor is one thing that only the person can unseal on the phone.
 type Factor struct {
-	// Kind is [PIN], [Biometric] or [Custom] and a name.
+	// Kind is [envelope.FactorPIN], [envelope.FactorBiometric], or [envelope.FactorCustom] and a name.
 	Kind   string    `json:"kind"`
 	Secret Secret    `json:"-"`
 	At     time.Time `json:"at"`
@@ -213,20 +205,9 @@ func (d *Device) DropFactor(kind string) bool {
 // Methods are the ways in which this device can answer: possession, and its factors.
 func (d *Device) Methods() []string {
 	methods := make([]string, 0, 1+len(d.Factors))
-	methods = append(methods, Possession)
+	methods = append(methods, envelope.MethodPossession)
 	for _, f := range d.Factors {
 		methods = append(methods, f.Kind)
 	}
 	return methods
-}
-
-// ValidMethod reports whether a text names a way to answer: possession, a PIN, biometric, or a custom factor.
-func ValidMethod(method string) bool { return method == Possession || validKind(method) }
-
-func validKind(kind string) bool {
-	if kind == PIN || kind == Biometric {
-		return true
-	}
-	name, custom := strings.CutPrefix(kind, Custom)
-	return custom && len(name) <= MaxCustomName && validCustom.MatchString(name)
 }

@@ -3,13 +3,11 @@
 package handset
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -27,11 +25,10 @@ const (
 
 // Proof is what a phone sends beside a statement to show that the person was there.
 type Proof struct {
-	// Input is the signing input of the statement: header, dot, payload, in ASCII.
-	Input []byte
-	// MACs are HMAC-SHA-256 of Input under the secrets of factors, by the kind of factor. At most one is tested: each counts
-	// as a try.
-	MACs map[string][]byte
+	// Statement was opened by the caller, who checked its signature.
+	Statement envelope.Statement
+	// Factors are MACs over it, by the kind of factor. At most one is tested: each counts as a try.
+	Factors envelope.Factors
 	// Accept are the methods that would do.
 	Accept []string
 }
@@ -39,7 +36,7 @@ type Proof struct {
 // Verdict says what came of a [Proof]. Only OK, Remaining and Disconnected are for the phone.
 type Verdict struct {
 	OK bool
-	// Method is what was proven: [Possession] or the kind of factor.
+	// Method is what was proven: [envelope.MethodPossession] or the kind of factor.
 	Method string
 	// Reason is why not.
 	Reason string
@@ -58,35 +55,41 @@ func (s *Store) Verify(tx storage.Tx, d *Device, p Proof, by audit.Actor) (Verdi
 	if reason != "" {
 		return Verdict{Reason: reason, Remaining: s.remaining(d)}, nil
 	}
-	if kind == Possession {
-		return Verdict{OK: true, Method: Possession, Remaining: s.remaining(d)}, nil
+	if kind == envelope.MethodPossession {
+		return Verdict{OK: true, Method: envelope.MethodPossession, Remaining: s.remaining(d)}, nil
 	}
 	factor, known := d.Factor(kind)
 	if !known {
 		return Verdict{Reason: FactorUnknown, Remaining: s.remaining(d)}, nil
 	}
-	mac := hmac.New(sha256.New, factor.Secret)
-	mac.Write(p.Input)
-	if hmac.Equal(mac.Sum(nil), p.MACs[kind]) {
+	if factor.proven(p.Statement, p.Factors[kind]) {
 		return Verdict{OK: true, Method: kind, Remaining: s.maxFailures}, s.Pass(tx, d)
 	}
 	disconnected, err := s.Fail(tx, d, by)
 	return Verdict{Reason: FactorWrong, Remaining: s.remaining(d), Disconnected: disconnected}, err
 }
 
+// proven compares in constant time.
+func (f Factor) proven(statement envelope.Statement, mac envelope.MAC) bool {
+	if len(f.Secret) != envelope.SecretLen {
+		return false
+	}
+	return statement.Proven(envelope.Secret(f.Secret), mac)
+}
+
 // choose returns the one kind of factor to test, or why there is none.
 func (p Proof) choose() (kind, reason string) {
-	switch len(p.MACs) {
+	switch len(p.Factors) {
 	case 0:
-		if slices.Contains(p.Accept, Possession) {
-			return Possession, ""
+		if slices.Contains(p.Accept, envelope.MethodPossession) {
+			return envelope.MethodPossession, ""
 		}
 		return "", FactorMissing
 	case 1:
 	default:
 		return "", FactorMany
 	}
-	for sent := range p.MACs {
+	for sent := range p.Factors {
 		kind = sent
 	}
 	if p.accepts(kind) {
@@ -99,10 +102,10 @@ func (p Proof) choose() (kind, reason string) {
 func (p Proof) accepts(kind string) bool {
 	return slices.ContainsFunc(p.Accept, func(method string) bool {
 		switch {
-		case method == kind, method == Possession:
+		case method == kind, method == envelope.MethodPossession:
 			return true
-		case kind == PIN:
-			return method == Biometric || strings.HasPrefix(method, Custom)
+		case kind == envelope.FactorPIN:
+			return method == envelope.FactorBiometric || strings.HasPrefix(method, envelope.FactorCustom)
 		}
 		return false
 	})
@@ -154,15 +157,4 @@ func (s *Store) Pass(tx storage.Tx, d *Device) error {
 	}
 	c.Failures = 0
 	return s.counts.Put(tx, c)
-}
-
-// Replay accepts the id of a message of a device once. A second time, and for a message whose clock is off by more than
-// [Config].Window, it is [ErrReplay].
-func (s *Store) Replay(tx storage.Tx, deviceID, jti string, iat time.Time) error {
-	now := s.now()
-	if jti == "" || len(jti) > MaxJTI || iat.Before(now.Add(-s.window)) || iat.After(now.Add(s.window)) {
-		return ErrReplay
-	}
-	// Remembered until the clock of the message would refuse it.
-	return replayed(s.seen.Insert(tx, seen{ID: deviceID + "." + jti, Until: iat.Add(s.window + time.Second)}))
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/gatehouse-id/gatehouse/mobileauth"
+	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 )
 
 // Limits on a device's record. A record at all of them fits a store.
@@ -20,9 +21,6 @@ const (
 	MaxText        = 128     // bytes in model and operating system
 	MaxReason      = 256     // bytes
 	MaxHandset     = 256     // bytes in the text that names a handset, before hashing
-	MaxFactors     = 8       // factors of one device
-	MaxCustomName  = 32      // bytes in the name of a custom factor
-	SecretLen      = 32      // bytes in the secret of a factor
 	MaxService     = 32      // bytes in the name of a push service
 	MaxAddress     = 2 << 10 // bytes in a push address
 	MaxPGP         = 8 << 10 // bytes in an OpenPGP key
@@ -31,10 +29,10 @@ const (
 	MaxDetail      = 1 << 10 // bytes in what is said about an attestation
 	maxRawName     = 1 << 10 // bytes of a name that are looked at at all
 	maxAttestation = 64      // bytes in the name of a format
+	maxServerKeyID = 256     // bytes in the name of a key
 )
 
 var (
-	validCustom  = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
 	validService = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
 	validFormat  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 	validDevice  = regexp.MustCompile(`^dev_[a-z2-7]{26}$`)
@@ -142,18 +140,18 @@ func (d *Device) normalizeText() (err error) {
 }
 
 func checkFactors(factors []Factor) error {
-	if len(factors) > MaxFactors {
-		return invalid("factors", "more than %d", MaxFactors)
+	if len(factors) > envelope.MaxFactors {
+		return invalid("factors", "more than %d", envelope.MaxFactors)
 	}
 	seen := map[string]bool{}
 	for _, f := range factors {
 		switch {
-		case !validKind(f.Kind):
+		case !envelope.ValidFactor(f.Kind):
 			return invalid("factors", "a kind that does not exist")
 		case seen[f.Kind]:
 			return invalid("factors", "two of one kind")
-		case len(f.Secret) != SecretLen:
-			return invalid("factors", "a secret that is not %d bytes long", SecretLen)
+		case len(f.Secret) != envelope.SecretLen:
+			return invalid("factors", "a secret that is not %d bytes long", envelope.SecretLen)
 		}
 		seen[f.Kind] = true
 	}

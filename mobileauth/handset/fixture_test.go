@@ -5,11 +5,9 @@ package handset_test
 import (
 	"context"
 	"crypto/ecdh"
-	"crypto/hmac"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,6 +18,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/seal"
 	"github.com/gatehouse-id/gatehouse/mobileauth"
+	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/badgerstore"
@@ -86,10 +85,6 @@ type house struct {
 	clock *storagetest.Clock
 	users *users
 	trail *audit.Trail
-
-	mu      sync.Mutex
-	revoked map[string]int
-	notices []handset.Notice
 }
 
 func sealer(t testing.TB) storage.Sealer {
@@ -101,7 +96,7 @@ func sealer(t testing.TB) storage.Sealer {
 // newHouse counts revocations in the store, where a closure that runs twice counts once.
 func newHouse(t testing.TB, engine int, change ...func(*handset.Config)) *house {
 	t.Helper()
-	h := &house{t: t, clock: storagetest.NewClock(), users: &users{out: map[string]error{}}, revoked: map[string]int{}}
+	h := &house{t: t, clock: storagetest.NewClock(), users: &users{out: map[string]error{}}}
 	db := engines[engine].open(t, h.clock.Now)
 	t.Cleanup(func() { _ = db.Close() }) // the test is over
 	h.db = storagetest.Faulty(storagetest.Twice(db, uint64(len(t.Name()))))
@@ -160,17 +155,20 @@ func (h *house) update(fn func(tx storage.Tx) error) error {
 
 func (h *house) ctx() context.Context { return audit.WithActor(h.t.Context(), operator) }
 
-// key draws a public key.
-func key(t testing.TB) json.RawMessage {
-	private, err := ecdh.P256().GenerateKey(rand.Reader)
+// keys draws the keys of a device.
+func keys(t testing.TB) envelope.Keys {
+	t.Helper()
+	sign, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
-	point := private.PublicKey().Bytes()
-	b64 := base64.RawURLEncoding.EncodeToString
-	return fmt.Appendf(nil, `{"crv":"P-256","kty":"EC","x":%q,"y":%q}`, b64(point[1:33]), b64(point[33:]))
+	enc, err := ecdh.P256().GenerateKey(rand.Reader)
+	must(t, err)
+	k, err := envelope.NewKeys(sign, enc)
+	must(t, err)
+	return k
 }
 
 func secret(fill byte) handset.Secret {
-	s := make([]byte, handset.SecretLen)
+	s := make([]byte, envelope.SecretLen)
 	for i := range s {
 		s[i] = fill
 	}
@@ -181,9 +179,9 @@ func secret(fill byte) handset.Secret {
 func fresh(t testing.TB, userID string, change ...func(*handset.Device)) handset.Device {
 	d := handset.Device{
 		ID: handset.NewID(), UserID: userID, Name: "Phone", Application: "bank", Platform: "ios", Status: handset.Active,
-		SignKey: key(t), EncKey: key(t),
-		Factors: []handset.Factor{{Kind: handset.PIN, Secret: secret(1)}},
+		Factors: []handset.Factor{{Kind: envelope.FactorPIN, Secret: secret(1)}},
 	}
+	must(t, d.SetKeys(keys(t).Public()))
 	for _, fn := range change {
 		fn(&d)
 	}
@@ -214,12 +212,6 @@ func (h *house) get(id string) handset.Device {
 	return d
 }
 
-func macOf(s handset.Secret, input string) []byte {
-	mac := hmac.New(sha256.New, s)
-	mac.Write([]byte(input))
-	return mac.Sum(nil)
-}
-
 // answer has a proof judged as a caller does: found, and then verified, in one transaction.
 func (h *house) answer(id string, p handset.Proof) (v handset.Verdict, err error) {
 	err = h.update(func(tx storage.Tx) error {
@@ -239,10 +231,38 @@ func (h *house) answer(id string, p handset.Proof) (v handset.Verdict, err error
 	return v, err
 }
 
-// pin is a proof with a PIN under the given secret.
-func pin(s handset.Secret) handset.Proof {
-	return handset.Proof{
-		Input: []byte("input"), Accept: []string{handset.PIN},
-		MACs: map[string][]byte{handset.PIN: macOf(s, "input")},
+// statement is one that a device signed. Which is of no matter here: it is opened elsewhere.
+var statement = sync.OnceValue(func() envelope.Statement {
+	sign, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
 	}
+	enc, err := ecdh.P256().GenerateKey(rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	k, err := envelope.NewKeys(sign, enc)
+	if err != nil {
+		panic(err)
+	}
+	s, err := envelope.SignStatement(envelope.Statement{
+		Device: "dev_x", Audience: "https://id.example.com", ID: envelope.NewID(), At: time.Unix(1, 0),
+		Purpose: envelope.PurposeDisconnect,
+	}, k)
+	if err != nil {
+		panic(err)
+	}
+	return s
+})
+
+// proof is one by a factor of a kind, made with the given secret.
+func proof(kind string, s handset.Secret, accept ...string) handset.Proof {
+	return handset.Proof{
+		Statement: statement(), Accept: accept,
+		Factors: envelope.Factors{kind: statement().MAC(envelope.Secret(s))},
+	}
+}
+
+func pin(s handset.Secret) handset.Proof {
+	return proof(envelope.FactorPIN, s, envelope.FactorPIN)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
@@ -18,7 +19,7 @@ func TestADeviceComesBackAsItWasStored(t *testing.T) {
 		want := fresh(t, "usr_1", func(d *handset.Device) {
 			d.AppVersion, d.Model, d.OS = "1.2", "X", "17"
 			d.ServerKey, d.PGPServerKey, d.PGP = []byte("server"), []byte("pgp server"), []byte("pgp")
-			d.Factors = append(d.Factors, handset.Factor{Kind: handset.Custom + "voice", Secret: secret(2), At: h.clock.Now()})
+			d.Factors = append(d.Factors, handset.Factor{Kind: envelope.FactorCustom + "voice", Secret: secret(2), At: h.clock.Now()})
 			d.Push = &handset.Push{Service: "apns", Address: "address", At: h.clock.Now()}
 			d.Attestation = handset.Attestation{Format: "x", Grade: handset.Unverified, Detail: "unknown"}
 		})

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package handset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+// ByDevice is the reason of a device that disconnected itself.
+const ByDevice = "by_device"
+
+// ChangeFactor sets the secret of a factor, or removes the factor where secret is nil. The person proves to be there with the
+// PIN, or with another factor of a device that has no PIN; on a device that has none at all nothing is changed, since
+// possession is not enough to make it worth more. The PIN cannot be removed: it is what all others fall back to.
+//
+// A message or device that is refused is an error, as of [Store.Accept] and [Store.Usable]; the verdict on the proof is an
+// outcome.
+func (s *Store) ChangeFactor(ctx context.Context, m Message, p Proof, kind string, secret *envelope.Secret) (Device, Verdict, error) {
+	if !envelope.ValidFactor(kind) || kind == envelope.FactorPIN && secret == nil {
+		return Device{}, Verdict{}, fmt.Errorf("changing a factor: %w", invalid("kind", "not a factor that can be changed so"))
+	}
+	return s.wish(ctx, "changing a factor", m, &p, func(d *Device) error {
+		switch {
+		case len(d.Factors) == 0:
+			return ErrTransition
+		case secret == nil && !d.DropFactor(kind):
+			return errSame
+		case secret == nil:
+			return nil
+		}
+		d.SetFactor(Factor{Kind: kind, Secret: secret[:], At: s.now()})
+		return nil
+	})
+}
+
+// ChangeKeys replaces the keys of a device, as [Store.RollKeys] does, for a person who proves to be there with a factor, if
+// the device has one. The caller has seen the statement signed by the new key as well.
+func (s *Store) ChangeKeys(ctx context.Context, m Message, p Proof, keys envelope.PublicKeys) (Device, Verdict, error) {
+	return s.wish(ctx, "changing keys", m, &p, func(d *Device) error {
+		had := d.SignKeyID
+		if err := s.RollKeys(d, m.KID, keys); err != nil {
+			return err
+		}
+		if d.SignKeyID == had {
+			return errSame
+		}
+		return nil
+	})
+}
+
+// ChangePush sets where notifications reach the device that sends the message, as [Store.SetPush] does.
+func (s *Store) ChangePush(ctx context.Context, m Message, push *Push) (Device, error) {
+	d, _, err := s.wish(ctx, "changing a push address", m, nil, func(d *Device) error { return d.setPush(push, s.now()) })
+	return d, err
+}
+
+// Disconnect takes the device that sends the message out for good. One that is quarantined, or whose user is locked, may too.
+func (s *Store) Disconnect(ctx context.Context, m Message) (d Device, err error) {
+	by := actorFor(ctx, m)
+	err = s.db.Update(ctx, func(tx storage.Tx) error {
+		if d, err = s.Accept(tx, m); err != nil {
+			return err
+		}
+		d.Status, d.StatusReason = Deactivated, ByDevice
+		return s.put(tx, &d, by)
+	})
+	if err != nil {
+		return Device{}, fmt.Errorf("disconnecting a device: %w", err)
+	}
+	return d, nil
+}
+
+// wish does what a device asks about itself, in one transaction: the message is accepted, the device usable, the proof, if
+// one is wanted, good.
+func (s *Store) wish(ctx context.Context, what string, m Message, p *Proof, fn func(*Device) error) (d Device, v Verdict, err error) {
+	by := actorFor(ctx, m)
+	err = s.db.Update(ctx, func(tx storage.Tx) error {
+		v = Verdict{OK: true}
+		if d, err = s.Accept(tx, m); err != nil {
+			return err
+		}
+		if err := s.Usable(tx, &d); err != nil {
+			return err
+		}
+		if p != nil {
+			proof := *p
+			proof.Accept = d.strongest()
+			if v, err = s.Verify(tx, &d, proof, by); err != nil || !v.OK {
+				return err
+			}
+		}
+		switch err := fn(&d); {
+		case errors.Is(err, errSame):
+			return nil
+		case err != nil:
+			return err
+		}
+		return s.put(tx, &d, by)
+	})
+	if err != nil {
+		return Device{}, Verdict{}, fmt.Errorf("%s: %w", what, err)
+	}
+	return d, v, nil
+}
+
+// strongest are the methods that prove the person best: the PIN, else whatever factors there are, else possession.
+func (d *Device) strongest() []string {
+	if _, known := d.Factor(envelope.FactorPIN); known {
+		return []string{envelope.FactorPIN}
+	}
+	if len(d.Factors) > 0 {
+		return d.Methods()[1:]
+	}
+	return []string{envelope.MethodPossession}
+}
+
+// actorFor is the device itself, with what the context knows of where it is.
+func actorFor(ctx context.Context, m Message) audit.Actor {
+	by := audit.ActorOf(ctx)
+	by.By = "device:" + m.DeviceID
+	return by
+}

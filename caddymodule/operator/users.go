@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
+	"github.com/gatehouse-id/gatehouse/mobileauth/identity/bulk"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -147,9 +148,9 @@ func audited(app *caddymodule.App, r *http.Request, e audit.Event, err error) er
 // importUsers reads users from the body, line by line, and answers line by line as well, so that a long import shows how
 // far it is and which lines were bad. With dry_run=true it says what would become of each line, and adds nobody.
 func importUsers(app *caddymodule.App, w http.ResponseWriter, r *http.Request) (any, error) {
-	format := identity.NDJSON
+	format := bulk.NDJSON
 	if strings.HasPrefix(r.Header.Get("Content-Type"), "text/csv") {
-		format = identity.CSV
+		format = bulk.CSV
 	}
 	dry := r.URL.Query().Get("dry_run") == "true"
 	w.Header().Set("Content-Type", "application/x-ndjson")
@@ -162,7 +163,7 @@ func importUsers(app *caddymodule.App, w http.ResponseWriter, r *http.Request) (
 	if err := errors.Join(control.SetReadDeadline(time.Time{}), control.SetWriteDeadline(time.Time{})); err != nil {
 		return nil, fmt.Errorf("giving the import its time: %w", err)
 	}
-	progress, err := app.Identity().Import(r.Context(), identity.Source{
+	progress, err := bulk.Import(r.Context(), app.Identity(), bulk.Source{
 		Reader: r.Body, Format: format, OnLine: answer.line, OnProgress: answer.progress, Dry: dry,
 	})
 	counts := fmt.Sprintf("added %d, skipped %d, failed %d", progress.Added, progress.Skipped, progress.Failed)
@@ -190,13 +191,13 @@ func (a *importAnswer) send(l ImportLine) {
 	}
 }
 
-func (a *importAnswer) line(l identity.LineResult) {
+func (a *importAnswer) line(l bulk.LineResult) {
 	if l.Err != nil {
 		a.send(ImportLine{Line: l.Line, Error: l.Err.Error()})
 	}
 }
 
-func (a *importAnswer) progress(p identity.Progress) {
+func (a *importAnswer) progress(p bulk.Progress) {
 	if p.Line-a.told < progressEvery {
 		return
 	}
@@ -204,7 +205,7 @@ func (a *importAnswer) progress(p identity.Progress) {
 	a.send(ImportLine{Line: p.Line, Added: p.Added, Skipped: p.Skipped, Failed: p.Failed})
 }
 
-func (a *importAnswer) last(p identity.Progress, err error) {
+func (a *importAnswer) last(p bulk.Progress, err error) {
 	l := ImportLine{Line: p.Line, Added: p.Added, Skipped: p.Skipped, Failed: p.Failed, Done: true}
 	if err != nil && !errors.Is(err, io.EOF) {
 		l.Error = err.Error()

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -87,6 +88,7 @@ type admission struct {
 	user     record        // zero for an unknown login
 	reason   Reason        // throttled: by which limit; else why even a right password will be refused
 	familiar bool          // the counter over all addresses was left alone
+	locked   audit.Event   // what to tell if this attempt locks the user
 }
 
 // Authenticate decides an attempt. Every refusal is an [Outcome]; an error means that nothing could be decided, and the
@@ -165,9 +167,13 @@ func (s *Store) renew(ctx context.Context, p place, hash, password string) (stri
 // count enters an attempt in the counters, unless they say that it comes too early, and loads whom it is about.
 func (s *Store) count(ctx context.Context, login string, k keys) (admission, error) {
 	now := s.now()
+	var locked audit.Event
+	if s.lockAfter > 0 {
+		locked = s.prepare(ctx, locking.because(ReasonTooManyFailures))
+	}
 	var entry admission
 	err := s.db.Update(ctx, func(tx storage.Tx) error {
-		entry = admission{}
+		entry = admission{locked: locked}
 		if err := s.find(tx, login, &entry); err != nil {
 			return err
 		}
@@ -250,8 +256,11 @@ func (s *Store) countFailure(tx storage.Tx, entry *admission, now time.Time) err
 	if err := entry.user.exclude(Locked, ReasonTooManyFailures, now); err != nil {
 		return err
 	}
-	entry.reason = ReasonLocked
-	return s.put(tx, &entry.user, now, s.revoke)
+	entry.reason, entry.locked.Subject = ReasonLocked, entry.user.ID
+	if err := s.put(tx, &entry.user, now, s.revoke); err != nil {
+		return err
+	}
+	return s.tell(tx, entry.locked)
 }
 
 // settle accepts a right password, if the user is still who they were when it was checked, and takes the attempt back out

@@ -30,11 +30,14 @@ func (s *Store) Update(ctx context.Context, id string, version int64, p Profile)
 	if err != nil {
 		return User{}, fmt.Errorf("updating user %q: %w", id, err)
 	}
-	return s.change(ctx, "updating", id, func(tx storage.Tx, r *record, _ time.Time) error {
+	return s.change(ctx, updating.of(id), func(tx storage.Tx, r *record, _ time.Time) error {
 		if r.Version != version {
 			return ErrVersion
 		}
 		r.Profile = profile
+		if err := s.index(r); err != nil {
+			return err
+		}
 		return s.clash(tx, r)
 	})
 }
@@ -48,7 +51,7 @@ func (s *Store) SetPassword(ctx context.Context, id, password string) (User, err
 	if err != nil {
 		return User{}, fmt.Errorf("setting the password of user %q: %w", id, err)
 	}
-	return s.change(ctx, "setting the password of", id, func(_ storage.Tx, r *record, now time.Time) error {
+	return s.change(ctx, newPassword.of(id), func(_ storage.Tx, r *record, now time.Time) error {
 		next := credential{Hash: hash, Generation: 1}
 		if r.Credential != nil {
 			next.Generation = r.Credential.Generation + 1
@@ -73,22 +76,21 @@ func (s *Store) checkPassword(password string) error {
 
 // Lock keeps the user out until [Store.Unlock] and revokes what is open. Locking again replaces the reason.
 func (s *Store) Lock(ctx context.Context, id, reason string) (User, error) {
-	return s.exclude(ctx, id, Locked, reason)
+	return s.exclude(ctx, locking.of(id).because(reason), Locked)
 }
 
 // Deactivate keeps the user out for good and revokes what is open. The login names stay taken, so that nobody inherits
 // them.
 func (s *Store) Deactivate(ctx context.Context, id, reason string) (User, error) {
-	return s.exclude(ctx, id, Deactivated, reason)
+	return s.exclude(ctx, deactivating.of(id).because(reason), Deactivated)
 }
 
-func (s *Store) exclude(ctx context.Context, id string, status Status, reason string) (User, error) {
-	verb := map[Status]string{Locked: "locking", Deactivated: "deactivating"}[status]
-	if err := checkReason(reason); err != nil {
-		return User{}, fmt.Errorf("%s user %q: %w", verb, id, err)
+func (s *Store) exclude(ctx context.Context, d deed, status Status) (User, error) {
+	if err := checkReason(d.reason); err != nil {
+		return User{}, fmt.Errorf("%s user %q: %w", d.verb, d.userID, err)
 	}
-	return s.change(ctx, verb, id, func(_ storage.Tx, r *record, now time.Time) error {
-		return r.exclude(status, reason, now)
+	return s.change(ctx, d, func(_ storage.Tx, r *record, now time.Time) error {
+		return r.exclude(status, d.reason, now)
 	}, s.revoke)
 }
 
@@ -107,7 +109,7 @@ func (s *Store) Unlock(ctx context.Context, id string) (User, error) {
 	if err != nil {
 		return User{}, fmt.Errorf("unlocking user %q: %w", id, err)
 	}
-	return s.change(ctx, "unlocking", id, func(tx storage.Tx, r *record, _ time.Time) error {
+	return s.change(ctx, unlocking.of(id), func(tx storage.Tx, r *record, _ time.Time) error {
 		if !r.Status.may(Active) {
 			return ErrTransition
 		}
@@ -121,14 +123,27 @@ func (s *Store) Unlock(ctx context.Context, id string) (User, error) {
 	})
 }
 
-// change loads a user, applies fn, stores the result as a new version and runs then on it, all in one transaction.
-func (s *Store) change(ctx context.Context, verb, id string, fn func(storage.Tx, *record, time.Time) error,
+// change is alter for what can only be done to a user who is still there.
+func (s *Store) change(ctx context.Context, d deed, fn func(storage.Tx, *record, time.Time) error,
 	then ...func(storage.Tx, User) error,
 ) (User, error) {
-	now := s.now()
+	return s.alter(ctx, d, func(tx storage.Tx, r *record, now time.Time) error {
+		if !r.DeletedAt.IsZero() {
+			return ErrDeleted
+		}
+		return fn(tx, r, now)
+	}, then...)
+}
+
+// alter loads a user, applies fn, stores the result as a new version, runs then on it and tells the audit trail, all in one
+// transaction.
+func (s *Store) alter(ctx context.Context, d deed, fn func(storage.Tx, *record, time.Time) error,
+	then ...func(storage.Tx, User) error,
+) (User, error) {
+	now, event := s.now(), s.prepare(ctx, d)
 	var changed record
 	err := s.db.Update(ctx, func(tx storage.Tx) error {
-		r, err := s.users.Get(tx, id)
+		r, err := s.users.Get(tx, d.userID)
 		if err != nil {
 			return err
 		}
@@ -136,10 +151,13 @@ func (s *Store) change(ctx context.Context, verb, id string, fn func(storage.Tx,
 			return err
 		}
 		changed = r
-		return s.put(tx, &changed, now, then...)
+		if err := s.put(tx, &changed, now, then...); err != nil {
+			return err
+		}
+		return s.tell(tx, event)
 	})
 	if err != nil {
-		return User{}, fmt.Errorf("%s user %q: %w", verb, id, err)
+		return User{}, fmt.Errorf("%s user %q: %w", d.verb, d.userID, err)
 	}
 	return changed.User, nil
 }

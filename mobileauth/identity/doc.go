@@ -40,4 +40,14 @@
 // a deactivated and a passwordless user are all [Refused], after one hash each. What remains visible to a stop-watch: a
 // user whose imported hash has other parameters than the configured ones, until the first login replaces it; and the
 // microseconds that reading a record takes longer than finding none, beside a hash of some 30 ms.
+//
+// # Who is found, and who is gone
+//
+// Users are found by id, login name, external reference, and by those attributes that the operator names
+// ([Config].Searchable); the index of the latter holds keyed hashes, so that the store tells no attribute.
+//
+// A deleted user leaves a tombstone: the id, and hashes of the names. Nobody is given those names before somebody has said
+// that they are free ([Store.ReleaseNames]), for other systems may know a person by nothing else.
+//
+// Every change is written to the audit trail in its own transaction, with whoever the context names ([audit.WithActor]).
 package identity

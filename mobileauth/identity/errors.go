@@ -5,6 +5,8 @@ package identity
 import (
 	"errors"
 	"fmt"
+
+	"github.com/gatehouse-id/gatehouse/mobileauth/identity/phc"
 )
 
 // Errors of the package. Beside them stand those of the storage package: an absent user is storage.ErrNotFound, a login
@@ -16,10 +18,14 @@ var (
 	ErrVersion = errors.New("the record has changed since it was read")
 	// ErrTransition says that the user's status does not allow what was asked.
 	ErrTransition = errors.New("the status does not allow this")
+	// ErrDeleted says that the user was deleted: nothing is left to change. It is an [ErrTransition].
+	ErrDeleted = fmt.Errorf("the user was deleted: %w", ErrTransition)
+	// ErrIndexing says that users cannot be searched by an attribute before [Store.Reindex] has run.
+	ErrIndexing = errors.New("users are being indexed")
 	// ErrBusy says that the hasher's queue is full.
 	ErrBusy = errors.New("too many passwords are being checked")
 	// ErrHash says that a password hash is malformed, of an unknown kind or too expensive to check.
-	ErrHash = errors.New("unusable password hash")
+	ErrHash = phc.ErrHash
 )
 
 // FieldError names the field that breaks a rule. Its text never repeats the value, which may be a password in the wrong

@@ -5,7 +5,6 @@ package identity_test
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 	"github.com/gatehouse-id/gatehouse/storage/memstore"
@@ -50,24 +49,4 @@ func ExampleStore_Authenticate() {
 	// Output:
 	// refused []
 	// accepted [alice alice@example.com]
-}
-
-func ExampleStore_Import() {
-	file := `{"login":"alice","password_hash":"$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"}
-{"login":"bob","attributes":{"phone":31612345678}}
-{"logins":["carol","carol@example.com"],"external_ref":"crm-42"}
-`
-	done, err := openExample().Import(context.Background(), identity.Source{
-		Reader: strings.NewReader(file),
-		Format: identity.NDJSON,
-		OnLine: func(l identity.LineResult) {
-			if l.Verdict == identity.Failed {
-				fmt.Printf("line %d: %v\n", l.Line, l.Err)
-			}
-		},
-	})
-	fmt.Println(done.Added, "added,", done.Failed, "failed", err)
-	// Output:
-	// line 2: reading the line: member "attributes": want string
-	// 2 added, 1 failed <nil>
 }

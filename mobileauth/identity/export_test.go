@@ -2,7 +2,11 @@
 
 package identity
 
-import "context"
+import (
+	"context"
+
+	"github.com/gatehouse-id/gatehouse/mobileauth/identity/phc"
+)
 
 // Occupy takes one of the hasher's places and, if run is set, computes until the returned function is called. It lets tests
 // fill the queue without timing.
@@ -29,8 +33,8 @@ func (h *Hasher) Occupy(run bool) (release func()) {
 
 // Instant makes hashing free, for benchmarks of everything else.
 func (h *Hasher) Instant() {
-	h.derive = func(password []byte, hash Hash) []byte {
-		key := make([]byte, len(hash.key))
+	h.derive = func(password []byte, hash phc.Hash) []byte {
+		key := make([]byte, len(hash.Key))
 		copy(key, password)
 		return key
 	}
@@ -39,7 +43,7 @@ func (h *Hasher) Instant() {
 // During runs fn in the middle of every hash.
 func (h *Hasher) During(fn func()) {
 	derive := h.derive
-	h.derive = func(password []byte, hash Hash) []byte {
+	h.derive = func(password []byte, hash phc.Hash) []byte {
 		fn()
 		return derive(password, hash)
 	}
@@ -47,5 +51,5 @@ func (h *Hasher) During(fn func()) {
 
 // MatchAll makes every password match every hash.
 func (h *Hasher) MatchAll() {
-	h.derive = func(_ []byte, hash Hash) []byte { return hash.key }
+	h.derive = func(_ []byte, hash phc.Hash) []byte { return hash.Key }
 }

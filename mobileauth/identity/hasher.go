@@ -14,6 +14,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/gatehouse-id/gatehouse/internal/turns"
+	"github.com/gatehouse-id/gatehouse/mobileauth/identity/phc"
 )
 
 // Defaults of [HasherConfig]: the first choice of OWASP for Argon2id.
@@ -24,6 +25,9 @@ const (
 	saltBytes      = 16
 	keyBytes       = 32
 )
+
+// Params are the cost parameters of Argon2id.
+type Params = phc.Params
 
 // HasherConfig describes a [Hasher]. The zero value is usable.
 type HasherConfig struct {
@@ -38,10 +42,10 @@ type HasherConfig struct {
 // Hasher computes password hashes, a bounded number at once. It is safe for concurrent use.
 type Hasher struct {
 	params Params
-	dummy  Hash
+	dummy  phc.Hash
 	turns  *turns.Queue
 
-	derive func(password []byte, h Hash) []byte
+	derive func(password []byte, h phc.Hash) []byte
 }
 
 // Stats is a snapshot of a [Hasher] for metrics: its runs are hashes.
@@ -61,7 +65,7 @@ func NewHasher(c HasherConfig) (*Hasher, error) {
 		derive: deriveArgon,
 	}
 	// The dummy is no hash of anything: a random key costs the same to compare with and matches nothing.
-	h.dummy = Hash{params: c.Params, salt: random(saltBytes), key: random(keyBytes)}
+	h.dummy = phc.Hash{Params: c.Params, Salt: random(saltBytes), Key: random(keyBytes)}
 	return h, nil
 }
 
@@ -92,9 +96,9 @@ func (h *Hasher) Verify(ctx context.Context, hash, password string) (bool, error
 
 // NeedsRehash reports whether hash was made with another algorithm or other parameters than new hashes are.
 func (h *Hasher) NeedsRehash(hash string) bool {
-	parsed, err := ParseHash(hash)
-	return err != nil || parsed.bcrypt != "" || parsed.params != h.params ||
-		len(parsed.salt) < saltBytes || len(parsed.key) < keyBytes
+	parsed, err := phc.Parse(hash)
+	return err != nil || parsed.Bcrypt != "" || parsed.Params != h.params ||
+		len(parsed.Salt) < saltBytes || len(parsed.Key) < keyBytes
 }
 
 // place is a right to run or wait, taken before anything else so that an attempt that cannot be served costs nothing and
@@ -118,8 +122,8 @@ func (h *Hasher) admit() place { return place{h, h.turns.Admit()} }
 func (p place) release() { p.turn.Release() }
 
 func (p place) hash(ctx context.Context, password string) (string, error) {
-	fresh := Hash{params: p.h.params, salt: random(saltBytes), key: make([]byte, keyBytes)}
-	err := p.run(ctx, func() { fresh.key = p.h.derive(prepare(password), fresh) })
+	fresh := phc.Hash{Params: p.h.params, Salt: random(saltBytes), Key: make([]byte, keyBytes)}
+	err := p.run(ctx, func() { fresh.Key = p.h.derive(prepare(password), fresh) })
 	if err != nil {
 		return "", err
 	}
@@ -131,19 +135,19 @@ func (p place) verify(ctx context.Context, hash, password string) (bool, error) 
 	want := p.h.dummy
 	if hash != "" {
 		var err error
-		if want, err = ParseHash(hash); err != nil {
+		if want, err = phc.Parse(hash); err != nil {
 			return false, err
 		}
 	}
 	var match bool
 	var failure error
 	err := p.run(ctx, func() {
-		if want.bcrypt != "" {
-			failure = bcrypt.CompareHashAndPassword([]byte(want.bcrypt), prepare(password))
+		if want.Bcrypt != "" {
+			failure = bcrypt.CompareHashAndPassword([]byte(want.Bcrypt), prepare(password))
 			match = failure == nil
 			return
 		}
-		match = subtle.ConstantTimeCompare(p.h.derive(prepare(password), want), want.key) == 1
+		match = subtle.ConstantTimeCompare(p.h.derive(prepare(password), want), want.Key) == 1
 	})
 	switch {
 	case err != nil:
@@ -161,8 +165,8 @@ func (p place) run(ctx context.Context, work func()) error {
 	return nil
 }
 
-func deriveArgon(password []byte, h Hash) []byte {
-	return argon2.IDKey(password, h.salt, h.params.Time, h.params.Memory, h.params.Threads, uint32(len(h.key)))
+func deriveArgon(password []byte, h phc.Hash) []byte {
+	return argon2.IDKey(password, h.Salt, h.Params.Time, h.Params.Memory, h.Params.Threads, uint32(len(h.Key)))
 }
 
 // prepare brings a password to NFC (NIST SP 800-63B-4, 3.1.1.2), so that two keyboards that compose "é" differently agree.

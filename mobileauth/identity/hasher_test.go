@@ -4,6 +4,7 @@ package identity_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"runtime"
 	"strings"
@@ -17,6 +18,17 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 )
+
+// Hashes made elsewhere: by the reference implementation (argon2 -id, of "password" with salt "somesalt") and by a bcrypt
+// implementation of another language (of "U*U").
+const (
+	argonPassword = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
+	argonParallel = "$argon2id$v=19$m=256,t=2,p=2$c29tZXNhbHQ$bQk8UB/VmZZF4Oo79iDXuL5/0ttZwg2f/5U52iv1cDc"
+	bcryptUstarU  = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"
+	bcryptUYstarU = "$2y$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"
+)
+
+func b64(n int) string { return base64.RawStdEncoding.EncodeToString(make([]byte, n)) }
 
 // cheap keeps tests quick: a hash of it takes some 20 µs.
 var cheap = identity.Params{Memory: 8, Time: 1, Threads: 1}

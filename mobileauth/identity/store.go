@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/randid"
+	"github.com/gatehouse-id/gatehouse/mobileauth/identity/phc"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -41,7 +42,13 @@ type Config struct {
 	LockAfter int
 	// MinPassword is the least number of characters (Unicode code points) of a new password. Default: 8.
 	MinPassword int
-	// OnRevoke runs in the transaction that locks or deactivates a user or replaces a password, so that what ends their
+	// Searchable are the attributes by which users can be found ([Store.ByAttribute]), at most [MaxSearchable]. After a change
+	// of the list [Store.Reindex] is to run.
+	Searchable []string
+	// Audit is told of every change of a user, in its transaction; nil tells nobody. An event takes one write, beside those
+	// of the trail itself.
+	Audit Auditor
+	// OnRevoke runs in the transaction that locks, deactivates or deletes a user or replaces a password, so that what ends their
 	// sessions commits with it or not at all. Being part of a transaction closure it may run several times, and it has
 	// no more than 30 writes.
 	OnRevoke []func(tx storage.Tx, user User) error
@@ -58,6 +65,8 @@ type Store struct {
 	throttle    Throttle
 	lockAfter   int
 	minPassword int
+	searchable  []string
+	audit       Auditor
 	onRevoke    []func(storage.Tx, User) error
 }
 
@@ -65,6 +74,10 @@ type Store struct {
 type record struct {
 	User
 	Credential *credential `json:"credential,omitempty"`
+	// Found are the values under which the attribute index holds the record.
+	Found []string `json:"found,omitempty"`
+	// Held are the names of a deleted user, as [holds] has them.
+	Held []string `json:"held,omitempty"`
 }
 
 type credential struct {
@@ -90,6 +103,9 @@ func New(c Config) (*Store, error) {
 	if c.LockAfter < 0 || c.MinPassword < 0 {
 		return nil, errors.New("creating an identity store: LockAfter and MinPassword must not be negative")
 	}
+	if err := checkSearchable(c.Searchable); err != nil {
+		return nil, fmt.Errorf("creating an identity store: %w", err)
+	}
 	if c.MinPassword == 0 {
 		c.MinPassword = DefaultMinPassword
 	}
@@ -105,6 +121,8 @@ func New(c Config) (*Store, error) {
 		throttle:    throttle,
 		lockAfter:   c.LockAfter,
 		minPassword: c.MinPassword,
+		searchable:  slices.Clone(c.Searchable),
+		audit:       c.Audit,
 		onRevoke:    slices.Clone(c.OnRevoke),
 	}, nil
 }
@@ -123,6 +141,7 @@ func userTable(sealer storage.Sealer) storage.Table[record] {
 				}
 				return []string{r.ExternalRef}
 			}},
+			{Name: byAttribute, Values: func(r *record) []string { return r.Found }},
 		},
 	}
 }
@@ -167,10 +186,7 @@ func (s *Store) view(ctx context.Context, read func(storage.Tx) (record, error))
 // List returns users in ascending order of their id, beginning after the given one: at most limit of them, which is
 // [DefaultPage] when it is not positive and [MaxPage] at most. A page shorter than that is the last.
 func (s *Store) List(ctx context.Context, after string, limit int) ([]User, error) {
-	if limit <= 0 {
-		limit = DefaultPage
-	}
-	limit = min(limit, MaxPage)
+	limit = pageSize(limit)
 	var page []User
 	err := s.db.View(ctx, func(tx storage.Tx) error {
 		page = make([]User, 0, limit)
@@ -200,11 +216,15 @@ func (s *Store) Add(ctx context.Context, n NewUser) (User, error) {
 			return User{}, fmt.Errorf("adding a user: %w", err)
 		}
 	}
+	event := s.prepare(ctx, adding.of(r.ID))
 	err = s.db.Update(ctx, func(tx storage.Tx) error {
 		if err := s.clash(tx, &r); err != nil {
 			return err
 		}
-		return s.users.Insert(tx, r)
+		if err := s.users.Insert(tx, r); err != nil {
+			return err
+		}
+		return s.tell(tx, event)
 	})
 	if err != nil {
 		return User{}, fmt.Errorf("adding a user: %w", err)
@@ -232,6 +252,9 @@ func (s *Store) newRecord(n NewUser) (record, error) {
 		ID: randid.New("usr"), Profile: profile, Status: n.Status, StatusReason: n.StatusReason,
 		Version: 1, CreatedAt: now, UpdatedAt: now,
 	}}
+	if err := s.index(&r); err != nil {
+		return record{}, err
+	}
 	switch {
 	case n.Password != "" && n.PasswordHash != "":
 		return record{}, invalid("password_hash", "given beside a password")
@@ -240,7 +263,7 @@ func (s *Store) newRecord(n NewUser) (record, error) {
 			return record{}, err
 		}
 	case n.PasswordHash != "":
-		if _, err := ParseHash(n.PasswordHash); err != nil {
+		if _, err := phc.Parse(n.PasswordHash); err != nil {
 			return record{}, &FieldError{Field: "password_hash", Problem: err.Error(), Err: err}
 		}
 	default:
@@ -264,14 +287,18 @@ func taken(field string) error {
 	return &FieldError{Field: field, Problem: "belongs to another user", Err: storage.ErrExists}
 }
 
-// eachHolder visits every unique field of r with the id of the user who holds its value, empty for nobody.
+// eachHolder visits every unique field of r with the id of the user who holds its value, deleted or not, empty for nobody.
 func (s *Store) eachHolder(tx storage.Tx, r *record, visit func(field, holder string) error) error {
 	look := func(index, value, field string) error {
-		holder, err := s.users.Lookup(tx, index, value)
-		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		r, err := s.users.Lookup(tx, index, value)
+		id := r.ID
+		if errors.Is(err, storage.ErrNotFound) {
+			id, err = holder(tx, index, value)
+		}
+		if err != nil {
 			return err
 		}
-		return visit(field, holder.ID)
+		return visit(field, id)
 	}
 	for i, login := range r.Logins {
 		if err := look(byLogin, login, loginField(i)); err != nil {

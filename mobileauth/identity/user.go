@@ -74,6 +74,8 @@ type User struct {
 	Version   int64     `json:"version"`
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
+	// DeletedAt is set of what [Store.Delete] leaves of a user.
+	DeletedAt time.Time `json:"deleted_at,omitzero"`
 }
 
 // HasPassword reports whether the user can log in with a password at all.
@@ -88,7 +90,7 @@ type NewUser struct {
 	StatusReason string
 	// Password is hashed on the way in.
 	Password string
-	// PasswordHash is one made elsewhere: see [ParseHash] for the kinds.
+	// PasswordHash is one made elsewhere: see [phc.Parse] for the kinds.
 	PasswordHash string
 }
 

@@ -193,7 +193,7 @@ var walls = slices.Concat([]wall{
 		},
 	},
 	{
-		room: []string{"mobileauth", "mobileauth/identity", "mobileauth/exchange"},
+		room: []string{"mobileauth", "mobileauth/identity/...", "mobileauth/exchange"},
 		never: map[string]string{
 			"authz/...":        "users, devices and operations serve any authorization server",
 			"validation/...":   "users, devices and operations serve any authorization server",

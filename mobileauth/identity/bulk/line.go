@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package identity
+package bulk
 
 import (
 	"bufio"
@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 )
 
 // MaxImportLine is the longest line of an import in bytes.
@@ -36,7 +38,7 @@ func bad(format string, args ...any) error {
 type lineReader struct {
 	in     *bufio.Reader
 	number int
-	parse  func(line []byte) (NewUser, error)
+	parse  func(line []byte) (identity.NewUser, error)
 }
 
 func newLineReader(src Source) (*lineReader, error) {
@@ -62,10 +64,10 @@ func newLineReader(src Source) (*lineReader, error) {
 
 // next returns the next line that is not blank, with its number. A [LineError] concerns this line only; any other error
 // ends the import, io.EOF regularly.
-func (r *lineReader) next() (int, NewUser, error) {
+func (r *lineReader) next() (int, identity.NewUser, error) {
 	line, err := r.line()
 	if err != nil {
-		return r.number, NewUser{}, err
+		return r.number, identity.NewUser{}, err
 	}
 	n, err := r.parse(line)
 	return r.number, n, err
@@ -117,31 +119,31 @@ type jsonLine struct {
 	Logins       []string          `json:"logins"`
 	ExternalRef  string            `json:"external_ref"`
 	Attributes   map[string]string `json:"attributes"`
-	Status       Status            `json:"status"`
+	Status       identity.Status   `json:"status"`
 	StatusReason string            `json:"status_reason"`
 	Password     string            `json:"password"`
 	PasswordHash string            `json:"password_hash"`
 }
 
-func parseJSONLine(line []byte) (NewUser, error) {
+func parseJSONLine(line []byte) (identity.NewUser, error) {
 	if !bytes.HasPrefix(bytes.TrimSpace(line), []byte("{")) {
-		return NewUser{}, bad("not a JSON object")
+		return identity.NewUser{}, bad("not a JSON object")
 	}
 	dec := json.NewDecoder(bytes.NewReader(line))
 	dec.DisallowUnknownFields()
 	var in jsonLine
 	if err := dec.Decode(&in); err != nil {
-		return NewUser{}, jsonProblem(err)
+		return identity.NewUser{}, jsonProblem(err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return NewUser{}, bad("more than one JSON value")
+		return identity.NewUser{}, bad("more than one JSON value")
 	}
 	logins := in.Logins
 	if in.Login != "" {
 		logins = append([]string{in.Login}, logins...)
 	}
-	return NewUser{
-		Profile: Profile{ExternalRef: in.ExternalRef, Logins: logins, Attributes: in.Attributes},
+	return identity.NewUser{
+		Profile: identity.Profile{ExternalRef: in.ExternalRef, Logins: logins, Attributes: in.Attributes},
 		Status:  in.Status, StatusReason: in.StatusReason, Password: in.Password, PasswordHash: in.PasswordHash,
 	}, nil
 }
@@ -228,32 +230,32 @@ func (h *csvHeader) fields(line []byte) ([]string, error) {
 	return fields, nil
 }
 
-func (h *csvHeader) parse(line []byte) (NewUser, error) {
+func (h *csvHeader) parse(line []byte) (identity.NewUser, error) {
 	fields, err := h.fields(line)
 	if err != nil {
-		return NewUser{}, err
+		return identity.NewUser{}, err
 	}
 	if len(fields) != len(h.columns) {
-		return NewUser{}, bad("%d fields where the header has %d", len(fields), len(h.columns))
+		return identity.NewUser{}, bad("%d fields where the header has %d", len(fields), len(h.columns))
 	}
-	var n NewUser
+	var n identity.NewUser
 	for i, value := range fields {
 		if value != "" {
-			n.set(h.columns[i], value)
+			set(&n, h.columns[i], value)
 		}
 	}
 	return n, nil
 }
 
 // set fills one column in; an empty field is an absent one.
-func (n *NewUser) set(column, value string) {
+func set(n *identity.NewUser, column, value string) {
 	switch column {
 	case "login":
 		n.Logins = append(n.Logins, value)
 	case "external_ref":
 		n.ExternalRef = value
 	case "status":
-		n.Status = Status(value)
+		n.Status = identity.Status(value)
 	case "status_reason":
 		n.StatusReason = value
 	case "password":

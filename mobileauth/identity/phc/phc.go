@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package identity
+package phc
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -11,6 +12,9 @@ import (
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
 )
+
+// ErrHash says that a password hash is malformed, of an unknown kind or too expensive to check.
+var ErrHash = errors.New("unusable password hash")
 
 // Bounds on what an imported hash may cost to check: beyond them one login would be an attack on everybody else's.
 const (
@@ -50,16 +54,16 @@ func (p Params) Check() error {
 
 // Hash is a parsed password hash: Argon2id in PHC format ("$argon2id$v=19$m=19456,t=2,p=1$salt$key") or bcrypt in its own.
 type Hash struct {
-	params Params
-	salt   []byte
-	key    []byte
-	bcrypt string // the whole text; empty for Argon2id
+	Params Params
+	Salt   []byte
+	Key    []byte
+	Bcrypt string // the whole text; empty for Argon2id
 }
 
-// ParseHash reads a stored or imported password hash. It accepts one spelling of each hash only, so that String gives
+// Parse reads a stored or imported password hash. It accepts one spelling of each hash only, so that String gives
 // back exactly what was parsed, and refuses with [ErrHash] what is malformed, weaker than any honest use or too
 // expensive to check. No error repeats the text.
-func ParseHash(text string) (Hash, error) {
+func Parse(text string) (Hash, error) {
 	switch {
 	case len(text) > maxPHC:
 		return Hash{}, fmt.Errorf("parsing a password hash: longer than %d bytes: %w", maxPHC, ErrHash)
@@ -73,12 +77,12 @@ func ParseHash(text string) (Hash, error) {
 
 // String returns the hash in the form it is stored in.
 func (h Hash) String() string {
-	if h.bcrypt != "" {
-		return h.bcrypt
+	if h.Bcrypt != "" {
+		return h.Bcrypt
 	}
 	enc := base64.RawStdEncoding
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version,
-		h.params.Memory, h.params.Time, h.params.Threads, enc.EncodeToString(h.salt), enc.EncodeToString(h.key))
+		h.Params.Memory, h.Params.Time, h.Params.Threads, enc.EncodeToString(h.Salt), enc.EncodeToString(h.Key))
 }
 
 func parseArgon(text string) (Hash, error) {
@@ -90,11 +94,11 @@ func parseArgon(text string) (Hash, error) {
 	if err != nil {
 		return Hash{}, err
 	}
-	h := Hash{params: params}
-	if h.salt, err = parseBytes(parts[4], minSalt, maxSalt); err != nil {
+	h := Hash{Params: params}
+	if h.Salt, err = parseBytes(parts[4], minSalt, maxSalt); err != nil {
 		return Hash{}, fmt.Errorf("parsing the salt of an argon2id hash: %w", err)
 	}
-	if h.key, err = parseBytes(parts[5], minKey, maxKey); err != nil {
+	if h.Key, err = parseBytes(parts[5], minKey, maxKey); err != nil {
 		return Hash{}, fmt.Errorf("parsing the key of an argon2id hash: %w", err)
 	}
 	return h, nil
@@ -149,5 +153,5 @@ func parseBcrypt(text string) (Hash, error) {
 	if err != nil || cost < uint64(bcrypt.MinCost) || cost > maxBcryptCost {
 		return Hash{}, bad
 	}
-	return Hash{bcrypt: text}, nil
+	return Hash{Bcrypt: text}, nil
 }

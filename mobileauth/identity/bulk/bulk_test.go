@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package identity_test
+package bulk_test
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -17,42 +16,43 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
+	"github.com/gatehouse-id/gatehouse/mobileauth/identity/bulk"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
 )
 
 // load imports text and returns what became of each line. It checks that the callbacks and the sums agree.
-func (h *house) load(format identity.Format, text string) (identity.Progress, []identity.LineResult, error) {
+func (h *house) load(format bulk.Format, text string) (bulk.Progress, []bulk.LineResult, error) {
 	h.t.Helper()
-	return h.loadFrom(h.t.Context(), identity.Source{Reader: strings.NewReader(text), Format: format})
+	return h.loadFrom(h.t.Context(), bulk.Source{Reader: strings.NewReader(text), Format: format})
 }
 
-func (h *house) loadFrom(ctx context.Context, src identity.Source) (identity.Progress, []identity.LineResult, error) {
+func (h *house) loadFrom(ctx context.Context, src bulk.Source) (bulk.Progress, []bulk.LineResult, error) {
 	h.t.Helper()
-	var lines []identity.LineResult
-	var told identity.Progress
-	src.OnLine = func(l identity.LineResult) { lines = append(lines, l) }
-	src.OnProgress = func(p identity.Progress) {
+	var lines []bulk.LineResult
+	var told bulk.Progress
+	src.OnLine = func(l bulk.LineResult) { lines = append(lines, l) }
+	src.OnProgress = func(p bulk.Progress) {
 		if p.Line <= told.Line {
 			h.t.Errorf("progress %+v after %+v", p, told)
 		}
 		told = p
 	}
-	done, err := h.Import(ctx, src)
-	sum := identity.Progress{Line: done.Line, Hashed: done.Hashed}
+	done, err := bulk.Import(ctx, h.Store, src)
+	sum := bulk.Progress{Line: done.Line, Hashed: done.Hashed}
 	for i, l := range lines {
 		switch l.Verdict {
-		case identity.Added:
+		case bulk.Added:
 			sum.Added++
-		case identity.Skipped:
+		case bulk.Skipped:
 			sum.Skipped++
-		case identity.Failed:
+		case bulk.Failed:
 			sum.Failed++
 		}
 		if i > 0 && l.Line <= lines[i-1].Line {
 			h.t.Errorf("line %d was reported after line %d", l.Line, lines[i-1].Line)
 		}
-		if (l.Verdict == identity.Failed) != (l.Err != nil) || (l.Verdict == identity.Failed) != (l.UserID == "") {
+		if (l.Verdict == bulk.Failed) != (l.Err != nil) || (l.Verdict == bulk.Failed) != (l.UserID == "") {
 			h.t.Errorf("result %+v", l)
 		}
 	}
@@ -73,11 +73,11 @@ func TestImportNDJSON(t *testing.T) {
 		`  {"login":"carol","logins":["c"],"status":"locked","status_reason":"moved"}  `,
 		`{"login":"dave","status":"deactivated","password_hash":"` + argonPassword + `"}`,
 	}, "\n") // no line break at the end
-	done, lines, err := h.load(identity.NDJSON, text)
+	done, lines, err := h.load(bulk.NDJSON, text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(identity.Progress{Line: 6, Added: 4, Hashed: 1}, done); diff != "" {
+	if diff := cmp.Diff(bulk.Progress{Line: 6, Added: 4, Hashed: 1}, done); diff != "" {
 		t.Errorf("progress (-want +got):\n%s", diff)
 	}
 	now := h.clock.Now()
@@ -120,10 +120,10 @@ func TestImportCSV(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			h := newHouse(t)
-			done, lines, err := h.loadFrom(t.Context(), identity.Source{
-				Reader: strings.NewReader(tc.text), Format: identity.CSV, Comma: tc.comma,
+			done, lines, err := h.loadFrom(t.Context(), bulk.Source{
+				Reader: strings.NewReader(tc.text), Format: bulk.CSV, Comma: tc.comma,
 			})
-			if diff := cmp.Diff(identity.Progress{Line: 4, Added: 2, Hashed: 1}, done); diff != "" || err != nil {
+			if diff := cmp.Diff(bulk.Progress{Line: 4, Added: 2, Hashed: 1}, done); diff != "" || err != nil {
 				t.Fatalf("%v (-want +got):\n%s\n%v", err, diff, lines)
 			}
 			want := identity.Profile{
@@ -165,8 +165,8 @@ nonsense
 
 {"login":"r1"}
 `)
-	verdicts := func(dry bool) (identity.Progress, []string) {
-		done, lines, err := h.loadFrom(t.Context(), identity.Source{Reader: strings.NewReader(text.String()), Format: identity.NDJSON, Dry: dry})
+	verdicts := func(dry bool) (bulk.Progress, []string) {
+		done, lines, err := h.loadFrom(t.Context(), bulk.Source{Reader: strings.NewReader(text.String()), Format: bulk.NDJSON, Dry: dry})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,60 +196,60 @@ func TestImportLosesNoGoodLine(t *testing.T) {
 	const secret = "hunter2hunter2"
 	for _, tc := range []struct {
 		name   string
-		format identity.Format
+		format bulk.Format
 		line   string
 		field  string // of a FieldError; else a LineError is expected
 	}{
-		{"no JSON", identity.NDJSON, secret, ""},
-		{"cut off", identity.NDJSON, `{"login":"x","password":"` + secret, ""},
-		{"an array", identity.NDJSON, `[{"login":"x"}]`, ""},
-		{"null", identity.NDJSON, `null`, ""},
-		{"two values", identity.NDJSON, `{"login":"x"}{"login":"y"}`, ""},
-		{"trailing garbage", identity.NDJSON, `{"login":"x"} x`, ""},
-		{"unknown member", identity.NDJSON, `{"login":"x","` + secret + `":1}`, ""},
-		{"password a number", identity.NDJSON, `{"login":"x","password":12345678}`, ""},
-		{"login a list", identity.NDJSON, `{"login":["x"]}`, ""},
-		{"attribute a number", identity.NDJSON, `{"login":"x","attributes":{"k":12345678}}`, ""},
-		{"not UTF-8", identity.NDJSON, "{\"login\":\"x\xff\"}", ""},
-		{"NUL", identity.NDJSON, "{\"login\":\"x\x00\"}", ""},
-		{"endless", identity.NDJSON, `{"login":"` + strings.Repeat("x", identity.MaxImportLine) + `"}`, ""},
-		{"very endless", identity.NDJSON, strings.Repeat("x", 3*identity.MaxImportLine), ""},
-		{"no login", identity.NDJSON, `{"password":"` + secret + `"}`, "logins"},
-		{"invisible login", identity.NDJSON, `{"login":"x\u200b"}`, "logins[0]"},
-		{"lone surrogate", identity.NDJSON, `{"login":"x\ud800"}`, "logins[0]"},
-		{"short password", identity.NDJSON, `{"login":"x","password":"1234567"}`, "password"},
-		{"unknown hash", identity.NDJSON, `{"login":"x","password_hash":"{SSHA}` + secret + `"}`, "password_hash"},
-		{"password and hash", identity.NDJSON, `{"login":"x","password":"` + secret + `","password_hash":"$2"}`, "password_hash"},
-		{"unknown status", identity.NDJSON, `{"login":"x","status":"dead"}`, "status"},
-		{"bad attribute", identity.NDJSON, `{"login":"x","attributes":{"":""}}`, `attributes[""]`},
-		{"half of it taken", identity.NDJSON, `{"logins":["first","x"]}`, "logins[1]"},
-		{"two people's logins", identity.NDJSON, `{"logins":["first","taken"]}`, "logins[1]"},
-		{"another's reference", identity.NDJSON, `{"login":"x","external_ref":"taken"}`, "external_ref"},
-		{"too few fields", identity.CSV, "x", ""},
-		{"too many fields", identity.CSV, "x,,,", ""},
-		{"quote lost at the start", identity.CSV, `x",` + secret + `,`, ""},
-		{"quote lost at the end", identity.CSV, `"x,` + secret + `,`, ""},
-		{"quote never closed", identity.CSV, `x,"` + secret, ""},
-		{"text after a quote", identity.CSV, `"x"y,` + secret + `,`, ""},
-		{"not UTF-8, CSV", identity.CSV, "x\xff,,", ""},
-		{"endless, CSV", identity.CSV, strings.Repeat("x,", identity.MaxImportLine), ""},
-		{"no login, CSV", identity.CSV, "," + secret + ",", "logins"},
-		{"short password, CSV", identity.CSV, "x,1234567,", "password"},
+		{"no JSON", bulk.NDJSON, secret, ""},
+		{"cut off", bulk.NDJSON, `{"login":"x","password":"` + secret, ""},
+		{"an array", bulk.NDJSON, `[{"login":"x"}]`, ""},
+		{"null", bulk.NDJSON, `null`, ""},
+		{"two values", bulk.NDJSON, `{"login":"x"}{"login":"y"}`, ""},
+		{"trailing garbage", bulk.NDJSON, `{"login":"x"} x`, ""},
+		{"unknown member", bulk.NDJSON, `{"login":"x","` + secret + `":1}`, ""},
+		{"password a number", bulk.NDJSON, `{"login":"x","password":12345678}`, ""},
+		{"login a list", bulk.NDJSON, `{"login":["x"]}`, ""},
+		{"attribute a number", bulk.NDJSON, `{"login":"x","attributes":{"k":12345678}}`, ""},
+		{"not UTF-8", bulk.NDJSON, "{\"login\":\"x\xff\"}", ""},
+		{"NUL", bulk.NDJSON, "{\"login\":\"x\x00\"}", ""},
+		{"endless", bulk.NDJSON, `{"login":"` + strings.Repeat("x", bulk.MaxImportLine) + `"}`, ""},
+		{"very endless", bulk.NDJSON, strings.Repeat("x", 3*bulk.MaxImportLine), ""},
+		{"no login", bulk.NDJSON, `{"password":"` + secret + `"}`, "logins"},
+		{"invisible login", bulk.NDJSON, `{"login":"x\u200b"}`, "logins[0]"},
+		{"lone surrogate", bulk.NDJSON, `{"login":"x\ud800"}`, "logins[0]"},
+		{"short password", bulk.NDJSON, `{"login":"x","password":"1234567"}`, "password"},
+		{"unknown hash", bulk.NDJSON, `{"login":"x","password_hash":"{SSHA}` + secret + `"}`, "password_hash"},
+		{"password and hash", bulk.NDJSON, `{"login":"x","password":"` + secret + `","password_hash":"$2"}`, "password_hash"},
+		{"unknown status", bulk.NDJSON, `{"login":"x","status":"dead"}`, "status"},
+		{"bad attribute", bulk.NDJSON, `{"login":"x","attributes":{"":""}}`, `attributes[""]`},
+		{"half of it taken", bulk.NDJSON, `{"logins":["first","x"]}`, "logins[1]"},
+		{"two people's logins", bulk.NDJSON, `{"logins":["first","taken"]}`, "logins[1]"},
+		{"another's reference", bulk.NDJSON, `{"login":"x","external_ref":"taken"}`, "external_ref"},
+		{"too few fields", bulk.CSV, "x", ""},
+		{"too many fields", bulk.CSV, "x,,,", ""},
+		{"quote lost at the start", bulk.CSV, `x",` + secret + `,`, ""},
+		{"quote lost at the end", bulk.CSV, `"x,` + secret + `,`, ""},
+		{"quote never closed", bulk.CSV, `x,"` + secret, ""},
+		{"text after a quote", bulk.CSV, `"x"y,` + secret + `,`, ""},
+		{"not UTF-8, CSV", bulk.CSV, "x\xff,,", ""},
+		{"endless, CSV", bulk.CSV, strings.Repeat("x,", bulk.MaxImportLine), ""},
+		{"no login, CSV", bulk.CSV, "," + secret + ",", "logins"},
+		{"short password, CSV", bulk.CSV, "x,1234567,", "password"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			h := newHouse(t)
 			h.addUser(identity.NewUser{Profile: identity.Profile{Logins: []string{"taken"}, ExternalRef: "taken"}})
 			header, good := "", `{"login":"%s"}`
-			if tc.format == identity.CSV {
+			if tc.format == bulk.CSV {
 				header, good = "login,password,attributes.k", "%s,,"
 			}
 			text := header + "\n" + fmt.Sprintf(good, "first") + "\n" + tc.line + "\n" + fmt.Sprintf(good, "last") + "\n"
 			done, lines, err := h.load(tc.format, text)
-			if diff := cmp.Diff(identity.Progress{Line: 4, Added: 2, Failed: 1}, done); diff != "" || err != nil {
+			if diff := cmp.Diff(bulk.Progress{Line: 4, Added: 2, Failed: 1}, done); diff != "" || err != nil {
 				t.Fatalf("%v (-want +got):\n%s\n%v", err, diff, lines)
 			}
-			var line *identity.LineError
+			var line *bulk.LineError
 			bad := lines[1]
 			if bad.Line != 3 || fieldOf(bad.Err) != tc.field || errors.As(bad.Err, &line) != (tc.field == "") {
 				t.Errorf("result %+v (field %q), want field %q", bad, fieldOf(bad.Err), tc.field)
@@ -271,27 +271,27 @@ func TestImportRefusesTheWhole(t *testing.T) {
 	const secret = "hunter2hunter2"
 	for _, tc := range []struct {
 		name string
-		src  identity.Source
+		src  bulk.Source
 	}{
-		{"no reader", identity.Source{Format: identity.NDJSON}},
-		{"no format", identity.Source{Reader: strings.NewReader("{}")}},
-		{"unknown format", identity.Source{Reader: strings.NewReader("{}"), Format: "xml"}},
-		{"no header", identity.Source{Reader: strings.NewReader(""), Format: identity.CSV}},
-		{"no login column", identity.Source{Reader: strings.NewReader("status\nx\n"), Format: identity.CSV}},
-		{"header forgotten", identity.Source{Reader: strings.NewReader(secret + ",alice\n"), Format: identity.CSV}},
-		{"unknown column", identity.Source{Reader: strings.NewReader("login,phone\nx,1\n"), Format: identity.CSV}},
-		{"attribute without key", identity.Source{Reader: strings.NewReader("login,attributes.\nx,1\n"), Format: identity.CSV}},
-		{"column twice", identity.Source{Reader: strings.NewReader("login,status,status\nx,,\n"), Format: identity.CSV}},
-		{"attribute twice", identity.Source{Reader: strings.NewReader("login,attributes.k,attributes.k\nx,,\n"), Format: identity.CSV}},
-		{"broken header", identity.Source{Reader: strings.NewReader("login,\"sta\nx,\n"), Format: identity.CSV}},
-		{"impossible comma", identity.Source{Reader: strings.NewReader("login\nx\n"), Format: identity.CSV, Comma: '"'}},
-		{"header not UTF-8", identity.Source{Reader: strings.NewReader("login\xff\nx\n"), Format: identity.CSV}},
+		{"no reader", bulk.Source{Format: bulk.NDJSON}},
+		{"no format", bulk.Source{Reader: strings.NewReader("{}")}},
+		{"unknown format", bulk.Source{Reader: strings.NewReader("{}"), Format: "xml"}},
+		{"no header", bulk.Source{Reader: strings.NewReader(""), Format: bulk.CSV}},
+		{"no login column", bulk.Source{Reader: strings.NewReader("status\nx\n"), Format: bulk.CSV}},
+		{"header forgotten", bulk.Source{Reader: strings.NewReader(secret + ",alice\n"), Format: bulk.CSV}},
+		{"unknown column", bulk.Source{Reader: strings.NewReader("login,phone\nx,1\n"), Format: bulk.CSV}},
+		{"attribute without key", bulk.Source{Reader: strings.NewReader("login,attributes.\nx,1\n"), Format: bulk.CSV}},
+		{"column twice", bulk.Source{Reader: strings.NewReader("login,status,status\nx,,\n"), Format: bulk.CSV}},
+		{"attribute twice", bulk.Source{Reader: strings.NewReader("login,attributes.k,attributes.k\nx,,\n"), Format: bulk.CSV}},
+		{"broken header", bulk.Source{Reader: strings.NewReader("login,\"sta\nx,\n"), Format: bulk.CSV}},
+		{"impossible comma", bulk.Source{Reader: strings.NewReader("login\nx\n"), Format: bulk.CSV, Comma: '"'}},
+		{"header not UTF-8", bulk.Source{Reader: strings.NewReader("login\xff\nx\n"), Format: bulk.CSV}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			h := newHouse(t)
 			done, lines, err := h.loadFrom(t.Context(), tc.src)
-			if err == nil || done != (identity.Progress{}) || lines != nil || len(h.items("")) != 0 {
+			if err == nil || done != (bulk.Progress{}) || lines != nil || len(h.items("")) != 0 {
 				t.Fatalf("%+v, %v, %v", done, lines, err)
 			}
 			if strings.Contains(err.Error(), secret) {
@@ -304,8 +304,8 @@ func TestImportRefusesTheWhole(t *testing.T) {
 func TestImportOfNothing(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", "\n", "\ufeff", " \r\n\t\n"} {
-		done, lines, err := newHouse(t).load(identity.NDJSON, text)
-		if err != nil || lines != nil || done != (identity.Progress{}) {
+		done, lines, err := newHouse(t).load(bulk.NDJSON, text)
+		if err != nil || lines != nil || done != (bulk.Progress{}) {
 			t.Errorf("%q: %+v, %v, %v", text, done, lines, err)
 		}
 	}
@@ -319,8 +319,8 @@ func TestLongestLine(t *testing.T) {
 		return line + strings.Repeat(" ", size-len(line)-1) + "}"
 	}
 	for _, end := range []string{"\n", ""} {
-		text := fit("fits", identity.MaxImportLine) + "\n" + fit("beyond", identity.MaxImportLine+1) + end
-		done, lines, err := h.load(identity.NDJSON, text)
+		text := fit("fits", bulk.MaxImportLine) + "\n" + fit("beyond", bulk.MaxImportLine+1) + end
+		done, lines, err := h.load(bulk.NDJSON, text)
 		if err != nil || done.Failed != 1 || done.Added+done.Skipped != 1 || lines[1].Line != 2 {
 			t.Errorf("%+v, %v, %v", done, lines, err)
 		}
@@ -349,19 +349,19 @@ func TestImportManyTwice(t *testing.T) {
 	}
 	text, want := manyLines(n, `,"password_hash":"`+argonParallel+`"`)
 	h := newHouse(t)
-	for run, expected := range []identity.Progress{
+	for run, expected := range []bulk.Progress{
 		{Line: n, Added: n - len(want), Failed: len(want)},
 		{Line: n, Skipped: n - len(want), Failed: len(want)},
 	} {
 		h.db.Inject(storagetest.Fault{Op: storagetest.OnUpdate, Nth: n/20 + 1, Err: errors.New("too many transactions")})
-		done, lines, err := h.load(identity.NDJSON, text)
+		done, lines, err := h.load(bulk.NDJSON, text)
 		if diff := cmp.Diff(expected, done); diff != "" || err != nil {
 			t.Fatalf("run %d: %v (-want +got):\n%s", run+1, err, diff)
 		}
 		h.db.Clear()
 		var bad []int
 		for _, l := range lines {
-			if l.Verdict == identity.Failed {
+			if l.Verdict == bulk.Failed {
 				bad = append(bad, l.Line)
 			}
 		}
@@ -379,12 +379,12 @@ func TestImportManyTwice(t *testing.T) {
 func TestImportOfTheSameNames(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	done, lines, err := h.load(identity.NDJSON, `{"login":"alice","external_ref":"r","password":"first password"}
+	done, lines, err := h.load(bulk.NDJSON, `{"login":"alice","external_ref":"r","password":"first password"}
 {"login":"ALICE","external_ref":"r","password":"second password"}
 {"login":"alice"}
 {"login":"bob"}
 `)
-	if diff := cmp.Diff(identity.Progress{Line: 4, Added: 2, Skipped: 2, Hashed: 2}, done); diff != "" || err != nil {
+	if diff := cmp.Diff(bulk.Progress{Line: 4, Added: 2, Skipped: 2, Hashed: 2}, done); diff != "" || err != nil {
 		t.Fatalf("%v (-want +got):\n%s", err, diff)
 	}
 	if lines[1].UserID != lines[0].UserID || lines[2].UserID != lines[0].UserID {
@@ -398,49 +398,17 @@ func TestRepeatedImportHashesNothing(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	text, bad := manyLines(300, `,"password":"plain password"`)
-	first, _, err := h.load(identity.NDJSON, text)
+	first, _, err := h.load(bulk.NDJSON, text)
 	if err != nil || first.Hashed != 300-len(bad) || int(h.hasher.Stats().Runs) != first.Hashed {
 		t.Fatalf("%+v, %v, %+v", first, err, h.hasher.Stats())
 	}
 	runs := h.hasher.Stats().Runs
-	again, _, err := h.load(identity.NDJSON, text)
+	again, _, err := h.load(bulk.NDJSON, text)
 	if err != nil || again.Hashed != 0 || again.Skipped != first.Added || h.hasher.Stats().Runs != runs {
 		t.Errorf("%+v, %v, %+v", again, err, h.hasher.Stats())
 	}
 	h.accepted("user299", "plain password", home)
 	h.expect("user299", "", home, identity.Refused, identity.ReasonMalformed)
-}
-
-// TestImportLeavesRoomForLogins: while plain passwords are hashed, a slot stays free, and a full queue does not stop the
-// import.
-func TestImportLeavesRoomForLogins(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t, func(c *identity.Config) {
-		c.Hasher = newHasher(t, identity.HasherConfig{Concurrent: 3, Queue: 1})
-	})
-	most := int64(0)
-	seen := make(chan int64, 1000)
-	h.hasher.During(func() {
-		for range 1000 { // let the others in, if they may
-			runtime.Gosched()
-		}
-		seen <- h.hasher.Stats().InFlight
-	})
-	defer h.hasher.Occupy(false)()
-	defer h.hasher.Occupy(false)()
-	defer h.hasher.Occupy(false)()
-	text, _ := manyLines(99, `,"password":"plain password"`)
-	done, _, err := h.load(identity.NDJSON, text)
-	if err != nil || done.Added != 99 || done.Hashed != 99 {
-		t.Fatalf("%+v, %v", done, err)
-	}
-	close(seen)
-	for n := range seen {
-		most = max(most, n)
-	}
-	if most > 2 {
-		t.Errorf("%d of 3 slots were used", most)
-	}
 }
 
 // TestBrokenImport ends early for every reason there is, and is completed by running it again.
@@ -474,12 +442,12 @@ func TestBrokenImport(t *testing.T) {
 			if tc.in != nil {
 				in = tc.in(in)
 			}
-			done, lines, err := h.loadFrom(t.Context(), identity.Source{Reader: in, Format: identity.NDJSON})
+			done, lines, err := h.loadFrom(t.Context(), bulk.Source{Reader: in, Format: bulk.NDJSON})
 			if !errors.Is(err, tc.want) || (err == nil) != (done.Line == 1000) {
 				t.Fatalf("%+v, %v; want %v", done, err, tc.want)
 			}
 			for _, l := range lines {
-				if l.Verdict == identity.Added {
+				if l.Verdict == bulk.Added {
 					h.get(l.UserID) // what was reported is there
 				}
 			}
@@ -487,7 +455,7 @@ func TestBrokenImport(t *testing.T) {
 			if unknown := errors.Is(tc.want, storage.ErrUnknown); stored != done.Added && !unknown {
 				t.Errorf("%d users are stored, %d were reported", stored, done.Added)
 			}
-			again, _, err := h.load(identity.NDJSON, text)
+			again, _, err := h.load(bulk.NDJSON, text)
 			if err != nil || again.Added+again.Skipped != 1000-len(bad) || again.Skipped != stored {
 				t.Errorf("again: %+v, %v after %d were stored", again, err, stored)
 			}
@@ -501,9 +469,9 @@ func TestCancelledImport(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	text, _ := manyLines(1000, "")
 	batches := 0
-	done, err := h.Import(ctx, identity.Source{
-		Reader: strings.NewReader(text), Format: identity.NDJSON,
-		OnProgress: func(identity.Progress) {
+	done, err := bulk.Import(ctx, h.Store, bulk.Source{
+		Reader: strings.NewReader(text), Format: bulk.NDJSON,
+		OnProgress: func(bulk.Progress) {
 			if batches++; batches == 3 {
 				cancel()
 			}
@@ -520,11 +488,11 @@ func TestImportOfBadLinesOnly(t *testing.T) {
 	h := newHouse(t)
 	h.db.Inject(storagetest.Fault{Op: storagetest.OnUpdate, Err: errors.New("the store was touched")})
 	var reported []int
-	done, err := h.Import(t.Context(), identity.Source{
-		Reader: strings.NewReader(strings.Repeat("?\n", 1000)), Format: identity.NDJSON,
-		OnProgress: func(p identity.Progress) { reported = append(reported, p.Failed) },
+	done, err := bulk.Import(t.Context(), h.Store, bulk.Source{
+		Reader: strings.NewReader(strings.Repeat("?\n", 1000)), Format: bulk.NDJSON,
+		OnProgress: func(p bulk.Progress) { reported = append(reported, p.Failed) },
 	})
-	if diff := cmp.Diff(identity.Progress{Line: 1000, Failed: 1000}, done); diff != "" || err != nil {
+	if diff := cmp.Diff(bulk.Progress{Line: 1000, Failed: 1000}, done); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 	if len(reported) < 4 || !slices.IsSorted(reported) {
@@ -543,9 +511,9 @@ func FuzzImport(f *testing.F) {
 		f.Add(seed, false)
 	}
 	f.Fuzz(func(t *testing.T, middle string, asCSV bool) {
-		format, before, after := identity.NDJSON, `{"login":"first"}`, `{"login":"last"}`
+		format, before, after := bulk.NDJSON, `{"login":"first"}`, `{"login":"last"}`
 		if asCSV {
-			format, before, after = identity.CSV, "login,attributes.k\nfirst,v", "last,v"
+			format, before, after = bulk.CSV, "login,attributes.k\nfirst,v", "last,v"
 		}
 		h := newHouse(t)
 		text := before + "\n" + middle + "\n" + after
@@ -571,7 +539,7 @@ func FuzzImport(f *testing.F) {
 			}
 		}
 		for _, l := range lines {
-			if l.Verdict == identity.Added {
+			if l.Verdict == bulk.Added {
 				checkUser(t, h.get(l.UserID))
 			}
 		}
@@ -580,7 +548,9 @@ func FuzzImport(f *testing.F) {
 
 func checkUser(t *testing.T, u identity.User) {
 	for _, login := range u.Logins {
-		checkCanonical(t, login)
+		if again, err := identity.Canonical(login); err != nil || again != login {
+			t.Fatalf("login %q became %q, %v", login, again, err)
+		}
 	}
 	if len(u.Logins) == 0 || u.Version != 1 || (u.Status != identity.Active && u.Status != identity.Locked && u.Status != identity.Deactivated) {
 		t.Fatalf("%+v", u)
@@ -594,7 +564,7 @@ func BenchmarkImport(b *testing.B) {
 	started := time.Duration(0)
 	for b.Loop() {
 		h := newHouse(b)
-		if done, err := h.Import(b.Context(), identity.Source{Reader: strings.NewReader(text), Format: identity.NDJSON}); err != nil {
+		if done, err := bulk.Import(b.Context(), h.Store, bulk.Source{Reader: strings.NewReader(text), Format: bulk.NDJSON}); err != nil {
 			b.Fatal(done, err)
 		}
 		started = b.Elapsed()

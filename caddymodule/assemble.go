@@ -209,10 +209,7 @@ func (a *App) securityModel(load func(*RealmConfig) (*realm.Realm, error)) (*rea
 		return nil, err
 	}
 	for i := range a.Realms {
-		r, err := load(&a.Realms[i])
-		if err == nil {
-			err = apps.CheckRealm(a.Realms[i].AuthenticatorRaw, a.Applications, slices.Contains(a.UserIdentity, r.Name))
-		}
+		r, err := a.checkedRealm(&a.Realms[i], load)
 		if err != nil {
 			return nil, fmt.Errorf("realm %q: %w", a.Realms[i].Name, err)
 		}
@@ -287,7 +284,7 @@ func (a *App) realm(ctx caddy.Context, c *RealmConfig) (*realm.Realm, error) {
 	}
 	return &realm.Realm{
 		Name: c.Name, Authenticator: authenticator, LoginModule: module, MaxAge: or(c.MaxAge, time.Hour), Audit: c.Audit,
-		Users: c.Users,
+		Users: c.Users, Timeout: time.Duration(c.TimeOut),
 	}, nil
 }
 

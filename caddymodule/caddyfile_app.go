@@ -194,6 +194,7 @@ func (a *App) parsePasswords(d *caddyfile.Dispenser) error {
 //		authenticator <type> ...
 //		login_module  <type> ...
 //		max_age       <duration>
+//		time_out      <duration>
 //		users         <name>
 //		audit
 //	}
@@ -206,6 +207,7 @@ func (a *App) parseRealm(d *caddyfile.Dispenser) error {
 		"authenticator": option.Guest((*[]byte)(&r.AuthenticatorRaw), "gatehouse.authenticators", "type"),
 		"login_module":  option.Guest((*[]byte)(&r.LoginModuleRaw), "gatehouse.login_modules", "type"),
 		"max_age":       option.Duration(&r.MaxAge),
+		"time_out":      option.Duration(&r.TimeOut),
 		"users":         option.String(&r.Users),
 		"audit":         option.Flag(&r.Audit),
 	}}.Parse(d)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -84,7 +85,33 @@ func (a *App) sketch(c *RealmConfig) (*realm.Realm, error) {
 	if err := development.Admit(a.Development, c.Name, slog.New(slog.DiscardHandler), collects, verifies); err != nil {
 		return nil, err
 	}
-	return &realm.Realm{Name: c.Name, Authenticator: unloaded{}, LoginModule: unloaded{}, MaxAge: or(c.MaxAge, time.Hour)}, nil
+	return &realm.Realm{
+		Name: c.Name, Authenticator: unloaded{}, LoginModule: unloaded{}, MaxAge: or(c.MaxAge, time.Hour), Timeout: time.Duration(c.TimeOut),
+	}, nil
+}
+
+// checkedRealm looks at what a realm's parts say before it loads them, after which nothing says it any more.
+func (a *App) checkedRealm(c *RealmConfig, load func(*RealmConfig) (*realm.Realm, error)) (*realm.Realm, error) {
+	if err := c.checkPatience(); err != nil {
+		return nil, err
+	}
+	if err := apps.CheckRealm(c.AuthenticatorRaw, a.Applications, slices.Contains(a.UserIdentity, c.Name)); err != nil {
+		return nil, err
+	}
+	return load(c)
+}
+
+// checkPatience refuses a realm of which a part may take longer than a round: it would be given up before.
+func (c *RealmConfig) checkPatience() error {
+	for _, raw := range []json.RawMessage{c.AuthenticatorRaw, c.LoginModuleRaw} {
+		var part struct {
+			TimeOut caddy.Duration `json:"time_out"`
+		}
+		if round := or(c.TimeOut, realm.DefaultTimeout); json.Unmarshal(raw, &part) == nil && time.Duration(part.TimeOut) > round {
+			return fmt.Errorf("time_out of a part of it is %v; a round of the realm, by its own time_out, has %v", time.Duration(part.TimeOut), round)
+		}
+	}
+	return nil
 }
 
 // kind returns an empty guest of the kind that a configuration names; nil when there is none or it is not known, which loading

@@ -48,6 +48,8 @@ type RealmConfig struct {
 	LoginModuleRaw json.RawMessage `json:"login_module,omitempty" caddy:"namespace=gatehouse.login_modules inline_key=type"`
 	// How long a proof of this realm counts. Default: 1h.
 	MaxAge caddy.Duration `json:"max_age,omitempty"`
+	// How long one round of it may take, whatever its parts do, 1m at most. Default: 10s.
+	TimeOut caddy.Duration `json:"time_out,omitempty"`
 	// Whether every attempt is written to the audit trail.
 	Audit bool `json:"audit,omitempty"`
 	// The name of the people that the login module's own ids belong to. Realms that find the same people in different ways

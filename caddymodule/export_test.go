@@ -5,9 +5,11 @@ package caddymodule
 import (
 	"net/http"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/caddymodule/passage"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/validation"
@@ -27,6 +29,9 @@ func MergeBlocks(first, second string) (string, error) {
 	merged, err := mergeBlocks([]byte(first), []byte(second))
 	return string(merged), err
 }
+
+// Realm loads a realm.
+func (a *App) Realm(ctx caddy.Context, c *RealmConfig) (*realm.Realm, error) { return a.realm(ctx, c) }
 
 // PassageOf returns what a request carries through the rules, as whoever prints its variables sees it.
 func PassageOf(r *http.Request) any { return caddyhttp.GetVar(r.Context(), passage.Variable) }

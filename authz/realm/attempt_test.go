@@ -365,6 +365,28 @@ func TestAPanicTellsNoSecret(t *testing.T) {
 	}
 }
 
+// A realm may have a time-out of its own, and others keep the engine's.
+func TestTimeOutsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, want := range []time.Duration{realm.DefaultTimeout, time.Second, realm.MaxTimeout} {
+			config := standard()
+			if want != realm.DefaultTimeout {
+				config.Realms[0].Timeout = want
+			}
+			config.Realms[1].Timeout = want / 2 // another realm's is its own
+			config.Realms[0].LoginModule = verify(func(ctx context.Context, _ realm.Credentials) (realm.Result, error) {
+				<-ctx.Done()
+				return realm.Result{}, ctx.Err()
+			})
+			began := time.Now()
+			err := refuses(t, newEngine(t, config), t.Context(), "password")
+			equal(t, "it timed out", errors.Is(err, context.DeadlineExceeded), true)
+			equal(t, "time taken", time.Since(began), want)
+		}
+	})
+}
+
 // A guest that heeds nothing holds its own goroutine, not the request; and when too many do, the realm is not tried until
 // they have come back. Other realms are.
 func TestGuestsThatNeverReturn(t *testing.T) {

@@ -29,7 +29,7 @@ type Config struct {
 	// Linker finds the issuer's user for the id that a login module knows a user by. Without one, a realm whose login module
 	// says no more than that refuses everybody.
 	Linker Linker
-	// Timeout bounds one round of a realm: guests that have not answered by then are a refusal with an error. Default:
+	// Timeout bounds one round of a realm that says nothing else: guests that have not answered by then are a refusal with an error. Default:
 	// [DefaultTimeout].
 	Timeout time.Duration
 }
@@ -149,6 +149,8 @@ func (e *Engine) add(r *Realm) error {
 		return fmt.Errorf("realm %q has no login module", r.Name)
 	case r.MaxAge <= 0:
 		return fmt.Errorf("realm %q has no positive max_age", r.Name)
+	case r.Timeout < 0 || r.Timeout > MaxTimeout:
+		return fmt.Errorf("realm %q has a time_out of %v; it is more than nothing and %v at most", r.Name, r.Timeout, MaxTimeout)
 	}
 	added := *r
 	added.Users = cmp.Or(r.Users, r.Name)

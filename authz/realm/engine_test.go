@@ -41,6 +41,8 @@ func TestNewNamesWhatDoesNotFit(t *testing.T) {
 		{"no login module", with(func(r *realm.Realm) { r.LoginModule = nil }), []string{`"extra"`, "login module"}},
 		{"no max_age", with(func(r *realm.Realm) { r.MaxAge = 0 }), []string{`"extra"`, "max_age"}},
 		{"negative max_age", with(func(r *realm.Realm) { r.MaxAge = -1 }), []string{`"extra"`, "max_age"}},
+		{"a realm with a negative time-out", with(func(r *realm.Realm) { r.Timeout = -1 }), []string{`"extra"`, "time_out"}},
+		{"a realm with a time-out beyond patience", with(func(r *realm.Realm) { r.Timeout = realm.MaxTimeout + 1 }), []string{`"extra"`, "time_out", "1m0s"}},
 
 		{"a negative time-out", func(c *realm.Config) { c.Timeout = -1 }, []string{"time-out", "negative"}},
 		{"no identity realm", func(c *realm.Config) { c.Identity = nil }, []string{"user identity"}},

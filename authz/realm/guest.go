@@ -3,6 +3,7 @@
 package realm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,13 +12,18 @@ import (
 	"time"
 )
 
-// DefaultTimeout is the default of [Config].Timeout.
-const DefaultTimeout = 10 * time.Second
+// Limits of a round of a realm.
+const (
+	// DefaultTimeout is the default of [Config].Timeout.
+	DefaultTimeout = 10 * time.Second
+	// MaxTimeout is the most that [Realm].Timeout may be: people do not wait for longer, and whoever does holds a request.
+	MaxTimeout = time.Minute
+)
 
 // maxBehind bounds, by realm, the rounds that were given up and still run: each holds a goroutine and what it was given.
 const maxBehind = 64
 
-// await runs a round of a realm, in which its guests have their say, and gives it up at the engine's time-out or when ctx
+// await runs a round of a realm, in which its guests have their say, and gives it up at the realm's time-out or when ctx
 // ends. The round's context is cancelled then; a guest that does not heed it is left behind, and what it says in the end
 // counts for nothing. A realm that has left too many behind is not tried until some of them come back.
 func (e *Engine) await(ctx context.Context, name string, round func(context.Context) (Attempt, error)) (Attempt, error) {
@@ -25,7 +31,7 @@ func (e *Engine) await(ctx context.Context, name string, round func(context.Cont
 	if behind.Load() >= maxBehind {
 		return Attempt{}, fmt.Errorf("trying the realm %q: its guests do not come back: %w", name, context.DeadlineExceeded)
 	}
-	ctx, cancel := context.WithTimeout(ctx, e.timeout)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(e.realms[name].Timeout, e.timeout))
 	defer cancel()
 	type end struct {
 		attempt Attempt

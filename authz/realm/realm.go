@@ -15,6 +15,9 @@ type Realm struct {
 	LoginModule   LoginModule
 	// MaxAge is how long a proof of this realm counts. It must be positive.
 	MaxAge time.Duration
+	// Timeout bounds one round, whatever its guests do: one that has not ended by then is a refusal with an error. It is at most
+	// [MaxTimeout]. Default: the engine's.
+	Timeout time.Duration
 	// Audit records every attempt, accepted or refused.
 	Audit bool
 	// Users names the people that the login module's own ids belong to; see [Identity.ExternalID]. Realms that find the same

@@ -31,7 +31,7 @@ type Adapter struct {
 	Header map[string]string `json:"header,omitempty"`
 	// How often the back end is asked about one person before that is refused. Default: 10.
 	Rounds int `json:"rounds,omitempty"`
-	// How long the back end may take in each round, 10s at most. Default: 5s.
+	// How long the back end may take in each round, at most what the realm has. Default: 5s.
 	Timeout caddy.Duration `json:"time_out,omitempty"`
 	// A file with the certificate authorities that may vouch for the back end. Default: those of the system.
 	CAFile string `json:"ca_file,omitempty"`
@@ -82,9 +82,6 @@ func (a *Adapter) build(logger *slog.Logger) error {
 
 // assemble builds the authenticator on a back end.
 func (a *Adapter) assemble(backend adapterauth.Backend) (err error) {
-	if time.Duration(a.Timeout) > realm.DefaultTimeout {
-		return fmt.Errorf("time_out is %v; a round of a realm has %v", time.Duration(a.Timeout), realm.DefaultTimeout)
-	}
 	a.authenticator, err = adapterauth.New(adapterauth.Config{
 		Backend: backend, Rounds: a.Rounds, Template: a.Template, Refused: a.Refused,
 	})

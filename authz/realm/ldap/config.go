@@ -83,7 +83,7 @@ type Config struct {
 func New(c Config) (*Module, error) {
 	m := &Module{
 		bindDN: c.BindDN, password: c.Password, base: c.Base, filter: cmp.Or(c.Filter, DefaultFilter), groups: c.Groups,
-		decoy:     cmp.Or(c.Decoy, "cn="+rand.Text()+","+c.Base), decoyed: c.Decoy != "",
+		decoy: cmp.Or(c.Decoy, "cn="+rand.Text()+","+c.Base), decoyed: c.Decoy != "",
 		userField: cmp.Or(c.UserField, "username"), passwordField: cmp.Or(c.PasswordField, "password"),
 		timeout: cmp.Or(c.Timeout, DefaultTimeout), dial: c.Dial,
 		mapping: realm.Mapping{

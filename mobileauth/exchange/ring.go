@@ -173,9 +173,12 @@ func (r *Ring) Load(ctx context.Context) error {
 	return nil
 }
 
-// Tick does what is due by schedule and reads what other nodes did. It writes only where something is due.
+// Tick does what is due by schedule and reads what other nodes did. It writes only where something is due. Where so many keys
+// are published that there is room for no other, the current one stays until one of them goes.
 func (r *Ring) Tick(ctx context.Context) error {
-	due := func(s *state, now time.Time) bool { return !now.Before(s.Keys[0].CreatedAt.Add(r.config.RotateEvery)) }
+	due := func(s *state, now time.Time) bool {
+		return len(s.Keys) < maxKeys && !now.Before(s.Keys[0].CreatedAt.Add(r.config.RotateEvery))
+	}
 	if err := r.change(ctx, due); err != nil {
 		return fmt.Errorf("keeping the encryption keys: %w", err)
 	}
@@ -191,39 +194,30 @@ func (r *Ring) Rotate(ctx context.Context) error {
 	return nil
 }
 
-// change keeps the stored ring and takes it into use. The key that may be needed is drawn before the transaction, which may
-// run several times.
+// change keeps the stored ring and takes it into use. Most of the time there is nothing to do: it looks first. The key that
+// may be needed is drawn outside the transaction, which may run several times.
 func (r *Ring) change(ctx context.Context, due func(*state, time.Time) bool) error {
 	r.turn.Lock()
 	defer r.turn.Unlock()
 	now := r.config.Now().UTC().Truncate(time.Millisecond)
-	fresh, err := newEntry(now)
-	if err != nil {
-		return err
-	}
 	var after state
-	keep := func(tx storage.Tx, write bool) (changed bool, err error) {
-		after, _, err = r.table.Find(tx, ringID)
-		if err != nil {
-			return false, err
+	var changed bool
+	keep := func(tx storage.Tx, fresh entry) (err error) {
+		if after, _, err = r.table.Find(tx, ringID); err != nil {
+			return err
 		}
 		if changed = after.keep(fresh, due, r.config.Retain, now); len(after.Keys) > maxKeys {
-			return false, ErrTooMany
+			return ErrTooMany
 		}
-		if changed && write {
-			err = r.table.Put(tx, after)
-		}
-		return changed, err
+		return nil
 	}
-	var changed bool
-	err = r.config.DB.View(ctx, func(tx storage.Tx) (err error) {
-		changed, err = keep(tx, false)
-		return err
-	})
+	err := r.config.DB.View(ctx, func(tx storage.Tx) error { return keep(tx, entry{}) })
 	if err == nil && changed {
-		err = r.config.DB.Update(ctx, func(tx storage.Tx) (err error) {
-			changed, err = keep(tx, true)
-			return err
+		err = r.write(ctx, now, func(tx storage.Tx, fresh entry) error {
+			if err := keep(tx, fresh); err != nil || !changed {
+				return err
+			}
+			return r.table.Put(tx, after)
 		})
 	}
 	if err != nil {
@@ -234,6 +228,14 @@ func (r *Ring) change(ctx context.Context, due func(*state, time.Time) bool) err
 	}
 	_, err = r.use(after)
 	return err
+}
+
+func (r *Ring) write(ctx context.Context, now time.Time, fn func(storage.Tx, entry) error) error {
+	fresh, err := newEntry(now)
+	if err != nil {
+		return err
+	}
+	return r.config.DB.Update(ctx, func(tx storage.Tx) error { return fn(tx, fresh) })
 }
 
 // use takes a reading into use.

@@ -137,9 +137,9 @@ func auditCommand() *cobra.Command {
 		if err := c.call(http.MethodGet, operator.Path+"audit?"+query.Encode(), nil, &events); err != nil {
 			return err
 		}
-		return c.print(events, "TIME\tEVENT\tOUTCOME\tREASON\tUSER\tCLIENT\tADDRESS", func(add func(...any)) {
+		return c.print(events, "TIME\tEVENT\tOUTCOME\tREALM\tREASON\tUSER\tCLIENT\tADDRESS", func(add func(...any)) {
 			for _, e := range events {
-				add(e.Time.Local().Format(time.DateTime), e.Name, e.Outcome, e.Reason, e.Subject, e.ClientID, e.ClientIP)
+				add(e.Time.Local().Format(time.DateTime), e.Name, e.Outcome, e.Realm, e.Reason, e.Subject, e.ClientID, e.ClientIP)
 			}
 		})
 	})

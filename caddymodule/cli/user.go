@@ -71,9 +71,9 @@ func userList() *cobra.Command {
 		if err := c.call(http.MethodGet, usersPath+"?"+query.Encode(), nil, &users); err != nil {
 			return err
 		}
-		err := c.print(users, "ID\tLOGIN\tSTATUS\tCREATED", func(add func(...any)) {
+		err := c.print(users, "ID\tLOGIN\tNAME\tSTATUS\tCREATED\tEXTERNAL REF", func(add func(...any)) {
 			for _, u := range users {
-				add(u.ID, strings.Join(u.Logins, ","), u.Status, u.CreatedAt.Format(time.DateOnly))
+				add(u.ID, strings.Join(u.Logins, ","), u.Attributes["name"], u.Status, u.CreatedAt.Format(time.DateOnly), u.ExternalRef)
 			}
 		})
 		if n := len(users); err == nil && n > 0 && n >= min(limit, operator.MaxList) {

@@ -22,8 +22,10 @@ type AuthSession struct {
 	RequestID  string `json:"request_id,omitempty"`
 	SessionID  string `json:"sid,omitempty"`
 	// Subject is the user of the session.
-	Subject   string    `json:"sub,omitempty"`
-	ExpiresAt time.Time `json:"expires_at"`
+	Subject string `json:"sub,omitempty"`
+	// Refusals counts the wrong answers to each realm since it was proven last, whatever requests they were for.
+	Refusals  map[string]int `json:"refusals,omitempty"`
+	ExpiresAt time.Time      `json:"expires_at"`
 }
 
 // AuthSessionHandle is the value of auth_session: an id and a secret of 256 bits.
@@ -207,6 +209,7 @@ func (s *Store) ProveNative(ctx context.Context, in NativeProof) (session Sessio
 			ended = []Revocation{draft}
 		}
 		a.SecretHash, a.SessionID, a.Subject = in.SecretHash, session.ID, session.Subject
+		delete(a.Refusals, in.Raise.Proof.Realm)
 		if a.ExpiresAt.Before(session.ExpiresAt) {
 			a.ExpiresAt = session.ExpiresAt
 		}
@@ -250,18 +253,29 @@ func (s *Store) enter(tx storage.Tx, in NativeProof, draft Revocation) (session 
 	return *in.Open, ended, err
 }
 
-// refusalsAllowed is how many wrong answers a request survives.
+// refusalsAllowed is how many wrong answers an auth session survives.
 const refusalsAllowed = 10
 
-// RefuseRequest counts a wrong answer to an open request, and ends the request at the limit. It reports whether the request
-// goes on.
-func (s *Store) RefuseRequest(ctx context.Context, id string) (open bool, err error) {
-	_, err = s.changeRequest(ctx, id, func(r *Request) bool {
-		r.Refusals++
-		if open = r.Refusals < refusalsAllowed; !open {
-			r.CompletedAt = s.Now()
+// RefuseNative counts a wrong answer to a realm. At the limit the auth session ends, with the request that it is at: who goes on has
+// to prove everything anew. It reports whether the auth session goes on.
+func (s *Store) RefuseNative(ctx context.Context, id, realmName string) (open bool, err error) {
+	err = s.db.Update(ctx, func(tx storage.Tx) error {
+		a, err := s.authSessions.Get(tx, id)
+		if err != nil {
+			return err
 		}
-		return true
+		if a.Refusals == nil {
+			a.Refusals = map[string]int{}
+		}
+		a.Refusals[realmName]++
+		refusals := 0
+		for _, n := range a.Refusals {
+			refusals += n
+		}
+		if open = refusals < refusalsAllowed; open {
+			return s.authSessions.Put(tx, a)
+		}
+		return s.endAuthSession(tx, id)
 	})
 	return open && err == nil, err
 }

@@ -5,6 +5,7 @@ package authz_test
 import (
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -169,8 +170,8 @@ func TestAuthSessionIsForWhoeverHoldsIt(t *testing.T) {
 				w.wantError("reading", err, tt.want)
 				if tt.want == nil {
 					equal(w, "request", a.RequestID, h.request.ID)
-				} else if a != (authz.AuthSession{}) {
-					w.Errorf("something comes with the refusal: %+v", a)
+				} else {
+					wantNothing(w, results(a))
 				}
 				in, _ := w.answer(h, "password", alice)
 				in.ClientID = client
@@ -484,27 +485,102 @@ func TestOneOfManyAnswersCounts(t *testing.T) {
 	})
 }
 
-func TestRefuseRequestEndsItAtTheLimit(t *testing.T) {
+// refuse gives wrong answers to a realm, all of which the auth session survives.
+func (w *world) refuse(h hold, name string, times int) {
+	w.Helper()
+	for n := range times {
+		open, err := w.store.RefuseNative(w.Context(), h.handle.ID, name)
+		w.ok(err)
+		equal(w, fmt.Sprintf("the auth session goes on after %d", n+1), open, true)
+	}
+}
+
+// wantLast gives one wrong answer more than the auth session survives.
+func (w *world) wantLast(h hold, name string) {
+	w.Helper()
+	open, err := w.store.RefuseNative(w.Context(), h.handle.ID, name)
+	w.ok(err)
+	equal(w, "the auth session goes on", open, false)
+	w.wantError("the auth session", second(w.store.AuthSession(w.Context(), h.handle, app)), storage.ErrNotFound)
+	w.wantError("the request", second(w.store.Request(w.Context(), h.request.ID)), authz.ErrRequestEnded)
+	in, _ := w.answer(h, "password", alice)
+	w.wantError("the right answer after them", second(w.give(in)), storage.ErrNotFound)
+	open, err = w.store.RefuseNative(w.Context(), h.handle.ID, name)
+	w.wantError("one more", err, storage.ErrNotFound)
+	equal(w, "the auth session goes on", open, false)
+}
+
+// Wrong answers add up, whatever they were for: neither another request nor another realm begins anew, and only who proves a realm
+// has its own forgotten.
+func TestWrongAnswersEndTheAuthSession(t *testing.T) {
+	t.Parallel()
+	again := func(w *world, h hold) hold {
+		h.request = w.question()
+		w.ok(w.store.BeginNative(w.Context(), w.held(h), h.request))
+		return h
+	}
+	for _, tt := range []struct {
+		name string
+		run  func(w *world, h hold) hold
+	}{
+		{"in one request", func(w *world, h hold) hold {
+			w.refuse(h, "password", 9)
+			return h
+		}},
+		{"each in a request of its own", func(w *world, h hold) hold {
+			for range 9 {
+				w.refuse(h, "password", 1)
+				h = again(w, h)
+			}
+			return h
+		}},
+		{"to several realms", func(w *world, h hold) hold {
+			w.refuse(h, "riddle", 3)
+			w.refuse(h, "pin", 3)
+			w.refuse(h, "password", 3)
+			return h
+		}},
+		{"with another realm proven in between", func(w *world, h hold) hold {
+			_, h = w.prove(h, "password", alice)
+			w.refuse(h, "pin", 9)
+			_, h = w.prove(again(w, h), "password", alice)
+			return h
+		}},
+		{"with a code in between", func(w *world, h hold) hold {
+			session, h := w.prove(h, "password", alice)
+			w.refuse(h, "pin", 9)
+			w.authorize(session, func(c *authz.Completion) { c.RequestID = h.request.ID })
+			return again(w, h)
+		}},
+		{"after those that were forgotten when the realm was proven", func(w *world, h hold) hold {
+			w.refuse(h, "password", 9)
+			_, h = w.prove(h, "password", alice)
+			w.refuse(h, "pin", 9)
+			return h
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			everywhere(t, func(w *world) {
+				h := tt.run(w, w.begin())
+				w.held(h)
+				w.wantLast(h, "pin")
+				w.refuse(w.begin(), "pin", 9) // the app may ask anew
+			})
+		})
+	}
+}
+
+// What an app is given up for is not the session: its user is not signed out by a stranger's guesses, nor by his own.
+func TestWrongAnswersLeaveTheSession(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(w *world) {
-		h := w.begin()
-		for n := 1; n < 10; n++ {
-			open, err := w.store.RefuseRequest(w.Context(), h.request.ID)
-			w.ok(err)
-			equal(w, "the request goes on", open, true)
-		}
-		_, err := w.store.Request(w.Context(), h.request.ID)
-		w.ok(err)
-		open, err := w.store.RefuseRequest(w.Context(), h.request.ID)
-		w.ok(err)
-		equal(w, "the request goes on after ten wrong answers", open, false)
-		w.wantError("reading it", second(w.store.Request(w.Context(), h.request.ID)), authz.ErrRequestEnded)
-		open, err = w.store.RefuseRequest(w.Context(), h.request.ID)
-		w.wantError("one more", err, authz.ErrRequestEnded)
-		equal(w, "the request goes on", open, false)
-		in, _ := w.answer(h, "password", alice)
-		w.wantError("the right answer after them", second(w.give(in)), authz.ErrRequestEnded)
-		w.held(h) // the app may ask anew
+		session, h := w.prove(w.begin(), "password", alice)
+		_, grant := w.authorize(session)
+		w.refuse(h, "pin", 9)
+		w.wantLast(h, "pin")
+		w.ok(second(w.store.Session(w.Context(), session.ID)))
+		w.wantActive(grant, true)
 	})
 }
 
@@ -515,17 +591,17 @@ func TestEveryRefusalCounts(t *testing.T) {
 		h := w.begin()
 		survived := race(w, func(int) (bool, error) {
 			for {
-				open, err := w.store.RefuseRequest(w.Context(), h.request.ID)
+				open, err := w.store.RefuseNative(w.Context(), h.handle.ID, "password")
 				if errors.Is(err, storage.ErrConflict) {
 					continue
 				}
-				if errors.Is(err, authz.ErrRequestEnded) {
+				if authz.Gone(err) {
 					return false, nil
 				}
 				return open, err
 			}
 		})
-		equal(w, "wrong answers that the request survived", len(survived), 9)
+		equal(w, "wrong answers that the auth session survived", len(survived), 9)
 	})
 }
 

@@ -110,8 +110,8 @@ func transitions() []transition {
 			r, ended, err := s.store.ProveNative(ctx, in)
 			return results(r, ended), err
 		}},
-		{name: "RefuseRequest", call: func(s *stage, ctx context.Context) ([]any, error) {
-			r, err := s.store.RefuseRequest(ctx, s.native.request.ID)
+		{name: "RefuseNative", call: func(s *stage, ctx context.Context) ([]any, error) {
+			r, err := s.store.RefuseNative(ctx, s.native.handle.ID, "password")
 			return results(r), err
 		}},
 		{name: "Complete", call: func(s *stage, ctx context.Context) ([]any, error) {

@@ -55,8 +55,6 @@ type Request struct {
 	RealmState map[string][]byte `json:"realm_state,omitempty"`
 	// RealmSpent tells of which realms that challenge was answered since.
 	RealmSpent map[string]bool `json:"realm_spent,omitempty"`
-	// Refusals counts the wrong answers of a native app.
-	Refusals int `json:"refusals,omitempty"`
 
 	CreatedAt   time.Time `json:"created_at"`
 	ExpiresAt   time.Time `json:"expires_at"`

@@ -245,21 +245,40 @@ func wantEvents(t *testing.T, what string, got, want []audit.Event) {
 	}
 }
 
-func TestTenWrongAnswersEndTheRequest(t *testing.T) {
+// The count goes on through every request of one auth_session: asking anew is no way around it.
+func TestTenWrongAnswersEndTheAuthSession(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	a := w.App(t)
-	a.Ask()
 	for range 9 {
+		a.Ask().Asks("password")
 		wantFailure(t, a.Answer(faces.ByPassword(faces.AliceLogin, "wrong")).Asks("password"), "password", "refused")
 	}
 	a.Answer(faces.ByPassword(faces.AliceLogin, "wrong")).Refuses(http.StatusBadRequest, "invalid_session")
 	tries := len(w.Users.Tries())
+	a.Ask().Refuses(http.StatusBadRequest, "invalid_session")
 	a.Answer(alice).Refuses(http.StatusBadRequest, "invalid_session")
 	equal(t, "judged answers", len(w.Users.Tries()), tries)
 	wantProven(t, w, faces.Alice)
+	a.Held = ""
 	a.Ask().Asks("password") // anew, it may begin
 	a.Answer(alice).Granted()
+}
+
+// Who knows the password has no more guesses at the rest for proving it each time.
+func TestGuessesAtTheSecondRealmAddUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.App(t)
+	for range 9 {
+		w.Clock.Advance(time.Second)
+		a.Ask("scope", "payments:write", "prompt", "login").Asks("password")
+		a.Answer(alice).Asks("pin")
+		wantFailure(t, a.Answer(pin("0000")).Asks("pin"), "pin", "refused")
+	}
+	a.Ask("scope", "payments:write").Asks("pin")
+	a.Answer(pin("0000")).Refuses(http.StatusBadRequest, "invalid_session")
+	equal(t, "sessions", len(sessions(t, w, faces.Alice)), 1) // the person is not signed out
 }
 
 // Answers that were sent before the tenth wrong one was counted are too late when they are judged.

@@ -99,7 +99,7 @@ func (c *call) round(visit *attempt.Visit) (*challenge, error) {
 		c.unavailable(visit, told, err)
 		return told, nil
 	case outcome.Challenge != nil:
-		if err := c.countRefusal(outcome.Challenge.Refusal); err != nil {
+		if err := c.countRefusal(visit.Realm, outcome.Challenge.Refusal); err != nil {
 			return nil, err
 		}
 		told.write(outcome.Challenge, c.text)
@@ -124,7 +124,7 @@ func (c *call) ask(visit *attempt.Visit, told *challenge) error {
 // refused asks again after an answer that led nowhere.
 func (c *call) refused(visit *attempt.Visit, told *challenge, result realm.Result) error {
 	if result.Status == realm.Refused {
-		if err := c.countRefusal(&realm.Refusal{Blameless: result.Blameless}); err != nil {
+		if err := c.countRefusal(visit.Realm, &realm.Refusal{Blameless: result.Blameless}); err != nil {
 			return err
 		}
 	}
@@ -138,19 +138,16 @@ func (c *call) refused(visit *attempt.Visit, told *challenge, result realm.Resul
 	return err
 }
 
-// countRefusal counts a refusal against the request, which ends when there were too many.
-func (c *call) countRefusal(refusal *realm.Refusal) error {
+// countRefusal counts a refusal by a realm against the auth session, which ends when there were too many.
+func (c *call) countRefusal(name string, refusal *realm.Refusal) error {
 	if refusal == nil || refusal.Blameless {
 		return nil
 	}
-	open, err := c.Store.RefuseRequest(c.r.Context(), c.request.ID)
-	if err != nil && !errors.Is(err, authz.ErrRequestEnded) {
-		return authz.Failure(err)
-	}
-	if !open {
+	open, err := c.Store.RefuseNative(c.r.Context(), c.handle.ID, name)
+	if err == nil && !open {
 		return invalidSession()
 	}
-	return nil
+	return c.lostUnless(err)
 }
 
 // unavailable says that a realm broke. Why is for the log.

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package operation
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
+	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+// Code is what whoever asked may learn of an [Outcome].
+type Code string
+
+// The codes.
+const (
+	// Accepted took effect.
+	Accepted Code = "accepted"
+	// Refused says that the number or a factor was wrong, and not which.
+	Refused Code = "refused"
+	// Gone says that the operation is not open any more.
+	Gone Code = "gone"
+	// NotAllowed is everything else: this device, this message or this method will not do.
+	NotAllowed Code = "not_allowed"
+)
+
+// Outcome is what came of an answer or a redemption. It is committed: that something was refused is counted and kept.
+type Outcome struct {
+	Code Code
+	// Reason is for the audit trail only.
+	Reason string
+	// Remaining is how many wrong answers are left after one that was [Refused].
+	Remaining int
+	// Operation is as it is now. It is empty for [NotAllowed].
+	Operation Operation
+}
+
+// Answer is what a device answers. The caller opened the envelope and the statement, and checked the signatures of both.
+type Answer struct {
+	// Message is the request in which it came.
+	Message   handset.Message
+	Statement envelope.Statement
+	Factors   envelope.Factors
+}
+
+// maxRounds bounds how often an answer is begun anew because the operation changed under it.
+const maxRounds = 8
+
+// errStale rolls an answer back whose operation is not as it was when the answer was prepared.
+var errStale = errors.New("the operation has changed meanwhile")
+
+// Answer takes one answer, in one transaction: the message was not seen before, the device is active and the operation is
+// open and meant for it, what was shown is what was asked, number and factor are right; then the operation has its answer,
+// and everything that follows is written. What is wrong is an [Outcome]; an error means that nothing happened.
+//
+// The same statement that was accepted may be sent again, in a new message, by a device that did not hear of it.
+func (s *Store) Answer(ctx context.Context, a Answer) (Outcome, error) {
+	for range maxRounds {
+		out, err := s.answer(ctx, &a)
+		if errors.Is(err, errStale) {
+			continue
+		}
+		if err != nil {
+			return Outcome{}, fmt.Errorf("answering operation %q: %w", a.Statement.Operation, err)
+		}
+		return out, nil
+	}
+	return Outcome{}, fmt.Errorf("answering operation %q: %w", a.Statement.Operation, storage.ErrConflict)
+}
+
+// turn is one attempt at an answer.
+type turn struct {
+	*Answer
+	tx     storage.Tx
+	now    time.Time
+	actor  audit.Actor
+	device handset.Device
+	op     Operation
+	desk   desk
+}
+
+func (s *Store) answer(ctx context.Context, a *Answer) (out Outcome, err error) {
+	now, actor := s.now(), audit.ActorOf(ctx)
+	drawn := s.audit.Prepare(audit.Event{})
+	var said audit.Event
+	err = s.db.Update(ctx, func(tx storage.Tx) error {
+		t := turn{Answer: a, tx: tx, now: now, actor: actor}
+		out, err = s.judge(&t)
+		if err != nil {
+			return err
+		}
+		said = named(t.event(&out), drawn)
+		return s.audit.Append(tx, said)
+	})
+	if err != nil {
+		return Outcome{}, err
+	}
+	s.audit.Log(ctx, said)
+	if out.Operation.ID != "" {
+		s.Announce(ctx, out.Operation)
+	}
+	return out, nil
+}
+
+// event is what the audit trail has of an answer. The operation and the device are those that the answer names, known or not.
+func (t *turn) event(out *Outcome) audit.Event {
+	e := event(t.actor, "operation.answer", &t.op)
+	e.Operation, e.DeviceID, e.Reason = t.Statement.Operation, t.Message.DeviceID, out.Reason
+	if e.Subject == "" {
+		e.Subject = t.device.UserID
+	}
+	if out.Code != Accepted {
+		e.Outcome = audit.Refused
+	}
+	return e
+}
+
+func notAllowed(reason string) (Outcome, error) {
+	return Outcome{Code: NotAllowed, Reason: reason}, nil
+}
+
+// judge takes the steps in an order in which none tells a stranger more than the one before: who speaks, whether it is
+// theirs to answer, and only then what they say.
+func (s *Store) judge(t *turn) (Outcome, error) {
+	if reason, err := s.admit(t); err != nil || reason != "" {
+		return Outcome{Code: NotAllowed, Reason: reason}, err
+	}
+	stored, found, err := s.operations.Find(t.tx, t.Statement.Operation)
+	switch {
+	case err != nil:
+		return Outcome{}, err
+	case !found:
+		return notAllowed("unknown_operation")
+	case stored.UserID != t.device.UserID:
+		return notAllowed("other_user")
+	case !stored.meant(&t.device):
+		return notAllowed("other_device")
+	}
+	t.op = stored.at(t.now)
+	switch {
+	case t.op.State == Expired && stored.State.Open():
+		return s.late(t)
+	case !t.op.State.Open():
+		return t.gone(), nil
+	case subtle.ConstantTimeCompare([]byte(t.op.DisplayHash), []byte(t.Statement.DisplayHash)) == 0:
+		return notAllowed("display_hash")
+	}
+	if t.desk, err = s.readDesk(t.tx, t.op.UserID, t.now); err != nil {
+		return Outcome{}, err
+	}
+	switch t.Statement.Decision {
+	case envelope.Deny:
+		return s.deny(t)
+	case envelope.Approve:
+		return s.approve(t)
+	}
+	return notAllowed("decision")
+}
+
+// admit finds out who speaks, or why nobody who may.
+func (s *Store) admit(t *turn) (reason string, err error) {
+	st := &t.Statement
+	if st.Purpose != envelope.PurposeApproval || st.Device != t.Message.DeviceID || st.SigningKey != t.Message.KID || st.Raw() == "" {
+		return "statement", nil
+	}
+	t.device, err = s.devices.Accept(t.tx, t.Message)
+	switch {
+	case errors.Is(err, handset.ErrReplay):
+		return "replay", nil
+	case errors.Is(err, handset.ErrNotFound):
+		return "unknown_device", nil
+	case errors.Is(err, handset.ErrUnusable):
+		return "device_unusable", nil
+	case err != nil:
+		return "", err
+	}
+	switch err := s.devices.Usable(t.tx, &t.device); {
+	case errors.Is(err, handset.ErrUnusable):
+		return "device_unusable", nil
+	case err != nil:
+		return "", err
+	}
+	return "", nil
+}
+
+// late writes down that an operation has expired under its answer.
+func (s *Store) late(t *turn) (Outcome, error) {
+	e := s.audit.Prepare(event(audit.Actor{}, "operation.expire", &t.op))
+	if err := s.close(t.tx, &t.op, e); err != nil {
+		return Outcome{}, err
+	}
+	return Outcome{Code: Gone, Reason: "is_" + string(Expired), Operation: t.op}, nil
+}
+
+// gone answers for an operation that has its answer, or will have none. The very statement that was accepted is so again.
+func (t *turn) gone() Outcome {
+	if t.op.AnsweredBy == t.device.ID && t.op.State != Failed &&
+		subtle.ConstantTimeCompare([]byte(t.op.Statement), []byte(t.Statement.Raw())) == 1 {
+		return Outcome{Code: Accepted, Reason: "repeated", Operation: t.op}
+	}
+	return Outcome{Code: Gone, Reason: "is_" + string(t.op.State), Operation: t.op}
+}
+
+// deny takes a denial. It needs no factor: who holds the phone may always say no.
+func (s *Store) deny(t *turn) (Outcome, error) {
+	t.settle(Denied, t.Statement.Reason)
+	if t.Statement.Reason == envelope.NotMe {
+		t.desk.NotMe = true
+		if err := s.tell(t.tx, NotMe, t.op); err != nil {
+			return Outcome{}, err
+		}
+	}
+	return Outcome{Code: Accepted, Reason: t.op.Reason, Operation: t.op}, s.finish(t)
+}
+
+// settle ends the operation by this answer.
+func (t *turn) settle(state State, reason string) {
+	t.op.end(state, reason, t.now)
+	t.op.AnsweredBy, t.op.AnsweredAt, t.op.Statement = t.device.ID, t.now, t.Statement.Raw()
+	t.desk.drop(t.op.ID)
+}
+
+// finish stores the ended operation and the desk.
+func (s *Store) finish(t *turn) error {
+	if err := s.writeDesk(t.tx, t.desk); err != nil {
+		return err
+	}
+	if err := s.operations.Put(t.tx, t.op); err != nil {
+		return err
+	}
+	return s.tell(t.tx, Ended, t.op)
+}
+
+// approve takes an approval if the person is proven as was asked.
+func (s *Store) approve(t *turn) (Outcome, error) {
+	if t.desk.blocked(t.now) {
+		return notAllowed(ReasonUserBlocked)
+	}
+	if !t.consistent() {
+		return notAllowed("method")
+	}
+	number := t.op.Number == "" || subtle.ConstantTimeCompare([]byte(t.op.Number), []byte(t.Statement.Number)) == 1
+	verdict, err := s.verify(t)
+	switch {
+	case err != nil:
+		return Outcome{}, err
+	case !verdict.OK && verdict.Reason != handset.FactorWrong:
+		return notAllowed(verdict.Reason)
+	case !verdict.OK || !number:
+		return s.wrong(t, verdict)
+	}
+	t.op.Method, t.op.Factor = verdict.Method, verdict.Method != envelope.MethodPossession
+	t.settle(Approved, "")
+	t.op.RedeemBy = t.now.Add(s.limits.Redeem)
+	t.desk.succeed(t.op.Factor, t.op.Number != "")
+	return Outcome{Code: Accepted, Operation: t.op}, s.finish(t)
+}
+
+// consistent reports whether the statement says the method that stands beside it: what a receipt will say was signed.
+func (t *turn) consistent() bool {
+	if t.Statement.Method == envelope.MethodPossession {
+		return len(t.Factors) == 0
+	}
+	_, sent := t.Factors[t.Statement.Method]
+	return sent && len(t.Factors) == 1
+}
+
+// verify has the factor judged. A wrong one may take the device out, which cancels what was put to that device alone; so this
+// operation is taken off the desk before, to end by this answer and not as one of those.
+func (s *Store) verify(t *turn) (handset.Verdict, error) {
+	aside := t.desk
+	aside.Open = append([]entry(nil), t.desk.Open...)
+	aside.drop(t.op.ID)
+	risky := len(t.Factors) > 0 && t.op.DeviceID != ""
+	if risky {
+		if err := s.writeDesk(t.tx, aside); err != nil {
+			return handset.Verdict{}, err
+		}
+	}
+	proof := handset.Proof{Statement: t.Statement, Factors: t.Factors, Accept: t.op.Methods}
+	verdict, err := s.devices.Verify(t.tx, &t.device, proof, t.actor)
+	if err != nil {
+		return verdict, err
+	}
+	if verdict.Disconnected {
+		t.desk, err = s.readDesk(t.tx, t.op.UserID, t.now)
+		return verdict, err
+	}
+	if risky && !verdict.OK && verdict.Reason != handset.FactorWrong {
+		return verdict, s.writeDesk(t.tx, t.desk)
+	}
+	return verdict, nil
+}
+
+// wrong counts an answer whose number or factor is wrong. What remains is said of counts that both raise, so that it does
+// not tell which it was.
+func (s *Store) wrong(t *turn, verdict handset.Verdict) (Outcome, error) {
+	reason := "number_wrong"
+	if !verdict.OK {
+		reason = verdict.Reason
+	}
+	t.op.Tries++
+	alert := t.desk.fail(&s.limits, !verdict.OK, t.now)
+	switch {
+	case verdict.Disconnected:
+		t.settle(Failed, ReasonFactorLimit)
+	case t.op.Tries >= s.limits.Tries:
+		t.settle(Failed, ReasonAttempts)
+	case t.desk.blocked(t.now):
+		t.settle(Failed, ReasonUserBlocked)
+	default:
+		t.op.Version++
+		if err := s.writeDesk(t.tx, t.desk); err != nil {
+			return Outcome{}, err
+		}
+		remaining := min(s.limits.Tries-t.op.Tries, t.desk.left(&s.limits))
+		return Outcome{Code: Refused, Reason: reason, Remaining: remaining, Operation: t.op}, s.alert(t, alert, true)
+	}
+	if err := s.finish(t); err != nil {
+		return Outcome{}, err
+	}
+	return Outcome{Code: Refused, Reason: reason, Operation: t.op}, s.alert(t, alert, false)
+}
+
+// alert tells that a block is near or has come, and stores an operation that stays open.
+func (s *Store) alert(t *turn, what What, open bool) error {
+	if open {
+		if err := s.operations.Put(t.tx, t.op); err != nil {
+			return err
+		}
+	}
+	if what == "" {
+		return nil
+	}
+	return s.tell(t.tx, what, t.op)
+}

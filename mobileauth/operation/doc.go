@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package operation owns the questions that people answer on their phones: what was asked, where the question stands, and
+// the one answer it gets.
+//
+//	                 ┌──► approved ──► redeemed, once, before RedeemBy
+//	pending ──► delivered ──► denied(reason)
+//	   │             ├──► failed(reason)
+//	   └─────────────┼──► expired, at AnswerBy
+//	                 └──► cancelled(reason)
+//
+// Every step reads the operation and writes the next state in one transaction, so of two that would take it different ways
+// one wins and the other finds it gone. There are two clocks: one for the person ([Operation].AnswerBy), one for the client
+// that wants to act on the approval ([Operation].RedeemBy). Both are judged by the injected clock wherever an operation is
+// read; [Store.Run] writes down later what has expired, and tells those who asked.
+//
+// # What is shown is what is signed
+//
+// [Operation].Display are the exact bytes that the device shows, made once. The answer is a statement over their hash. A text
+// that could look like another one (characters that reorder, take no room or control anything) is refused when the
+// operation is started: to remove it would have the person sign what nobody asked.
+//
+// # Counting
+//
+// Wrong answers are counted where an attacker cannot begin anew: per operation ([Limits].Tries), per device (package
+// handset), and per user over all operations and devices ([Limits].Failures). A new operation resets none of them. A right
+// factor clears the user's counts, a right number only that of numbers: whoever holds a stolen phone could otherwise start
+// operations that need no PIN, and have the count of wrong PINs cleared by approving them. An answer whose number or factor
+// was wrong is counted as one, and from outside nobody can tell which it was.
+//
+// # Pushes
+//
+// A user gets [Limits].PushesPerMinute notifications a minute and [Limits].PushesSinceSuccess since the last approval, within a
+// day. The operations themselves are started all the same; the phone finds them when it is opened. When a person says that
+// it was not them who began, no notification is sent until they approve something or an operator lifts it.
+//
+// # Waiting
+//
+// [Store.Wait] and [Store.Pending] hold their caller until something happens: they are woken by commits of the same store,
+// and by [Store.Run] within a second of commits elsewhere. A waiter costs a goroutine, a timer and some 200 bytes.
+package operation

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package operation
+
+import (
+	"errors"
+
+	"github.com/gatehouse-id/gatehouse/internal/waiting"
+	"github.com/gatehouse-id/gatehouse/mobileauth/shown"
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+// Errors of the package. They roll back; what a phone is refused is an [Outcome].
+var (
+	// ErrNotFound says that there is no such operation.
+	ErrNotFound = storage.ErrNotFound
+	// ErrInvalid says that a value breaks a rule; see [FieldError].
+	ErrInvalid = shown.ErrInvalid
+	// ErrIdempotency says that the key was used for another request.
+	ErrIdempotency = errors.New("the idempotency key belongs to another request")
+	// ErrUser says that the user is unknown, locked or deactivated.
+	ErrUser = errors.New("the user cannot be asked")
+	// ErrDevice says that the device is unknown, not active, of another app, or another user's.
+	ErrDevice = errors.New("the device cannot be asked")
+	// ErrBlocked says that too many wrong answers in a row were given for the user; see [Store.Standing].
+	ErrBlocked = errors.New("the user gave too many wrong answers")
+	// ErrTooManyOpen says that as many operations of the user are open as may be.
+	ErrTooManyOpen = errors.New("too many operations of the user are open")
+	// ErrTransition says that the operation's state does not allow what was asked.
+	ErrTransition = errors.New("the state does not allow this")
+	// ErrVersion says that the operation changed since it was read.
+	ErrVersion = errors.New("the operation has changed since it was read")
+	// ErrBusy says that as many callers wait as may.
+	ErrBusy = waiting.ErrFull
+)
+
+// FieldError names the field that breaks a rule. Its text never repeats the value.
+type FieldError = shown.FieldError
+
+func invalid(field, format string, args ...any) error { return shown.Invalid(field, format, args...) }

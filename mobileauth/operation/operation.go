@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package operation
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/internal/randid"
+	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
+)
+
+// Kind says what is asked.
+type Kind string
+
+// The kinds of operations.
+const (
+	// Registration adds a device; package enrolment drives it, and no device answers it by approval.
+	Registration Kind = "registration"
+	// Authentication asks whether it is the person who logs in.
+	Authentication Kind = "authentication"
+	// Authorisation asks for consent to something particular, such as a payment.
+	Authorisation Kind = "authorisation"
+	// Signature asks for a consent that is kept as evidence.
+	Signature Kind = "signature"
+)
+
+func (k Kind) known() bool {
+	return k == Registration || k == Authentication || k == Authorisation || k == Signature
+}
+
+// evidenced reports whether an approval of this kind makes a receipt.
+func (k Kind) evidenced() bool { return k == Authorisation || k == Signature }
+
+// State is where an operation stands.
+type State string
+
+// The states of an operation. See the package for the ways between them.
+const (
+	Pending   State = "pending"
+	Delivered State = "delivered"
+	Approved  State = "approved"
+	Denied    State = "denied"
+	Failed    State = "failed"
+	Expired   State = "expired"
+	Cancelled State = "cancelled"
+	Redeemed  State = "redeemed"
+)
+
+// transitions are what one state may become.
+var transitions = map[State][]State{
+	Pending:   {Delivered, Approved, Denied, Failed, Expired, Cancelled},
+	Delivered: {Approved, Denied, Failed, Expired, Cancelled},
+	Approved:  {Redeemed},
+}
+
+// Open reports whether an operation still waits for its answer.
+func (s State) Open() bool { return s == Pending || s == Delivered }
+
+// May reports whether an operation can pass from s to next.
+func (s State) May(next State) bool { return slices.Contains(transitions[s], next) }
+
+// Reasons that stand with a state. Those of a denial are the person's own words.
+const (
+	ReasonDenied        = "denied"         // the person said no
+	ReasonNotMe         = "not_me"         // the person did not begin this
+	ReasonIncorrectData = "incorrect_data" // what was shown is wrong
+	ReasonAttempts      = "attempts"       // too many wrong answers to this operation
+	ReasonUserBlocked   = "user_blocked"   // too many wrong answers in a row to operations of this user
+	ReasonFactorLimit   = "factor_limit"   // the device was disconnected after too many wrong factors
+	ReasonDeviceRevoked = "device_revoked" // the device that it was meant for is out
+	ReasonUserRevoked   = "user_revoked"   // the user is locked or gone
+)
+
+// What [Operation].Push says about the notification of a phone. It is a hint that is queued with the start or never.
+const (
+	PushQueued     = "queued"
+	PushHeldBudget = "held_budget" // the user had as many as are sent in a minute, or without a success
+	PushHeldNotMe  = "held_not_me" // the user said that somebody else begins operations
+)
+
+// Operation is one question to one user. Once it is not open any more, nothing in it changes but that an approval is
+// redeemed. It holds the number that the person must type: show it to nobody but the client that started the operation.
+type Operation struct {
+	ID     string `json:"id"`
+	Kind   Kind   `json:"kind"`
+	State  State  `json:"state"`
+	Reason string `json:"reason,omitempty"`
+
+	UserID string `json:"user_id"`
+	// DeviceID is the one device that may answer; empty lets every device of the user.
+	DeviceID string `json:"device_id,omitempty"`
+	// AnsweredBy is the device that approved, denied or failed.
+	AnsweredBy string `json:"answered_by,omitempty"`
+	// Application restricts the answer to devices of one app; empty is any.
+	Application string `json:"application,omitempty"`
+	ClientID    string `json:"client_id,omitempty"`
+	ExternalID  string `json:"external_id,omitempty"`
+
+	// Methods are the accepted ways to answer, the preferred one first. See [Accepts].
+	Methods []string `json:"methods,omitempty"`
+	// Method is the way in which it was approved, Factor whether that proved something beside possession.
+	Method string `json:"method,omitempty"`
+	Factor bool   `json:"factor,omitempty"`
+
+	// Display are the exact bytes that the device shows, and DisplayHash their SHA-256 in base64url, which it signs.
+	Display     []byte `json:"display,omitempty"`
+	DisplayHash string `json:"display_hash,omitempty"`
+
+	// Number is typed on the phone by the person who sees it where the operation began; empty where none is asked.
+	Number string `json:"number,omitempty"`
+	// Tries are the wrong answers so far, whichever part of them was wrong.
+	Tries int `json:"tries,omitempty"`
+
+	// Statement is the device's own signed answer (compact JWS), Receipt the evidence made of it.
+	Statement string `json:"statement,omitempty"`
+	Receipt   string `json:"receipt,omitempty"`
+
+	CallbackURL string `json:"callback_url,omitempty"`
+	Traceparent string `json:"traceparent,omitempty"`
+	// Push is one of [PushQueued], [PushHeldBudget] and [PushHeldNotMe], or empty for what is never pushed.
+	Push string `json:"push,omitempty"`
+
+	CreatedAt   time.Time `json:"created_at"`
+	DeliveredAt time.Time `json:"delivered_at,omitzero"`
+	AnsweredAt  time.Time `json:"answered_at,omitzero"`
+	// EndedAt is when it stopped being open, by whatever way.
+	EndedAt time.Time `json:"ended_at,omitzero"`
+	// AnswerBy ends the first clock: from then on the operation is expired. RedeemBy ends the second.
+	AnswerBy   time.Time `json:"answer_by"`
+	RedeemBy   time.Time `json:"redeem_by,omitzero"`
+	RedeemedAt time.Time `json:"redeemed_at,omitzero"`
+
+	// Version counts the changes, beginning with 1.
+	Version uint64 `json:"version"`
+	// Registration is what package enrolment keeps with an operation of its kind.
+	Registration json.RawMessage `json:"registration,omitempty"`
+}
+
+// LogValue is what a log line has of an operation: nothing that is asked, and no number.
+func (o Operation) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("id", o.ID), slog.String("kind", string(o.Kind)), slog.String("state", string(o.State)),
+		slog.String("reason", o.Reason), slog.String("user", o.UserID))
+}
+
+// at returns the operation as it stands at now: one whose time is over is expired, whether or not that was written down
+// yet, and exactly as it will be written down.
+func (o Operation) at(now time.Time) Operation {
+	if o.State.Open() && !now.Before(o.AnswerBy) {
+		o.end(Expired, "", o.AnswerBy)
+	}
+	return o
+}
+
+// end closes the operation.
+func (o *Operation) end(state State, reason string, at time.Time) {
+	o.State, o.Reason, o.EndedAt = state, reason, at
+	o.Version++
+}
+
+// Accepts reports whether an operation that names the accepted methods takes an answer by method. A PIN is accepted where
+// a fingerprint, a face or a custom factor is asked, and anything is where possession is enough.
+func Accepts(accepted []string, method string) bool {
+	if !envelope.ValidMethod(method) {
+		return false
+	}
+	if slices.Contains(accepted, method) || slices.Contains(accepted, envelope.MethodPossession) {
+		return true
+	}
+	return method == envelope.FactorPIN && slices.ContainsFunc(accepted, func(m string) bool {
+		return m == envelope.FactorBiometric || strings.HasPrefix(m, envelope.FactorCustom)
+	})
+}
+
+const (
+	idPrefix  = "op_"
+	idTimeLen = 12
+	idTimeMax = 1<<48 - 1
+)
+
+// newID draws the id of an operation. In front of 128 random bits stands the time until the end of time, so that ids in
+// ascending order are operations from the newest to the oldest, which is the order in which people ask for them.
+func newID(now time.Time) string {
+	return idPrefix + fmt.Sprintf("%012x", idTimeMax-now.UnixMilli()) + randid.New("")
+}
+
+// startedAt returns the time that an id begins with, zero for what is no id of ours.
+func startedAt(id string) time.Time {
+	rest, ok := strings.CutPrefix(id, idPrefix)
+	if !ok || len(rest) < idTimeLen {
+		return time.Time{}
+	}
+	left, err := strconv.ParseInt(rest[:idTimeLen], 16, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.UnixMilli(idTimeMax - left).UTC()
+}

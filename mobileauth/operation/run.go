@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package operation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+const (
+	// duePrefix is where the operations stand in the order in which their time is over.
+	duePrefix = "operation_due/"
+	// dueRoom is the number of items that one transaction of the sweep writes at most; an operation that expires takes dueCost.
+	dueRoom = 48
+	dueCost = 12
+	// dueKeep is for how long an entry outlives its operation's time, if nobody sweeps.
+	dueKeep = 24 * time.Hour
+	// tailWindow is how far back starts are looked for: clocks of nodes differ, and commits take time.
+	tailWindow = 3 * time.Second
+	// tailMost bounds one look.
+	tailMost = 20_000
+)
+
+func dueItem(o *Operation) storage.Item {
+	return storage.Item{Key: dueKey(o.AnswerBy, o.ID), ExpiresAt: o.AnswerBy.Add(dueKeep)}
+}
+
+func dueKey(at time.Time, id string) string {
+	return fmt.Sprintf("%s%013d/%s", duePrefix, at.UnixMilli(), id)
+}
+
+// Run does what time asks for until ctx ends: it writes down what has expired, so that clients are told, and wakes those who
+// wait for what other stores have done. That the store cannot be read is logged when it begins and when it ends.
+func (s *Store) Run(ctx context.Context) {
+	ticker := time.NewTicker(Interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			s.complain(ctx, s.Tick(ctx))
+		}
+	}
+}
+
+func (s *Store) complain(ctx context.Context, err error) {
+	s.mu.Lock()
+	was := s.failing
+	s.failing = err != nil
+	s.mu.Unlock()
+	switch {
+	case err != nil && !was && ctx.Err() == nil:
+		s.logger.WarnContext(ctx, "operations that expire are not noted", "cause", err)
+	case err == nil && was:
+		s.logger.InfoContext(ctx, "operations that expire are noted again")
+	}
+}
+
+// Tick is one round of [Store.Run].
+func (s *Store) Tick(ctx context.Context) error {
+	return errors.Join(s.tail(ctx), s.Expire(ctx))
+}
+
+// Expire writes down every operation whose time is over.
+func (s *Store) Expire(ctx context.Context) error {
+	for {
+		more, err := s.expireSome(ctx)
+		if err != nil {
+			return fmt.Errorf("expiring operations: %w", err)
+		}
+		if !more {
+			return nil
+		}
+	}
+}
+
+// expireSome takes what fits into one transaction, and reports whether there may be more.
+func (s *Store) expireSome(ctx context.Context) (more bool, err error) {
+	now := s.now()
+	var keys []string
+	err = s.db.View(ctx, func(tx storage.Tx) error {
+		keys = nil
+		for item, err := range tx.Scan(duePrefix, "", dueRoom) {
+			if err != nil {
+				return err
+			}
+			if item.Key >= dueKey(now.Add(time.Millisecond), "") {
+				break
+			}
+			keys = append(keys, item.Key)
+		}
+		return nil
+	})
+	if err != nil || len(keys) == 0 {
+		return false, err
+	}
+	var expired []Operation
+	err = s.db.Update(ctx, func(tx storage.Tx) error {
+		expired = nil
+		room := dueRoom
+		for _, key := range keys {
+			o, did, err := s.expireOne(tx, key, now)
+			if err != nil {
+				return err
+			}
+			if room--; did {
+				expired = append(expired, o)
+				room -= dueCost
+			}
+			if room <= dueCost {
+				break
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return false, err
+	}
+	for _, o := range expired {
+		s.Announce(ctx, o)
+	}
+	return true, nil
+}
+
+func (s *Store) expireOne(tx storage.Tx, key string, now time.Time) (Operation, bool, error) {
+	_, id, _ := strings.Cut(strings.TrimPrefix(key, duePrefix), "/")
+	o, found, err := s.operations.Find(tx, id)
+	if err != nil {
+		return o, false, err
+	}
+	expired := o.at(now)
+	if found && o.State.Open() && expired.State.Open() {
+		return o, false, nil // the clock of this node went back
+	}
+	if err := tx.Delete(key); err != nil {
+		return o, false, err
+	}
+	if !found || !o.State.Open() {
+		return o, false, nil
+	}
+	e := s.audit.Prepare(event(audit.Actor{}, "operation.expire", &expired))
+	return expired, true, s.close(tx, &expired, e)
+}
+
+// tail wakes those who wait for operations that were started elsewhere. Ids begin with their time, the newest first, so the
+// latest starts are read without any record that would have to be written for them.
+func (s *Store) tail(ctx context.Context) error {
+	if s.waiting.Len() == 0 {
+		return nil
+	}
+	since := s.now().Add(-tailWindow)
+	seen := s.recent(since)
+	fresh := map[string]time.Time{}
+	var users []string
+	err := s.db.View(ctx, func(tx storage.Tx) error {
+		users = nil
+		clear(fresh)
+		for item, err := range tx.Scan(operationTable+"/", "", tailMost) {
+			if err != nil {
+				return err
+			}
+			id := strings.TrimPrefix(item.Key, operationTable+"/")
+			at := startedAt(id)
+			if at.Before(since) {
+				break
+			}
+			if _, known := seen[id]; known {
+				continue
+			}
+			o, err := s.operations.Get(tx, id)
+			if err != nil {
+				return err
+			}
+			fresh[id], users = at, append(users, o.UserID)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("looking for operations of other nodes: %w", err)
+	}
+	s.remember(fresh)
+	for _, userID := range users {
+		s.waiting.Wake(userID)
+	}
+	return nil
+}
+
+// recent returns the starts that were told of since a moment and forgets the others.
+func (s *Store) recent(since time.Time) map[string]time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen := make(map[string]time.Time, len(s.seen))
+	for id, at := range s.seen {
+		if !at.Before(since) {
+			seen[id] = at
+		}
+	}
+	s.seen = seen
+	return seen
+}
+
+func (s *Store) remember(fresh map[string]time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	merged := make(map[string]time.Time, len(s.seen)+len(fresh))
+	for _, m := range []map[string]time.Time{s.seen, fresh} {
+		for id, at := range m {
+			merged[id] = at
+		}
+	}
+	s.seen = merged
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package operation
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+// Standing is what counts for and against a user.
+type Standing struct {
+	// Open are the ids of the operations that are open.
+	Open []string
+	// Failures are the wrong answers in a row.
+	Failures int
+	// BlockedUntil is when the user may answer again, zero when they may; Barred is not before [Store.Unblock].
+	BlockedUntil time.Time
+	Barred       bool
+	// NotMe says that no notification is sent because the user did not begin what was asked.
+	NotMe bool
+	// Pushes are the notifications that count against the budget.
+	Pushes int
+}
+
+// Standing returns what is known of a user; nothing is known of one who never was asked.
+func (s *Store) Standing(ctx context.Context, userID string) (standing Standing, err error) {
+	now := s.now()
+	err = s.db.View(ctx, func(tx storage.Tx) error {
+		d, err := s.readDesk(tx, userID, now)
+		if err != nil {
+			return err
+		}
+		standing = Standing{Failures: d.failures(), Barred: d.Barred, NotMe: d.NotMe, Pushes: len(d.Pushes)}
+		if now.Before(d.BlockedUntil) {
+			standing.BlockedUntil = d.BlockedUntil
+		}
+		for _, e := range d.Open {
+			standing.Open = append(standing.Open, e.ID)
+		}
+		return nil
+	})
+	if err != nil {
+		return Standing{}, fmt.Errorf("reading the standing of user %q: %w", userID, err)
+	}
+	return standing, nil
+}
+
+// Unblock forgets the wrong answers of a user and lets notifications be sent again. It is for an operator who knows who asked
+// for it.
+func (s *Store) Unblock(ctx context.Context, userID, reason string) error {
+	if len(reason) > MaxReason || !printable(reason) {
+		return fmt.Errorf("unblocking user %q: %w", userID, invalid("reason", "want at most %d bytes of printable text", MaxReason))
+	}
+	now := s.now()
+	e := event(audit.ActorOf(ctx), "operation.unblock", &Operation{UserID: userID, Reason: reason})
+	e = s.audit.Prepare(e)
+	err := s.db.Update(ctx, func(tx storage.Tx) error {
+		d, err := s.readDesk(tx, userID, now)
+		if err != nil {
+			return err
+		}
+		d.succeed(true, true)
+		d.Barred, d.BlockedUntil = false, time.Time{}
+		if err := s.writeDesk(tx, d); err != nil {
+			return err
+		}
+		if err := s.audit.Append(tx, e); err != nil {
+			return err
+		}
+		return s.tellOf(tx, Change{What: Unblocked, UserID: userID})
+	})
+	if err != nil {
+		return fmt.Errorf("unblocking user %q: %w", userID, err)
+	}
+	s.audit.Log(ctx, e)
+	return nil
+}

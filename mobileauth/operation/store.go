@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package operation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/internal/waiting"
+	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+// KeepFor is how long operations are kept by default.
+const KeepFor = 60 * 24 * time.Hour
+
+// keepKeys is how long an idempotency key is remembered.
+const keepKeys = 24 * time.Hour
+
+// Sizes of a page.
+const (
+	DefaultPage = 50
+	MaxPage     = 500
+)
+
+// Users is what is asked about the person of an operation.
+type Users interface {
+	// Active returns nil when the user may do things now, an error that is mobileauth.ErrInactive when they may not or are not
+	// there, and any other error when that could not be found out.
+	Active(tx storage.Tx, userID string) error
+}
+
+// Devices is what is asked of the phones. A handset.Store is one.
+type Devices interface {
+	Find(tx storage.Tx, id string) (handset.Device, bool, error)
+	Live(tx storage.Tx, userID string) ([]handset.Device, error)
+	Usable(tx storage.Tx, d *handset.Device) error
+	Accept(tx storage.Tx, m handset.Message) (handset.Device, error)
+	Verify(tx storage.Tx, d *handset.Device, p handset.Proof, by audit.Actor) (handset.Verdict, error)
+}
+
+// Audit is where every change and every answer is written down, in the transaction that makes it. An audit.Trail is one.
+type Audit interface {
+	Prepare(e audit.Event) audit.Event
+	Append(tx storage.Tx, e audit.Event) error
+	Log(ctx context.Context, e audit.Event)
+}
+
+// Receipts makes the evidence of an approved operation, for the device that approved it. The same operation may be asked for
+// several times.
+type Receipts interface {
+	Make(o Operation, d handset.Device) (string, error)
+}
+
+// What says what a [Change] is about.
+type What string
+
+// What can be told of operations.
+const (
+	Started   What = "started"
+	Fetched   What = "fetched"   // the first device has it
+	Ended     What = "ended"     // it is not open any more: approved, denied, failed, expired, cancelled
+	WasUsed   What = "redeemed"  // the approval was redeemed
+	NotMe     What = "not_me"    // the person says that somebody else begins operations
+	Warned    What = "last_try"  // one more wrong answer blocks the user (Regulation (EU) 2018/389, article 4(4))
+	Blocked   What = "blocked"   // the user may not answer for a while, or until an operator says so
+	Unblocked What = "unblocked" // an operator has lifted a block; there is no operation
+)
+
+// Change is told to [Config].OnChange. With the operation's id and version it can be named outside the transaction.
+type Change struct {
+	What      What
+	Operation Operation
+	UserID    string
+}
+
+// Config describes a [Store]. DB, Sealer, Users, Devices, Audit and Now are required.
+type Config struct {
+	DB      storage.DB
+	Sealer  storage.Sealer
+	Users   Users
+	Devices Devices
+	Audit   Audit
+	Now     func() time.Time
+	// Logger gets what [Store.Run] cannot do. Nil is none.
+	Logger *slog.Logger
+	// Receipts makes a receipt for each approved authorisation and signature, in the transaction of the approval. Nil makes none.
+	Receipts Receipts
+	// OnChange runs in the transaction of the change: callbacks, notifications and alerts are written into the outbox there.
+	// Being part of a closure it may run several times, and draws nothing. At most four writes for each operation that ends.
+	OnChange []func(tx storage.Tx, c Change) error
+	Limits   Limits
+	// KeepFor is how long operations are kept. Default: [KeepFor].
+	KeepFor time.Duration
+}
+
+// Store keeps operations. It is safe for concurrent use. Any number of stores may stand over one database; those that wait
+// for something in one learn within a second of what another did, while [Store.Run] runs.
+type Store struct {
+	db       storage.DB
+	users    Users
+	devices  Devices
+	audit    Audit
+	receipts Receipts
+	clock    func() time.Time
+	logger   *slog.Logger
+	onChange []func(storage.Tx, Change) error
+	limits   Limits
+
+	operations storage.Table[Operation]
+	desks      storage.Table[desk]
+	keys       storage.Table[idempotency]
+
+	waiting *waiting.Room
+
+	mu      sync.Mutex
+	seen    map[string]time.Time // starts that the tail has told of
+	failing bool
+}
+
+const (
+	operationTable = "operation"
+	byUser         = "user"
+	byExternal     = "external"
+)
+
+// New returns a store. It reads and writes nothing yet.
+func New(c Config) (*Store, error) {
+	if c.DB == nil || c.Sealer == nil || c.Users == nil || c.Devices == nil || c.Audit == nil || c.Now == nil {
+		return nil, errors.New("creating a store of operations: DB, Sealer, Users, Devices, Audit and Now are required")
+	}
+	limits, err := c.Limits.normalize()
+	if err != nil {
+		return nil, fmt.Errorf("creating a store of operations: %w", err)
+	}
+	if c.KeepFor < 0 || c.KeepFor > 0 && c.KeepFor < keepKeys {
+		return nil, fmt.Errorf("creating a store of operations: KeepFor must be at least %s", keepKeys)
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	keep := or(c.KeepFor, KeepFor)
+	return &Store{
+		db: c.DB, users: c.Users, devices: c.Devices, audit: c.Audit, receipts: c.Receipts, clock: c.Now, logger: c.Logger,
+		onChange: slices.Clone(c.OnChange), limits: limits,
+		operations: storage.Table[Operation]{
+			Name: operationTable, Version: 1, Sealer: c.Sealer,
+			ID:     func(o *Operation) string { return o.ID },
+			Expiry: func(o *Operation) time.Time { return o.CreatedAt.Add(keep) },
+			Indexes: []storage.Index[Operation]{
+				{Name: byUser, Values: func(o *Operation) []string { return []string{o.UserID} }},
+				{Name: byExternal, Values: (*Operation).externalKeys},
+			},
+		},
+		desks:   deskTable(c.Sealer),
+		keys:    idempotencyTable(),
+		waiting: waiting.New(limits.Waiters),
+		seen:    map[string]time.Time{},
+	}, nil
+}
+
+func (o *Operation) externalKeys() []string {
+	if o.ExternalID == "" {
+		return nil
+	}
+	return []string{externalKey(o.ClientID, o.ExternalID)}
+}
+
+// externalKey names what two clients may both have given the same reference. The hash keeps references out of keys.
+func externalKey(clientID, externalID string) string { return hash(clientID, externalID) }
+
+// now has the precision that every engine keeps.
+func (s *Store) now() time.Time { return s.clock().UTC().Truncate(time.Millisecond) }
+
+// Get returns the operation with the given id, as it stands now, or [ErrNotFound].
+func (s *Store) Get(ctx context.Context, id string) (o Operation, err error) {
+	err = s.db.View(ctx, func(tx storage.Tx) error {
+		o, err = s.operations.Get(tx, id)
+		return err
+	})
+	if err != nil {
+		return Operation{}, fmt.Errorf("reading operation %q: %w", id, err)
+	}
+	return o.at(s.now()), nil
+}
+
+// Find returns the operation with the given id as it stands now, or that there is none.
+func (s *Store) Find(tx storage.Tx, id string) (Operation, bool, error) {
+	o, found, err := s.operations.Find(tx, id)
+	return o.at(s.now()), found, err
+}
+
+// ListByUser returns operations of a user, the newest first, beginning after the given id: at most limit of them, which is
+// [DefaultPage] when it is not positive and [MaxPage] at most. A page shorter than that is the last.
+func (s *Store) ListByUser(ctx context.Context, userID, after string, limit int) ([]Operation, error) {
+	return s.list(ctx, byUser, userID, after, limit)
+}
+
+// ByExternalID returns the operations that a client started under its own reference, the newest first, as
+// [Store.ListByUser] does. A reference may be used again, as when a payment is asked for a second time.
+func (s *Store) ByExternalID(ctx context.Context, clientID, externalID, after string, limit int) ([]Operation, error) {
+	return s.list(ctx, byExternal, externalKey(clientID, externalID), after, limit)
+}
+
+func (s *Store) list(ctx context.Context, index, value, after string, limit int) (page []Operation, err error) {
+	if limit <= 0 {
+		limit = DefaultPage
+	}
+	now := s.now()
+	err = s.db.View(ctx, func(tx storage.Tx) error {
+		page = nil
+		for o, err := range s.operations.List(tx, index, value, after, min(limit, MaxPage)) {
+			if err != nil {
+				return err
+			}
+			page = append(page, o.at(now))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing operations: %w", err)
+	}
+	return page, nil
+}
+
+// tell runs the hooks of a change.
+func (s *Store) tell(tx storage.Tx, what What, o Operation) error {
+	return s.tellOf(tx, Change{What: what, Operation: o, UserID: o.UserID})
+}
+
+func (s *Store) tellOf(tx storage.Tx, c Change) error {
+	for _, hook := range s.onChange {
+		if err := hook(tx, c); err != nil {
+			return fmt.Errorf("telling that an operation %s: %w", c.What, err)
+		}
+	}
+	return nil
+}
+
+// event describes something that happens to an operation, by whoever the context names.
+func event(by audit.Actor, name string, o *Operation) audit.Event {
+	client := by.ClientID
+	if client == "" {
+		client = o.ClientID
+	}
+	return audit.Event{
+		Name: name, Outcome: audit.Accepted, Reason: o.Reason, Subject: o.UserID, By: by.By, ClientID: client,
+		DeviceID: o.DeviceID, Operation: o.ID, ClientIP: by.ClientIP, RequestID: by.RequestID,
+	}
+}

@@ -61,9 +61,12 @@ func (l *Limiter) Count(key string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.config.Now()
-	if l.waitLocked(key, now) > 0 {
-		return
+	if l.waitLocked(key, now) == 0 {
+		l.countLocked(key, now)
 	}
+}
+
+func (l *Limiter) countLocked(key string, now time.Time) {
 	element, ok := l.byKey[key]
 	if !ok {
 		l.makeRoomLocked()
@@ -76,6 +79,34 @@ func (l *Limiter) Count(key string) {
 		e.full = now
 	}
 	e.full = e.full.Add(l.config.Every)
+}
+
+// Budget is what a key has left.
+type Budget struct {
+	// Wait is how long until one more event is admitted; zero when this one was.
+	Wait time.Duration
+	// Left is how many more are admitted now, and Full when it will be all of them again.
+	Left int
+	Full time.Duration
+}
+
+// Take counts an event of the key if it is admitted, and returns what is left. A nil limiter has no bound, and a budget of
+// nothing.
+func (l *Limiter) Take(key string) Budget {
+	if l == nil {
+		return Budget{}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.config.Now()
+	b := Budget{Wait: l.waitLocked(key, now)}
+	if b.Wait == 0 {
+		l.countLocked(key, now)
+	}
+	b.Full = max(0, entryOf(l.byKey[key]).full.Sub(now))
+	used := int((b.Full + l.config.Every - 1) / l.config.Every)
+	b.Left = max(0, l.config.Burst-used)
+	return b
 }
 
 // Len returns how many keys are remembered.

@@ -123,6 +123,31 @@ func TestNewRefusesAnIncompleteConfig(t *testing.T) {
 	}
 }
 
+func TestTakeTellsWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	clock := storagetest.NewClock()
+	l := newLimiter(t, clock, 3, 10)
+	for i, want := range []limit.Budget{
+		{Left: 2, Full: time.Minute}, {Left: 1, Full: 2 * time.Minute}, {Left: 0, Full: 3 * time.Minute},
+		{Wait: time.Minute, Left: 0, Full: 3 * time.Minute}, {Wait: time.Minute, Left: 0, Full: 3 * time.Minute},
+	} {
+		if got := l.Take("a"); got != want {
+			t.Errorf("event %d: %+v, want %+v", i, got, want)
+		}
+	}
+	clock.Advance(90 * time.Second)
+	if got, want := l.Take("a"), (limit.Budget{Left: 0, Full: 150 * time.Second}); got != want {
+		t.Errorf("after a while: %+v, want %+v", got, want)
+	}
+	if got, want := l.Take("b"), (limit.Budget{Left: 2, Full: time.Minute}); got != want {
+		t.Errorf("another key: %+v, want %+v", got, want)
+	}
+	var none *limit.Limiter
+	if got := none.Take("a"); got != (limit.Budget{}) {
+		t.Errorf("no limiter: %+v", got)
+	}
+}
+
 func TestConcurrentCountsAdmitTheBurstOnly(t *testing.T) {
 	t.Parallel()
 	l := newLimiter(t, storagetest.NewClock(), 5, 10)

@@ -45,8 +45,7 @@ type Config struct {
 	// Searchable are the attributes by which users can be found ([Store.ByAttribute]), at most [MaxSearchable]. After a change
 	// of the list [Store.Reindex] is to run.
 	Searchable []string
-	// Audit is told of every change of a user, in its transaction; nil tells nobody. An event takes one write, beside those
-	// of the trail itself.
+	// Audit is told of every change of a user, in its transaction; nil tells nobody. It may write four items.
 	Audit Auditor
 	// OnRevoke runs in the transaction that locks, deactivates or deletes a user or replaces a password, so that what ends their
 	// sessions commits with it or not at all. Being part of a transaction closure it may run several times, and it has
@@ -218,6 +217,11 @@ func (s *Store) Add(ctx context.Context, n NewUser) (User, error) {
 	}
 	event := s.prepare(ctx, adding.of(r.ID))
 	err = s.db.Update(ctx, func(tx storage.Tx) error {
+		if n.Also != nil {
+			if err := n.Also(tx, r.ID); err != nil {
+				return err
+			}
+		}
 		if err := s.clash(tx, &r); err != nil {
 			return err
 		}

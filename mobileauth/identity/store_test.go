@@ -408,3 +408,24 @@ func TestReadsReportFaults(t *testing.T) {
 		t.Errorf("List: %v, %v", page, err)
 	}
 }
+
+// TestAlsoBelongsToTheTransaction: what refuses there keeps the user out, and what it wrote is there with the user only.
+func TestAlsoBelongsToTheTransaction(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	mark, asked := errors.New("not this one"), ""
+	n := identity.NewUser{Profile: logins("alice"), Also: func(tx storage.Tx, userID string) error {
+		asked = userID
+		return errors.Join(tx.Put(storage.Item{Key: "beside/" + userID, Value: []byte("x")}), mark)
+	}}
+	if _, err := h.Add(t.Context(), n); !errors.Is(err, mark) || len(h.items("")) != 0 {
+		t.Fatalf("%v, %v", err, h.items(""))
+	}
+	n.Also = func(tx storage.Tx, userID string) error {
+		return tx.Put(storage.Item{Key: "beside/" + userID, Value: []byte("x")})
+	}
+	u, err := h.Add(t.Context(), n)
+	if err != nil || asked == "" || len(h.items("beside/"+u.ID)) != 1 {
+		t.Errorf("%v", err)
+	}
+}

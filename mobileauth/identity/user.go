@@ -11,6 +11,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/gatehouse-id/gatehouse/storage"
 )
 
 // Limits on a user's record. They keep it well under what a storage engine takes, and leave room in its transaction for
@@ -92,6 +94,8 @@ type NewUser struct {
 	Password string
 	// PasswordHash is one made elsewhere: see [phc.Parse] for the kinds.
 	PasswordHash string
+	// Also runs in the transaction of [Store.Add], before the user is written, and may refuse. It has four writes.
+	Also func(tx storage.Tx, userID string) error
 }
 
 // normalize returns a copy in canonical form, or the first rule the profile breaks.

@@ -3,6 +3,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,18 +30,32 @@ type Event struct {
 	Name    string `json:"name"`
 	Outcome string `json:"outcome,omitempty"`
 	// Reason is a word for operators and is never shown to callers.
-	Reason    string    `json:"reason,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	// By is who did it, as an [Actor] names them. Where nobody is named it was the subject.
+	By string `json:"by,omitempty"`
+	// Object is what it was done to where no other field says so: its kind and id, such as "application:bank".
+	Object string `json:"object,omitempty"`
+	// Subject is the user it is about.
 	Subject   string    `json:"sub,omitempty"`
-	By        string    `json:"by,omitempty"` // who acted, where that is somebody else: see [Actor]
 	ClientID  string    `json:"client_id,omitempty"`
+	DeviceID  string    `json:"device_id,omitempty"`
+	Operation string    `json:"operation,omitempty"`
 	Realm     string    `json:"realm,omitempty"`
 	SessionID string    `json:"sid,omitempty"`
 	GrantID   string    `json:"grant_id,omitempty"`
-	DeviceID  string    `json:"device_id,omitempty"`
-	Operation string    `json:"operation,omitempty"`
 	ClientIP  string    `json:"client_ip,omitempty"`
 	RequestID string    `json:"request_id,omitempty"`
 	Time      time.Time `json:"time"`
+}
+
+// From returns the event with what it leaves open about who caused it and from where taken from the actor that ctx names.
+func (e Event) From(ctx context.Context) Event {
+	a := ActorOf(ctx)
+	e.By = cmp.Or(e.By, a.By)
+	e.ClientID = cmp.Or(e.ClientID, a.ClientID)
+	e.ClientIP = cmp.Or(e.ClientIP, a.ClientIP)
+	e.RequestID = cmp.Or(e.RequestID, a.RequestID)
+	return e
 }
 
 // Config is what a trail needs.
@@ -48,6 +63,9 @@ type Config struct {
 	DB     storage.DB
 	Logger *slog.Logger
 	Now    func() time.Time
+	// Sealer keeps the secret of the chain. Without one the chain is not keyed: it then finds mistakes, and no attacker who can
+	// write to the store and computes it anew.
+	Sealer storage.Sealer
 	// Keep is how long events stay in the store. Default: [Keep].
 	Keep time.Duration
 }
@@ -57,6 +75,8 @@ type Trail struct {
 	db     storage.DB
 	logger *slog.Logger
 	now    func() time.Time
+	keep   time.Duration
+	sealer storage.Sealer
 	events *storage.Table[Event]
 }
 
@@ -70,19 +90,45 @@ func New(c Config) (*Trail, error) {
 		keep = Keep
 	}
 	return &Trail{
-		db: c.DB, logger: c.Logger, now: c.Now,
+		db: c.DB, logger: c.Logger, now: c.Now, keep: keep, sealer: c.Sealer,
 		events: &storage.Table[Event]{
 			Name: "audit", Version: 1,
 			ID:     func(e *Event) string { return e.ID },
 			Expiry: func(e *Event) time.Time { return e.Time.Add(keep) },
+			Indexes: []storage.Index[Event]{
+				index(bySubject, func(e *Event) string { return e.Subject }),
+				index(byDevice, func(e *Event) string { return e.DeviceID }),
+				index(byOperation, func(e *Event) string { return e.Operation }),
+				index(byClient, func(e *Event) string { return e.ClientID }),
+			},
 		},
 	}, nil
 }
 
-// Record logs an event and stores it. An error means that it was not stored: whoever asked for the security event then
-// does not go on.
+// Names of the indexes.
+const (
+	bySubject   = "sub"
+	byDevice    = "device"
+	byOperation = "operation"
+	byClient    = "client"
+)
+
+// maxIndexed keeps an index key within what a store takes. Whoever sends a longer id does not know one of ours.
+const maxIndexed = 200
+
+func index(name string, value func(*Event) string) storage.Index[Event] {
+	return storage.Index[Event]{Name: name, Values: func(e *Event) []string {
+		if v := value(e); v != "" && len(v) <= maxIndexed {
+			return []string{v}
+		}
+		return nil
+	}}
+}
+
+// Record logs an event and stores it. What it leaves open about who caused it is taken from ctx. An error means that it was not
+// stored: whoever asked for the security event then does not go on.
 func (t *Trail) Record(ctx context.Context, e Event) error {
-	e = t.Prepare(e)
+	e = t.Prepare(e.From(ctx))
 	t.line(ctx, e)
 	err := t.db.Update(ctx, func(tx storage.Tx) error { return t.Append(tx, e) })
 	if err != nil {
@@ -96,21 +142,30 @@ func (t *Trail) Record(ctx context.Context, e Event) error {
 func (t *Trail) Log(ctx context.Context, e Event) {
 	if t.logger.Enabled(ctx, slog.LevelInfo) {
 		e.Time = t.now().UTC()
-		t.line(ctx, e)
+		t.line(ctx, e.From(ctx))
 	}
 }
 
 // Prepare draws the id of an event and sets its time. It is called outside closures, which must not draw anything; the
-// result goes to [Trail.Append].
+// result goes to [Trail.Append]. Who caused it is said by [Event.From].
 func (t *Trail) Prepare(e Event) Event {
 	e.Time = t.now().UTC().Truncate(time.Millisecond)
 	e.ID = eventID(e.Time) + randid.New("evt")
 	return e
 }
 
-// Append stores a prepared event in the caller's transaction. It logs nothing, since the closure may run again or be
-// rolled back.
-func (t *Trail) Append(tx storage.Tx, e Event) error { return t.events.Put(tx, e) }
+// Append stores a prepared event in the caller's transaction, marked for the next seal. It logs nothing, since the closure may run
+// again or be rolled back. It writes two items and one for each of subject, device, operation and client, and collides with no
+// other transaction.
+func (t *Trail) Append(tx storage.Tx, e Event) error {
+	if err := t.events.Put(tx, e); err != nil {
+		return err
+	}
+	if err := tx.Put(storage.Item{Key: markPrefix + e.ID, ExpiresAt: e.Time.Add(t.keep)}); err != nil {
+		return fmt.Errorf("marking an audit event: %w", err)
+	}
+	return nil
+}
 
 // List returns stored events from a moment on, oldest first, at most limit of them (0 is no limit).
 func (t *Trail) List(ctx context.Context, since time.Time, limit int) (events []Event, err error) {
@@ -138,12 +193,11 @@ func (t *Trail) List(ctx context.Context, since time.Time, limit int) (events []
 func eventID(t time.Time) string { return fmt.Sprintf("%013d.", t.UnixMilli()) }
 
 func (t *Trail) line(ctx context.Context, e Event) {
-	attrs := make([]any, 0, 14)
+	attrs := make([]any, 0, 15)
 	for _, a := range [...]struct{ key, value string }{
-		{"id", e.ID}, {"name", e.Name}, {"outcome", e.Outcome}, {"reason", e.Reason}, {"sub", e.Subject}, {"by", e.By},
-		{"client_id", e.ClientID}, {"realm", e.Realm}, {"sid", e.SessionID}, {"grant_id", e.GrantID},
-		{"device_id", e.DeviceID}, {"operation", e.Operation},
-		{"client_ip", e.ClientIP}, {"request_id", e.RequestID},
+		{"id", e.ID}, {"name", e.Name}, {"outcome", e.Outcome}, {"reason", e.Reason}, {"by", e.By}, {"object", e.Object},
+		{"sub", e.Subject}, {"client_id", e.ClientID}, {"device_id", e.DeviceID}, {"operation", e.Operation}, {"realm", e.Realm},
+		{"sid", e.SessionID}, {"grant_id", e.GrantID}, {"client_ip", e.ClientIP}, {"request_id", e.RequestID},
 	} {
 		if a.value != "" {
 			attrs = append(attrs, slog.String(a.key, a.value))

@@ -70,19 +70,25 @@ func (d *Device) normalizeKeys() error {
 func (d *Device) Keys(kid string, now time.Time) (keys envelope.PublicKeys, ok bool) {
 	sign, enc := d.SignKey, d.EncKey
 	if kid != d.SignKeyID {
-		sign, enc = d.overlapping(kid, now)
+		old := d.overlapping(kid, now)
+		sign, enc = old.SignKey, old.EncKey
 	}
 	keys, err := parseKeys(sign, enc)
 	return keys, err == nil && kid != "" && keys.Sign.ID() == kid
 }
 
-func (d *Device) overlapping(kid string, now time.Time) (sign, enc json.RawMessage) {
+func (d *Device) overlapping(kid string, now time.Time) OldKeys {
 	for _, old := range d.OldKeys {
-		if kid == old.Sign && now.Before(old.Until) {
-			return old.SignKey, old.EncKey
+		if kid == old.Sign && old.SignKey != nil && now.Before(old.Until) {
+			return old
 		}
 	}
-	return nil, nil
+	return OldKeys{}
+}
+
+// speaks reports whether [Device.Keys] would find the key, and parses none: the keys of a stored record have their names.
+func (d *Device) speaks(kid string, now time.Time) bool {
+	return kid != "" && (kid == d.SignKeyID || kid == d.overlapping(kid, now).Sign)
 }
 
 // RollKeys gives d new keys, which the caller has seen proven: the statement was signed by the key with the thumbprint kid,
@@ -90,8 +96,8 @@ func (d *Device) overlapping(kid string, now time.Time) (sign, enc json.RawMessa
 // one the same request again, whose answer was lost, changes nothing and is no error. The caller stores d by [Store.Put].
 func (s *Store) RollKeys(d *Device, kid string, keys envelope.PublicKeys) error {
 	now, had := s.now(), d.thumbprints()
-	switch _, known := d.Keys(kid, now); {
-	case !known:
+	switch {
+	case !d.speaks(kid, now):
 		return ErrUnusable
 	case keys.Sign.ID() == d.SignKeyID && keys.Enc.ID() == d.EncKeyID:
 		return nil
@@ -115,18 +121,18 @@ func (s *Store) RollKeys(d *Device, kid string, keys envelope.PublicKeys) error 
 }
 
 // forgetOldKeys ends every overlap: the thumbprints stay.
-func (d *Device) forgetOldKeys(now time.Time) bool {
-	kept, changed := make([]OldKeys, 0, len(d.OldKeys)+1), false
-	for _, old := range d.OldKeys {
-		if old.SignKey != nil {
-			old.SignKey, old.EncKey, changed = nil, nil, true
-			if now.Before(old.Until) {
-				old.Until = now
-			}
+func (d *Device) forgetOldKeys(now time.Time) (changed bool) {
+	d.OldKeys = slices.Clone(d.OldKeys)
+	for i := range d.OldKeys {
+		old := &d.OldKeys[i]
+		if old.SignKey == nil {
+			continue
 		}
-		kept = append(kept, old)
+		old.SignKey, old.EncKey, changed = nil, nil, true
+		if now.Before(old.Until) {
+			old.Until = now
+		}
 	}
-	d.OldKeys = kept
 	return changed
 }
 

@@ -63,7 +63,7 @@ func (s *Store) Accept(tx storage.Tx, m Message) (Device, error) {
 	case d.Status.Out():
 		return Device{}, fmt.Errorf("device is %s: %w", d.Status, ErrUnusable)
 	}
-	if _, known := d.Keys(m.KID, s.now()); !known {
+	if !d.speaks(m.KID, s.now()) {
 		return Device{}, fmt.Errorf("the key is not in use: %w", ErrUnusable)
 	}
 	if err := s.Replay(tx, d.ID, m.JTI, m.IssuedAt); err != nil {

@@ -71,7 +71,8 @@ func (s *Store) put(tx storage.Tx, d *Device, by audit.Actor) error {
 	if err := s.makeRoom(tx, &next, by); err != nil {
 		return err
 	}
-	change := changed(&old.Device, &next, now)
+	was := old.device()
+	change := changed(&was, &next, now)
 	change.By = by.By
 	if err := s.enter(tx, &next); err != nil {
 		return err

@@ -130,16 +130,24 @@ type PushRequest struct {
 
 // DeviceAnswer is what the server knows about the device that asks.
 type DeviceAnswer struct {
-	Device  string   `json:"device"`
-	Status  string   `json:"status"`
-	Name    string   `json:"name,omitempty"`
-	Factors []string `json:"factors"`
-	Policy  Policy   `json:"policy"`
+	Device  string       `json:"device"`
+	Status  string       `json:"status"`
+	Name    string       `json:"name,omitempty"`
+	Factors []FactorInfo `json:"factors"`
+	Policy  Policy       `json:"policy"`
 	// PushService is where notices go, empty for nowhere; PushDead says that the address does not work any more.
 	PushService string `json:"push_service,omitempty"`
 	PushDead    bool   `json:"push_dead,omitempty"`
 	// Waiting are new devices of the same user that wait to be released.
 	Waiting []WaitingDevice `json:"waiting,omitempty"`
+}
+
+// FactorInfo says of a factor that there is one, and since which statement. So a device that did not get the answer to a change
+// learns whether it happened.
+type FactorInfo struct {
+	Kind string `json:"kind"`
+	// SetBy is the ID of the statement that set it, or of the request that registered it.
+	SetBy string `json:"set_by"`
 }
 
 // WaitingDevice is a new device that an old one may release.

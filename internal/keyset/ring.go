@@ -185,6 +185,19 @@ func (r *Ring) Key(_ context.Context, kid string) (jose.PublicKey, bool) {
 	return k, ok
 }
 
+// Publics returns the published keys in the order of the JWK set; none before the first successful [Ring.Load].
+func (r *Ring) Publics() []jose.PublicKey {
+	s := r.snapshot.Load()
+	if s == nil {
+		return nil
+	}
+	keys := make([]jose.PublicKey, len(s.infos))
+	for i, info := range s.infos {
+		keys[i] = s.keys[info.KID]
+	}
+	return keys
+}
+
 // JWKS returns the published keys as a JWK set, or nil before the first successful [Ring.Load]. The same keys are always
 // the same bytes. The caller must not write to them.
 func (r *Ring) JWKS() []byte {

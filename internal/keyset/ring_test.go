@@ -209,6 +209,27 @@ func TestJWKSIsAStableListOfPublicKeys(t *testing.T) {
 	}
 }
 
+// Whoever publishes the keys beside others gets the same keys in the same order.
+func TestPublicsAreTheKeysOfTheJWKS(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ring, err := keyset.Open(w.config(jose.ES256))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := ring.Publics(); got != nil {
+		t.Errorf("%d keys before they are read", len(got))
+	}
+	r := w.node(t, jose.ES256, jose.EdDSA)
+	set, err := jose.MarshalSet(r.Publics())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(set) != string(r.JWKS()) {
+		t.Errorf("published one by one:\n%s\nas a set:\n%s", set, r.JWKS())
+	}
+}
+
 func TestCallersCannotChangeTheRing(t *testing.T) {
 	t.Parallel()
 	r := newWorld(t).node(t, jose.ES256, jose.EdDSA)

@@ -208,6 +208,22 @@ func (s *Store) ByHash(ctx context.Context, hash, after string, limit int) (devi
 	return devices, nil
 }
 
+// ByServerKey returns the device for which alone the server keeps the encryption key of that thumbprint, or [ErrNotFound].
+func (s *Store) ByServerKey(ctx context.Context, kid string) (d Device, err error) {
+	err = s.db.View(ctx, func(tx storage.Tx) error {
+		r, err := s.devices.Lookup(tx, byServ, kid)
+		if err != nil {
+			return err
+		}
+		d, err = s.complete(tx, r)
+		return err
+	})
+	if err != nil {
+		return Device{}, fmt.Errorf("looking for the device of a server key: %w", err)
+	}
+	return d, nil
+}
+
 // List returns devices in ascending order of their id, beginning after the given one: at most limit of them, which is
 // [DefaultPage] when it is not positive and [MaxPage] at most. A page shorter than that is the last.
 func (s *Store) List(ctx context.Context, after string, limit int) (devices []Device, err error) {

@@ -4,6 +4,7 @@ package handset_test
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 	"time"
 
@@ -50,5 +51,27 @@ func TestSecretsAreNotReadableInTheStore(t *testing.T) {
 			}
 		}
 		must(t, h.update(func(tx storage.Tx) error { _, _, err := h.Find(tx, d.ID); return err }))
+	})
+}
+
+// TestByServerKey: the key that a message was encrypted to leads to the one device that the server keeps it for.
+func TestByServerKey(t *testing.T) {
+	over(t, func(t *testing.T, h *house) {
+		d := h.add("usr_1", func(d *handset.Device) { d.ServerKey, d.ServerKeyID = []byte("secret"), "kid_1" })
+		h.add("usr_1", func(d *handset.Device) { d.ServerKey, d.ServerKeyID = []byte("other"), "kid_2" })
+		got, err := h.ByServerKey(h.ctx(), "kid_1")
+		must(t, err)
+		if got.ID != d.ID || string(got.ServerKey) != "secret" {
+			t.Errorf("found %+v", got)
+		}
+		for _, kid := range []string{"", "kid_3", "kid"} {
+			if _, err := h.ByServerKey(h.ctx(), kid); !errors.Is(err, handset.ErrNotFound) {
+				t.Errorf("%q: %v", kid, err)
+			}
+		}
+		taken := fresh(t, "usr_2", func(d *handset.Device) { d.ServerKey, d.ServerKeyID = []byte("x"), "kid_1" })
+		if _, err := h.tryAdd(taken); !errors.Is(err, storage.ErrExists) {
+			t.Errorf("one key for two devices: %v", err)
+		}
 	})
 }

@@ -14,6 +14,7 @@ const (
 	byHash = "hash"
 	byKey  = "key"
 	byPush = "push"
+	byServ = "server_key"
 
 	handsetKeyID = "key"
 )
@@ -54,6 +55,7 @@ func (s *Store) describe(sealer storage.Sealer) {
 			{Name: byHash, Values: func(r *record) []string { return notEmpty(r.Hash) }},
 			{Name: byKey, Unique: true, Values: func(r *record) []string { return r.thumbprints() }},
 			{Name: byPush, Unique: true, Values: func(r *record) []string { return notEmpty(r.Push.hash()) }},
+			{Name: byServ, Unique: true, Values: func(r *record) []string { return notEmpty(r.ServerKeyID) }},
 		},
 	}
 	s.counts = storage.Table[counts]{Name: "handset_counts", Version: 1, ID: func(c *counts) string { return c.DeviceID }}

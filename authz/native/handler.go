@@ -70,6 +70,8 @@ type call struct {
 	began authz.Moment
 	// proven are the realms that were proven in this call.
 	proven map[string]bool
+	// notices are what people are told by realms that have accepted them in this call.
+	notices []*notice
 }
 
 // ServeHTTP answers a request. There is no CORS here: the endpoint is for apps, and not for pages in a browser (9.8).
@@ -99,17 +101,32 @@ func (c *call) serve() (status int, body any, err error) {
 		return 0, nil, err
 	}
 	c.locale = c.Texts.Locale(c.request.UILocales, c.r.Header.Get("Accept-Language"))
-	asked, err := c.rounds()
-	if err != nil {
-		return 0, nil, err
+	return c.settle()
+}
+
+// settle has the answers judged, and ends with a code or with what is missing. A proof may grow too old, or fall, between the last
+// judgement and the code: then it is missing.
+func (c *call) settle() (status int, body any, err error) {
+	for {
+		asked, err := c.rounds()
+		if err != nil {
+			return 0, nil, err
+		}
+		if asked != nil {
+			return http.StatusForbidden, insufficient{
+				Error: codeInsufficient, Description: "more has to be proven", AuthSession: c.handle.String(),
+				ExpiresIn:  int64(c.request.ExpiresAt.Sub(c.Store.Now()) / time.Second),
+				Challenges: asked, Notices: c.notices,
+			}, nil
+		}
+		code, completion, ok := authz.NewCompletion(c.Intake.Engine, &c.request, c.client, &c.session, c.Store.Now())
+		if ok {
+			return c.grant(code, completion)
+		}
+		if len(c.remaining()) == 0 {
+			return 0, nil, oauth.Internal(errors.New("no proof of the session determines the user"))
+		}
 	}
-	if asked == nil {
-		return c.grant()
-	}
-	return http.StatusForbidden, insufficient{
-		Error: codeInsufficient, Description: "more has to be proven", AuthSession: c.handle.String(),
-		ExpiresIn: int64(c.request.ExpiresAt.Sub(c.Store.Now()) / time.Second), Challenges: asked,
-	}, nil
 }
 
 // identify authenticates the client, which the auth session names where the request does not (5.1), and finds what its handle
@@ -232,11 +249,7 @@ func (c *call) begin(ctx context.Context, params oauth.Params) (err error) {
 }
 
 // grant ends the request with a code (5.2.1).
-func (c *call) grant() (int, any, error) {
-	code, completion, ok := authz.NewCompletion(c.Intake.Engine, &c.request, c.client, &c.session, c.Store.Now())
-	if !ok {
-		return 0, nil, oauth.Internal(errors.New("no proof of the session determines the user"))
-	}
+func (c *call) grant(code string, completion authz.Completion) (int, any, error) {
 	completion.RequestID = c.request.ID
 	err := c.Sessions.Complete(c.r, completion, c.Logger)
 	switch {
@@ -245,5 +258,5 @@ func (c *call) grant() (int, any, error) {
 	case err != nil:
 		return 0, nil, authz.Failure(err)
 	}
-	return http.StatusOK, granted{Code: code, AuthSession: c.handle.String()}, nil
+	return http.StatusOK, granted{Code: code, AuthSession: c.handle.String(), Notices: c.notices}, nil
 }

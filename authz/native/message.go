@@ -19,8 +19,9 @@ const (
 
 // granted is the answer to a request whose every requirement is met (5.2.1).
 type granted struct {
-	Code        string `json:"authorization_code"`
-	AuthSession string `json:"auth_session"`
+	Code        string    `json:"authorization_code"`
+	AuthSession string    `json:"auth_session"`
+	Notices     []*notice `json:"notices,omitempty"`
 }
 
 // insufficient says what is missing (5.2.2).
@@ -30,6 +31,7 @@ type insufficient struct {
 	AuthSession string                `json:"auth_session"`
 	ExpiresIn   int64                 `json:"expires_in"`
 	Challenges  map[string]*challenge `json:"challenges"`
+	Notices     []*notice             `json:"notices,omitempty"`
 }
 
 // challenge is what one realm asks.
@@ -53,10 +55,12 @@ type field struct {
 	Required     bool   `json:"required,omitempty"`
 }
 
+// notice is something that people are told. Outside a challenge it says which realm has accepted them with it.
 type notice struct {
-	ID   string `json:"id,omitempty"`
-	Text string `json:"text"`
-	URL  string `json:"url,omitempty"`
+	Realm string `json:"realm,omitempty"`
+	ID    string `json:"id,omitempty"`
+	Text  string `json:"text"`
+	URL   string `json:"url,omitempty"`
 }
 
 // failure says that an answer led nowhere. It is the same whatever was wrong with it.

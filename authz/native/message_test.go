@@ -28,6 +28,7 @@ type script struct {
 	result    realm.Result
 	judged    int
 	falls     bool // its proofs do not stand
+	stands    int  // how often it is asked before they fall; zero is for ever
 	mute      error
 	further   bool // the challenge is asked whatever the answers
 }
@@ -47,7 +48,14 @@ func (s *script) Verify(context.Context, realm.Credentials) (realm.Result, error
 	return s.result, nil
 }
 
-func (s *script) Stands(realm.Proof) bool { return !s.falls }
+func (s *script) Stands(realm.Proof) bool {
+	if s.stands > 0 {
+		s.stands--
+		s.falls = s.stands == 0
+		return true
+	}
+	return !s.falls
+}
 
 // scripted returns an app of an issuer that has one realm, and asks for it.
 func scripted(t *testing.T, s *script) *faces.App {
@@ -120,6 +128,44 @@ func TestChallengeOnTheWire(t *testing.T) {
 	if diff := cmp.Diff(want, busy); diff != "" {
 		t.Errorf("challenge while it is busy (-want +got):\n%s", diff)
 	}
+}
+
+// What a realm tells people whom it accepts reaches them: beside the code, and beside what the next realm asks.
+func TestNoticeOfARealmThatAccepts(t *testing.T) {
+	t.Parallel()
+	s := &script{result: realm.Result{
+		Status: realm.Accepted, Identity: realm.Identity{Subject: faces.Alice},
+		Notice: &realm.Notice{ID: "n-1", Text: "There is an update.", URL: "https://example.com/get"},
+	}}
+	a := scripted(t, s)
+	want := []faces.AskedNotice{{Realm: "only", ID: "n-1", Text: "There is an update.", URL: "https://example.com/get"}}
+	s.falls = true
+	reply := a.Ask("scope", "openid").Asks("only")
+	if diff := cmp.Diff(want, reply.Notices); diff != "" {
+		t.Errorf("notices beside a challenge (-want +got):\n%s", diff)
+	}
+	s.falls, a.Held = false, ""
+	reply = a.Ask("scope", "openid")
+	reply.Granted()
+	if diff := cmp.Diff(want, reply.Notices); diff != "" {
+		t.Errorf("notices beside the code (-want +got):\n%s", diff)
+	}
+	reply = a.Ask("scope", "openid") // nothing was judged
+	reply.Granted()
+	if len(reply.Notices) > 0 || strings.Contains(reply.Body, "notices") {
+		t.Errorf("notices of nobody: %s", reply.Body)
+	}
+}
+
+// A proof that falls in the instant before the code is asked for again: nothing is broken.
+func TestAProofThatFallsBeforeTheCode(t *testing.T) {
+	t.Parallel()
+	s := &script{result: realm.Result{Status: realm.Accepted, Identity: realm.Identity{Subject: faces.Alice}}, stands: 1}
+	a := scripted(t, s)
+	a.Ask("scope", "openid").Asks("only")
+	equal(t, "its proofs fall", s.falls, true)
+	s.falls = false
+	a.Answer(faces.Answers{}).Granted()
 }
 
 // Whoever has an app that is switched off asks as often as he likes, and is told each time: that is no guessing.

@@ -105,9 +105,21 @@ func (c *call) round(visit *attempt.Visit) (*challenge, error) {
 		told.write(outcome.Challenge, c.text)
 		return told, c.lostUnless(c.Judge.Keep(c.r, visit, outcome.Challenge))
 	case outcome.Result.Status == realm.Accepted:
-		return nil, c.prove(visit, outcome)
+		return nil, c.accepted(visit, outcome)
 	}
 	return told, c.refused(visit, told, outcome.Result)
+}
+
+// accepted puts a proof where it belongs, and keeps what people are told with it for the answer.
+func (c *call) accepted(visit *attempt.Visit, outcome attempt.Outcome) error {
+	if err := c.prove(visit, outcome); err != nil {
+		return err
+	}
+	if told := notified(outcome.Result.Notice); told != nil {
+		told.Realm = visit.Realm
+		c.notices = append(c.notices, told)
+	}
+	return nil
 }
 
 // ask tells what a realm wants to know, and has nothing judged.

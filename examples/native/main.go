@@ -46,7 +46,7 @@ func run(ctx context.Context) error {
 	}
 	gate, err := client.New(client.Config{
 		Issuer: *issuer, ClientID: *id, Scopes: strings.Fields(*scopes), Handlers: handlers, UILocales: []string{*language},
-		HTTP: &http.Client{Timeout: 30 * time.Second}, Now: time.Now,
+		Notify: screen.Notify, HTTP: &http.Client{Timeout: 30 * time.Second}, Now: time.Now,
 	})
 	if err != nil {
 		return err
@@ -86,11 +86,18 @@ type screen struct {
 // errCancelled is returned when the person has had enough.
 var errCancelled = errors.New("cancelled")
 
-// Answer shows a challenge and reads the answers.
-func (s *screen) Answer(_ context.Context, c client.Challenge) (map[string]string, error) {
-	if n := c.Notice; n != nil && !s.seen[n.ID] {
+// Notify shows what people are told, once.
+func (s *screen) Notify(_ context.Context, n client.Notice) {
+	if !s.seen[n.ID] {
 		s.seen[n.ID] = true
 		s.say("%s %s", n.Text, n.URL)
+	}
+}
+
+// Answer shows a challenge and reads the answers.
+func (s *screen) Answer(ctx context.Context, c client.Challenge) (map[string]string, error) {
+	if c.Notice != nil {
+		s.Notify(ctx, *c.Notice)
 	}
 	if c.Failure != nil {
 		s.say("%s", c.Failure.Message)

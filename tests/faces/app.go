@@ -53,6 +53,7 @@ type Reply struct {
 	AuthSession string            `json:"auth_session"`
 	ExpiresIn   int64             `json:"expires_in"`
 	Challenges  map[string]*Asked `json:"challenges"`
+	Notices     []AskedNotice     `json:"notices"`
 }
 
 // Asked is what one realm asks of an app.
@@ -77,9 +78,10 @@ type AskedField struct {
 
 // AskedNotice is something that people are told.
 type AskedNotice struct {
-	ID   string `json:"id"`
-	Text string `json:"text"`
-	URL  string `json:"url"`
+	Realm string `json:"realm"`
+	ID    string `json:"id"`
+	Text  string `json:"text"`
+	URL   string `json:"url"`
 }
 
 // AskedFailure says that an answer led nowhere.

@@ -65,9 +65,11 @@ func (c *Challenge) takeHidden() map[string]string {
 
 // Notice is something that people are told. ID tells notices apart, so that each can be shown once.
 type Notice struct {
-	ID   string `json:"id"`
-	Text string `json:"text"`
-	URL  string `json:"url"`
+	// Realm is the one that has accepted what it was told, and has this to say; empty in a [Challenge].
+	Realm string `json:"realm"`
+	ID    string `json:"id"`
+	Text  string `json:"text"`
+	URL   string `json:"url"`
 }
 
 // Codes of a [Failure].

@@ -28,6 +28,8 @@ type Config struct {
 	Scopes []string
 	// Handlers answer challenges by the name of the realm.
 	Handlers map[string]Handler
+	// Notify, unless nil, shows what a realm has to say to somebody whom it has accepted.
+	Notify func(ctx context.Context, n Notice)
 	// UILocales are the languages of the person, best first, as BCP 47 tags.
 	UILocales []string
 	// HTTP sends the requests to the server. It should have a time-out.
@@ -163,11 +165,13 @@ func (c *Client) challenge(ctx context.Context, form url.Values) (code string, e
 			Code       string                `json:"authorization_code"`
 			Session    string                `json:"auth_session"`
 			Challenges map[string]*Challenge `json:"challenges"`
+			Notices    []Notice              `json:"notices"`
 		}
 		err := c.post(ctx, func(e *endpoints) string { return e.Challenge }, form, &answer)
 		if answer.Session != "" {
 			c.session = answer.Session
 		}
+		c.notify(ctx, answer.Notices)
 		if err == nil {
 			return answer.Code, nil
 		}
@@ -182,6 +186,15 @@ func (c *Client) challenge(ctx context.Context, form url.Values) (code string, e
 		form = url.Values{"client_id": {c.config.ClientID}, "auth_session": {c.session}, "answers": {answers}}
 	}
 	return "", ErrTooManyRounds
+}
+
+func (c *Client) notify(ctx context.Context, notices []Notice) {
+	if c.config.Notify == nil {
+		return
+	}
+	for _, n := range notices {
+		c.config.Notify(ctx, n)
+	}
 }
 
 // answer has each challenge answered by the handler of its realm.

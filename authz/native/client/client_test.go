@@ -169,7 +169,6 @@ func TestAuthorize(t *testing.T) {
 	}
 }
 
-// A session that the server does not know any more is forgotten, and the app begins anew.
 // What is hidden goes back as it came, and no handler has to know of it.
 func TestHiddenFields(t *testing.T) {
 	t.Parallel()
@@ -190,6 +189,36 @@ func TestHiddenFields(t *testing.T) {
 	}
 }
 
+// What realms say to whom they accept is told as it comes, in the middle and at the end.
+func TestNotices(t *testing.T) {
+	t.Parallel()
+	const asksPIN = `{"error":"insufficient_authorization","auth_session":"s-1","challenges":{"pin":{}},
+		"notices":[{"realm":"app","id":"n-1","text":"There is an update.","url":"https://example.com/get"}]}`
+	script := []step{
+		{http.StatusForbidden, asksPIN},
+		{http.StatusOK, `{"authorization_code":"c","auth_session":"s-2","notices":[{"realm":"pin","text":"It ends in May."}]}`},
+	}
+	handlers := map[string]client.Handler{"pin": says("1234", nil)}
+	var told []client.Notice
+	c := newIssuer(t, script...).client(handlers, func(c *client.Config) {
+		c.Notify = func(_ context.Context, n client.Notice) { told = append(told, n) }
+	})
+	if _, err := c.Authorize(t.Context(), client.Request{}); err != nil {
+		t.Fatal(err)
+	}
+	want := []client.Notice{
+		{Realm: "app", ID: "n-1", Text: "There is an update.", URL: "https://example.com/get"},
+		{Realm: "pin", Text: "It ends in May."},
+	}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Errorf("notices (-want +got):\n%s", diff)
+	}
+	if _, err := newIssuer(t, script...).client(handlers).Authorize(t.Context(), client.Request{}); err != nil {
+		t.Errorf("without anybody to tell: %v", err)
+	}
+}
+
+// A session that the server does not know any more is forgotten, and the app begins anew.
 func TestAuthorizeAfterTheSessionEnded(t *testing.T) {
 	t.Parallel()
 	gone := step{http.StatusBadRequest, `{"error":"invalid_session"}`}

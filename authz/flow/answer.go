@@ -24,7 +24,7 @@ func (h *Handler) complete(w http.ResponseWriter, r *http.Request, v visit, agre
 	}
 	code, completion, ok := authz.NewCompletion(h.Intake.Engine, &v.request, v.target.client, &v.session, h.Store.Now())
 	if !ok {
-		h.end(w, r, v, oauth.Internal(errors.New("no proof of the session determines the user")))
+		h.fallShort(w, r, v)
 		return
 	}
 	completion.RememberConsent, completion.Remembered = agreed, !agreed && !v.target.client.FirstParty
@@ -45,6 +45,16 @@ func (h *Handler) complete(w http.ResponseWriter, r *http.Request, v visit, agre
 	default:
 		h.answer(w, r, v.target, url.Values{"code": {code}})
 	}
+}
+
+// fallShort goes on with a request that could not end with a code after all. A proof may have grown too old, or fallen, in the instant
+// since it was counted: then it is missing.
+func (h *Handler) fallShort(w http.ResponseWriter, r *http.Request, v visit) {
+	if _, missing := v.request.Missing(h.Intake.Engine, v.session, h.Store.Now()); missing {
+		h.dispatch(w, r, v)
+		return
+	}
+	h.end(w, r, v, oauth.Internal(errors.New("no proof of the session determines the user")))
 }
 
 // completeLocal returns to the page of ours that asked for the login.

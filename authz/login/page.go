@@ -82,11 +82,15 @@ func show(f realm.Field, typed map[string]string) (web.Field, error) {
 
 // message is what the attempt led to, else what the realm says, else why somebody who is signed in is asked at all.
 func (h *Handler) message(v *visit, c *realm.Challenge, n notice) (string, web.Kind) {
+	told := n.message
+	if n.kind == web.KindError && c.Message == "" {
+		told = web.MessageRefused // it asks again, and has no words of its own for why
+	}
 	switch {
-	case n.message == web.MessageRefused && c.Refused != "":
-		return c.Refused, web.KindError
-	case n.message != "":
-		return n.message, web.KindError
+	case told == web.MessageRefused:
+		return cmp.Or(c.Refused, told), web.KindError
+	case told != "":
+		return told, web.KindError
 	case c.Message != "":
 		return c.Message, n.kind
 	case v.session.ID == "" || v.request.Prompt.SelectAccount:

@@ -268,6 +268,57 @@ func TestOwnPageWordsAndNotice(t *testing.T) {
 	b.Submit(page, "card", "4711").Code()
 }
 
+// A check that asks again after a wrong answer, by itself and without a word, says what it says after every refusal. One that goes
+// on says nothing.
+func TestAskedAgainWithoutAWord(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, refused string
+		further       bool
+		says, not     string
+	}{
+		{"in words of its own", "That is not your card.", false, `role="alert">That is not your card.`, "could not sign you in"},
+		{"in the usual words", "", false, `role="alert">`, "role=\"status\""},
+		{"going on", "That is not your card.", true, "", "That is not your card."},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := faces.New(t, faces.Options{Seed: 13, Realms: []*realm.Realm{{
+				Name: "card", MaxAge: time.Hour, LoginModule: verify(func(realm.Credentials) realm.Result { return realm.Result{} }),
+				Authenticator: asks{refused: tt.refused, further: tt.further},
+			}}})
+			b := w.Browser(t)
+			b.SignIn(faces.AliceLogin)
+			page := b.Authorize(faces.Params("acr_values", "card"))
+			if strings.Contains(page.Body, `role="alert"`) {
+				t.Errorf("something is wrong before there are answers:\n%s", page.Body)
+			}
+			page = b.Submit(page, "card", "1")
+			wantForm(t, page, http.StatusOK, tt.says)
+			if strings.Contains(page.Body, tt.not) {
+				t.Errorf("the page says %q:\n%s", tt.not, page.Body)
+			}
+		})
+	}
+}
+
+// asks is an authenticator that asks whatever the answers.
+type asks struct {
+	refused string
+	further bool
+}
+
+func (a asks) Collect(_ context.Context, in realm.Input) (realm.Credentials, *realm.Challenge, error) {
+	c := &realm.Challenge{Fields: []realm.Field{{Name: "card", Label: "Card number"}}, Refused: a.refused}
+	if in.Fields != nil {
+		c.Further = a.further
+		if !a.further {
+			c.Refusal = &realm.Refusal{Reason: "wrong_card"}
+		}
+	}
+	return realm.Credentials{}, c, nil
+}
+
 // noticed adds a notice to what a form asks.
 type noticed struct {
 	realm.Authenticator

@@ -14,6 +14,11 @@
 //     unpaired surrogates, so that two readers cannot read two things (section 3.7).
 //   - Sizes are checked before anything is decoded.
 //
-// Signing and checking run on the standard library's crypto. Keys are read and written by go-jose, behind jwk.go.
+// An encrypted message ([Encryption]) is compact JWE (RFC 7516) with ECDH-ES and A256GCM on P-256, in the same spirit: a header of
+// exactly six members, an empty encrypted key, one spelling, no compression, and the size first. Its keys are types of their own,
+// so that a key for signatures cannot be taken for one; a private one may live in hardware.
+//
+// Signing, checking and encrypting run on the standard library's crypto. Keys are read and written by go-jose, behind jwk.go and
+// enckey.go, and its key derivation is used for messages.
 // docs/decisions/0001-jose-library.md has the reasons and the figures.
 package jose

@@ -89,12 +89,13 @@ func (p *plan) make() {
 	p.versions()
 	p.identities()
 	p.unused()
+	p.unguarded()
 	p.findings.gather(p.places())
 }
 
 // places are those of everything that is written.
 func (p *plan) places() map[string]bool {
-	written := map[string]bool{"": true}
+	written := map[string]bool{"": true, placeSite: true}
 	for _, r := range p.realms {
 		written[r.place] = true
 	}

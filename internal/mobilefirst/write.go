@@ -236,6 +236,7 @@ func (w *writer) site(address string, resources []*plannedResource) {
 		w.close()
 		w.blank()
 	}
+	w.notes(placeSite)
 	w.comment(string(FillIn) + ": the server that has the resources")
 	w.line("reverse_proxy", "localhost:10080")
 	w.close()

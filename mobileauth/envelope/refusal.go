@@ -48,6 +48,9 @@ func refuse(reason Reason, format string, args ...any) error {
 	return refusal{reason: reason, err: fmt.Errorf(format, args...)}
 }
 
+// Refuse makes a refusal of an error, for packages that judge what a message asks for. The reason may be one of their own.
+func Refuse(reason Reason, err error) error { return refusal{reason: reason, err: err} }
+
 // Error says what was wrong, for a log.
 func (r refusal) Error() string { return string(r.reason) + ": " + r.err.Error() }
 

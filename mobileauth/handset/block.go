@@ -74,7 +74,7 @@ func (s *Store) takeOut(ctx context.Context, d *Device, reason string) (Device, 
 func (s *Store) block(ctx context.Context, hash, reason string) error {
 	by := audit.ActorOf(ctx)
 	b := Block{Hash: hash, Reason: reason, By: by.By, At: s.now()}
-	e := s.audit.Prepare(blockEvent("device.handset_locked", reason, by))
+	e := s.audit.Prepare(blockEvent("device.handset_locked", b, by))
 	return s.db.Update(ctx, func(tx storage.Tx) error {
 		if err := s.blocks.Put(tx, b); err != nil {
 			return err
@@ -85,7 +85,7 @@ func (s *Store) block(ctx context.Context, hash, reason string) error {
 
 // UnlockHash lets devices be registered on a handset again. Those that were locked stay so: each is unlocked by itself.
 func (s *Store) UnlockHash(ctx context.Context, hash string) error {
-	e := s.audit.Prepare(blockEvent("device.handset_unlocked", "", audit.ActorOf(ctx)))
+	e := s.audit.Prepare(blockEvent("device.handset_unlocked", Block{Hash: hash}, audit.ActorOf(ctx)))
 	err := s.db.Update(ctx, func(tx storage.Tx) error {
 		if _, found, err := s.blocks.Find(tx, hash); err != nil || !found {
 			return errors.Join(err, missing(found))
@@ -123,9 +123,9 @@ func (s *Store) Blocked(ctx context.Context, hash string) (b Block, found bool, 
 	return b, found, nil
 }
 
-func blockEvent(name, reason string, by audit.Actor) audit.Event {
+func blockEvent(name string, b Block, by audit.Actor) audit.Event {
 	return audit.Event{
-		Name: name, Outcome: audit.Accepted, Reason: reason, By: by.By,
+		Name: name, Outcome: audit.Accepted, Reason: b.Reason, Object: b.Hash, By: by.By,
 		ClientID: by.ClientID, ClientIP: by.ClientIP, RequestID: by.RequestID,
 	}
 }

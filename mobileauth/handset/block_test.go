@@ -358,6 +358,24 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	}
 }
 
+func TestADeviceIsFoundByTheKeyThatIsItsOwn(t *testing.T) {
+	over(t, func(t *testing.T, h *house) {
+		d := h.add("usr_1", func(d *handset.Device) { d.ServerKeyID, d.ServerKey = "key-1", []byte("private") })
+		h.add("usr_1")
+		got, err := h.ByServerKey(t.Context(), "key-1")
+		if err != nil || got.ID != d.ID || string(got.ServerKey) != "private" {
+			t.Errorf("found %q, %v", got.ID, err)
+		}
+		_, err = h.Deactivate(h.ctx(), d.ID, "")
+		must(t, err)
+		for _, kid := range []string{"key-1", "key-2", "", strings.Repeat("k", 600), "a\x00"} {
+			if _, err := h.ByServerKey(t.Context(), kid); !errors.Is(err, handset.ErrNotFound) {
+				t.Errorf("%q: %v", kid, err)
+			}
+		}
+	})
+}
+
 func TestReportsOfVersions(t *testing.T) {
 	over(t, func(t *testing.T, h *house) {
 		d := h.add("usr_1")

@@ -118,9 +118,16 @@ type Device struct {
 
 	Factors []Factor `json:"factors,omitempty"`
 	// Failures are the wrong factors in a row. It is read with the record and written by [Store.Fail] and [Store.Pass] alone.
-	Failures    int         `json:"failures"`
+	Failures int `json:"failures"`
+	// MaxFailures is the number of them that deactivates this device; zero is the store's own ([Config].MaxFailures), and no
+	// more than that is ever allowed.
+	MaxFailures int         `json:"max_failures,omitempty"`
 	Push        *Push       `json:"push,omitempty"`
 	Attestation Attestation `json:"attestation,omitzero"`
+
+	// Operation is the registration that it came from, and TransferOf the device in whose place it was registered.
+	Operation  string `json:"operation,omitempty"`
+	TransferOf string `json:"transfer_of,omitempty"`
 
 	// Version counts the changes of the record, without those of Failures and LastSeenAt. Zero is a device to be added.
 	Version     uint64    `json:"version"`
@@ -140,6 +147,9 @@ type Factor struct {
 	Kind   string    `json:"kind"`
 	Secret Secret    `json:"-"`
 	At     time.Time `json:"at"`
+	// SetBy is the id of the statement that set it, or of the request that registered it: from that a phone whose answer was
+	// lost learns which secret counts.
+	SetBy string `json:"set_by,omitempty"`
 }
 
 // OldKeys are the thumbprints (RFC 7638) of keys that a device had. While they are accepted beside the new ones, until

@@ -63,7 +63,7 @@ func (s *Store) Verify(tx storage.Tx, d *Device, p Proof, by audit.Actor) (Verdi
 		return Verdict{Reason: FactorUnknown, Remaining: s.remaining(d)}, nil
 	}
 	if factor.proven(p.Statement, p.Factors[kind]) {
-		return Verdict{OK: true, Method: kind, Remaining: s.maxFailures}, s.Pass(tx, d)
+		return Verdict{OK: true, Method: kind, Remaining: s.limit(d)}, s.Pass(tx, d)
 	}
 	disconnected, err := s.Fail(tx, d, by)
 	return Verdict{Reason: FactorWrong, Remaining: s.remaining(d), Disconnected: disconnected}, err
@@ -111,7 +111,15 @@ func (p Proof) accepts(kind string) bool {
 	})
 }
 
-func (s *Store) remaining(d *Device) int { return max(0, s.maxFailures-d.Failures) }
+func (s *Store) remaining(d *Device) int { return max(0, s.limit(d)-d.Failures) }
+
+// limit is the device's own or the store's, whichever is stricter.
+func (s *Store) limit(d *Device) int {
+	if d.MaxFailures > 0 {
+		return min(d.MaxFailures, s.maxFailures)
+	}
+	return s.maxFailures
+}
 
 // Fail counts a wrong factor. At the limit the device is deactivated for [FactorLimit], what rests on it is revoked, and
 // Fail reports that. The count is read in this transaction: a stale d makes no difference.
@@ -123,13 +131,13 @@ func (s *Store) Fail(tx storage.Tx, d *Device, by audit.Actor) (disconnected boo
 	c.DeviceID = d.ID
 	c.Failures++
 	d.Failures = c.Failures
-	if c.Failures >= s.maxFailures {
+	if c.Failures >= s.limit(d) {
 		return true, s.disconnect(tx, d, by)
 	}
 	if err := s.counts.Put(tx, c); err != nil {
 		return false, err
 	}
-	if c.Failures == s.maxFailures-1 {
+	if c.Failures == s.limit(d)-1 {
 		return false, s.notify(tx, Notice{What: LastTry, Device: *d, Before: d.Status})
 	}
 	return false, nil

@@ -202,6 +202,22 @@ func TestTheLimitIsConfigured(t *testing.T) {
 	}
 }
 
+// TestADeviceMayHaveAStricterLimit, never a looser one.
+func TestADeviceMayHaveAStricterLimit(t *testing.T) {
+	over(t, func(t *testing.T, h *house) {
+		for limit, want := range map[int]int{2: 2, 5: 5, 9: 5} {
+			d := h.add("usr_1", func(d *handset.Device) { d.MaxFailures = limit })
+			for i := range want {
+				v, err := h.answer(d.ID, pin(secret(9)))
+				must(t, err)
+				if v.Remaining != want-1-i || v.Disconnected != (i == want-1) {
+					t.Errorf("limit %d, wrong PIN %d: %+v", limit, i+1, v)
+				}
+			}
+		}
+	})
+}
+
 func TestReplay(t *testing.T) {
 	over(t, func(t *testing.T, h *house) {
 		one, two := h.add("usr_1"), h.add("usr_1")
@@ -428,6 +444,9 @@ func TestChangingFactors(t *testing.T) {
 		}
 		if v, err := set(pin(secret(2)), envelope.FactorBiometric, nil); err != nil || !v.OK {
 			t.Errorf("removing biometric: %+v, %v", v, err)
+		}
+		if got := h.get(d.ID); got.Factors[0].SetBy != statement().ID {
+			t.Errorf("the PIN was set by %q", got.Factors[0].SetBy)
 		}
 		if got := h.get(d.ID); len(got.Factors) != 1 {
 			t.Errorf("it has %d factors", len(got.Factors))

@@ -119,6 +119,10 @@ func (d *Device) normalizeText() (err error) {
 		return invalid("app_version", "not a version")
 	case d.Hash != "" && !validHash.MatchString(d.Hash):
 		return invalid("hash", "not the hash of a handset")
+	case !printable(d.Operation, MaxUserID) || d.TransferOf != "" && !validDevice.MatchString(d.TransferOf):
+		return invalid("operation", "not what a device comes from")
+	case d.MaxFailures < 0 || d.MaxFailures > MaxMaxFailures:
+		return invalid("max_failures", "want 1 to %d", MaxMaxFailures)
 	case !d.Status.Known():
 		return invalid("status", "not a status")
 	}
@@ -150,6 +154,8 @@ func checkFactors(factors []Factor) error {
 			return invalid("factors", "a kind that does not exist")
 		case seen[f.Kind]:
 			return invalid("factors", "two of one kind")
+		case !printable(f.SetBy, MaxJTI):
+			return invalid("factors", "set by something that is no id")
 		case len(f.Secret) != envelope.SecretLen:
 			return invalid("factors", "a secret that is not %d bytes long", envelope.SecretLen)
 		}

@@ -173,7 +173,7 @@ func (d *Device) settle(from Status, now time.Time) {
 		if d.DeactivatedAt.IsZero() {
 			d.DeactivatedAt = now
 		}
-		d.Factors, d.Push, d.ServerKey, d.PGPServerKey = nil, nil, nil, nil
+		d.Factors, d.Push, d.ServerKey, d.ServerKeyID, d.PGPServerKey = nil, nil, nil, "", nil
 		d.forgetOldKeys(now)
 	}
 	if d.Status != Pending {

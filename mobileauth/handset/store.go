@@ -170,6 +170,24 @@ func (s *Store) Get(ctx context.Context, id string) (d Device, err error) {
 	return d, nil
 }
 
+// ByServerKey returns the device for which alone the server keeps the encryption key of that name, or [ErrNotFound].
+func (s *Store) ByServerKey(ctx context.Context, kid string) (d Device, err error) {
+	err = s.db.View(ctx, func(tx storage.Tx) error {
+		if kid == "" || !printable(kid, maxServerKeyID) {
+			return ErrNotFound
+		}
+		r, err := s.devices.Lookup(tx, byServerKey, kid)
+		if err == nil {
+			d, err = s.complete(tx, r)
+		}
+		return err
+	})
+	if err != nil {
+		return Device{}, fmt.Errorf("reading a device by the key of the server: %w", err)
+	}
+	return d, nil
+}
+
 // ByUser returns the devices of a user: all that are not deactivated, and the latest of those that are.
 func (s *Store) ByUser(ctx context.Context, userID string) (devices []Device, err error) {
 	err = s.db.View(ctx, func(tx storage.Tx) error {
@@ -206,22 +224,6 @@ func (s *Store) ByHash(ctx context.Context, hash, after string, limit int) (devi
 		return nil, fmt.Errorf("listing devices of a handset: %w", err)
 	}
 	return devices, nil
-}
-
-// ByServerKey returns the device for which alone the server keeps the encryption key of that thumbprint, or [ErrNotFound].
-func (s *Store) ByServerKey(ctx context.Context, kid string) (d Device, err error) {
-	err = s.db.View(ctx, func(tx storage.Tx) error {
-		r, err := s.devices.Lookup(tx, byServ, kid)
-		if err != nil {
-			return err
-		}
-		d, err = s.complete(tx, r)
-		return err
-	})
-	if err != nil {
-		return Device{}, fmt.Errorf("looking for the device of a server key: %w", err)
-	}
-	return d, nil
 }
 
 // List returns devices in ascending order of their id, beginning after the given one: at most limit of them, which is

@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	byHash = "hash"
-	byKey  = "key"
-	byPush = "push"
-	byServ = "server_key"
+	byHash      = "hash"
+	byKey       = "key"
+	byPush      = "push"
+	byServerKey = "server_key"
 
 	handsetKeyID = "key"
 )
@@ -54,8 +54,8 @@ func (s *Store) describe(sealer storage.Sealer) {
 		Indexes: []storage.Index[record]{
 			{Name: byHash, Values: func(r *record) []string { return notEmpty(r.Hash) }},
 			{Name: byKey, Unique: true, Values: func(r *record) []string { return r.thumbprints() }},
+			{Name: byServerKey, Unique: true, Values: func(r *record) []string { return notEmpty(r.ServerKeyID) }},
 			{Name: byPush, Unique: true, Values: func(r *record) []string { return notEmpty(r.Push.hash()) }},
-			{Name: byServ, Unique: true, Values: func(r *record) []string { return notEmpty(r.ServerKeyID) }},
 		},
 	}
 	s.counts = storage.Table[counts]{Name: "handset_counts", Version: 1, ID: func(c *counts) string { return c.DeviceID }}

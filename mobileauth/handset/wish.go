@@ -34,7 +34,7 @@ func (s *Store) ChangeFactor(ctx context.Context, m Message, p Proof, kind strin
 		case secret == nil:
 			return nil
 		}
-		d.SetFactor(Factor{Kind: kind, Secret: secret[:], At: s.now()})
+		d.SetFactor(Factor{Kind: kind, Secret: secret[:], At: s.now(), SetBy: p.Statement.ID})
 		return nil
 	})
 }
@@ -81,19 +81,8 @@ func (s *Store) Disconnect(ctx context.Context, m Message) (d Device, err error)
 func (s *Store) wish(ctx context.Context, what string, m Message, p *Proof, fn func(*Device) error) (d Device, v Verdict, err error) {
 	by := actorFor(ctx, m)
 	err = s.db.Update(ctx, func(tx storage.Tx) error {
-		v = Verdict{OK: true}
-		if d, err = s.Accept(tx, m); err != nil {
+		if d, v, err = s.Wish(tx, m, p, by); err != nil || !v.OK {
 			return err
-		}
-		if err := s.Usable(tx, &d); err != nil {
-			return err
-		}
-		if p != nil {
-			proof := *p
-			proof.Accept = d.strongest()
-			if v, err = s.Verify(tx, &d, proof, by); err != nil || !v.OK {
-				return err
-			}
 		}
 		switch err := fn(&d); {
 		case errors.Is(err, errSame):
@@ -107,6 +96,26 @@ func (s *Store) wish(ctx context.Context, what string, m Message, p *Proof, fn f
 		return Device{}, Verdict{}, fmt.Errorf("%s: %w", what, err)
 	}
 	return d, v, nil
+}
+
+// Wish takes a message in which a device asks for something that changes what it, or its user, may do: the message is
+// accepted, the device usable, and the proof good by the strongest factor that it has, whatever the proof says is accepted.
+// Without a proof the message is enough. Refusals are errors, and roll back; the verdict is an outcome.
+func (s *Store) Wish(tx storage.Tx, m Message, p *Proof, by audit.Actor) (Device, Verdict, error) {
+	d, err := s.Accept(tx, m)
+	if err != nil {
+		return Device{}, Verdict{}, err
+	}
+	if err := s.Usable(tx, &d); err != nil {
+		return Device{}, Verdict{}, err
+	}
+	if p == nil {
+		return d, Verdict{OK: true}, nil
+	}
+	proof := *p
+	proof.Accept = d.strongest()
+	v, err := s.Verify(tx, &d, proof, by)
+	return d, v, err
 }
 
 // strongest are the methods that prove the person best: the PIN, else whatever factors there are, else possession.

@@ -141,7 +141,7 @@ func (p *Protect) identityHeaders(into map[string]string) { maps.Copy(into, p.Id
 // ServeHTTP decides a request. The identity headers that a client sent are gone before anything else happens.
 func (p *Protect) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if err := p.app.ready(); err != nil {
-		p.app.clean(r) // for whatever handle_errors does with it
+		p.app.Clean(r) // for whatever handle_errors does with it
 		return refuse(w, http.StatusServiceUnavailable, "", err)
 	}
 	among, pass := p.among.Load(), passage.Enter(r)
@@ -154,7 +154,7 @@ func (p *Protect) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if among.Keeps(r.URL.Path) {
 		return p.app.serveOwn(w, r, among)
 	}
-	p.app.clean(r)
+	p.app.Clean(r)
 	if err := site.CheckPath(r.URL, p.LenientPaths); err != nil {
 		return refuse(w, http.StatusBadRequest, "", err)
 	}

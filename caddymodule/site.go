@@ -55,7 +55,7 @@ func (*SiteEndpoints) identityHeaders(map[string]string) {}
 // ServeHTTP answers the site's own paths and cleans every other request. Where a rule has decided, nothing is left to do.
 func (s *SiteEndpoints) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if err := s.app.ready(); err != nil {
-		s.app.clean(r) // for whatever handle_errors does with it
+		s.app.Clean(r) // for whatever handle_errors does with it
 		return refuse(w, http.StatusServiceUnavailable, "", err)
 	}
 	pass := passage.Enter(r)
@@ -72,7 +72,7 @@ func (s *SiteEndpoints) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	if pass.Cleaned {
 		return next.ServeHTTP(w, r)
 	}
-	s.app.clean(r)
+	s.app.Clean(r)
 	if err := site.CheckPath(r.URL, among.Lenient); err != nil {
 		return refuse(w, http.StatusBadRequest, "", err)
 	}
@@ -94,8 +94,8 @@ func (a *App) serveIssuer(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// clean removes the identity headers that a client sent, wherever they stand.
-func (a *App) clean(r *http.Request) {
+// Clean removes the identity headers that a client sent, wherever they stand.
+func (a *App) Clean(r *http.Request) {
 	strip := a.strip
 	if strip == nil { // nothing is loaded: what every site strips
 		strip = site.NewHeaders(nil)

@@ -4,18 +4,18 @@ package policy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"crypto/tls"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -94,13 +94,21 @@ func Explain(app *caddymodule.App, served *caddyhttp.App, q Question) (*Explanat
 	if err != nil {
 		return nil, err
 	}
+	at, _ := url.Parse(q.URL) // which has just been done
 	e := &Explanation{Request: r.Method + " " + q.URL, Rules: []Rule{}}
-	server, name := listening(served, port)
-	if server == nil {
+	names := listening(served, at.Hostname(), port)
+	switch len(names) {
+	case 0:
 		e.Verdict = "nothing listens on port " + strconv.Itoa(port)
 		return e, nil
+	case 1:
+		e.Server = names[0]
+	default:
+		e.Verdict = fmt.Sprintf("%d servers listen on port %d, each on an address of its own: name the address in the URL, and the host in a header field Host",
+			len(names), port)
+		return e, nil
 	}
-	e.Server = name
+	server := served.Servers[e.Server]
 	w := httptest.NewRecorder()
 	repl := caddy.NewReplacer()
 	walk := &walker{app: app, server: server, w: w, r: caddyhttp.PrepareRequest(r, repl, w, server)}
@@ -131,39 +139,63 @@ func (q Question) request() (*http.Request, int, error) {
 		return nil, 0, fmt.Errorf("%w: it comes from no IP address", ErrQuestion)
 	}
 	r.RemoteAddr = net.JoinHostPort(from, "1024")
-	r.RequestURI = r.URL.RequestURI()
-	maps.Copy(r.Header, q.Headers)
 	if r.URL.Scheme == "https" {
 		r.TLS = &tls.ConnectionState{HandshakeComplete: true, ServerName: r.URL.Hostname(), Version: tls.VersionTLS13}
 	}
-	r.URL.Scheme, r.URL.Host = "", "" // as a server sees it
+	for name, values := range q.Headers {
+		for _, value := range values {
+			r.Header.Add(name, value)
+		}
+	}
+	if host := r.Header.Get("Host"); host != "" {
+		r.Host = host
+	}
+	r.Header.Del("Host")
+	r.RequestURI = r.URL.RequestURI()
+	if r.URL, err = url.ParseRequestURI(r.RequestURI); err != nil { // as a server sees it
+		return nil, 0, fmt.Errorf("%w: its path is none", ErrQuestion)
+	}
 	return r, port, nil
 }
 
-// listening returns the server that listens on a port.
-func listening(app *caddyhttp.App, port int) (*caddyhttp.Server, string) {
+// listening returns the names of the servers that may get what comes to a host and a port: those that listen on this very address,
+// or else on all, or else on another one, which the name may stand for.
+func listening(app *caddyhttp.App, host string, port int) []string {
 	if app == nil {
-		return nil, ""
+		return nil
 	}
+	var here, all, elsewhere []string
 	for _, name := range slices.Sorted(maps.Keys(app.Servers)) {
 		for _, listen := range app.Servers[name].Listen {
 			address, err := caddy.ParseNetworkAddress(listen)
-			if err == nil && uint(port) >= address.StartPort && uint(port) <= address.EndPort {
-				return app.Servers[name], name
+			if err != nil || address.IsUnixNetwork() || uint(port) < address.StartPort || uint(port) > address.EndPort {
+				continue
+			}
+			into := &elsewhere
+			switch ip := net.ParseIP(address.Host); {
+			case strings.EqualFold(address.Host, host) || ip != nil && ip.Equal(net.ParseIP(host)):
+				into = &here
+			case address.Host == "" || ip != nil && ip.IsUnspecified():
+				into = &all
+			}
+			if !slices.Contains(*into, name) {
+				*into = append(*into, name)
 			}
 		}
 	}
-	return nil, ""
+	for _, names := range [][]string{here, all} {
+		if len(names) > 0 {
+			return names
+		}
+	}
+	return elsewhere
 }
 
 // report says what the walk has found.
 func (w *walker) report(e *Explanation) {
 	e.Rules, e.Answers = append(e.Rules, w.rules...), w.answers
 	asks := 0
-	lenient := true
-	for i := range w.met {
-		p := w.met[i]
-		lenient = lenient && p.LenientPaths
+	for _, p := range w.met {
 		if !p.Off {
 			asks++
 			e.Headers = maps.Clone(p.IdentityHeaders)
@@ -172,9 +204,8 @@ func (w *walker) report(e *Explanation) {
 			}
 		}
 	}
-	guarded := len(w.met) > 0 || w.guarded
-	if err := site.CheckPath(w.r.URL, lenient && len(w.met) > 0); guarded && err != nil && !w.own {
-		e.Path = err.Error()
+	if w.path != nil {
+		e.Path = w.path.Error()
 	}
 	switch {
 	case w.own:

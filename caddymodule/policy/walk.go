@@ -10,8 +10,12 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/fileserver"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/gatehouse-id/gatehouse/authz/site"
 	"github.com/gatehouse-id/gatehouse/caddymodule"
+	"github.com/gatehouse-id/gatehouse/caddymodule/passage"
 	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
 )
 
@@ -25,8 +29,8 @@ type walker struct {
 	groups  map[string]bool // of which a route has matched, as Caddy has it
 	met     []*caddymodule.Protect
 	rules   []Rule
-	guarded bool // a guard has looked at the path
-	own     bool // the site answers by itself
+	path    error // what a rule or a guard has against the path as it stood there
+	own     bool  // the site answers by itself
 	answers string
 	ended   bool
 	depth   int
@@ -47,7 +51,6 @@ func (w *walker) routes(list caddyhttp.RouteList) error {
 		return nil
 	}
 	defer func() { w.depth-- }()
-	decided := false
 	for i := range list {
 		if w.ended {
 			return nil
@@ -69,7 +72,7 @@ func (w *walker) routes(list caddyhttp.RouteList) error {
 			}
 			w.groups[route.Group] = true
 		}
-		if err := w.route(route, &decided); err != nil {
+		if err := w.route(route); err != nil {
 			return err
 		}
 		w.ended = w.ended || route.Terminal
@@ -78,7 +81,7 @@ func (w *walker) routes(list caddyhttp.RouteList) error {
 }
 
 // route goes through the handlers of a route that matches.
-func (w *walker) route(route *caddyhttp.Route, decided *bool) error {
+func (w *walker) route(route *caddyhttp.Route) error {
 	for _, handler := range route.Handlers {
 		if w.ended {
 			return nil
@@ -92,10 +95,7 @@ func (w *walker) route(route *caddyhttp.Route, decided *bool) error {
 				err = w.routes(caddyhttp.RouteList{*named})
 			}
 		case *caddymodule.Protect:
-			if !*decided {
-				*decided = true
-				w.rule(handler, route)
-			}
+			w.rule(handler, route)
 		case *caddymodule.SiteEndpoints:
 			w.guard(handler.Group())
 		default:
@@ -108,23 +108,48 @@ func (w *walker) route(route *caddyhttp.Route, decided *bool) error {
 	return nil
 }
 
+// rule does to the request what a rule does to one that it lets pass.
 func (w *walker) rule(p *caddymodule.Protect, route *caddyhttp.Route) {
-	if w.guard(p.Group()); w.ended {
+	group, pass := p.Group(), passage.Enter(w.r)
+	if pass.DecidedBy(group) || w.keeps(group) {
 		return
 	}
+	if !w.clean(p.LenientPaths) {
+		return
+	}
+	pass.Conceal(w.r, p.Off || p.ForwardToken)
+	pass.Decide(group)
 	w.met = append(w.met, p)
 	w.rules = append(w.rules, ruleOf(w.app, p, matchersOf(route)))
 }
 
-// guard looks whether the site keeps the path for itself.
+// guard does what the guard of a list does to a request that no rule has seen yet.
 func (w *walker) guard(group *sites.Group) {
-	w.guarded = true
-	if group == nil {
+	pass := passage.Enter(w.r)
+	if pass.Decided() || w.keeps(group) || pass.Cleaned {
 		return
 	}
-	if group.Keeps(w.r.URL.Path) || group.Issuer && w.app.Server().Serves(w.r.URL.Path) {
+	if w.clean(group != nil && group.Lenient) {
+		pass.Conceal(w.r, true)
+		pass.Cleaned = true
+	}
+}
+
+// keeps looks whether the site answers by itself.
+func (w *walker) keeps(group *sites.Group) bool {
+	if group != nil && (group.Keeps(w.r.URL.Path) || group.Issuer && w.app.Server().Serves(w.r.URL.Path)) {
 		w.own, w.ended, w.answers = true, true, "protect"
 	}
+	return w.own
+}
+
+// clean takes off what a client must not send, and looks at the path, which is another one behind a rewrite.
+func (w *walker) clean(lenient bool) bool {
+	w.app.Clean(w.r)
+	if err := site.CheckPath(w.r.URL, lenient); err != nil {
+		w.path, w.ended = err, true
+	}
+	return !w.ended
 }
 
 // handler asks a handler of another kind to do to the request what it does, if that is all it does.
@@ -139,10 +164,23 @@ func (w *walker) handler(handler caddyhttp.MiddlewareHandler) error {
 			return nil
 		})
 		return handler.ServeHTTP(w.w, w.r, next)
+	case passesOn(handler):
 	case slices.Contains(answering, name):
 		w.ended, w.answers = true, name
 	}
 	return nil
+}
+
+// passesOn tells of a handler that usually answers that it asks somebody about the request and lets it go on, as forward_auth does, or
+// leaves to others what it does not have.
+func passesOn(handler caddyhttp.MiddlewareHandler) bool {
+	switch handler := handler.(type) {
+	case *reverseproxy.Handler:
+		return len(handler.HandleResponse) > 0
+	case *fileserver.FileServer:
+		return handler.PassThru
+	}
+	return false
 }
 
 // nameOf returns the name of a handler, as a Caddyfile's JSON has it.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
+	"github.com/gatehouse-id/gatehouse/authz/session"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
 )
 
@@ -108,7 +109,7 @@ func TestAnAppsProofIsItsClients(t *testing.T) {
 	now := storagetest.NewClock().Now()
 	engine := withApps(t, off{})
 	proof := appProof("app", "bank", "2.0", now)
-	session := authz.Session{ID: "ses_1", Subject: alice, Proofs: realm.Proofs{
+	known := authz.Session{ID: "ses_1", Subject: alice, Proofs: realm.Proofs{
 		"password": {Realm: "password", Subject: alice, Time: now}, "app": proof,
 	}}
 	need := []realm.Requirement{{Realm: "password", MaxAge: time.Hour}, {Realm: "app", MaxAge: time.Hour}}
@@ -126,9 +127,9 @@ func TestAnAppsProofIsItsClients(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			r := authz.Request{ClientID: tt.client, Requirements: need}
-			s := session
+			s := known
 			if tt.early {
-				s.Proofs = realm.Proofs{"password": session.Proofs["password"]}
+				s.Proofs = realm.Proofs{"password": known.Proofs["password"]}
 				r.Proven = realm.Proofs{"app": proof}
 			}
 			_, counts := r.Proofs(s)["app"]
@@ -136,7 +137,7 @@ func TestAnAppsProofIsItsClients(t *testing.T) {
 			_, missing := r.Missing(engine, s, now)
 			equal(t, "something is missing", missing, !tt.want)
 			equal(t, "remaining", len(r.Remaining(engine, s, now)) == 0, tt.want)
-			_, c, ok := authz.NewCompletion(engine, &r, &authz.Client{ID: tt.client}, &s, now)
+			_, c, ok := session.NewCompletion(engine, &r, &authz.Client{ID: tt.client}, &s, now)
 			equal(t, "it completes", ok, tt.want)
 			equal(t, "its app is named", c.Grant.Authn.Application != nil, tt.want)
 		})
@@ -150,22 +151,22 @@ func TestNothingRestsOnAnAppThatIsSwitchedOff(t *testing.T) {
 	r := authz.Request{ClientID: "app", Requirements: []realm.Requirement{
 		{Realm: "app", MaxAge: time.Hour}, {Realm: "password", Step: 1, MaxAge: time.Hour}, {Realm: "phone", Step: 1, MaxAge: time.Hour},
 	}}
-	session := authz.Session{ID: "ses_1", Subject: alice, Proofs: realm.Proofs{
+	known := authz.Session{ID: "ses_1", Subject: alice, Proofs: realm.Proofs{
 		"password": {Realm: "password", Subject: alice, Time: now}, "phone": {Realm: "phone", Time: now},
 		"app": appProof("app", "bank", "1.0", now),
 	}}
 	for _, switched := range []bool{false, true} {
 		engine := withApps(t, off{"bank ios 1.0": switched})
-		missing, isMissing := r.Missing(engine, session, now)
+		missing, isMissing := r.Missing(engine, known, now)
 		equal(t, "something is missing", isMissing, switched)
 		if switched {
 			equal(t, "what is missing", missing.Realm, "app")
-			equal(t, "what is asked", len(r.Remaining(engine, session, now)), 1)
+			equal(t, "what is asked", len(r.Remaining(engine, known, now)), 1)
 		}
-		_, _, ok := authz.NewCompletion(engine, &r, &authz.Client{ID: "app"}, &session, now)
+		_, _, ok := session.NewCompletion(engine, &r, &authz.Client{ID: "app"}, &known, now)
 		equal(t, "it completes", ok, !switched)
 	}
-	equal(t, "whom it expects", r.Expects(session, now), alice)
+	equal(t, "whom it expects", r.Expects(known, now), alice)
 }
 
 // The app is kept with what it proved: nothing else could tell later whether it was switched off.

@@ -4,8 +4,6 @@ package authz
 
 import (
 	"context"
-	"crypto/subtle"
-	"strings"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/randid"
@@ -28,31 +26,14 @@ type AuthSession struct {
 	ExpiresAt time.Time      `json:"expires_at"`
 }
 
-// AuthSessionHandle is the value of auth_session: an id and a secret of 256 bits.
-type AuthSessionHandle struct{ ID, Secret string }
-
 // NewAuthSession draws an auth session of a client and its handle.
-func NewAuthSession(client string, expires time.Time) (AuthSession, AuthSessionHandle) {
-	handle := AuthSessionHandle{ID: randid.New("ats"), Secret: randid.Secret()}
+func NewAuthSession(client string, expires time.Time) (AuthSession, Handle) {
+	handle := randid.NewHandle("ats")
 	return AuthSession{ID: handle.ID, SecretHash: handle.Hash(), ClientID: client, ExpiresAt: expires}, handle
 }
 
-// String returns the value that the app holds.
-func (h AuthSessionHandle) String() string { return h.ID + "." + h.Secret }
-
-// Hash is what is kept of the secret.
-func (h AuthSessionHandle) Hash() string { return randid.Hash(h.Secret) }
-
-// Next draws the handle that takes the place of this one.
-func (h AuthSessionHandle) Next() AuthSessionHandle {
-	return AuthSessionHandle{ID: h.ID, Secret: randid.Secret()}
-}
-
 // ParseAuthSessionHandle reads the value of auth_session; false when it is malformed.
-func ParseAuthSessionHandle(value string) (AuthSessionHandle, bool) {
-	id, secret, ok := strings.Cut(value, ".")
-	return AuthSessionHandle{id, secret}, ok && strings.HasPrefix(id, "ats_") && len(value) <= 128 && secret != ""
-}
+func ParseAuthSessionHandle(value string) (Handle, bool) { return randid.ParseHandle("ats", value) }
 
 func authSessionTable() *storage.Table[AuthSession] {
 	return &storage.Table[AuthSession]{
@@ -106,7 +87,7 @@ func (s *Store) endAuthSessions(ctx context.Context, subject, client string) err
 
 // AuthSession returns the auth session that a handle names, for the client it belongs to, or [storage.ErrNotFound]: one that
 // has expired, that is another client's or whose secret has changed is not there.
-func (s *Store) AuthSession(ctx context.Context, h AuthSessionHandle, client string) (a AuthSession, err error) {
+func (s *Store) AuthSession(ctx context.Context, h Handle, client string) (a AuthSession, err error) {
 	err = s.db.View(ctx, func(tx storage.Tx) error {
 		a, err = s.authSession(tx, h, client)
 		return err
@@ -114,13 +95,12 @@ func (s *Store) AuthSession(ctx context.Context, h AuthSessionHandle, client str
 	return a, err
 }
 
-func (s *Store) authSession(tx storage.Tx, h AuthSessionHandle, client string) (AuthSession, error) {
+func (s *Store) authSession(tx storage.Tx, h Handle, client string) (AuthSession, error) {
 	a, err := s.authSessions.Get(tx, h.ID)
 	if err != nil {
 		return AuthSession{}, err
 	}
-	secret := subtle.ConstantTimeCompare([]byte(h.Hash()), []byte(a.SecretHash)) == 1
-	if !secret || a.ClientID != client || !s.Now().Before(a.ExpiresAt) {
+	if !h.Opens(a.SecretHash) || a.ClientID != client || !s.Now().Before(a.ExpiresAt) {
 		return AuthSession{}, storage.ErrNotFound
 	}
 	return a, nil
@@ -174,7 +154,7 @@ func (s *Store) presentAuthSession(tx storage.Tx, a AuthSession) (AuthSession, e
 
 // NativeProof is a proof that was given through an auth session.
 type NativeProof struct {
-	Handle   AuthSessionHandle
+	Handle   Handle
 	ClientID string
 	// RequestID is the request that was answered. It must be the one that the auth session is at, and open: what was judged for
 	// another, or too late, is no proof.

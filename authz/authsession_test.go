@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -31,7 +30,7 @@ func (w *world) question() authz.Request {
 
 // hold is what a native app holds, and the request it is asked about.
 type hold struct {
-	handle  authz.AuthSessionHandle
+	handle  authz.Handle
 	request authz.Request
 }
 
@@ -91,36 +90,6 @@ func (w *world) wantUnchanged(h hold, before authz.AuthSession) {
 	}
 }
 
-func TestParseAuthSessionHandle(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name, value string
-		id, secret  string
-		ok          bool
-	}{
-		{"id and secret", "ats_a.b", "ats_a", "b", true},
-		{"a dot in the secret", "ats_a.b.c", "ats_a", "b.c", true},
-		{"as long as can be", "ats_a." + strings.Repeat("b", 122), "ats_a", strings.Repeat("b", 122), true},
-		{"too long", "ats_a." + strings.Repeat("b", 123), "", "", false},
-		{"nothing", "", "", "", false},
-		{"no secret", "ats_a.", "", "", false},
-		{"no dot", "ats_a", "", "", false},
-		{"no id", ".b", "", "", false},
-		{"the cookie of a browser", "ses_a.b", "", "", false},
-		{"another case", "ATS_a.b", "", "", false},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			got, ok := authz.ParseAuthSessionHandle(tt.value)
-			equal(t, "well-formed", ok, tt.ok)
-			if ok {
-				equal(t, "handle", got, authz.AuthSessionHandle{ID: tt.id, Secret: tt.secret})
-				equal(t, "text", got.String(), tt.value)
-			}
-		})
-	}
-}
-
 // The secret has 256 random bits, is not kept, and is drawn anew each time (draft-ietf-oauth-first-party-apps-04, 5.3.1).
 func TestAuthSessionHandlesAreDrawn(t *testing.T) {
 	t.Parallel()
@@ -147,19 +116,19 @@ func TestAuthSessionIsForWhoeverHoldsIt(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name   string
-		change func(w *world, h *authz.AuthSessionHandle, client *string)
+		change func(w *world, h *authz.Handle, client *string)
 		want   error
 	}{
-		{"the holder", func(*world, *authz.AuthSessionHandle, *string) {}, nil},
-		{"at the last moment", func(w *world, _ *authz.AuthSessionHandle, _ *string) { w.after(authz.RequestTTL - time.Millisecond) }, nil},
-		{"too late", func(w *world, _ *authz.AuthSessionHandle, _ *string) { w.after(authz.RequestTTL) }, storage.ErrNotFound},
-		{"another client", func(_ *world, _ *authz.AuthSessionHandle, client *string) { *client = other }, storage.ErrNotFound},
-		{"no client", func(_ *world, _ *authz.AuthSessionHandle, client *string) { *client = "" }, storage.ErrNotFound},
-		{"another secret", func(_ *world, h *authz.AuthSessionHandle, _ *string) { *h = h.Next() }, storage.ErrNotFound},
-		{"no secret", func(_ *world, h *authz.AuthSessionHandle, _ *string) { h.Secret = "" }, storage.ErrNotFound},
-		{"the hash of the secret", func(_ *world, h *authz.AuthSessionHandle, _ *string) { h.Secret = h.Hash() }, storage.ErrNotFound},
-		{"another id", func(_ *world, h *authz.AuthSessionHandle, _ *string) { h.ID = "ats_unknown" }, storage.ErrNotFound},
-		{"an absurd id", func(_ *world, h *authz.AuthSessionHandle, _ *string) { h.ID = "ats_/#\x00é" }, storage.ErrNotFound},
+		{"the holder", func(*world, *authz.Handle, *string) {}, nil},
+		{"at the last moment", func(w *world, _ *authz.Handle, _ *string) { w.after(authz.RequestTTL - time.Millisecond) }, nil},
+		{"too late", func(w *world, _ *authz.Handle, _ *string) { w.after(authz.RequestTTL) }, storage.ErrNotFound},
+		{"another client", func(_ *world, _ *authz.Handle, client *string) { *client = other }, storage.ErrNotFound},
+		{"no client", func(_ *world, _ *authz.Handle, client *string) { *client = "" }, storage.ErrNotFound},
+		{"another secret", func(_ *world, h *authz.Handle, _ *string) { *h = h.Next() }, storage.ErrNotFound},
+		{"no secret", func(_ *world, h *authz.Handle, _ *string) { h.Secret = "" }, storage.ErrNotFound},
+		{"the hash of the secret", func(_ *world, h *authz.Handle, _ *string) { h.Secret = h.Hash() }, storage.ErrNotFound},
+		{"another id", func(_ *world, h *authz.Handle, _ *string) { h.ID = "ats_unknown" }, storage.ErrNotFound},
+		{"an absurd id", func(_ *world, h *authz.Handle, _ *string) { h.ID = "ats_/#\x00é" }, storage.ErrNotFound},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -673,7 +642,7 @@ func TestSharedAuthSessionEndsWithItsGrant(t *testing.T) {
 			t.Parallel()
 			everywhere(t, func(w *world) {
 				session, _ := w.sign(alice)
-				share := func() (string, authz.Grant, authz.AuthSessionHandle) {
+				share := func() (string, authz.Grant, authz.Handle) {
 					code, grant := w.authorize(session)
 					record, handle := authz.NewAuthSession(app, session.ExpiresAt)
 					in := w.redemption(code)

@@ -22,7 +22,7 @@ import (
 type stage struct {
 	*world
 	session authz.Session
-	handle  authz.SessionHandle
+	handle  authz.Handle
 	request authz.Request
 	code    string
 	grant   authz.Grant

@@ -181,7 +181,7 @@ func equal[T comparable](t testing.TB, what string, got, want T) {
 func (w *world) after(d time.Duration) { w.clock.Advance(d) }
 
 // sign opens a session of a user and returns it with its cookie.
-func (w *world) sign(subject string) (authz.Session, authz.SessionHandle) {
+func (w *world) sign(subject string) (authz.Session, authz.Handle) {
 	w.Helper()
 	session, handle := w.draft(subject)
 	w.ok(w.store.OpenSession(w.Context(), session))
@@ -197,10 +197,10 @@ func (w *world) moment() authz.Moment {
 }
 
 // draft returns a session that is not stored yet, of a login that begins now.
-func (w *world) draft(subject string) (authz.Session, authz.SessionHandle) {
+func (w *world) draft(subject string) (authz.Session, authz.Handle) {
 	w.Helper()
 	now := w.store.Now()
-	handle := authz.SessionHandle{ID: randid.New("ses"), Secret: randid.Secret()}
+	handle := authz.NewSessionHandle()
 	return authz.Session{
 		ID: handle.ID, SecretHash: randid.Hash(handle.Secret), Subject: subject, Name: strings.TrimPrefix(subject, "usr_"),
 		Proofs:    realm.Proofs{"password": {Realm: "password", Subject: subject, AMR: []string{"pwd"}, Time: now}},

@@ -5,10 +5,8 @@ package authz
 import (
 	"cmp"
 	"context"
-	"crypto/subtle"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz/realm"
@@ -65,26 +63,23 @@ func sessionTable() *storage.Table[Session] {
 	}
 }
 
-// SessionHandle is what a session cookie holds: the session's id and a secret.
-type SessionHandle struct{ ID, Secret string }
+// Handle is what is presented of a session, an auth session or a pushed request: its id and a secret.
+type Handle = randid.Handle
 
-// String returns the cookie's value.
-func (h SessionHandle) String() string { return h.ID + "." + h.Secret }
+// NewSessionHandle draws the handle of a new session.
+func NewSessionHandle() Handle { return randid.NewHandle("ses") }
 
 // ParseSessionHandle reads a cookie's value; false when it is malformed.
-func ParseSessionHandle(value string) (SessionHandle, bool) {
-	id, secret, ok := strings.Cut(value, ".")
-	return SessionHandle{id, secret}, ok && strings.HasPrefix(id, "ses_") && len(value) <= 128 && secret != ""
-}
+func ParseSessionHandle(value string) (Handle, bool) { return randid.ParseHandle("ses", value) }
 
 // SessionByHandle returns the live session a cookie names or [storage.ErrNotFound]. A wrong secret is not found. The time
 // it was last seen is refreshed, at most once a minute.
-func (s *Store) SessionByHandle(ctx context.Context, h SessionHandle) (Session, error) {
+func (s *Store) SessionByHandle(ctx context.Context, h Handle) (Session, error) {
 	session, err := s.Session(ctx, h.ID)
 	if err != nil {
 		return Session{}, err
 	}
-	if subtle.ConstantTimeCompare([]byte(randid.Hash(h.Secret)), []byte(session.SecretHash)) != 1 {
+	if !h.Opens(session.SecretHash) {
 		return Session{}, storage.ErrNotFound
 	}
 	return s.touch(ctx, session)

@@ -19,7 +19,7 @@ import (
 )
 
 // wantSession checks whether a cookie names a live session, in every way of asking.
-func (w *world) wantSession(handle authz.SessionHandle, want bool) {
+func (w *world) wantSession(handle authz.Handle, want bool) {
 	w.Helper()
 	session, err := w.store.SessionByHandle(w.Context(), handle)
 	if want {
@@ -34,7 +34,7 @@ func (w *world) wantSession(handle authz.SessionHandle, want bool) {
 }
 
 // wantEnded checks that a session is gone whichever way it is asked for.
-func (w *world) wantEnded(session authz.Session, handle authz.SessionHandle) {
+func (w *world) wantEnded(session authz.Session, handle authz.Handle) {
 	w.Helper()
 	w.wantSession(handle, false)
 	_, err := w.store.Session(w.Context(), session.ID)
@@ -91,40 +91,33 @@ func TestWrongSecretsNameNoSession(t *testing.T) {
 		session, handle := w.sign(alice)
 		_, stranger := w.sign(bob)
 		for _, secret := range []string{"", "x", handle.Secret + "x", handle.Secret[1:], stranger.Secret, session.SecretHash} {
-			w.wantSession(authz.SessionHandle{ID: handle.ID, Secret: secret}, false)
+			w.wantSession(authz.Handle{ID: handle.ID, Secret: secret}, false)
 		}
 		for _, id := range []string{"", "ses_", "ses_unknown", stranger.ID, "../" + handle.ID} {
-			w.wantSession(authz.SessionHandle{ID: id, Secret: handle.Secret}, false)
+			w.wantSession(authz.Handle{ID: id, Secret: handle.Secret}, false)
 		}
 		w.wantSession(handle, true)
 	})
 }
 
-func TestParseSessionHandle(t *testing.T) {
+// What a browser holds is no auth session, and the other way round.
+func TestHandlesOfOneKindAreNotOfAnother(t *testing.T) {
 	t.Parallel()
-	tests := []struct {
-		name, value string
-		want        authz.SessionHandle
-		ok          bool
+	cookie := authz.NewSessionHandle()
+	_, held := authz.NewAuthSession(app, storagetest.NewClock().Now())
+	for _, tt := range []struct {
+		name  string
+		parse func(string) (authz.Handle, bool)
+		own   authz.Handle
+		other authz.Handle
 	}{
-		{"ours", "ses_abc.def", authz.SessionHandle{ID: "ses_abc", Secret: "def"}, true},
-		{"empty", "", authz.SessionHandle{}, false},
-		{"no secret", "ses_abc.", authz.SessionHandle{}, false},
-		{"no period", "ses_abc", authz.SessionHandle{}, false},
-		{"another kind", "req_abc.def", authz.SessionHandle{}, false},
-		{"no id", ".def", authz.SessionHandle{}, false},
-		{"as long as may be", "ses_abc." + strings.Repeat("s", 120), authz.SessionHandle{ID: "ses_abc", Secret: strings.Repeat("s", 120)}, true},
-		{"too long", "ses_abc." + strings.Repeat("s", 121), authz.SessionHandle{}, false},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			got, ok := authz.ParseSessionHandle(tt.value)
-			equal(t, "ok", ok, tt.ok)
-			if ok {
-				equal(t, "handle", got, tt.want)
-			}
-		})
+		{"cookie", authz.ParseSessionHandle, cookie, held},
+		{"auth_session", authz.ParseAuthSessionHandle, held, cookie},
+	} {
+		got, ok := tt.parse(tt.own.String())
+		equal(t, tt.name, ok && got == tt.own, true)
+		_, ok = tt.parse(tt.other.String())
+		equal(t, "the other as "+tt.name, ok, false)
 	}
 }
 
@@ -269,7 +262,7 @@ func TestRaiseRotatesTheSecret(t *testing.T) {
 	everywhere(t, func(w *world) {
 		session, handle := w.sign(alice)
 		w.after(time.Second)
-		next := authz.SessionHandle{ID: session.ID, Secret: "next"}
+		next := authz.Handle{ID: session.ID, Secret: "next"}
 		raised, err := w.store.RaiseSession(w.Context(), raise(session, alice, w.store.Now()))
 		w.ok(err)
 		w.wantSession(handle, false)

@@ -22,7 +22,7 @@ func (h *Handler) complete(w http.ResponseWriter, r *http.Request, v visit, agre
 		h.completeLocal(w, r, v)
 		return
 	}
-	code, completion, ok := authz.NewCompletion(h.Intake.Engine, &v.request, v.target.client, &v.session, h.Store.Now())
+	code, completion, ok := session.NewCompletion(h.Intake.Engine, &v.request, v.target.client, &v.session, h.Store.Now())
 	if !ok {
 		h.fallShort(w, r, v)
 		return

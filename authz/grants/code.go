@@ -36,7 +36,7 @@ func redeem(ctx context.Context, h *Handler, c *call) (issue, error) {
 		family := authz.NewFamily(h.Store.Now(), c.client.RefreshTTL, c.client.RefreshIdleTTL)
 		in.Family = &family
 	}
-	var share authz.AuthSessionHandle
+	var share authz.Handle
 	if c.client.Native {
 		var record authz.AuthSession
 		record, share = authz.NewAuthSession(c.client.ID, time.Time{})

@@ -63,7 +63,7 @@ type call struct {
 	locale  string
 	// context is what the app's handle stands for, and handle what it is told to come back with.
 	context authz.AuthSession
-	handle  authz.AuthSessionHandle
+	handle  authz.Handle
 	request authz.Request
 	session authz.Session // the zero value when nobody is known
 	// began is when the app came, before anything was verified.
@@ -119,7 +119,7 @@ func (c *call) settle() (status int, body any, err error) {
 				Challenges: asked, Notices: c.notices,
 			}, nil
 		}
-		code, completion, ok := authz.NewCompletion(c.Intake.Engine, &c.request, c.client, &c.session, c.Store.Now())
+		code, completion, ok := session.NewCompletion(c.Intake.Engine, &c.request, c.client, &c.session, c.Store.Now())
 		if ok {
 			return c.grant(code, completion)
 		}

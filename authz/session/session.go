@@ -142,7 +142,7 @@ func (m *Manager) Establish(w http.ResponseWriter, r *http.Request, login Login)
 	if err != nil {
 		return authz.Session{}, fmt.Errorf("reading the session: %w", err)
 	}
-	handle := authz.SessionHandle{ID: current.ID, Secret: randid.Secret()}
+	handle := authz.Handle{ID: current.ID, Secret: randid.Secret()}
 	if live && (proof.Subject == "" || proof.Subject == current.Subject) {
 		raised, err := m.raise(r.Context(), handle, login)
 		if err == nil {
@@ -156,7 +156,7 @@ func (m *Manager) Establish(w http.ResponseWriter, r *http.Request, login Login)
 	if proof.Subject == "" {
 		return authz.Session{}, ErrNobody
 	}
-	handle.ID = randid.New("ses")
+	handle = authz.NewSessionHandle()
 	opened := m.draft(r, handle, login)
 	if err := m.open(r.Context(), current.ID, opened); err != nil {
 		return authz.Session{}, fmt.Errorf("opening a session: %w", err)
@@ -166,9 +166,9 @@ func (m *Manager) Establish(w http.ResponseWriter, r *http.Request, login Login)
 }
 
 // raise begins a new term when the proof names the user: that was a login, not a further check.
-func (m *Manager) raise(ctx context.Context, handle authz.SessionHandle, login Login) (authz.Session, error) {
+func (m *Manager) raise(ctx context.Context, handle authz.Handle, login Login) (authz.Session, error) {
 	change := authz.Raise{
-		SessionID: handle.ID, Proof: login.Proof, Earlier: login.Earlier, SecretHash: randid.Hash(handle.Secret),
+		SessionID: handle.ID, Proof: login.Proof, Earlier: login.Earlier, SecretHash: handle.Hash(),
 	}
 	if login.Proof.Subject != "" {
 		change.ExpiresAt = m.store.Now().Add(m.lifetime)
@@ -179,7 +179,7 @@ func (m *Manager) raise(ctx context.Context, handle authz.SessionHandle, login L
 // Draw describes the session that begins with a login without a browser, as that of a native app: there is no cookie for it,
 // and nobody knows its secret.
 func (m *Manager) Draw(r *http.Request, login Login) authz.Session {
-	return m.draft(r, authz.SessionHandle{ID: randid.New("ses"), Secret: randid.Secret()}, login)
+	return m.draft(r, authz.NewSessionHandle(), login)
 }
 
 // Prove puts a proof of a native app where it belongs, as [authz.Store.ProveNative] does. Where that ends the session of another
@@ -191,11 +191,11 @@ func (m *Manager) Prove(ctx context.Context, proof authz.NativeProof) (authz.Ses
 }
 
 // draft describes the session that begins with a login.
-func (m *Manager) draft(r *http.Request, handle authz.SessionHandle, login Login) authz.Session {
+func (m *Manager) draft(r *http.Request, handle authz.Handle, login Login) authz.Session {
 	now := m.store.Now()
 	return authz.Session{
 		ID:         handle.ID,
-		SecretHash: randid.Hash(handle.Secret),
+		SecretHash: handle.Hash(),
 		Subject:    login.Proof.Subject,
 		Name:       login.Proof.Name,
 		Proofs:     login.proofs(),

@@ -1,30 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package authz
+package session
 
 import (
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
 
-// NewCompletion returns what ends a request whose every requirement a session meets at now, and the code for its client;
-// false when it does not, or when no proof determines the user. Only what the request counts enters the tokens, so that auth_time is never older
-// than max_age allows.
-func NewCompletion(engine *realm.Engine, request *Request, client *Client, session *Session, now time.Time) (code string, c Completion, ok bool) {
+// NewCompletion returns what ends a request whose every requirement a session meets at now, and the code for its client; false when
+// it does not, or when no proof determines the user. Only what the request counts enters the tokens, so that auth_time is never
+// older than max_age allows.
+func NewCompletion(
+	engine *realm.Engine, request *authz.Request, client *authz.Client, session *authz.Session, now time.Time,
+) (code string, c authz.Completion, ok bool) {
 	if _, missing := request.Missing(engine, *session, now); missing {
-		return "", Completion{}, false
+		return "", authz.Completion{}, false
 	}
 	authn, ok := engine.Authenticate(request.ACRValues, request.Proofs(*session), now)
 	if !ok {
-		return "", Completion{}, false
+		return "", authz.Completion{}, false
 	}
-	c.Grant = NewGrant(now, lifetime(client, session, now))
+	c.Grant = authz.NewGrant(now, lifetime(client, session, now))
 	c.Grant.ClientID, c.Grant.Subject, c.Grant.SessionID = request.ClientID, authn.Subject, session.ID
 	c.Grant.Scopes, c.Grant.Authn = request.Scopes, authn
 	c.Grant.Offline = request.Scopes.Has(oauth.ScopeOfflineAccess)
-	code, c.Code = NewCode(now)
+	code, c.Code = authz.NewCode(now)
 	c.Code.ClientID, c.Code.RedirectURI, c.Code.GrantID = request.ClientID, request.RedirectURI, c.Grant.ID
 	c.Code.Challenge, c.Code.Nonce = request.Challenge, request.Nonce
 	return code, c, true
@@ -32,9 +35,9 @@ func NewCompletion(engine *realm.Engine, request *Request, client *Client, sessi
 
 // lifetime covers every token that can come from a grant: a code redeemed at the last moment, refreshed to the last moment,
 // and an access token from then. The grant of a protected site lives in the session.
-func lifetime(client *Client, session *Session, now time.Time) time.Duration {
-	life := CodeTTL + client.AccessTTL
-	if client.May(GrantRefreshToken) {
+func lifetime(client *authz.Client, session *authz.Session, now time.Time) time.Duration {
+	life := authz.CodeTTL + client.AccessTTL
+	if client.May(authz.GrantRefreshToken) {
 		life += client.RefreshTTL
 	}
 	if client.Site {

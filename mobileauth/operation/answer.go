@@ -83,14 +83,51 @@ type turn struct {
 	device handset.Device
 	op     Operation
 	desk   desk
+	proof  evidence
+}
+
+// evidence is a receipt that was made before the transaction, since signing draws randomness, for an operation as it then was.
+type evidence struct {
+	version uint64 // of the operation before its answer; zero is no receipt
+	receipt string
+}
+
+// evidence makes the receipt that an answer will need if it is accepted.
+func (s *Store) evidence(ctx context.Context, a *Answer, now time.Time) (evidence, error) {
+	if s.receipts == nil || a.Statement.Decision != envelope.Approve {
+		return evidence{}, nil
+	}
+	var o Operation
+	var d handset.Device
+	var both bool
+	err := s.db.View(ctx, func(tx storage.Tx) (err error) {
+		if o, both, err = s.operations.Find(tx, a.Statement.Operation); err != nil || !both {
+			return err
+		}
+		d, both, err = s.devices.Find(tx, a.Message.DeviceID)
+		return err
+	})
+	if o = o.at(now); err != nil || !both || !o.State.Open() || !o.Kind.evidenced() || !o.meant(&d) {
+		return evidence{}, err
+	}
+	e := evidence{version: o.Version}
+	o.approve(a, now, s.limits.Redeem)
+	if e.receipt, err = s.receipts.Make(ctx, o, d); err != nil {
+		return evidence{}, fmt.Errorf("making a receipt: %w", err)
+	}
+	return e, nil
 }
 
 func (s *Store) answer(ctx context.Context, a *Answer) (out Outcome, err error) {
 	now, actor := s.now(), audit.ActorOf(ctx)
+	proof, err := s.evidence(ctx, a, now)
+	if err != nil {
+		return Outcome{}, err
+	}
 	drawn := s.audit.Prepare(audit.Event{})
 	var said audit.Event
 	err = s.db.Update(ctx, func(tx storage.Tx) error {
-		t := turn{Answer: a, tx: tx, now: now, actor: actor}
+		t := turn{Answer: a, tx: tx, now: now, actor: actor, proof: proof}
 		out, err = s.judge(&t)
 		if err != nil {
 			return err
@@ -221,9 +258,20 @@ func (s *Store) deny(t *turn) (Outcome, error) {
 
 // settle ends the operation by this answer.
 func (t *turn) settle(state State, reason string) {
-	t.op.end(state, reason, t.now)
-	t.op.AnsweredBy, t.op.AnsweredAt, t.op.Statement = t.device.ID, t.now, t.Statement.Raw()
+	t.op.answered(t.Answer, state, reason, t.now)
 	t.desk.drop(t.op.ID)
+}
+
+func (o *Operation) answered(a *Answer, state State, reason string, now time.Time) {
+	o.end(state, reason, now)
+	o.AnsweredBy, o.AnsweredAt, o.Statement = a.Message.DeviceID, now, a.Statement.Raw()
+}
+
+// approve makes the operation what it is once this answer is accepted.
+func (o *Operation) approve(a *Answer, now time.Time, redeem time.Duration) {
+	o.answered(a, Approved, "", now)
+	o.Method, o.Factor = a.Statement.Method, a.Statement.Method != envelope.MethodPossession
+	o.RedeemBy = now.Add(redeem)
 }
 
 // finish stores the ended operation and the desk.
@@ -255,9 +303,14 @@ func (s *Store) approve(t *turn) (Outcome, error) {
 	case !verdict.OK || !number:
 		return s.wrong(t, verdict)
 	}
-	t.op.Method, t.op.Factor = verdict.Method, verdict.Method != envelope.MethodPossession
-	t.settle(Approved, "")
-	t.op.RedeemBy = t.now.Add(s.limits.Redeem)
+	if s.receipts != nil && t.op.Kind.evidenced() {
+		if t.proof.version != t.op.Version {
+			return Outcome{}, errStale
+		}
+		t.op.Receipt = t.proof.receipt
+	}
+	t.op.approve(t.Answer, t.now, s.limits.Redeem)
+	t.desk.drop(t.op.ID)
 	t.desk.succeed(t.op.Factor, t.op.Number != "")
 	return Outcome{Code: Accepted, Operation: t.op}, s.finish(t)
 }

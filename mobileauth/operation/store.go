@@ -55,7 +55,7 @@ type Audit interface {
 // Receipts makes the evidence of an approved operation, for the device that approved it. The same operation may be asked for
 // several times.
 type Receipts interface {
-	Make(o Operation, d handset.Device) (string, error)
+	Make(ctx context.Context, o Operation, d handset.Device) (string, error)
 }
 
 // What says what a [Change] is about.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/randid"
+	"github.com/gatehouse-id/gatehouse/mobileauth"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity/phc"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
@@ -168,6 +169,19 @@ func (s *Store) ByExternalRef(ctx context.Context, ref string) (User, error) {
 		return User{}, fmt.Errorf("reading user by external_ref: %w", storage.ErrNotFound)
 	}
 	return s.view(ctx, func(tx storage.Tx) (record, error) { return s.users.Lookup(tx, byExternalRef, ref) })
+}
+
+// Active returns nil when the user may do things now, and an error that is [mobileauth.ErrInactive] when they may not: they are
+// locked, deactivated, deleted or were never there. Any other error means that it could not be found out.
+func (s *Store) Active(tx storage.Tx, id string) error {
+	r, found, err := s.users.Find(tx, id)
+	switch {
+	case err != nil:
+		return err
+	case !found || r.Status != Active:
+		return fmt.Errorf("user %q: %w", id, mobileauth.ErrInactive)
+	}
+	return nil
 }
 
 func (s *Store) view(ctx context.Context, read func(storage.Tx) (record, error)) (User, error) {

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehouse-id/gatehouse/internal/seal"
+	"github.com/gatehouse-id/gatehouse/mobileauth"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
@@ -427,5 +428,33 @@ func TestAlsoBelongsToTheTransaction(t *testing.T) {
 	u, err := h.Add(t.Context(), n)
 	if err != nil || asked == "" || len(h.items("beside/"+u.ID)) != 1 {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestActive(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ask := func(id string) error {
+		return h.db.View(t.Context(), func(tx storage.Tx) error { return h.Active(tx, id) })
+	}
+	u := h.add("alice")
+	if err := ask(u.ID); err != nil {
+		t.Errorf("active: %v", err)
+	}
+	if err := ask("usr_nobody"); !errors.Is(err, mobileauth.ErrInactive) {
+		t.Errorf("nobody: %v", err)
+	}
+	for name, do := range map[string]func() (identity.User, error){
+		"locked":      func() (identity.User, error) { return h.Lock(t.Context(), u.ID, "") },
+		"deactivated": func() (identity.User, error) { return h.Deactivate(t.Context(), h.add("bob").ID, "") },
+		"deleted":     func() (identity.User, error) { return h.Delete(t.Context(), h.add("carol").ID, 1) },
+	} {
+		got, err := do()
+		if err != nil || !errors.Is(ask(got.ID), mobileauth.ErrInactive) {
+			t.Errorf("%s: %v, %v", name, err, ask(got.ID))
+		}
+	}
+	if _, err := h.Unlock(t.Context(), u.ID); err != nil || ask(u.ID) != nil {
+		t.Errorf("unlocked: %v", err)
 	}
 }

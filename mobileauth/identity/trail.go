@@ -46,11 +46,8 @@ func (s *Store) prepare(ctx context.Context, d deed) audit.Event {
 	if s.audit == nil {
 		return audit.Event{}
 	}
-	actor := audit.ActorOf(ctx)
-	return s.audit.Prepare(audit.Event{
-		Name: d.event, Outcome: audit.Accepted, Subject: d.userID, Reason: d.reason,
-		By: actor.By, ClientID: actor.ClientID, ClientIP: actor.ClientIP, RequestID: actor.RequestID,
-	})
+	e := audit.Event{Name: d.event, Outcome: audit.Accepted, Subject: d.userID, Reason: d.reason}
+	return s.audit.Prepare(e.From(ctx))
 }
 
 // tell stores a prepared event.

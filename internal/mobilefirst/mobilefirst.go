@@ -50,7 +50,7 @@ func Import(file, descriptorFile []byte, o Options) (*Result, error) {
 			return nil, fmt.Errorf("reading application-descriptor.xml: %w", err)
 		}
 	}
-	p := &plan{options: o, findings: found, config: c, descriptor: d, names: map[string]string{}}
+	p := &plan{options: o, findings: found, config: c, descriptor: d, names: map[string]string{}, taken: map[string]bool{}, numbers: map[string]int{}}
 	p.make()
 	return &Result{Caddyfile: p.write(), Findings: found.all}, nil
 }

@@ -27,23 +27,16 @@ func (p *plan) name(what, original string, line int) string {
 		word += "_" + what
 	}
 	base := word
-	for i := 2; p.taken(word); i++ {
-		word = base + "_" + strconv.Itoa(i)
+	for p.taken[word] {
+		p.numbers[base]++
+		word = base + "_" + strconv.Itoa(p.numbers[base]+1)
 	}
+	p.taken[word] = true
 	if word != original {
 		p.findings.add(Warning, line, key, "the %s %s is called %s here", what, original, word)
 	}
 	p.names[key] = word
 	return word
-}
-
-func (p *plan) taken(word string) bool {
-	for _, name := range p.names {
-		if name == word {
-			return true
-		}
-	}
-	return false
 }
 
 // wordOf returns a name made of what any Caddyfile, any scope and any acr may hold. It begins with a letter, a digit or an

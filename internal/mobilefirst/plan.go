@@ -11,6 +11,8 @@ type plan struct {
 	config     *config
 	descriptor *descriptor
 	names      map[string]string // in the Caddyfile, by place
+	taken      map[string]bool
+	numbers    map[string]int // how many have a number behind a name, because they would be called the same
 
 	realms   []*plannedRealm
 	identity []string

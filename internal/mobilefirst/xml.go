@@ -17,8 +17,9 @@ const MaxSize = 1 << 20
 
 // What a file may hold: real ones are far below.
 const (
-	maxDepth    = 16
-	maxElements = 10_000
+	maxDepth      = 16
+	maxElements   = 10_000
+	maxAttributes = 64
 )
 
 // ErrFile is wrapped by what is wrong with a file itself: it is too large, it is not XML, or it says a thing twice. The text
@@ -37,6 +38,8 @@ type node struct {
 	attrs    []attr
 	text     string
 	children []*node
+
+	words []byte // of which the text is made when the element ends
 }
 
 type attr struct{ name, value string }
@@ -97,10 +100,13 @@ func (t *tree) add(token xml.Token, line int) error {
 	case xml.StartElement:
 		return t.begin(token, line)
 	case xml.EndElement:
+		ended := t.open[len(t.open)-1]
+		ended.text, ended.words = string(ended.words), nil
 		t.open = t.open[:len(t.open)-1]
 	case xml.CharData:
 		if len(t.open) > 0 {
-			t.open[len(t.open)-1].text += string(token)
+			at := t.open[len(t.open)-1]
+			at.words = append(at.words, token...)
 		} else if strings.TrimSpace(string(token)) != "" {
 			return faulty(line, "text stands outside of every element")
 		}
@@ -123,6 +129,8 @@ func (t *tree) begin(start xml.StartElement, line int) error {
 	switch {
 	case t.elements > maxElements:
 		return faulty(line, "it has more than %d elements", maxElements)
+	case len(start.Attr) > maxAttributes:
+		return faulty(line, "%s has more than %d attributes", printable(n.name), maxAttributes)
 	case len(t.open) == maxDepth:
 		return faulty(line, "its elements are nested more than %d deep", maxDepth)
 	case len(t.open) == 0 && t.root != nil:

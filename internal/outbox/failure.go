@@ -40,9 +40,38 @@ type permanentError struct{ err error }
 func (e *permanentError) Error() string { return e.err.Error() }
 func (e *permanentError) Unwrap() error { return e.err }
 
-func isPermanent(err error) bool {
+// Pause returns err as the failure of a receiver rather than of one item: beside the back-off of the item, this loop hands out
+// nothing else of its lane until after has passed, at most an hour. What waits there is not tried, so it does not use up its tries.
+func Pause(after time.Duration, err error) error { return &pauseError{after, err} }
+
+type pauseError struct {
+	after time.Duration
+	err   error
+}
+
+func (e *pauseError) Error() string { return e.err.Error() }
+func (e *pauseError) Unwrap() error { return e.err }
+
+// Advice is what an error says about further tries.
+type Advice struct {
+	// Permanent is set by [Permanent], After by [Retry] and Pause by [Pause].
+	Permanent    bool
+	After, Pause time.Duration
+}
+
+// AdviceOf reads an error that a handler returned as the loop does.
+func AdviceOf(err error) (a Advice) {
 	var permanent *permanentError
-	return errors.As(err, &permanent)
+	var retry *retryError
+	var pause *pauseError
+	a.Permanent = errors.As(err, &permanent)
+	if errors.As(err, &retry) {
+		a.After = min(max(0, retry.after), maxRetryAfter)
+	}
+	if errors.As(err, &pause) {
+		a.Pause = min(max(0, pause.after), maxRetryAfter)
+	}
+	return a
 }
 
 // wait returns how long an item rests after its nth failed try. Items that failed together do not come back together: chance,
@@ -52,12 +81,7 @@ func wait(n int, chance float64, err error) time.Duration {
 	if n <= 6 {
 		rest = min(firstWait<<(2*(n-1)), maxWait)
 	}
-	rest = time.Duration(float64(rest) * (0.8 + 0.4*chance))
-	var asked *retryError
-	if errors.As(err, &asked) {
-		rest = max(rest, min(asked.after, maxRetryAfter))
-	}
-	return rest
+	return max(time.Duration(float64(rest)*(0.8+0.4*chance)), AdviceOf(err).After)
 }
 
 func chance() float64 {

@@ -41,7 +41,7 @@ func (l *loop) find(ctx context.Context) (ready []string, rest time.Duration, er
 		s.back = wideOverlap
 	}
 	err = l.config.DB.View(ctx, func(tx storage.Tx) error {
-		lanes, free, err := l.lanes(tx)
+		lanes, free, err := l.lanes(tx, &s)
 		if err != nil {
 			return err
 		}
@@ -72,10 +72,18 @@ func (l *loop) find(ctx context.Context) (ready []string, rest time.Duration, er
 	return s.ready, max(0, s.next.Sub(now)), nil
 }
 
-// lanes returns the lanes whose kind has a handler, and how many places are free.
-func (l *loop) lanes(tx storage.Tx) (lanes []lane, free int, err error) {
+// lanes returns the lanes whose kind has a handler, and how many places are free. A lane that rests has no room.
+func (l *loop) lanes(tx storage.Tx, s *survey) (lanes []lane, free int, err error) {
 	busy := map[string]int{}
 	l.mu.Lock()
+	for lane, until := range l.rests {
+		if !s.now.Before(until) {
+			delete(l.rests, lane)
+			continue
+		}
+		busy[lane] = l.config.Places
+		s.next = earlier(s.next, until)
+	}
 	for _, lane := range l.under {
 		busy[lane]++
 	}
@@ -88,7 +96,11 @@ func (l *loop) lanes(tx storage.Tx) (lanes []lane, free int, err error) {
 		kind, name, _ := strings.Cut(strings.TrimPrefix(item.Key, lanePrefix), "/")
 		if _, ok := l.handler(kind); ok {
 			prefix := laneKey(kind, name)
-			lanes = append(lanes, lane{kind: kind, prefix: prefix, room: (l.config.Places+1)/2 - busy[prefix]})
+			if room := (l.config.Places+1)/2 - busy[prefix]; room > 0 {
+				lanes = append(lanes, lane{kind: kind, prefix: prefix, room: room})
+			} else {
+				s.more = true
+			}
 		}
 	}
 	return lanes, free, nil
@@ -163,6 +175,13 @@ func (l *loop) available(tx storage.Tx, id string, now time.Time) (free bool, un
 
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
 		return b
 	}
 	return a

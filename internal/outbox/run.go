@@ -44,9 +44,10 @@ type loop struct {
 	turn           int // the lane that goes first
 	failing        bool
 
-	mu    sync.Mutex        // guards what follows
-	under map[string]string // lines being delivered, and their lanes
-	more  bool              // the last look left something due behind
+	mu    sync.Mutex           // guards what follows
+	under map[string]string    // lines being delivered, and their lanes
+	more  bool                 // the last look left something due behind
+	rests map[string]time.Time // by lane: until when it is left alone
 }
 
 // claimed is the head of a line that is this loop's to deliver.
@@ -63,6 +64,7 @@ func (o *Outbox) Run(ctx context.Context) {
 	defer stop()
 	l := &loop{
 		Outbox: o, deliver: deliver, ended: make(chan struct{}, 1), floors: map[string]time.Time{}, under: map[string]string{},
+		rests: map[string]time.Time{},
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -161,7 +163,12 @@ func (l *loop) handle(c claimed) {
 	err := l.try(c)
 	took := l.config.Now().Sub(began)
 	outcome, followed := l.settle(c, err)
+	pause := AdviceOf(err).Pause
 	l.mu.Lock()
+	if pause > 0 {
+		lane := laneKey(c.Kind, c.Lane)
+		l.rests[lane] = later(l.rests[lane], l.config.Now().Add(pause))
+	}
 	delete(l.under, c.id())
 	again := l.more || followed
 	l.mu.Unlock()

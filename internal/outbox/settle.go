@@ -24,7 +24,7 @@ func (l *loop) judge(c claimed, err error) verdict {
 		return verdict{outcome: Delivered}
 	case errors.Is(err, errReleased):
 		return verdict{outcome: Released}
-	case isPermanent(err) || c.Tries+1 >= l.config.Tries:
+	case AdviceOf(err).Permanent || c.Tries+1 >= l.config.Tries:
 		return verdict{outcome: Died, cause: cause(err)}
 	}
 	return verdict{outcome: Retried, cause: cause(err), rest: wait(c.Tries+1, chance(), err)}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package callback
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/internal/egress"
+	"github.com/gatehouse-id/gatehouse/internal/jose"
+	"github.com/gatehouse-id/gatehouse/internal/outbox"
+)
+
+// Kind is that of callbacks in the outbox.
+const Kind = "callback"
+
+// Typ is the type of a callback's signature.
+const Typ = "gatehouse-callback+jws"
+
+// Header fields of a callback.
+const (
+	DeliveryField  = "Gatehouse-Delivery"
+	SignatureField = "Gatehouse-Signature"
+)
+
+// Defaults and limits of a [Config].
+const (
+	DefaultTimeout = 5 * time.Second
+	// MaxAnswer is how much of an answer is read, in bytes: enough to see whether it is empty and to use the connection again.
+	MaxAnswer = 4 << 10
+	// maxHeader bounds the header of an answer, in bytes.
+	maxHeader = 16 << 10
+	// idle is how many connections to one receiver are kept, and for how long.
+	idle, idleFor = 4, 90 * time.Second
+)
+
+// Notice is what a receiver is told.
+type Notice struct {
+	Operation string    `json:"operation"`
+	Kind      string    `json:"kind"`
+	State     string    `json:"state"`
+	At        time.Time `json:"at"`
+}
+
+// payload is a notice on its way.
+type payload struct {
+	URL    string `json:"url"`
+	Notice Notice `json:"notice"`
+}
+
+// body is what is sent: a [Notice] with the id of its delivery.
+type body struct {
+	ID        string `json:"id"`
+	Operation string `json:"operation"`
+	Kind      string `json:"kind"`
+	State     string `json:"state"`
+	At        string `json:"at"`
+}
+
+// Item returns the outbox item of a notice to an address, in line with the others of its operation. The id is drawn outside the
+// closure that appends the item, and is what a receiver tells repetitions by.
+func Item(id, address string, n Notice) (outbox.Item, error) {
+	data, err := json.Marshal(payload{URL: address, Notice: n})
+	if err != nil {
+		return outbox.Item{}, fmt.Errorf("writing a callback: %w", err)
+	}
+	return outbox.Item{Kind: Kind, Lane: laneOf(address), Key: n.Operation, ID: id, Payload: data, At: n.At}, nil
+}
+
+// Config is what a sender needs.
+type Config struct {
+	// Receivers are the addresses that may be called; no two are equal.
+	Receivers []Receiver
+	// Key returns the key that signs now; its public half is published by the issuer. Required.
+	Key func() (jose.PrivateKey, error)
+	// Now is the clock that dates in Retry-After are read by. Required.
+	Now func() time.Time
+	// Roots are the certificate authorities that may vouch for a receiver. Default: those of the system.
+	Roots *x509.CertPool
+	// Resolver looks names up. Default: the system's.
+	Resolver *net.Resolver
+	// Timeout bounds one call, from the connection to the last byte. Default: [DefaultTimeout].
+	Timeout time.Duration
+}
+
+// Sender is the outbox handler for callbacks. It is safe for concurrent use.
+type Sender struct {
+	key       func() (jose.PrivateKey, error)
+	now       func() time.Time
+	timeout   time.Duration
+	receivers map[string]*receiver
+}
+
+// receiver is one address with a client of its own: what is allowed for one is not for another, and no connection is shared.
+type receiver struct {
+	url, host, credentials string
+	client                 *http.Client
+	transport              *http.Transport
+	trouble                trouble
+}
+
+var _ outbox.Handler = (*Sender)(nil)
+
+// New returns a sender, or an error that says what in the configuration does not fit. It connects to nothing yet.
+func New(c Config) (*Sender, error) {
+	if c.Key == nil || c.Now == nil {
+		return nil, errors.New("building the sender of callbacks: a key and a clock are required")
+	}
+	if c.Timeout < 0 {
+		return nil, errors.New("the time-out of callbacks is negative")
+	}
+	if c.Timeout == 0 {
+		c.Timeout = DefaultTimeout
+	}
+	s := &Sender{key: c.Key, now: c.Now, timeout: c.Timeout, receivers: map[string]*receiver{}}
+	for i := range c.Receivers {
+		r := &c.Receivers[i]
+		host, err := r.check()
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := s.receivers[r.URL]; twice {
+			return nil, fmt.Errorf("one address of the receiver at %q is given twice", host)
+		}
+		s.receivers[r.URL] = newReceiver(&c, r, host)
+	}
+	return s, nil
+}
+
+func newReceiver(c *Config, r *Receiver, host string) *receiver {
+	guard := &egress.Guard{Allow: r.Allow}
+	dialer := &net.Dialer{Control: guard.Control, Resolver: c.Resolver}
+	transport := &http.Transport{
+		Proxy:                  nil, // the environment has no say in where this goes
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        &tls.Config{RootCAs: c.Roots, MinVersion: tls.VersionTLS12},
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxHeader,
+		MaxIdleConnsPerHost:    idle,
+		IdleConnTimeout:        idleFor,
+	}
+	return &receiver{
+		url: r.URL, host: host, credentials: r.Credentials.header, transport: transport,
+		client: &http.Client{
+			Transport:     transport,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+}
+
+// Allowed reports whether an address is one of the configuration's, letter by letter.
+func (s *Sender) Allowed(address string) bool {
+	_, ok := s.receivers[address]
+	return ok
+}
+
+// Close lets go of connections that wait for the next call.
+func (s *Sender) Close() {
+	for _, r := range s.receivers {
+		r.transport.CloseIdleConnections()
+	}
+}

@@ -197,3 +197,16 @@ func TestLimitsOfMessages(t *testing.T) {
 		t.Errorf("ParseUpTo = %v", err)
 	}
 }
+
+func TestHinted(t *testing.T) {
+	t.Parallel()
+	v := victim{testKey(t, jose.ES256)}
+	for header, want := range map[string]bool{
+		plainHeader: false, `{"alg":"ES256","kid":"x5t"}`: false, `{"alg":"ES256","x5t":"AA"}`: true,
+		`{"x5t#S256":"AA","alg":"ES256"}`: true, `{"alg":"ES256","\u00785t":"AA"}`: true,
+	} {
+		if got := mustParse(t, v.forge(t, header, plainPayload)).Hinted(); got != want {
+			t.Errorf("%s: %v", header, got)
+		}
+	}
+}

@@ -3,6 +3,7 @@
 package jose
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -44,7 +45,11 @@ type Token struct {
 	Signature []byte
 
 	signed []byte // the two parts under the signature, as they were sent
+	hinted bool   // the header has more than alg, kid and typ
 }
+
+// Hinted reports whether the header has one of the members that are skipped. Protocols of our own do not use them.
+func (t Token) Hinted() bool { return t.hinted }
 
 // String names the token without its content: a token is a secret.
 func (t Token) String() string { return fmt.Sprintf("%s token of key %q", t.Header.Alg, t.Header.KID) }
@@ -84,7 +89,7 @@ func ParseUpTo(raw string, limit int) (Token, error) {
 		return Token{}, fmt.Errorf("reading a token that is not base64url: %w", ErrMalformed)
 	}
 	var err error
-	if t.Header, err = parseHeader(headerJSON); err != nil {
+	if t.Header, t.hinted, err = parseHeader(headerJSON); err != nil {
 		return Token{}, fmt.Errorf("reading a token header: %w", err)
 	}
 	if err := checkObject(t.Payload); err != nil {
@@ -120,21 +125,21 @@ func (d *decoder) decode(n int) []byte {
 
 // parseHeader reads a header by allow-list (RFC 8725 sections 3.1 and 3.10). A member that is merely unknown is refused
 // as well: RFC 7515 lets it be ignored, and then a future extension is ignored where it was meant to restrict.
-func parseHeader(data []byte) (Header, error) {
-	var h Header
-	err := visitObject(data, func(name, value []byte) error {
+func parseHeader(data []byte) (h Header, hinted bool, err error) {
+	err = visitObject(data, func(name, value []byte) error {
 		if value[0] != '"' {
 			return fmt.Errorf("a header member is not a string: %w", ErrMalformed)
 		}
+		hinted = hinted || bytes.HasPrefix(name, []byte("x5t"))
 		return h.set(name, value)
 	})
 	if err != nil {
-		return Header{}, err
+		return Header{}, false, err
 	}
 	if h.Alg == "" {
-		return Header{}, fmt.Errorf("a header without alg: %w", ErrMalformed)
+		return Header{}, false, fmt.Errorf("a header without alg: %w", ErrMalformed)
 	}
-	return h, nil
+	return h, hinted, nil
 }
 
 func (h *Header) set(name, value []byte) error {

@@ -67,8 +67,8 @@ func parse(raw, typ string) (jose.Token, error) {
 	if token.Header.Typ != typ {
 		return jose.Token{}, refuse(ReasonType, "reading a signed message of another type")
 	}
-	if token.Header.Alg != jose.ES256 || token.Header.KID == "" {
-		return jose.Token{}, refuse(ReasonToken, "reading a signed message of another algorithm or without a key's name")
+	if token.Header.Alg != jose.ES256 || token.Header.KID == "" || token.Hinted() {
+		return jose.Token{}, refuse(ReasonToken, "reading a signed message with another header than alg, typ and kid")
 	}
 	return token, nil
 }

@@ -110,6 +110,9 @@ func (s *Store) evidence(ctx context.Context, a *Answer, now time.Time) (evidenc
 	if o = o.at(now); err != nil || !both || !o.State.Open() || !o.Kind.evidenced() || !o.meant(&d) {
 		return evidence{}, err
 	}
+	if _, known := d.Keys(a.Statement.SigningKey, now); !known {
+		return evidence{}, nil // refused inside
+	}
 	e := evidence{version: o.Version}
 	o.approve(a, now, s.limits.Redeem)
 	if e.receipt, err = s.receipts.Make(ctx, o, d); err != nil {

@@ -314,7 +314,7 @@ func TestRun(t *testing.T) {
 		ended := make(chan struct{})
 		go func() { s.Run(ctx); close(ended) }()
 		b.db.Inject(storagetest.Fault{Op: storagetest.OnView, Err: errBroken})
-		time.Sleep(90 * time.Second) // in a bubble, where no time passes outside
+		<-time.After(90 * time.Second) // in a bubble, where no time passes outside
 		cancel()
 		<-ended
 		if !strings.Contains(b.log.String(), "looking after the signing keys") {

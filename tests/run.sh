@@ -26,8 +26,8 @@ detector in shuffled order. Packages default to ./...
   -h, --help     this text
 
 Needs Go and, for the race detector, a C compiler; the browser tests need Chromium, those of the LDAP login module
-OpenLDAP's server, those of the database login module PostgreSQL, and the example resource servers Node with npm and
-Apache with mod_oauth2. On Debian as root all but Go are installed when they are missing. Reads nothing from standard input and needs no terminal.
+OpenLDAP's server, those of the database login module PostgreSQL, and the example resource servers and the
+second implementation of the device protocol Node with npm and Apache with mod_oauth2. On Debian as root all but Go are installed when they are missing. Reads nothing from standard input and needs no terminal.
 EOF
 }
 
@@ -101,7 +101,7 @@ prepare() {
 	have_slapd || skip "the tests against an LDAP directory: no OpenLDAP server was found (apt-get install slapd)"
 	have_postgres || skip "the tests with PostgreSQL: it was not found (apt-get install postgresql)"
 	have_apache || skip "the example of an Apache resource server: mod_oauth2 was not found (apt-get install apache2-bin libapache2-mod-oauth2)"
-	have_node || skip "the example of a Node resource server: it was not found (apt-get install nodejs npm)"
+	have_node || skip "the example of a Node resource server and the second implementation of the device protocol: Node was not found (apt-get install nodejs npm)"
 	if [ "$race" = yes ] && ! have "${CC:-gcc}"; then
 		skip "the race detector: no C compiler was found (apt-get install gcc libc6-dev)"
 		race=no

@@ -92,3 +92,40 @@ func TestDocumentation(t *testing.T) {
 		t.Errorf("only %d Caddyfiles are in the documentation", found)
 	}
 }
+
+// TestWalkthroughs adapts and provisions the Caddyfiles that docs/walkthroughs.md starts, and holds them to the form that
+// "caddy fmt" gives them.
+func TestWalkthroughs(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../../examples/walkthroughs/*.Caddyfile")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("there are no walkthroughs: %v", err)
+	}
+	page, err := os.ReadFile("../../docs/walkthroughs.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
+			content, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if formatted := format(string(content)); formatted != string(content) {
+				t.Errorf("caddy fmt would write it as\n%s", formatted)
+			}
+			if !strings.Contains(string(page), "--config examples/walkthroughs/"+filepath.Base(file)) {
+				t.Error("the page does not start it")
+			}
+			// The paths in it begin in the folder of the checkout.
+			adapted, err := adapt(strings.ReplaceAll(string(content), "authz/realm/ltpa/testdata/", "../../authz/realm/ltpa/testdata/"), "Caddyfile")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := provision(adapted); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

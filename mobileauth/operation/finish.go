@@ -44,11 +44,11 @@ func (s *Store) deliver(ctx context.Context, id, deviceID string) (o Operation, 
 			return err
 		}
 		o = o.at(now)
-		d, found, err := s.devices.Find(tx, deviceID)
+		d, err := s.usable(tx, deviceID)
 		switch {
 		case err != nil:
 			return err
-		case !found || d.Status != handset.Active || !o.meant(&d):
+		case !o.meant(&d):
 			return ErrDevice
 		case !o.State.Open():
 			return ErrTransition

@@ -70,17 +70,8 @@ func (s *Store) pending(ctx context.Context, deviceID string) (open []Operation,
 	now := s.now()
 	err = s.db.View(ctx, func(tx storage.Tx) error {
 		open = nil
-		d, found, err := s.devices.Find(tx, deviceID)
+		d, err := s.usable(tx, deviceID)
 		if err != nil {
-			return err
-		}
-		if !found {
-			return ErrDevice
-		}
-		switch err := s.devices.Usable(tx, &d); {
-		case errors.Is(err, handset.ErrUnusable):
-			return fmt.Errorf("%w: %w", ErrDevice, err)
-		case err != nil:
 			return err
 		}
 		userID = d.UserID
@@ -91,6 +82,22 @@ func (s *Store) pending(ctx context.Context, deviceID string) (open []Operation,
 		return nil, "", fmt.Errorf("listing what is pending: %w", err)
 	}
 	return open, userID, nil
+}
+
+// usable returns a device that may speak for its user now; any other is [ErrDevice].
+func (s *Store) usable(tx storage.Tx, deviceID string) (handset.Device, error) {
+	d, found, err := s.devices.Find(tx, deviceID)
+	if err != nil {
+		return d, err
+	}
+	if !found {
+		return d, ErrDevice
+	}
+	err = s.devices.Usable(tx, &d)
+	if errors.Is(err, handset.ErrUnusable) {
+		return d, fmt.Errorf("%w: %w", ErrDevice, err)
+	}
+	return d, err
 }
 
 func (s *Store) openFor(tx storage.Tx, d *handset.Device, now time.Time) ([]Operation, error) {

@@ -66,6 +66,8 @@ const (
 	MessageMissing = "login.missing"
 	// MessageApplication is for somebody who comes with a browser where only an app can answer.
 	MessageApplication = "login.application"
+	// MessageVersion is for somebody whose app says that it is a version which is not let in.
+	MessageVersion = "login.version"
 	// MessageHeader is for somebody who has not come through the proxy that says who it is.
 	MessageHeader = "login.header"
 	// MessageCertificate is for a browser without a client certificate that is accepted.

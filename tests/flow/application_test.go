@@ -188,7 +188,9 @@ func TestSwitchedOffAppIsTold(t *testing.T) {
 			told := challenge(t, a, "app")
 			notice, _ := told["notice"].(map[string]any)
 			failure, _ := told["failure"].(map[string]any)
-			if notice["text"] != "Werk de app bij" || notice["url"] != off.URL || notice["id"] == "" || failure["code"] != "refused" {
+			message, _ := failure["message"].(string)
+			if notice["text"] != "Werk de app bij" || notice["url"] != off.URL || notice["id"] == "" || failure["code"] != "refused" ||
+				!strings.HasPrefix(message, "Deze versie van de app") {
 				t.Errorf("it is told %v", told)
 			}
 		}

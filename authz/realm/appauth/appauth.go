@@ -38,6 +38,9 @@ const (
 // messageMissing is the key of the text shown to people who come with a browser.
 const messageMissing = "login.application"
 
+// messageRefused is the key of what people read instead of advice to look at what they typed.
+const messageRefused = "login.version"
+
 // valueLanguages is the value under which the languages of the caller go to the login module.
 const valueLanguages = "languages"
 
@@ -107,7 +110,7 @@ func (g *Guest) Collect(_ context.Context, in realm.Input) (realm.Credentials, *
 
 // ask returns the challenge. With a notice it asks the same once more, and for the notice's id.
 func (g *Guest) ask(notice mobileauth.Notice, text string) *realm.Challenge {
-	c := &realm.Challenge{Notice: told(notice, text), Further: notice.ID != ""}
+	c := &realm.Challenge{Notice: told(notice, text), Refused: messageRefused, Further: notice.ID != ""}
 	if g.Application == "" {
 		c.Fields = append(c.Fields, realm.Field{Name: FieldApplication, Label: "Application", Type: "text", Required: true})
 	} else {

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package restapi
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/internal/httpx"
+	"github.com/gatehouse-id/gatehouse/internal/limit"
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
+	"github.com/gatehouse-id/gatehouse/internal/randid"
+	"github.com/gatehouse-id/gatehouse/mobileauth/restapi/wire"
+)
+
+// call is one request on its way through an endpoint.
+type call struct {
+	w      http.ResponseWriter
+	r      *http.Request
+	caller Caller
+	trace  wire.Trace
+	status int
+}
+
+// route answers the requests of one path.
+type route struct {
+	api     *API
+	pattern string
+	methods resource
+}
+
+// ServeHTTP takes a request through the steps that all have in common.
+func (t *route) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	origin := httpx.CallerOf(r.Context())
+	if origin.RequestID == "" {
+		origin.RequestID = randid.New("rq")
+	}
+	c := &call{w: w, trace: wire.TraceOf(r, origin.RequestID)}
+	c.trace.Echo(w.Header())
+	w.Header().Set("Cache-Control", "no-store")
+	c.r = r.WithContext(httpx.WithCaller(r.Context(), origin))
+	if err := t.serve(c); err != nil {
+		t.api.refuse(c, err)
+	}
+	if observe := t.api.config.Observe; observe != nil {
+		observe(t.pattern, c.status)
+	}
+}
+
+func (t *route) serve(c *call) error {
+	if t.methods == nil {
+		return wire.New(wire.NotFound, "the API has no such path")
+	}
+	method := c.r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	point, ok := t.methods[method]
+	if !ok {
+		c.w.Header().Set("Allow", strings.Join(slices.Sorted(maps.Keys(t.methods)), ", "))
+		return wire.New(wire.MethodNotAllowed, "")
+	}
+	if len(point.scopes) > 0 {
+		if err := t.api.admit(c, point.scopes); err != nil {
+			return err
+		}
+	}
+	return point.serve(c)
+}
+
+// admit finds out who is calling and whether they may.
+func (a *API) admit(c *call, scopes []string) error {
+	origin := httpx.CallerOf(c.r.Context())
+	address := limit.Address(origin.ClientIP)
+	if wait := a.failures.Wait(address); wait > 0 {
+		return &wire.Problem{Code: wire.TooManyRequests, Detail: "too many requests with wrong credentials", RetryAfter: wait}
+	}
+	caller, err := a.config.Authenticator.Authenticate(c.r)
+	if err != nil {
+		p := a.unauthenticated(err)
+		if p.Code == wire.Unauthenticated {
+			a.failures.Count(address)
+		}
+		return p
+	}
+	c.caller = caller
+	budget := a.clients.Take(caller.ClientID)
+	a.tellBudget(c.w.Header(), budget)
+	if budget.Wait > 0 {
+		return &wire.Problem{Code: wire.TooManyRequests, Detail: "the client sends more requests than it may", RetryAfter: budget.Wait}
+	}
+	if !slices.ContainsFunc(scopes, caller.Scopes.Has) {
+		challenge := oauth.WWWAuthenticate{Scheme: "Bearer", Realm: a.config.Issuer, Error: oauth.InsufficientScope, Scopes: scopes[:1]}
+		p := wire.New(wire.InsufficientScope, "the client needs the scope "+scopes[0])
+		p.Challenge = challenge.String()
+		return p
+	}
+	c.r = c.r.WithContext(audit.WithActor(c.r.Context(), audit.Actor{
+		By: "client:" + caller.ClientID, ClientID: caller.ClientID, ClientIP: origin.ClientIP, RequestID: origin.RequestID,
+	}))
+	return nil
+}
+
+// tellBudget says how many requests are left (draft-ietf-httpapi-ratelimit-headers).
+func (a *API) tellBudget(h http.Header, b limit.Budget) {
+	rate := a.config.Rate
+	h.Set("RateLimit-Policy", fmt.Sprintf(`"client";q=%d;w=%s`, rate.Requests, wire.Seconds(rate.Window)))
+	h.Set("RateLimit", fmt.Sprintf(`"client";r=%d;t=%s`, b.Left, wire.Seconds(b.Full)))
+}
+
+// unauthenticated words a refusal of the authenticator. It says which schemes there are (RFC 9110 15.5.2).
+func (a *API) unauthenticated(err error) *wire.Problem {
+	e := oauth.AsError(err)
+	p := &wire.Problem{Code: wire.Unauthenticated, Detail: e.Description, RetryAfter: e.RetryAfter}
+	switch status := e.HTTPStatus(); {
+	case status == http.StatusTooManyRequests:
+		p.Code = wire.TooManyRequests
+	case status == http.StatusServiceUnavailable:
+		p.Code = wire.Unavailable
+	case status == http.StatusRequestEntityTooLarge:
+		p.Code = wire.BodyTooLarge
+	case status == http.StatusUnsupportedMediaType:
+		p.Code = wire.UnsupportedMedia
+	case status >= http.StatusInternalServerError:
+		p.Code, p.Detail = wire.InternalError, ""
+	case e.Code == oauth.InvalidRequest:
+		p.Code = wire.InvalidRequest
+	default:
+		bearer := oauth.WWWAuthenticate{Scheme: "Bearer", Realm: a.config.Issuer}
+		if e.Code == oauth.InvalidToken {
+			bearer.Error = e.Code
+		}
+		basic := oauth.WWWAuthenticate{Scheme: "Basic", Realm: a.config.Issuer}
+		p.Challenge = bearer.String() + ", " + basic.String()
+	}
+	return p.Because(err)
+}
+
+// refuse answers with a problem and logs it, with what caused it.
+func (a *API) refuse(c *call, err error) {
+	p := problemOf(err)
+	c.status = p.Status()
+	level := slog.LevelInfo
+	switch p.Code {
+	case wire.InternalError:
+		level = slog.LevelError
+	case wire.Unavailable:
+		level = slog.LevelWarn
+	}
+	origin := httpx.CallerOf(c.r.Context())
+	a.config.Logger.LogAttrs(c.r.Context(), level, "request refused",
+		slog.String("path", c.r.URL.Path), slog.Int("status", c.status), slog.String("error", string(p.Code)),
+		slog.String("cause", err.Error()), slog.String("client_id", c.caller.ClientID), slog.String("client_ip", origin.ClientIP),
+		slog.String("request_id", origin.RequestID))
+	p.Write(c.w, a.base+"/docs#", c.trace)
+}
+
+// send answers with v as JSON.
+func (c *call) send(status int, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encoding the answer: %w", err)
+	}
+	c.status = status
+	h := c.w.Header()
+	h.Set("Content-Type", wire.JSON)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	c.w.WriteHeader(status)
+	_, _ = c.w.Write(body) // nobody is left to tell
+	return nil
+}
+
+// sendVersion answers with a record and its entity tag, or says that the caller has it already.
+func (c *call) sendVersion(status int, version uint64, v any) error {
+	c.w.Header().Set("ETag", wire.ETag(version))
+	if reading := c.r.Method == http.MethodGet || c.r.Method == http.MethodHead; reading && wire.Fresh(c.r, version) {
+		return c.sendNothing(http.StatusNotModified)
+	}
+	return c.send(status, v)
+}
+
+func (c *call) sendNothing(status int) error {
+	c.status = status
+	c.w.WriteHeader(status)
+	return nil
+}
+
+// body reads the JSON of a request.
+func (c *call) body(into any) error { return c.bodyOf(wire.JSON, into) }
+
+func (c *call) bodyOf(contentType string, into any) error {
+	body, err := wire.Read(c.r, contentType)
+	if err != nil {
+		return err
+	}
+	return wire.Decode(body, into)
+}
+
+// optionalBody is body for calls that need none.
+func (c *call) optionalBody(into any) error {
+	if c.r.ContentLength == 0 && len(c.r.Header["Content-Type"]) == 0 {
+		return nil
+	}
+	return c.body(into)
+}
+
+// reasoned is the body of calls that take something out.
+type reasoned struct {
+	Reason string `json:"reason"`
+}
+
+// match refuses a request that was not made for the version that a record has now.
+func (c *call) match(version uint64) error {
+	versions, err := wire.Versions(c.r)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(versions, version) {
+		return wire.New(wire.VersionMismatch, "read it again, and send If-Match with the ETag that it has then")
+	}
+	return nil
+}
+
+// params reads the query strictly: every name is one of those known, and there once.
+func (c *call) params(known ...string) (map[string]string, error) {
+	query, err := oauth.ParseParams(c.r.URL.RawQuery)
+	if err != nil {
+		return nil, wire.New(wire.InvalidParameter, "the query is malformed, or has a parameter twice").Because(err)
+	}
+	for name := range query {
+		if !slices.Contains(known, name) {
+			return nil, wire.New(wire.InvalidParameter, "the call has no such parameter").With(clip(name), "is not a parameter of this call")
+		}
+	}
+	return query, nil
+}
+
+func clip(name string) string { return strings.ToValidUTF8(name[:min(len(name), 64)], "") }
+
+// page is where a list goes on, and how long it is.
+type page struct {
+	list  string // names the list, for the cursor
+	after string
+	limit int
+}
+
+// Sizes of a page of every list.
+const (
+	usualPage = 50
+	maxPage   = 500
+)
+
+// pageOf reads the cursor and the limit of a list. What else narrows the list down belongs to its name.
+func (c *call) pageOf(query map[string]string) (page, error) {
+	p := page{list: c.r.URL.Path, limit: usualPage}
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if name != "cursor" && name != "limit" {
+			p.list += "\x00" + name + "\x00" + query[name]
+		}
+	}
+	if text := query["limit"]; text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > maxPage {
+			return p, wire.New(wire.InvalidParameter, "").With("limit", fmt.Sprintf("want 1 to %d", maxPage))
+		}
+		p.limit = n
+	}
+	var err error
+	p.after, err = wire.After(p.list, query["cursor"])
+	return p, err
+}
+
+// next returns the cursor of the next page, where this one was full.
+func (p page) next(got int, last string) string {
+	if got < p.limit {
+		return ""
+	}
+	return wire.Cursor(p.list, last)
+}
+
+// instant reads a time in the query.
+func instant(query map[string]string, name string) (time.Time, error) {
+	text := query[name]
+	if text == "" {
+		return time.Time{}, nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return at, wire.New(wire.InvalidParameter, "").With(name, "want a time such as 2026-01-02T15:04:05Z")
+	}
+	return at, nil
+}
+
+// idempotencyKey returns the Idempotency-Key of a request; empty when there is none.
+func (c *call) idempotencyKey() (string, error) {
+	lines := c.r.Header["Idempotency-Key"]
+	if len(lines) == 0 {
+		return "", nil
+	}
+	key := strings.Trim(lines[0], `"`)
+	if len(lines) > 1 || key == "" || len(key) > 255 || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "", wire.New(wire.InvalidParameter, "").With("Idempotency-Key", "want 1 to 255 printable characters, once")
+	}
+	return key, nil
+}
+
+// applied has the gates learn what was taken out, before the answer says so.
+func (a *API) applied(c *call) error {
+	if a.config.Applied == nil {
+		return nil
+	}
+	if err := a.config.Applied(c.r.Context()); err != nil {
+		return fmt.Errorf("telling the gates: %w", errors.Join(err, errNotTold))
+	}
+	return nil
+}

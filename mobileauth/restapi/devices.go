@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package restapi
+
+import (
+	"context"
+	"net/http"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+	"github.com/gatehouse-id/gatehouse/mobileauth/restapi/wire"
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+// device is a device as the API shows one. It has no key but by its thumbprint, and no push address: whoever has that can send
+// to the phone.
+type device struct {
+	ID           string         `json:"id"`
+	UserID       string         `json:"user_id"`
+	Name         string         `json:"name,omitempty"`
+	Application  string         `json:"application"`
+	Platform     string         `json:"platform"`
+	AppVersion   string         `json:"app_version,omitempty"`
+	Model        string         `json:"model,omitempty"`
+	OS           string         `json:"os,omitempty"`
+	Status       handset.Status `json:"status"`
+	StatusReason string         `json:"status_reason,omitempty"`
+	// Handset tells the same phone across users.
+	Handset     string      `json:"handset,omitempty"`
+	SignKeyID   string      `json:"sign_key_id"`
+	EncKeyID    string      `json:"enc_key_id"`
+	Encryption  string      `json:"encryption"`
+	Factors     []factor    `json:"factors"`
+	Failures    int         `json:"failures"`
+	Push        *push       `json:"push,omitempty"`
+	Attestation attestation `json:"attestation"`
+
+	CreatedAt     time.Time `json:"created_at"`
+	ActivatedAt   time.Time `json:"activated_at,omitzero"`
+	LastSeenAt    time.Time `json:"last_seen_at,omitzero"`
+	LockedAt      time.Time `json:"locked_at,omitzero"`
+	DeactivatedAt time.Time `json:"deactivated_at,omitzero"`
+}
+
+type factor struct {
+	Kind  string    `json:"kind"`
+	SetAt time.Time `json:"set_at"`
+}
+
+type push struct {
+	Service string    `json:"service"`
+	SetAt   time.Time `json:"set_at"`
+	DeadAt  time.Time `json:"dead_at,omitzero"`
+}
+
+type attestation struct {
+	Format string `json:"format,omitempty"`
+	Grade  string `json:"grade"`
+}
+
+func showDevice(d *handset.Device) device {
+	out := device{
+		ID: d.ID, UserID: d.UserID, Name: d.Name, Application: d.Application, Platform: d.Platform, AppVersion: d.AppVersion,
+		Model: d.Model, OS: d.OS, Status: d.Status, StatusReason: d.StatusReason, Handset: d.Hash, SignKeyID: d.SignKeyID,
+		EncKeyID: d.EncKeyID, Encryption: "jose", Factors: []factor{}, Failures: d.Failures,
+		Attestation: attestation{d.Attestation.Format, d.Attestation.Grade},
+		CreatedAt:   d.CreatedAt, ActivatedAt: d.ActivatedAt, LastSeenAt: d.LastSeenAt, LockedAt: d.LockedAt,
+		DeactivatedAt: d.DeactivatedAt,
+	}
+	if len(d.PGP) > 0 {
+		out.Encryption = "openpgp"
+	}
+	if out.Attestation.Grade == "" {
+		out.Attestation.Grade = handset.Absent
+	}
+	for _, f := range d.Factors {
+		out.Factors = append(out.Factors, factor{f.Kind, f.At})
+	}
+	if d.Push != nil {
+		out.Push = &push{d.Push.Service, d.Push.At, d.Push.DeadAt}
+	}
+	return out
+}
+
+type deviceList struct {
+	Devices []device `json:"devices"`
+	Next    string   `json:"next,omitempty"`
+}
+
+func showDevices(devices []handset.Device) deviceList {
+	list := deviceList{Devices: []device{}}
+	for i := range devices {
+		list.Devices = append(list.Devices, showDevice(&devices[i]))
+	}
+	return list
+}
+
+func (c *call) sendDevice(d handset.Device) error {
+	return c.sendVersion(http.StatusOK, d.Version, showDevice(&d))
+}
+
+func (a *API) listDevices(c *call) error {
+	query, err := c.params("cursor", "limit")
+	if err != nil {
+		return err
+	}
+	p, err := c.pageOf(query)
+	if err != nil {
+		return err
+	}
+	found, err := a.config.Devices.List(c.r.Context(), p.after, p.limit)
+	if err != nil {
+		return err
+	}
+	list := showDevices(found)
+	if len(found) > 0 {
+		list.Next = p.next(len(found), found[len(found)-1].ID)
+	}
+	return c.send(http.StatusOK, list)
+}
+
+// listDevicesOf is one page: a user has few.
+func (a *API) listDevicesOf(c *call) error {
+	if _, err := c.params(); err != nil {
+		return err
+	}
+	u, err := a.config.Users.Get(c.r.Context(), c.r.PathValue("user"))
+	if err != nil {
+		return err
+	}
+	found, err := a.config.Devices.ByUser(c.r.Context(), u.ID)
+	if err != nil {
+		return err
+	}
+	return c.send(http.StatusOK, showDevices(found))
+}
+
+func (a *API) showDevice(c *call) error {
+	d, err := a.config.Devices.Get(c.r.Context(), c.r.PathValue("device"))
+	if err != nil {
+		return err
+	}
+	return c.sendDevice(d)
+}
+
+func (a *API) patchDevice(c *call) error {
+	var in struct {
+		Name string `json:"name"`
+	}
+	if err := c.bodyOf(wire.MergePatch, &in); err != nil {
+		return err
+	}
+	if _, err := wire.Versions(c.r); err != nil {
+		return err
+	}
+	d, err := a.config.Devices.Get(c.r.Context(), c.r.PathValue("device"))
+	if err != nil {
+		return err
+	}
+	if err := c.match(d.Version); err != nil {
+		return err
+	}
+	if d, err = a.config.Devices.Rename(c.r.Context(), d.ID, in.Name, d.Version); err != nil {
+		return err
+	}
+	return c.sendDevice(d)
+}
+
+// actOnDevice runs a command, which needs no version: a phone that is stolen is out, whatever its record says meanwhile.
+func (a *API) actOnDevice(c *call) error {
+	devices, ctx, id := a.config.Devices, c.r.Context(), c.r.PathValue("device")
+	var in reasoned
+	do, ok := map[string]func() (handset.Device, error){
+		"lock":       func() (handset.Device, error) { return devices.Lock(ctx, id, in.Reason) },
+		"unlock":     func() (handset.Device, error) { return devices.Unlock(ctx, id) },
+		"lost":       func() (handset.Device, error) { return devices.Lose(ctx, id, handset.Lost, in.Reason) },
+		"stolen":     func() (handset.Device, error) { return devices.Lose(ctx, id, handset.Stolen, in.Reason) },
+		"quarantine": func() (handset.Device, error) { return devices.Quarantine(ctx, id, in.Reason) },
+		"release":    func() (handset.Device, error) { return devices.Release(ctx, id) },
+		"deactivate": func() (handset.Device, error) { return devices.Deactivate(ctx, id, in.Reason) },
+	}[c.r.PathValue("action")]
+	if !ok {
+		return wire.New(wire.NotFound, "the API has no such path")
+	}
+	if err := c.optionalBody(&in); err != nil {
+		return err
+	}
+	d, err := do()
+	if err != nil {
+		return err
+	}
+	if err := a.applied(c); err != nil {
+		return err
+	}
+	return c.sendDevice(d)
+}
+
+type change struct {
+	Version uint64         `json:"version"`
+	At      time.Time      `json:"at"`
+	What    []string       `json:"what"`
+	Status  handset.Status `json:"status"`
+	Reason  string         `json:"reason,omitempty"`
+	By      string         `json:"by,omitempty"`
+}
+
+func (a *API) deviceHistory(c *call) error {
+	query, err := c.params("cursor", "limit")
+	if err != nil {
+		return err
+	}
+	p, err := c.pageOf(query)
+	if err != nil {
+		return err
+	}
+	var after uint64
+	if p.after != "" {
+		if after, err = strconv.ParseUint(p.after, 10, 64); err != nil {
+			return wire.New(wire.InvalidCursor, "begin anew without a cursor").With("cursor", "is not one of this list")
+		}
+	}
+	id := c.r.PathValue("device")
+	changes, err := a.config.Devices.History(c.r.Context(), id, after, p.limit)
+	if err != nil {
+		return err
+	}
+	if len(changes) == 0 && after == 0 {
+		return storage.ErrNotFound
+	}
+	answer := struct {
+		Changes []change `json:"changes"`
+		Next    string   `json:"next,omitempty"`
+	}{Changes: []change{}}
+	for i := range changes {
+		h := &changes[i]
+		answer.Changes = append(answer.Changes, change{h.Version, h.At, nonNil(h.What), h.Status, h.Reason, h.By})
+	}
+	if n := len(changes); n > 0 {
+		answer.Next = p.next(n, strconv.FormatUint(changes[n-1].Version, 10))
+	}
+	return c.send(http.StatusOK, answer)
+}
+
+// validHandset is the form of a device hash.
+var validHandset = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+func (c *call) handset() (string, error) {
+	hash := c.r.PathValue("handset")
+	if !validHandset.MatchString(hash) {
+		return "", storage.ErrNotFound
+	}
+	return hash, nil
+}
+
+type lockOf struct {
+	Reason string    `json:"reason,omitempty"`
+	By     string    `json:"by,omitempty"`
+	At     time.Time `json:"at"`
+}
+
+// showHandset tells which registrations, of whichever users, are on one phone, and whether it is locked.
+func (a *API) showHandset(c *call) error {
+	hash, err := c.handset()
+	if err != nil {
+		return err
+	}
+	query, err := c.params("cursor", "limit")
+	if err != nil {
+		return err
+	}
+	p, err := c.pageOf(query)
+	if err != nil {
+		return err
+	}
+	block, blocked, err := a.config.Devices.Blocked(c.r.Context(), hash)
+	if err != nil {
+		return err
+	}
+	found, err := a.config.Devices.ByHash(c.r.Context(), hash, p.after, p.limit)
+	switch {
+	case err != nil:
+		return err
+	case len(found) == 0 && !blocked && p.after == "":
+		return storage.ErrNotFound
+	}
+	answer := struct {
+		Handset string  `json:"handset"`
+		Lock    *lockOf `json:"lock,omitempty"`
+		deviceList
+	}{Handset: hash, deviceList: showDevices(found)}
+	if blocked {
+		answer.Lock = &lockOf{block.Reason, block.By, block.At}
+	}
+	if len(found) > 0 {
+		answer.Next = p.next(len(found), found[len(found)-1].ID)
+	}
+	return c.send(http.StatusOK, answer)
+}
+
+func (a *API) lockHandset(c *call) error {
+	return a.actOnHandset(c, func(ctx context.Context, hash string, in reasoned) ([]handset.Device, error) {
+		return a.config.Devices.LockHash(ctx, hash, in.Reason)
+	})
+}
+
+func (a *API) unlockHandset(c *call) error {
+	return a.actOnHandset(c, func(ctx context.Context, hash string, _ reasoned) ([]handset.Device, error) {
+		return nil, a.config.Devices.UnlockHash(ctx, hash)
+	})
+}
+
+// actOnHandset answers with the devices that were taken out by the command.
+func (a *API) actOnHandset(c *call, do func(context.Context, string, reasoned) ([]handset.Device, error)) error {
+	hash, err := c.handset()
+	if err != nil {
+		return err
+	}
+	var in reasoned
+	if err := c.optionalBody(&in); err != nil {
+		return err
+	}
+	found, err := do(c.r.Context(), hash, in)
+	if err != nil {
+		return err
+	}
+	if err := a.applied(c); err != nil {
+		return err
+	}
+	return c.send(http.StatusOK, showDevices(found))
+}

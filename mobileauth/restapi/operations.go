@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package restapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
+	"github.com/gatehouse-id/gatehouse/mobileauth/restapi/wire"
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+// shownOperation is an operation as the API shows one.
+type shownOperation struct {
+	ID          string          `json:"id"`
+	Kind        operation.Kind  `json:"kind"`
+	State       operation.State `json:"state"`
+	Reason      string          `json:"reason,omitempty"`
+	UserID      string          `json:"user_id"`
+	DeviceID    string          `json:"device_id,omitempty"`
+	AnsweredBy  string          `json:"answered_by,omitempty"`
+	Application string          `json:"application,omitempty"`
+	ClientID    string          `json:"client_id"`
+	ExternalID  string          `json:"external_id,omitempty"`
+	Methods     []string        `json:"methods"`
+	Method      string          `json:"method,omitempty"`
+	Factor      bool            `json:"factor"`
+	// Number is shown where the operation began, so only its client gets it, and only while it is of use.
+	Number string `json:"number,omitempty"`
+	// Display are the exact bytes that the person sees and the device signs.
+	Display     string `json:"display,omitempty"`
+	DisplayHash string `json:"display_hash,omitempty"`
+	Tries       int    `json:"tries"`
+	Statement   string `json:"statement,omitempty"`
+	Receipt     string `json:"receipt,omitempty"`
+	CallbackURL string `json:"callback_url,omitempty"`
+	Push        string `json:"push,omitempty"`
+	Version     uint64 `json:"version"`
+
+	CreatedAt   time.Time `json:"created_at"`
+	DeliveredAt time.Time `json:"delivered_at,omitzero"`
+	AnsweredAt  time.Time `json:"answered_at,omitzero"`
+	EndedAt     time.Time `json:"ended_at,omitzero"`
+	AnswerBy    time.Time `json:"answer_by"`
+	RedeemBy    time.Time `json:"redeem_by,omitzero"`
+	RedeemedAt  time.Time `json:"redeemed_at,omitzero"`
+}
+
+func (c *call) showOperation(o *operation.Operation) shownOperation {
+	out := shownOperation{
+		ID: o.ID, Kind: o.Kind, State: o.State, Reason: o.Reason, UserID: o.UserID, DeviceID: o.DeviceID, AnsweredBy: o.AnsweredBy,
+		Application: o.Application, ClientID: o.ClientID, ExternalID: o.ExternalID, Methods: nonNil(o.Methods), Method: o.Method,
+		Factor: o.Factor, Display: string(o.Display), DisplayHash: o.DisplayHash, Tries: o.Tries, Statement: o.Statement,
+		Receipt: o.Receipt, CallbackURL: o.CallbackURL, Push: o.Push, Version: o.Version, CreatedAt: o.CreatedAt,
+		DeliveredAt: o.DeliveredAt, AnsweredAt: o.AnsweredAt, EndedAt: o.EndedAt, AnswerBy: o.AnswerBy, RedeemBy: o.RedeemBy,
+		RedeemedAt: o.RedeemedAt,
+	}
+	if o.State.Open() && o.ClientID == c.caller.ClientID {
+		out.Number = o.Number
+	}
+	return out
+}
+
+func (c *call) sendOperation(status int, o operation.Operation) error {
+	return c.sendVersion(status, o.Version, c.showOperation(&o))
+}
+
+// sees reports whether the caller may know of an operation.
+func (c *call) sees(o *operation.Operation) bool {
+	return o.ClientID == c.caller.ClientID || c.caller.Scopes.Has(ScopeAllOperations)
+}
+
+// operationOf returns the operation of the path, if the caller may know of it.
+func (a *API) operationOf(c *call) (operation.Operation, error) {
+	o, err := a.config.Operations.Get(c.r.Context(), c.r.PathValue("operation"))
+	if err == nil && !c.sees(&o) {
+		return operation.Operation{}, storage.ErrNotFound
+	}
+	return o, err
+}
+
+// newOperation is the body of a call that asks a person.
+type newOperation struct {
+	UserID          string            `json:"user_id"`
+	UserExternalRef string            `json:"user_external_ref"`
+	DeviceID        string            `json:"device_id"`
+	Application     string            `json:"application"`
+	ExternalID      string            `json:"external_id"`
+	Methods         []string          `json:"methods"`
+	Context         operation.Context `json:"context"`
+	TimeToLive      *int              `json:"time_to_live"`
+	NumberMatch     *int              `json:"number_match"`
+	CallbackURL     string            `json:"callback_url"`
+}
+
+// startOperation starts an operation of the kind in the path.
+func (a *API) startOperation(c *call) error {
+	switch kind := operation.Kind(c.r.PathValue("operation")); kind {
+	case operation.Registration:
+		return a.startRegistration(c)
+	case operation.Authentication, operation.Authorisation, operation.Signature:
+		return a.ask(c, kind)
+	}
+	if strings.HasPrefix(c.r.PathValue("operation"), "op_") {
+		c.w.Header().Set("Allow", http.MethodGet)
+		return wire.New(wire.MethodNotAllowed, "")
+	}
+	return wire.New(wire.NotFound, "there is no such kind of operation")
+}
+
+func (a *API) ask(c *call, kind operation.Kind) error {
+	key, err := c.idempotencyKey()
+	if err != nil {
+		return err
+	}
+	var in newOperation
+	if err := c.body(&in); err != nil {
+		return err
+	}
+	userID, err := a.askedUser(c.r.Context(), in.UserID, in.UserExternalRef)
+	if err != nil {
+		return err
+	}
+	start := operation.Start{
+		Kind: kind, UserID: userID, DeviceID: in.DeviceID, Application: in.Application, ClientID: c.caller.ClientID,
+		ExternalID: in.ExternalID, IdempotencyKey: key, Methods: in.Methods, Context: in.Context, Callback: in.CallbackURL,
+		Traceparent: c.trace.Parent,
+	}
+	if start.TimeToLive, err = seconds(in.TimeToLive); err != nil {
+		return err
+	}
+	if start.NumberMatch, err = digits(in.NumberMatch); err != nil {
+		return err
+	}
+	if err := a.checkCallback(c, in.CallbackURL); err != nil {
+		return err
+	}
+	o, created, err := a.config.Operations.Start(c.r.Context(), start)
+	if err != nil {
+		return err
+	}
+	return c.sendOperation(c.started(o.ID, created), o)
+}
+
+// started sets the headers of a start and returns its status: 200 when the same request was made before.
+func (c *call) started(id string, created bool) int {
+	c.w.Header().Set("Location", c.r.URL.Path[:strings.LastIndexByte(c.r.URL.Path, '/')+1]+id)
+	if created {
+		return http.StatusCreated
+	}
+	c.w.Header().Set("Idempotent-Replayed", "true")
+	return http.StatusOK
+}
+
+// askedUser finds out who is asked. A reference that nobody has is refused like a user who cannot be asked.
+func (a *API) askedUser(ctx context.Context, id, ref string) (string, error) {
+	switch {
+	case (id == "") == (ref == ""):
+		return "", wire.New(wire.InvalidValue, "say who is asked").With("user_id", "want either user_id or user_external_ref")
+	case id != "":
+		return id, nil
+	}
+	u, err := a.config.Users.ByExternalRef(ctx, ref)
+	if errors.Is(err, storage.ErrNotFound) {
+		return "", operation.ErrUser
+	}
+	return u.ID, err
+}
+
+// seconds reads a time to live. What is too long the operation refuses itself.
+func seconds(n *int) (time.Duration, error) {
+	const most = int(operation.MaxTimeToLive / time.Second)
+	switch {
+	case n == nil:
+		return 0, nil
+	case *n < 1 || *n > most:
+		return 0, wire.New(wire.InvalidValue, "").With("time_to_live", "want 1 to "+strconv.Itoa(most)+" seconds")
+	}
+	return time.Duration(*n) * time.Second, nil
+}
+
+// digits reads how many digits are to be typed: 0 is none, and nothing said is the default.
+func digits(n *int) (int, error) {
+	switch {
+	case n == nil:
+		return 0, nil
+	case *n == 0:
+		return operation.NoNumber, nil
+	case *n < operation.MinNumber || *n > operation.MaxNumber:
+		return 0, wire.New(wire.InvalidValue, "").With("number_match", "want 0, or 2 to 8 digits")
+	}
+	return *n, nil
+}
+
+func (a *API) checkCallback(c *call, url string) error {
+	if url == "" {
+		return nil
+	}
+	refused := wire.New(wire.InvalidValue, "callback URLs are those that the operator has listed for the client")
+	if a.config.Callbacks == nil {
+		return refused.With("callback_url", "no callback is configured")
+	}
+	if err := a.config.Callbacks.Allowed(c.caller.ClientID, url); err != nil {
+		return refused.With("callback_url", "is not one of them").Because(err)
+	}
+	return nil
+}
+
+func (a *API) listOperations(c *call) error {
+	query, err := c.params("cursor", "limit", "user_id", "external_id")
+	if err != nil {
+		return err
+	}
+	p, err := c.pageOf(query)
+	if err != nil {
+		return err
+	}
+	user, external := query["user_id"], query["external_id"]
+	if (user == "") == (external == "") {
+		return wire.New(wire.InvalidParameter, "search by user_id or by external_id")
+	}
+	var found []operation.Operation
+	if user != "" {
+		found, err = a.config.Operations.ListByUser(c.r.Context(), user, p.after, p.limit)
+	} else {
+		found, err = a.config.Operations.ByExternalID(c.r.Context(), c.caller.ClientID, external, p.after, p.limit)
+	}
+	if err != nil {
+		return err
+	}
+	answer := struct {
+		Operations []shownOperation `json:"operations"`
+		Next       string           `json:"next,omitempty"`
+	}{Operations: []shownOperation{}}
+	for i := range found {
+		if c.sees(&found[i]) {
+			answer.Operations = append(answer.Operations, c.showOperation(&found[i]))
+		}
+	}
+	if len(found) > 0 {
+		answer.Next = p.next(len(found), found[len(found)-1].ID)
+	}
+	return c.send(http.StatusOK, answer)
+}
+
+// showOperation tells where an operation stands. With wait it answers when the operation has ended, or, where the request says
+// which version it knows, when there is another; at the latest when the time is over.
+func (a *API) showOperation(c *call) error {
+	query, err := c.params("wait", "version")
+	if err != nil {
+		return err
+	}
+	wait, err := waitOf(query["wait"])
+	if err != nil {
+		return err
+	}
+	known, err := versionParam(query["version"])
+	if err != nil {
+		return err
+	}
+	o, err := a.operationOf(c)
+	if err != nil {
+		return err
+	}
+	if wait > 0 {
+		if o, err = a.await(c, o, known, wait); err != nil {
+			return err
+		}
+	}
+	return c.sendOperation(http.StatusOK, o)
+}
+
+// await waits for what showOperation says. Where too many wait already, the caller gets what there is and is told to come back.
+func (a *API) await(c *call, o operation.Operation, known uint64, wait time.Duration) (operation.Operation, error) {
+	until := a.config.Now().Add(wait)
+	for o.State.Open() && (known == 0 || o.Version <= known) {
+		left := until.Sub(a.config.Now())
+		if left <= 0 {
+			break
+		}
+		next, err := a.config.Operations.Wait(c.r.Context(), o.ID, o.Version, left)
+		if errors.Is(err, operation.ErrBusy) {
+			c.w.Header().Set("Retry-After", "2")
+			return next, nil
+		}
+		if err != nil {
+			return o, err
+		}
+		if next.Version == o.Version && next.State == o.State {
+			return next, nil // the time is over
+		}
+		o = next
+	}
+	return o, nil
+}
+
+var validWait = regexp.MustCompile(`^([0-9]{1,4})s?$`)
+
+// waitOf reads how long a request waits: seconds, with or without the unit. More than [operation.MaxWait] is that.
+func waitOf(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	match := validWait.FindStringSubmatch(text)
+	if match == nil {
+		return 0, wire.New(wire.InvalidParameter, "").With("wait", "want seconds, such as 30s")
+	}
+	n, err := strconv.Atoi(match[1])
+	return min(time.Duration(n)*time.Second, operation.MaxWait), err
+}
+
+func versionParam(text string) (uint64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	version, err := strconv.ParseUint(text, 10, 63)
+	if err != nil || version == 0 {
+		return 0, wire.New(wire.InvalidParameter, "").With("version", "want the version of the operation that you know")
+	}
+	return version, nil
+}
+
+func (a *API) cancelOperation(c *call) error {
+	in := reasoned{Reason: "client"}
+	if err := c.optionalBody(&in); err != nil {
+		return err
+	}
+	o, err := a.operationOf(c)
+	if err != nil {
+		return err
+	}
+	if o, err = a.config.Operations.Cancel(c.r.Context(), o.ID, in.Reason); err != nil {
+		return err
+	}
+	return c.sendOperation(http.StatusOK, o)
+}
+
+// redeemOperation uses an approval up. Only the client that started the operation may, whatever its scopes.
+func (a *API) redeemOperation(c *call) error {
+	if err := c.optionalBody(&struct{}{}); err != nil {
+		return err
+	}
+	o, err := a.operationOf(c)
+	if err != nil {
+		return err
+	}
+	if o.ClientID != c.caller.ClientID {
+		return wire.New(wire.InvalidState, "only the client that started an operation redeems it")
+	}
+	outcome, err := a.config.Operations.Redeem(c.r.Context(), o.ID, c.caller.ClientID)
+	switch {
+	case err != nil:
+		return err
+	case outcome.Code != operation.Accepted:
+		return wire.New(wire.InvalidState, "the operation is not approved, or was redeemed, or it is too late")
+	}
+	return c.sendOperation(http.StatusOK, outcome.Operation)
+}
+
+// standing is what counts for and against a user.
+type standing struct {
+	Open         []string  `json:"open"`
+	Failures     int       `json:"failures"`
+	BlockedUntil time.Time `json:"blocked_until,omitzero"`
+	Blocked      bool      `json:"blocked"`
+	NotMe        bool      `json:"not_me"`
+	Pushes       int       `json:"pushes"`
+}
+
+func (a *API) showStanding(c *call) error {
+	if _, err := c.params(); err != nil {
+		return err
+	}
+	u, err := a.config.Users.Get(c.r.Context(), c.r.PathValue("user"))
+	if err != nil {
+		return err
+	}
+	s, err := a.config.Operations.Standing(c.r.Context(), u.ID)
+	if err != nil {
+		return err
+	}
+	return c.send(http.StatusOK, standing{
+		Open: nonNil(s.Open), Failures: s.Failures, BlockedUntil: s.BlockedUntil, Blocked: s.Barred || !s.BlockedUntil.IsZero(),
+		NotMe: s.NotMe, Pushes: s.Pushes,
+	})
+}
+
+// unblockUser forgets wrong answers, and that the user said that somebody else begins operations.
+func (a *API) unblockUser(c *call) error {
+	var in reasoned
+	if err := c.optionalBody(&in); err != nil {
+		return err
+	}
+	u, err := a.config.Users.Get(c.r.Context(), c.r.PathValue("user"))
+	if err != nil {
+		return err
+	}
+	if err := a.config.Operations.Unblock(c.r.Context(), u.ID, in.Reason); err != nil {
+		return err
+	}
+	return c.sendNothing(http.StatusNoContent)
+}

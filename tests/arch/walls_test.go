@@ -211,6 +211,14 @@ var walls = slices.Concat([]wall{
 		},
 	},
 	{
+		room: []string{"mobileauth/deviceapi"},
+		never: map[string]string{
+			"authz/...":        "phones have a protocol of their own, and hold no token",
+			"validation/...":   "phones have a protocol of their own, and hold no token",
+			"internal/web/...": "what a phone is told it shows in its own way",
+		},
+	},
+	{
 		room: []string{"mobileauth/push/...", "mobileauth/sms/..."},
 		never: map[string]string{
 			"storage/...": "a sender sends; the outbox remembers",

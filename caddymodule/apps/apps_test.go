@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
 	"github.com/gatehouse-id/gatehouse/mobileauth"
+	"github.com/gatehouse-id/gatehouse/mobileauth/enrolment"
 	"github.com/gatehouse-id/gatehouse/storage/memstore"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
 )
@@ -137,4 +138,87 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("an app for no platform: %+v", configs)
 		}
 	})
+}
+
+func TestEnrollment(t *testing.T) {
+	t.Parallel()
+	configs, err := parse(`application bank {
+	ios com.example.bank
+	enrollment {
+		push off
+		push_mode single
+		unique_keys on
+		confirmation none
+		attestation preferred
+		quarantine first
+		transfer off
+		recovery on
+		biometric off
+		custom voice
+	}
+	pin {
+		required off
+		min_length 8
+		max_attempts 3
+	}
+}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, registers, err := configs[0].Policy()
+	if err != nil || !registers {
+		t.Fatal(registers, err)
+	}
+	want := enrolment.Policy{
+		Keys: true, PushMode: enrolment.Single, UniqueKeys: true, Confirmation: enrolment.ConfirmNone, Encryption: enrolment.JOSE,
+		Attestation: enrolment.AttestationPreferred, Quarantine: true, QuarantineFirst: true, Recovery: true,
+		Custom: []string{"voice"}, PIN: enrolment.PIN{MinLength: 8, MaxAttempts: 3},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestEnrollmentDefaults: who writes no more than that phones are registered gets the defaults, and who does not, none.
+func TestEnrollmentDefaults(t *testing.T) {
+	t.Parallel()
+	configs, err := parse("application bank {\n ios com.example.bank\n enrollment\n}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, registers, err := configs[0].Policy()
+	if err != nil || !registers {
+		t.Fatal(registers, err)
+	}
+	if diff := cmp.Diff(enrolment.DefaultPolicy(), got); diff != "" {
+		t.Error(diff)
+	}
+	if _, registers, err := (&apps.Config{ID: "bank"}).Policy(); registers || err != nil {
+		t.Errorf("an app that says nothing registers phones: %v, %v", registers, err)
+	}
+}
+
+func TestEnrollmentMistakes(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ text, want string }{
+		{"enrollment {\n push_mode many\n}", "single, override or multiple"},
+		{"enrollment {\n quarantine maybe\n}", "on, first or off"},
+		{"enrollment {\n confirmation voice\n}", "digits or none"},
+		{"enrollment {\n encryption rot13\n}", "jose or openpgp"},
+		{"enrollment {\n attestation never\n}", "required, preferred or record"},
+		{"enrollment {\n custom Voice\n}", "lower case"},
+		{"enrollment\npin {\n min_length 3\n}", "4 to 32"},
+		{"enrollment\npin {\n max_attempts 11\n}", "1 to 10"},
+		{"pin {\n min_length 6\n}", "no enrollment"},
+		{"enrollment {\n push maybe\n}", "on or off"},
+		{"enrollment {\n colour red\n}", "colour"},
+	} {
+		configs, err := parse("application bank {\n ios com.example.bank\n" + test.text + "\n}")
+		if err == nil {
+			err = apps.Check(configs)
+		}
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want %q", test.text, err, test.want)
+		}
+	}
 }

@@ -18,13 +18,17 @@ var platforms = []string{"android", "ios", "linux", "macos", "web", "windows"}
 //		ios|android|web|windows|macos|linux <identifier>
 //		platform <name> <identifier>
 //		version  <version> <status> { ... }
+//		enrollment { ... }
+//		pin { ... }
 //	}
 func Parse(d *caddyfile.Dispenser, into *[]Config) error {
 	c := Config{Platforms: map[string]string{}}
 	if err := option.String(&c.ID)(d); err != nil {
 		return err
 	}
-	options := map[string]option.Parse{"platform": c.parsePlatform, "version": c.parseVersion}
+	options := map[string]option.Parse{
+		"platform": c.parsePlatform, "version": c.parseVersion, "enrollment": c.parseEnrollment, "pin": c.parsePIN,
+	}
 	for _, name := range platforms {
 		options[name] = func(d *caddyfile.Dispenser) error { return c.addPlatform(d, name) }
 	}

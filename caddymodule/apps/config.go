@@ -23,6 +23,10 @@ type Config struct {
 	// What becomes of its versions. Of those that match, the most specific one counts; a version that none matches is refused.
 	// Default: all are active.
 	Versions []Version `json:"versions,omitempty"`
+	// How phones with this app are registered. Default: not at all.
+	Enrollment *Enrollment `json:"enrollment,omitempty"`
+	// What the app asks of PINs.
+	PIN *PIN `json:"pin,omitempty"`
 }
 
 // Version says what becomes of some versions of an app.
@@ -58,7 +62,17 @@ func applications(configs []Config) []mobileauth.Application {
 }
 
 // Check returns an error that names the first app that cannot be so.
-func Check(configs []Config) error { return mobileauth.Check(applications(configs)) }
+func Check(configs []Config) error {
+	for i := range configs {
+		if configs[i].PIN != nil && configs[i].Enrollment == nil {
+			return fmt.Errorf("application %q: pin says what is asked of phones, and there is no enrollment that registers any", configs[i].ID)
+		}
+		if _, _, err := configs[i].Policy(); err != nil {
+			return err
+		}
+	}
+	return mobileauth.Check(applications(configs))
+}
 
 // Registry returns the registry of the apps. It reads nothing yet.
 func Registry(configs []Config, db storage.DB, logger *slog.Logger) (*mobileauth.Registry, error) {

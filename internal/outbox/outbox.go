@@ -21,7 +21,7 @@ import (
 const (
 	DefaultTries    = 8
 	DefaultTimeout  = 6 * time.Second
-	DefaultPlaces   = 32
+	DefaultPlaces   = 64
 	DefaultKeepDead = 60 * 24 * time.Hour
 )
 

@@ -22,6 +22,7 @@ import (
 
 func TestAnItemIsDeliveredWithItsCause(t *testing.T) {
 	inBubble(t, outbox.Config{}, func(w *world) {
+		t := w.t
 		r := newReceiver(nil)
 		w.box.Handle("call", r)
 		w.run(w.box)
@@ -50,6 +51,7 @@ func TestAnItemIsDeliveredWithItsCause(t *testing.T) {
 
 func TestWhatADeliveryHolds(t *testing.T) {
 	inBubble(t, outbox.Config{}, func(w *world) {
+		t := w.t
 		var got outbox.Delivery
 		w.box.Handle("call", outbox.HandlerFunc(func(ctx context.Context, d outbox.Delivery) error {
 			if until, ok := ctx.Deadline(); !ok || time.Until(until) != outbox.DefaultTimeout {
@@ -70,6 +72,7 @@ func TestWhatADeliveryHolds(t *testing.T) {
 
 func TestItemsOfOneKeyComeInOrder(t *testing.T) {
 	inBubble(t, outbox.Config{}, func(w *world) {
+		t := w.t
 		first := true
 		r := newReceiver(func(_ context.Context, d outbox.Delivery) error {
 			if d.ID == "a1" && first {
@@ -106,6 +109,7 @@ func TestItemsOfOneKeyComeInOrder(t *testing.T) {
 
 func TestItemsWaitForTheirTime(t *testing.T) {
 	inBubble(t, outbox.Config{}, func(w *world) {
+		t := w.t
 		r := newReceiver(nil)
 		w.box.Handle("call", r)
 		w.run(w.box)
@@ -125,6 +129,7 @@ func TestItemsWaitForTheirTime(t *testing.T) {
 // A receiver that is down for an hour loses nothing and is not asked more than eight times.
 func TestTheReceiverIsDownForAnHour(t *testing.T) {
 	inBubble(t, outbox.Config{}, func(w *world) {
+		t := w.t
 		began := time.Now()
 		r := newReceiver(func(context.Context, outbox.Delivery) error {
 			if time.Since(began) < time.Hour {
@@ -148,6 +153,7 @@ func TestTheReceiverIsDownForAnHour(t *testing.T) {
 
 func TestDeadLetters(t *testing.T) {
 	inBubble(t, outbox.Config{Tries: 3}, func(w *world) {
+		t := w.t
 		answer := down
 		r := newReceiver(func(ctx context.Context, d outbox.Delivery) error { return answer(ctx, d) })
 		w.box.Handle("call", r)
@@ -202,6 +208,7 @@ func TestDeadLetters(t *testing.T) {
 
 func TestDeadLettersAreKeptForAWhile(t *testing.T) {
 	inBubble(t, outbox.Config{Tries: 1, KeepDead: time.Hour}, func(w *world) {
+		t := w.t
 		w.box.Handle("call", outbox.HandlerFunc(down))
 		w.run(w.box)
 		w.append(outbox.Item{ID: "1"})
@@ -230,6 +237,7 @@ func TestHowFailuresAreTakenUp(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, outbox.Config{Tries: 3}, func(w *world) {
+				t := w.t
 				r := newReceiver(func(context.Context, outbox.Delivery) error { return tt.err })
 				w.box.Handle("call", r)
 				w.run(w.box)
@@ -256,6 +264,7 @@ func TestHowFailuresAreTakenUp(t *testing.T) {
 // What an error says is one short line, whatever is in it.
 func TestCausesAreShort(t *testing.T) {
 	inBubble(t, outbox.Config{Tries: 1}, func(w *world) {
+		t := w.t
 		w.box.Handle("call", outbox.HandlerFunc(func(context.Context, outbox.Delivery) error {
 			return errors.New("a\nb\x00\xff" + strings.Repeat("ü", 400))
 		}))
@@ -271,6 +280,7 @@ func TestCausesAreShort(t *testing.T) {
 
 func TestAHandlerThatPanicsFails(t *testing.T) {
 	inBubble(t, outbox.Config{Tries: 2}, func(w *world) {
+		t := w.t
 		r := newReceiver(func(context.Context, outbox.Delivery) error { panic("s3cret") })
 		w.box.Handle("call", r)
 		w.run(w.box)
@@ -287,6 +297,7 @@ func TestAHandlerThatPanicsFails(t *testing.T) {
 
 func TestHandlersComeAndGo(t *testing.T) {
 	inBubble(t, outbox.Config{}, func(w *world) {
+		t := w.t
 		old, fresh := newReceiver(nil), newReceiver(nil)
 		w.run(w.box)
 		w.append(outbox.Item{ID: "1"})
@@ -313,6 +324,7 @@ func TestHandlersComeAndGo(t *testing.T) {
 
 func TestAppendRefuses(t *testing.T) {
 	inBubble(t, outbox.Config{}, func(w *world) {
+		t := w.t
 		good := outbox.Item{Kind: "call.v1_x", Lane: "A-z.0_", Key: strings.Repeat("k", 200), ID: strings.Repeat("i", 200), At: time.Now()}
 		for _, tt := range []struct {
 			name  string

@@ -194,9 +194,9 @@ func TestTheGateDoesWhatIsExplained(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		target, method := path.Draw(t, "path"), rapid.SampledFrom([]string{"GET", "POST", "OPTIONS"}).Draw(t, "method")
 		header := http.Header{}
-		for name, value := range map[string]string{"X-Partner": "yes", "Gatehouse-Subject": "admin"} {
+		for _, name := range []string{"X-Partner", "Gatehouse-Subject"} {
 			if rapid.Bool().Draw(t, name) {
-				header[name] = []string{value}
+				header[name] = []string{"yes"}
 			}
 		}
 		host := rapid.SampledFrom([]string{"api.example.com:8080", "lenient.example.com:8080"}).Draw(t, "host")

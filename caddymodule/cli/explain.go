@@ -107,6 +107,7 @@ func (r *route) hosts() []string {
 func (r *route) describe() string {
 	var sets []string
 	for _, set := range r.Match {
+		set = maps.Clone(set)
 		delete(set, "host")
 		if text := policy.Match(set); text != "" {
 			sets = append(sets, text)
@@ -133,8 +134,11 @@ func (e *explainer) addresses(hosts []string) []string {
 
 func (e *explainer) origin(host string, port int) string {
 	s := e.server
-	scheme, usual := "https", 443
-	if len(s.Policies) == 0 && (port == e.plainPort || s.AutomaticHTTPS.Disable || slices.Contains(s.AutomaticHTTPS.Skip, host)) {
+	const securePort = 443
+	scheme, usual := "https", securePort
+	// Automatic HTTPS needs a name to get a certificate for: a server without any speaks http, but on the port of https.
+	unnamed := port != securePort && !slices.ContainsFunc(s.Routes, func(r route) bool { return len(r.hosts()) > 0 })
+	if len(s.Policies) == 0 && (unnamed || port == e.plainPort || s.AutomaticHTTPS.Disable || slices.Contains(s.AutomaticHTTPS.Skip, host)) {
 		scheme, usual = "http", 80
 	}
 	origin := scheme + "://" + cmp.Or(host, "*")

@@ -42,7 +42,7 @@ const (
 
 // buildRoutes builds every face and mounts it.
 func (s *Server) buildRoutes() error {
-	s.routes = map[string]route{}
+	s.routes, s.mounted = map[string]route{}, map[string]route{}
 	browser, err := session.New(session.Config{
 		Store: s.config.Store, Issuer: s.config.Issuer, Lifetime: s.config.SessionLifetime, Idle: s.config.SessionIdle,
 		Apply: s.config.View.Apply,
@@ -155,7 +155,7 @@ func (s *Server) mountEndpoints(browser *session.Manager, _ *limit.Limiter) erro
 		return err
 	}
 	h, err := endpoints.New(endpoints.Config{
-		Issuer: c.Issuer, Store: c.Store, Clients: s.clientAuth, Tokens: anyAudience, Keys: c.Ring, Signer: s.tokens, Hints: s.hints,
+		Issuer: c.Issuer, Store: c.Store, Clients: s.clientAuth, Tokens: anyAudience, Keys: c.keys(), Signer: s.tokens, Hints: s.hints,
 		Profiles: c.Profiles, Sessions: browser, Pages: c.Pages, Trail: c.Trail, Apply: c.View.Apply, Logger: c.Logger,
 		Metadata:     endpoints.Metadata{Scopes: c.Scopes, ACRValues: c.Engine.ACRValues(), GrantTypes: grants.Supported()},
 		Applications: c.Applications,
@@ -183,7 +183,18 @@ func (s *Server) find(path string) (route, bool) {
 	if strings.HasPrefix(path, s.config.Pages.StaticPath()) {
 		return route{"static", s.config.Pages.Static()}, true
 	}
+	for prefix, mounted := range s.mounted {
+		if strings.HasPrefix(path, prefix) {
+			return mounted, true
+		}
+	}
 	return route{}, false
+}
+
+// Mount adds a face that is not the server's own, for everything below a path of the issuer that ends in a slash. It is
+// called before the first request. The handler is told who is calling as every other is.
+func (s *Server) Mount(prefix, name string, handler http.Handler) {
+	s.mounted[authz.BasePath(s.config.Issuer)+prefix] = route{name, handler}
 }
 
 // ServeHTTP answers a request of the issuer. Each gets an id, which error pages and log lines share.

@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/attempt"
 	"github.com/gatehouse-id/gatehouse/authz/clientauth"
+	"github.com/gatehouse-id/gatehouse/authz/endpoints"
 	"github.com/gatehouse-id/gatehouse/authz/intake"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/authz/revocation"
@@ -43,11 +44,13 @@ type Config struct {
 	Store    *authz.Store
 	View     *revocation.View
 	Ring     *keyset.Ring
-	Clients  *authz.Clients
-	Engine   *realm.Engine
-	Pages    *web.Renderer
-	Trail    *audit.Trail
-	Profiles Profiles
+	// Published are the keys that the issuer publishes, where there are others beside the Ring's; nil is the Ring.
+	Published endpoints.Keys
+	Clients   *authz.Clients
+	Engine    *realm.Engine
+	Pages     *web.Renderer
+	Trail     *audit.Trail
+	Profiles  Profiles
 	// Scopes are all there are, for the metadata; DefaultScopes stand in when a request and its client name none.
 	Scopes        oauth.Scopes
 	DefaultScopes oauth.Scopes
@@ -90,6 +93,7 @@ type Server struct {
 	gate     *site.Gate
 	pages    session.ErrorPages
 	routes   map[string]route
+	mounted  map[string]route // by the prefix of the path
 
 	clientAuth *clientauth.Authenticator
 	hints      *tokens.Hints
@@ -121,6 +125,17 @@ func (c *Config) check() error {
 	}
 	return nil
 }
+
+// keys are those that are published.
+func (c *Config) keys() endpoints.Keys {
+	if c.Published != nil {
+		return c.Published
+	}
+	return c.Ring
+}
+
+// ClientAuth returns what finds out which client is calling. Faces that are mounted share it, and the limits in it.
+func (s *Server) ClientAuth() *clientauth.Authenticator { return s.clientAuth }
 
 func (s *Server) buildTokens() (err error) {
 	c := &s.config

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gatehouse-id/gatehouse/internal/outbox"
 )
 
 // The collectors live as long as the process: Caddy makes a new registry at each reload, and counters made with it would
@@ -31,13 +33,21 @@ var (
 	servicesOpen = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Namespace: "gatehouse", Name: "web_service_open", Help: "1 while a web service that judges logins is left alone, by host.",
 	}, []string{"service"})
+	deliveries = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "gatehouse", Name: "outbox_tries_total", Help: "Tries to deliver items of the outbox by kind and outcome.",
+	}, []string{"kind", "outcome"})
+	deliverySeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: "gatehouse", Name: "outbox_delivered_seconds", Help: "Time from the cause of an outbox item to its delivery.",
+		Buckets: prometheus.ExponentialBuckets(0.005, 5, 9), // to half an hour
+	}, []string{"kind"})
 	gauges = newGauges()
 )
 
 // Register adds the collectors to the registry of a configuration; a second time changes nothing.
 func Register(registry *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{
-		gateDecisions, endpointRequests, tokensIssued, realmAttempts, storeSeconds, servicesOpen, gauges,
+		gateDecisions, endpointRequests, tokensIssued, realmAttempts, storeSeconds, servicesOpen, deliveries, deliverySeconds,
+		gauges,
 	} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
@@ -67,6 +77,14 @@ func Token(grant, outcome string) { tokensIssued.WithLabelValues(grant, outcome)
 
 // Realm counts an attempt to satisfy a realm.
 func Realm(realm, outcome string) { realmAttempts.WithLabelValues(realm, outcome).Inc() }
+
+// Delivery observes a try of the outbox.
+func Delivery(o outbox.Observation) {
+	deliveries.WithLabelValues(o.Kind, string(o.Outcome)).Inc()
+	if o.Outcome == outbox.Delivered {
+		deliverySeconds.WithLabelValues(o.Kind).Observe(o.Age.Seconds())
+	}
+}
 
 // Service tells whether a web service that judges logins is left alone, because it has failed too often.
 func Service(name string, alone bool) {

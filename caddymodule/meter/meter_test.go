@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
+	"github.com/gatehouse-id/gatehouse/internal/outbox"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 	"github.com/gatehouse-id/gatehouse/validation"
 )
@@ -107,6 +108,19 @@ func TestCounters(t *testing.T) {
 	meter.Store("update", time.Millisecond, errors.New("broken"))
 	if n := values(t, "store_transaction_seconds")["store_transaction_seconds"]; n != after["store_transaction_seconds"]+1 {
 		t.Errorf("of a transaction that fails %v are counted", n)
+	}
+}
+
+// TestDeliveries are counted by how they end, and those that end well by how long it took.
+func TestDeliveries(t *testing.T) {
+	names := []string{"outbox_tries_total", "outbox_delivered_seconds"}
+	before := values(t, names...)
+	for _, outcome := range []outbox.Outcome{outbox.Delivered, outbox.Retried, outbox.Died} {
+		meter.Delivery(outbox.Observation{Kind: "call", Outcome: outcome, Age: time.Second})
+	}
+	after := values(t, names...)
+	if after[names[0]] != before[names[0]]+3 || after[names[1]] != before[names[1]]+1 {
+		t.Errorf("from %v to %v", before, after)
 	}
 }
 

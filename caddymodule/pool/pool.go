@@ -15,6 +15,8 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/revocation"
+	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
+	"github.com/gatehouse-id/gatehouse/internal/outbox"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -52,6 +54,9 @@ type Node struct {
 	sealer  atomic.Pointer[storage.Sealer]
 	store   *authz.Store
 	view    *revocation.View
+	outbox  *outbox.Outbox
+	running sync.WaitGroup
+	stop    context.CancelFunc // of the loops, once the store is open
 }
 
 // Store returns the records of the authorization server.
@@ -59,6 +64,10 @@ func (n *Node) Store() *authz.Store { return n.store }
 
 // Revoked returns the view of what is revoked. What the old configuration revokes the new one refuses.
 func (n *Node) Revoked() *revocation.View { return n.view }
+
+// Outbox returns what is to happen outside the store. It is delivered from the opening of the store to its closing, whatever
+// configurations come and go; each brings its handlers.
+func (n *Node) Outbox() *outbox.Outbox { return n.outbox }
 
 // Take returns the node of the store with a key. Whoever takes it gives it back with [Release], once.
 func Take(key string) (*Node, error) {
@@ -89,7 +98,10 @@ func newNode() (*Node, error) {
 		return nil, err
 	}
 	n.store = store
-	n.view, err = revocation.New(revocation.Config{Log: store, Now: time.Now, Logger: n.logger})
+	if n.view, err = revocation.New(revocation.Config{Log: store, Now: time.Now, Logger: n.logger}); err != nil {
+		return nil, err
+	}
+	n.outbox, err = outbox.New(outbox.Config{DB: n, Now: time.Now, Logger: n.logger, Sealer: n, Observe: meter.Delivery})
 	return n, err
 }
 
@@ -122,8 +134,12 @@ func (n *Node) Start(ctx context.Context, engine Engine, sealer storage.Sealer, 
 	if err != nil {
 		return err
 	}
+	db = n.outbox.Waking(db)
 	n.sealer.Store(&sealer)
 	n.db.Store(&db)
+	loops, stop := context.WithCancel(context.WithoutCancel(ctx)) // the configuration that opens the store may end first
+	n.stop = stop
+	n.running.Go(func() { n.outbox.Run(loops) })
 	return nil
 }
 
@@ -148,11 +164,13 @@ func (n *Node) checkSealer(engine Engine, sealer storage.Sealer) (err error) {
 // Destruct closes the store after the last configuration has given it back. It waits for transactions under way.
 func (n *Node) Destruct() error { return n.Close() }
 
-// Close closes the store if it is open.
+// Close ends the loops and closes the store if it is open.
 func (n *Node) Close() error {
 	n.opening.Lock()
 	defer n.opening.Unlock()
 	if db := n.db.Load(); db != nil {
+		n.stop()
+		n.running.Wait()
 		return (*db).Close()
 	}
 	return nil

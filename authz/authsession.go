@@ -174,26 +174,21 @@ type NativeProof struct {
 // more, or that there is no session the proof could go into.
 func (s *Store) ProveNative(ctx context.Context, in NativeProof) (session Session, ended []Revocation, err error) {
 	draft := s.newRevocation(KindSession, "")
-	err = s.db.Update(ctx, func(tx storage.Tx) error {
-		ended = nil
+	ended, err = s.revoking(ctx, &draft, func(tx storage.Tx) (over bool, err error) {
 		a, err := s.answering(tx, in)
 		if err != nil {
-			return err
+			return false, err
 		}
 		draft.Target = a.SessionID
-		var over bool
 		if session, over, err = s.enter(tx, in, draft); err != nil {
-			return err
-		}
-		if over {
-			ended = []Revocation{draft}
+			return false, err
 		}
 		a.SecretHash, a.SessionID, a.Subject = in.SecretHash, session.ID, session.Subject
 		delete(a.Refusals, in.Raise.Proof.Realm)
 		if a.ExpiresAt.Before(session.ExpiresAt) {
 			a.ExpiresAt = session.ExpiresAt
 		}
-		return s.authSessions.Put(tx, a)
+		return over, s.authSessions.Put(tx, a)
 	})
 	if err != nil {
 		return Session{}, nil, err

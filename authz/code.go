@@ -75,15 +75,7 @@ var ErrConsentWithdrawn = errors.New("the consent was withdrawn")
 // the user already, one of those is ended, and the revocation returned.
 func (s *Store) Complete(ctx context.Context, c Completion) ([]Revocation, error) {
 	draft := s.newRevocation(KindGrant, "")
-	var ended []Revocation
-	return certain(&ended, s.db.Update(ctx, func(tx storage.Tx) error {
-		ended = nil
-		full, err := s.complete(tx, c, &draft)
-		if full {
-			ended = []Revocation{draft}
-		}
-		return err
-	}))
+	return s.revoking(ctx, &draft, func(tx storage.Tx) (bool, error) { return s.complete(tx, c, &draft) })
 }
 
 // complete reports whether another grant had to give way.

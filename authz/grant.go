@@ -104,23 +104,17 @@ func (s *Store) revokeAll(tx storage.Tx, revocation Revocation) (bool, error) {
 // RevokeGrant ends a grant of the given user ("" is any user's): its access and refresh tokens are dead. An unknown grant,
 // or one of somebody else, is [storage.ErrNotFound].
 func (s *Store) RevokeGrant(ctx context.Context, id, subject string) ([]Revocation, error) {
-	revocation := s.newRevocation(KindGrant, id)
-	var made []Revocation
-	return certain(&made, s.db.Update(ctx, func(tx storage.Tx) error {
-		made = nil
+	draft := s.newRevocation(KindGrant, id)
+	return s.revoking(ctx, &draft, func(tx storage.Tx) (bool, error) {
 		g, err := s.grants.Get(tx, id)
+		if err == nil && subject != "" && g.Subject != subject {
+			err = storage.ErrNotFound
+		}
 		if err != nil {
-			return err
+			return false, err
 		}
-		if subject != "" && g.Subject != subject {
-			return storage.ErrNotFound
-		}
-		ok, err := s.revokeAll(tx, revocation)
-		if ok {
-			made = []Revocation{revocation}
-		}
-		return err
-	}))
+		return s.revokeAll(tx, draft)
+	})
 }
 
 // GrantsOf returns the active grants of a user.

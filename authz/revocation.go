@@ -123,6 +123,19 @@ func (s *Store) newRevocation(kind Kind, target string) Revocation {
 // revocationID is the sortable beginning of a revocation's id.
 func revocationID(t time.Time) string { return fmt.Sprintf("%013d.", t.UnixMilli()) }
 
+// revoking runs a transition that may make the drafted revocation. It returns the revocation when it was made.
+func (s *Store) revoking(ctx context.Context, draft *Revocation, transition func(tx storage.Tx) (made bool, err error)) ([]Revocation, error) {
+	var made bool
+	err := s.db.Update(ctx, func(tx storage.Tx) (err error) {
+		made, err = transition(tx)
+		return err
+	})
+	if err != nil || !made {
+		return nil, err
+	}
+	return []Revocation{*draft}, nil
+}
+
 // revoke writes both forms of a revocation.
 func (s *Store) revoke(tx storage.Tx, r Revocation) error {
 	if err := s.revocations.Put(tx, r); err != nil {

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"time"
 
@@ -176,19 +177,13 @@ func (s *Store) OpenSession(ctx context.Context, session Session) error {
 // two sessions behind in one browser. It returns the revocations that ending the old one made. [ErrOvertaken] is as for
 // [Store.OpenSession], and leaves the old one as it was.
 func (s *Store) ReplaceSession(ctx context.Context, oldID string, session Session) ([]Revocation, error) {
-	revocation := s.newRevocation(KindSession, oldID)
-	var ended []Revocation
-	return certain(&ended, s.db.Update(ctx, func(tx storage.Tx) error {
-		ended = nil
+	draft := s.newRevocation(KindSession, oldID)
+	return s.revoking(ctx, &draft, func(tx storage.Tx) (bool, error) {
 		if err := s.insertSession(tx, session); err != nil {
-			return err
+			return false, err
 		}
-		ok, err := s.endSession(tx, oldID, revocation)
-		if ok {
-			ended = []Revocation{revocation}
-		}
-		return err
-	}))
+		return s.endSession(tx, oldID, draft)
+	})
 }
 
 // Raise adds a proof to a session.
@@ -242,16 +237,8 @@ func (s *Store) raiseSession(tx storage.Tx, raise Raise) (Session, error) {
 // EndSession ends a session: its cookie, every access token that names it and every refresh family that rests on it die.
 // It returns the revocations made; none when the session was not live.
 func (s *Store) EndSession(ctx context.Context, id string) ([]Revocation, error) {
-	revocation := s.newRevocation(KindSession, id)
-	var ended []Revocation
-	return certain(&ended, s.db.Update(ctx, func(tx storage.Tx) error {
-		ended = nil
-		ok, err := s.endSession(tx, id, revocation)
-		if ok {
-			ended = []Revocation{revocation}
-		}
-		return err
-	}))
+	draft := s.newRevocation(KindSession, id)
+	return s.revoking(ctx, &draft, func(tx storage.Tx) (bool, error) { return s.endSession(tx, id, draft) })
 }
 
 func (s *Store) endSession(tx storage.Tx, id string, revocation Revocation) (bool, error) {
@@ -268,31 +255,22 @@ func (s *Store) endSession(tx storage.Tx, id string, revocation Revocation) (boo
 
 // SessionsOf returns the live sessions of a user, oldest id first.
 func (s *Store) SessionsOf(ctx context.Context, subject string) ([]Session, error) {
-	var sessions []Session
-	return certain(&sessions, s.db.View(ctx, func(tx storage.Tx) error {
-		sessions = nil
-		for session, err := range s.sessions.List(tx, "subject", subject, "", 0) {
-			if err != nil {
-				return err
-			}
-			live, err := s.live(tx, &session)
-			if err != nil {
-				return err
-			}
-			if live {
-				sessions = append(sessions, session)
-			}
-		}
-		return nil
-	}))
+	return s.liveSessions(ctx, 0, func(tx storage.Tx) iter.Seq2[Session, error] {
+		return s.sessions.List(tx, "subject", subject, "", 0)
+	})
 }
 
 // Sessions returns a page of live sessions after the given id, for operators.
 func (s *Store) Sessions(ctx context.Context, after string, limit int) ([]Session, error) {
+	return s.liveSessions(ctx, limit, func(tx storage.Tx) iter.Seq2[Session, error] { return s.sessions.All(tx, after, 0) })
+}
+
+// liveSessions returns those of the listed sessions that live, the first of them where there is a limit.
+func (s *Store) liveSessions(ctx context.Context, limit int, list func(storage.Tx) iter.Seq2[Session, error]) ([]Session, error) {
 	var sessions []Session
 	return certain(&sessions, s.db.View(ctx, func(tx storage.Tx) error {
 		sessions = nil
-		for session, err := range s.sessions.All(tx, after, 0) {
+		for session, err := range list(tx) {
 			if err != nil {
 				return err
 			}

@@ -28,6 +28,9 @@ type stage struct {
 	grant   authz.Grant
 	token   string // of the grant
 	native  hold
+	pushed  authz.Request // offers what the app holds
+	open    authz.Handle  // of the request
+	opened  authz.Request // as pushed, and a browser is there
 }
 
 func newStage(w *world) *stage {
@@ -38,7 +41,11 @@ func newStage(w *world) *stage {
 	s.grant, s.token = w.line(s.session, remembering("openid"))
 	s.code, _ = w.authorize(s.session)
 	w.ok(second(w.store.Revoke(w.Context(), authz.KindToken, "jti")))
-	_, s.native = w.prove(w.begin(), "password", alice)
+	var session authz.Session
+	session, s.native = w.prove(w.begin(), "password", alice)
+	s.opened, s.open = w.offer(s.native, session)
+	w.ok(second(w.store.OpenPushed(w.Context(), s.open, app, hash)))
+	s.pushed, s.open = w.offer(s.native, session)
 	w.after(authz.CodeTTL / 2)
 	return s
 }
@@ -113,6 +120,19 @@ func transitions() []transition {
 		{name: "RefuseNative", call: func(s *stage, ctx context.Context) ([]any, error) {
 			r, err := s.store.RefuseNative(ctx, s.native.handle.ID, "password")
 			return results(r), err
+		}},
+		{name: "OpenPushed", call: func(s *stage, ctx context.Context) ([]any, error) {
+			r, err := s.store.OpenPushed(ctx, s.open, app, hash)
+			return results(r), err
+		}},
+		{name: "Offered", reads: true, call: func(s *stage, ctx context.Context) ([]any, error) {
+			r, err := s.store.Offered(ctx, s.pushed)
+			return results(r), err
+		}},
+		{name: "TakeOver", call: func(s *stage, ctx context.Context) ([]any, error) {
+			in := authz.Takeover{RequestID: s.opened.ID, Browser: hash, SecretHash: "new", Current: s.session.ID}
+			r, ended, err := s.store.TakeOver(ctx, in)
+			return results(r, ended), err
 		}},
 		{name: "Complete", call: func(s *stage, ctx context.Context) ([]any, error) {
 			_, c := s.completion(s.session)

@@ -10,6 +10,8 @@ const (
 	PathAuthorize  = "/authorize"
 	PathLogin      = "/login"
 	PathConsent    = "/consent"
+	PathPushed     = "/par"
+	PathContinue   = "/continue"
 	PathToken      = "/token"
 	PathChallenge  = "/authorize-challenge"
 	PathIntrospect = "/introspect"

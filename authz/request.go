@@ -4,7 +4,6 @@ package authz
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -28,6 +27,10 @@ type Request struct {
 	// Browser is the hash of the cookie of the browser that began the request. No other may go on with it. It is empty
 	// until [Store.BindRequest] when the request came without cookies, as one posted from another site does.
 	Browser string `json:"browser,omitempty"`
+	// Pushed is set for a request that an application has pushed: it waits for the browser that it gives its handle to.
+	Pushed *Pushed `json:"pushed,omitempty"`
+	// Handover is what an app offers with it, until the person has decided.
+	Handover *Handover `json:"handover,omitempty"`
 	// Local is set when a page of the issuer itself asked for the login: the path, below the issuer, to return to. Such a
 	// request has no client and ends without a code.
 	Local string `json:"local,omitempty"`
@@ -164,13 +167,15 @@ func (s *Store) changeRequest(ctx context.Context, id string, change func(r *Req
 	}))
 }
 
-// BindRequest binds an open request to a browser, known by the hash of its cookie, unless it is bound already. The request
-// as it then is comes back.
+// BindRequest binds an open request to a browser, known by the hash of its cookie, unless it is bound already or was pushed. The
+// request as it then is comes back.
 func (s *Store) BindRequest(ctx context.Context, id, browser string) (Request, error) {
 	return s.changeRequest(ctx, id, func(r *Request) bool {
-		unbound := r.Browser == ""
-		r.Browser = cmp.Or(r.Browser, browser)
-		return unbound
+		free := r.Browser == "" && r.Pushed == nil
+		if free {
+			r.Browser = browser
+		}
+		return free
 	})
 }
 

@@ -22,12 +22,14 @@ const publicFor = "public, max-age=3600"
 
 var errNoKeys = errors.New("the signing keys are not loaded yet")
 
-// document is the metadata (OpenID Connect Discovery 3, RFC 8414 2, RFC 9701 7, draft-ietf-oauth-first-party-apps-04 8). It names what works and nothing else; what is absent
-// would be true by default is said to be false.
+// document is the metadata (OpenID Connect Discovery 3, RFC 8414 2, RFC 9126 5, RFC 9701 7,
+// draft-ietf-oauth-first-party-apps-04 8). It names what works and nothing else; what is absent would be true by default is said
+// to be false.
 type document struct {
 	Issuer                string `json:"issuer"`
 	AuthorizationEndpoint string `json:"authorization_endpoint"`
 	ChallengeEndpoint     string `json:"authorization_challenge_endpoint"`
+	PushedEndpoint        string `json:"pushed_authorization_request_endpoint"`
 	TokenEndpoint         string `json:"token_endpoint"`
 	JWKSURI               string `json:"jwks_uri"`
 	UserinfoEndpoint      string `json:"userinfo_endpoint"`
@@ -78,6 +80,7 @@ func (h *Handler) document() document {
 		Issuer:                h.Issuer,
 		AuthorizationEndpoint: h.Issuer + authz.PathAuthorize,
 		ChallengeEndpoint:     h.Issuer + authz.PathChallenge,
+		PushedEndpoint:        h.Issuer + authz.PathPushed,
 		TokenEndpoint:         h.Issuer + authz.PathToken,
 		JWKSURI:               h.Issuer + authz.PathJWKS,
 		UserinfoEndpoint:      h.Issuer + authz.PathUserinfo,

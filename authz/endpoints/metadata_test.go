@@ -46,8 +46,8 @@ func TestRFC8414(t *testing.T) { // and OpenID Connect Discovery 3
 	algs := []any{"ES256", "EdDSA", "RS256", "PS256"}
 	want := map[string]any{
 		"issuer":                           issuer,
-		"authorization_challenge_endpoint": issuer + "/authorize-challenge",
-		"authorization_endpoint":           issuer + "/authorize", "token_endpoint": issuer + "/token", "jwks_uri": issuer + "/jwks",
+		"authorization_challenge_endpoint": issuer + "/authorize-challenge", "pushed_authorization_request_endpoint": issuer + "/par",
+		"authorization_endpoint": issuer + "/authorize", "token_endpoint": issuer + "/token", "jwks_uri": issuer + "/jwks",
 		"userinfo_endpoint": issuer + "/userinfo", "introspection_endpoint": issuer + "/introspect", "revocation_endpoint": issuer + "/revoke",
 		"end_session_endpoint": issuer + "/logout",
 		"scopes_supported":     []any{"openid", "profile", "email", "accounts:read"},
@@ -97,7 +97,7 @@ func TestRFC8414(t *testing.T) { // and OpenID Connect Discovery 3
 	})
 	t.Run("every endpoint that is named is there", func(t *testing.T) {
 		t.Parallel()
-		elsewhere := []string{authz.PathAuthorize, authz.PathChallenge, authz.PathToken} // other faces of the server
+		elsewhere := []string{authz.PathAuthorize, authz.PathPushed, authz.PathChallenge, authz.PathToken} // other faces of the server
 		for name, value := range got {
 			address, ok := value.(string)
 			if !ok || !strings.HasSuffix(name, "_endpoint") && name != "jwks_uri" {

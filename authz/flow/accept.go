@@ -35,6 +35,11 @@ func (h *Handler) target(p oauth.Params) (*target, error) {
 	if !ok {
 		return nil, session.ErrClient
 	}
+	return targetOf(client, p)
+}
+
+// targetOf is target for a client that is known.
+func targetOf(client *authz.Client, p oauth.Params) (*target, error) {
 	t := &target{client: client, uri: p.Get("redirect_uri"), mode: p.Get("response_mode"), locale: p.Get("ui_locales")}
 	if t.uri == "" || !client.MatchRedirectURI(t.uri) {
 		return nil, errRedirectURI

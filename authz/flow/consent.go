@@ -85,7 +85,7 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request, v visit, params
 		}
 		h.complete(w, r, v, true)
 	case r.Method == http.MethodPost:
-		h.Sessions.Lead(w, authz.PathConsent, url.Values{session.FieldRequest: {v.request.ID}})
+		h.step(w, authz.PathConsent, &v)
 	default:
 		h.ask(w, r, &v)
 	}
@@ -115,9 +115,15 @@ func (h *Handler) ask(w http.ResponseWriter, r *http.Request, v *visit) {
 }
 
 func (h *Handler) record(r *http.Request, v *visit, outcome string) error {
+	e := event(r, v, "consent", outcome)
+	e.Reason, e.Subject, e.SessionID = v.request.Scopes.String(), v.session.Subject, v.session.ID
+	return h.Trail.Record(r.Context(), e)
+}
+
+// event begins the audit event of a decision.
+func event(r *http.Request, v *visit, name, outcome string) audit.Event {
 	caller := httpx.CallerOf(r.Context())
-	return h.Trail.Record(r.Context(), audit.Event{
-		Name: "consent", Outcome: outcome, Reason: v.request.Scopes.String(), Subject: v.session.Subject,
-		ClientID: v.request.ClientID, SessionID: v.session.ID, ClientIP: caller.ClientIP, RequestID: caller.RequestID,
-	})
+	return audit.Event{
+		Name: name, Outcome: outcome, ClientID: v.request.ClientID, ClientIP: caller.ClientIP, RequestID: caller.RequestID,
+	}
 }

@@ -36,6 +36,10 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) {
 		h.resume(w, r, params)
 		return
 	}
+	if isPushed(params) {
+		h.open(w, r, params)
+		return
+	}
 	t, err := h.target(params)
 	if err != nil {
 		h.refuse(w, r, nil, err)
@@ -74,7 +78,7 @@ func (h *Handler) park(w http.ResponseWriter, r *http.Request, v visit) {
 		h.refuse(w, r, v.target, err)
 		return
 	}
-	h.Sessions.Lead(w, authz.PathAuthorize, url.Values{session.FieldRequest: {v.request.ID}})
+	h.step(w, authz.PathAuthorize, &v)
 }
 
 // resume goes on with a stored request after a step.
@@ -90,7 +94,7 @@ func (h *Handler) resume(w http.ResponseWriter, r *http.Request, params oauth.Pa
 	}
 	if !fresh && !v.request.Prompt.None && !v.browser.Allows(params.Get(session.FieldStep), session.StepContinue, v.request.ID, v.session.ID) {
 		// The session changed since the token was made, or there was none: the login page looks again and comes back.
-		h.Sessions.Lead(w, authz.PathLogin, url.Values{session.FieldRequest: {v.request.ID}})
+		h.step(w, authz.PathLogin, &v)
 		return
 	}
 	h.dispatch(w, r, v)
@@ -153,7 +157,8 @@ func (h *Handler) recall(request *authz.Request) (*target, error) {
 type action int
 
 const (
-	actLogin action = iota + 1
+	actHandover action = iota + 1
+	actLogin
 	actConsent
 	actComplete
 )
@@ -171,13 +176,20 @@ func (h *Handler) dispatch(w http.ResponseWriter, r *http.Request, v visit) {
 		return
 	}
 	switch next {
+	case actHandover:
+		h.step(w, authz.PathContinue, &v)
 	case actLogin:
-		h.Sessions.Lead(w, authz.PathLogin, url.Values{session.FieldRequest: {v.request.ID}})
+		h.step(w, authz.PathLogin, &v)
 	case actConsent:
-		h.Sessions.Lead(w, authz.PathConsent, url.Values{session.FieldRequest: {v.request.ID}})
+		h.step(w, authz.PathConsent, &v)
 	case actComplete:
 		h.complete(w, r, v, false)
 	}
+}
+
+// step leads the browser to a page of ours that goes on with the request.
+func (h *Handler) step(w http.ResponseWriter, path string, v *visit) {
+	h.Sessions.Lead(w, path, url.Values{session.FieldRequest: {v.request.ID}})
 }
 
 // keep stores a request, as often as one address may.
@@ -195,6 +207,9 @@ func (h *Handler) keep(r *http.Request, v *visit) error {
 // next decides from the records alone. With prompt=none the user may not be asked anything: what would have to be asked is
 // the error (OpenID Connect Core 3.1.2.6).
 func (h *Handler) next(ctx context.Context, v *visit) (action, error) {
+	if v.request.Handover != nil {
+		return actHandover, nil
+	}
 	if missing, ok := v.request.Missing(h.Intake.Engine, v.session, h.Store.Now()); ok {
 		switch {
 		case !v.request.Prompt.None:

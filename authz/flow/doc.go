@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package flow owns the authorization endpoint: it accepts a request, has done what is missing, and answers the client.
+// Package flow owns the authorization endpoint and the one for pushed requests: it accepts a request, has done what is missing, and answers the client.
 //
 //	GET, POST /authorize ──► accept ──► dispatch ──► answer (query or form_post)
-//	                                     │    ▲
-//	                     a realm missing │    │ step token
-//	                                     ├─► /login ─────┐
-//	                     consent missing │               │
-//	                                     └─► /consent ───┘
+//	POST /par ─────────────► accept        │    ▲
+//	                                       │    │ step token
+//	                     a session offered ├─► /continue ──┐
+//	                     a realm missing   ├─► /login ─────┤
+//	                     consent missing   └─► /consent ───┘
+//
+// A request that is pushed (RFC 9126) waits for the browser that comes for it first. An app may offer its session with it.
 //
 // The dispatcher looks at records alone: the stored request, which never changes after it was accepted, and the browser's
 // session. Steps only ever return to it, and what they achieved is in the session. So nothing that a browser sends again,

@@ -9,6 +9,7 @@ import (
 	"net/http"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/clientauth"
 	"github.com/gatehouse-id/gatehouse/authz/intake"
 	"github.com/gatehouse-id/gatehouse/authz/session"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
@@ -22,12 +23,14 @@ type Recorder interface {
 	Record(ctx context.Context, e audit.Event) error
 }
 
-// Config describes a [Handler]. Store, Clients, Intake, Sessions, Pages, Trail and Logger are required.
+// Config describes a [Handler]. Store, Clients, ClientAuth, Intake, Sessions, Pages, Trail and Logger are required.
 type Config struct {
 	// Issuer is the iss of every answer.
 	Issuer  string
 	Store   *authz.Store
 	Clients *authz.Clients
+	// ClientAuth authenticates those that push their requests.
+	ClientAuth *clientauth.Authenticator
 	// Intake reads what is asked for.
 	Intake   *intake.Reader
 	Sessions *session.Manager
@@ -38,7 +41,7 @@ type Config struct {
 	ScopeTexts map[string]string
 }
 
-// Handler is the authorization endpoint and its consent page. It keeps nothing in memory and is safe for concurrent use.
+// Handler is the authorization endpoint with its pages, and the endpoint for pushed requests. It keeps nothing in memory and is safe for concurrent use.
 type Handler struct {
 	Config
 	base  string
@@ -47,8 +50,10 @@ type Handler struct {
 
 // New returns a handler. It reads and writes nothing yet.
 func New(c Config) (*Handler, error) {
-	if c.Store == nil || c.Clients == nil || c.Intake == nil || c.Sessions == nil || c.Pages == nil || c.Trail == nil || c.Logger == nil {
-		return nil, errors.New("building the authorization endpoint: store, clients, intake, sessions, pages, trail and logger are required")
+	if c.Store == nil || c.Clients == nil || c.ClientAuth == nil || c.Intake == nil || c.Sessions == nil || c.Pages == nil ||
+		c.Trail == nil || c.Logger == nil {
+		return nil, errors.New("building the authorization endpoint: " +
+			"store, clients, client authentication, intake, sessions, pages, trail and logger are required")
 	}
 	if err := oauth.CheckIssuer(c.Issuer); err != nil {
 		return nil, err
@@ -63,5 +68,7 @@ func (h *Handler) Routes() map[string]http.Handler {
 	return map[string]http.Handler{
 		authz.PathAuthorize: http.HandlerFunc(h.authorize),
 		authz.PathConsent:   http.HandlerFunc(h.consent),
+		authz.PathPushed:    http.HandlerFunc(h.push),
+		authz.PathContinue:  http.HandlerFunc(h.handover),
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatehouse-id/gatehouse/authz/clientauth"
 	"github.com/gatehouse-id/gatehouse/authz/flow"
 	"github.com/gatehouse-id/gatehouse/authz/intake"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
@@ -153,6 +154,7 @@ func TestNewNeedsEverything(t *testing.T) {
 	full := flow.Config{
 		Issuer: w.Issuer, Store: w.Store, Clients: w.Clients, Sessions: w.Sessions, Pages: w.Pages,
 		Trail: w.Trail, Logger: slogDiscard(), Intake: &intake.Reader{Engine: w.Engine, Now: w.Clock.Now},
+		ClientAuth: &clientauth.Authenticator{Clients: w.Clients, Store: w.Store, Issuer: w.Issuer, Now: w.Clock.Now},
 	}
 	if _, err := flow.New(full); err != nil {
 		t.Fatal(err)
@@ -162,7 +164,7 @@ func TestNewNeedsEverything(t *testing.T) {
 		"clients":  func(c *flow.Config) { c.Clients = nil },
 		"sessions": func(c *flow.Config) { c.Sessions = nil }, "pages": func(c *flow.Config) { c.Pages = nil },
 		"trail": func(c *flow.Config) { c.Trail = nil }, "logger": func(c *flow.Config) { c.Logger = nil },
-		"intake": func(c *flow.Config) { c.Intake = nil },
+		"intake": func(c *flow.Config) { c.Intake = nil }, "client authentication": func(c *flow.Config) { c.ClientAuth = nil },
 	} {
 		c := full
 		spoil(&c)

@@ -114,7 +114,7 @@ func (c *call) settle() (status int, body any, err error) {
 		}
 		if asked != nil {
 			return http.StatusForbidden, insufficient{
-				Error: codeInsufficient, Description: "more has to be proven", AuthSession: c.handle.String(),
+				Error: oauth.InsufficientAuthorization, Description: "more has to be proven", AuthSession: c.handle.String(),
 				ExpiresIn:  int64(c.request.ExpiresAt.Sub(c.Store.Now()) / time.Second),
 				Challenges: asked, Notices: c.notices,
 			}, nil
@@ -136,7 +136,7 @@ func (c *call) identify(params oauth.Params) error {
 	value := params.Get("auth_session")
 	handle, ok := authz.ParseAuthSessionHandle(value)
 	if value != "" && !ok {
-		return invalidSession()
+		return oauth.SessionLost()
 	}
 	if ok && params.Get("client_id") == "" && c.r.Header.Get("Authorization") == "" {
 		client, err := c.Store.ClientOfAuthSession(ctx, handle.ID)
@@ -175,7 +175,7 @@ func withoutAuthorization(r *http.Request) *http.Request {
 // lost tells a handle that is not good from a store that cannot be asked.
 func (c *call) lost(err error) error {
 	if authz.Gone(err) {
-		return invalidSession()
+		return oauth.SessionLost()
 	}
 	return authz.Failure(err)
 }
@@ -254,7 +254,7 @@ func (c *call) grant(code string, completion authz.Completion) (int, any, error)
 	err := c.Sessions.Complete(c.r, completion, c.Logger)
 	switch {
 	case errors.Is(err, authz.ErrSessionEnded) || errors.Is(err, authz.ErrRequestEnded):
-		return 0, nil, invalidSession()
+		return 0, nil, oauth.SessionLost()
 	case err != nil:
 		return 0, nil, authz.Failure(err)
 	}

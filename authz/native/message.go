@@ -4,17 +4,10 @@ package native
 
 import (
 	"cmp"
-	"net/http"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
-)
-
-// Error codes of draft-ietf-oauth-first-party-apps-04, 5.2.2.1.
-const (
-	codeInsufficient   oauth.Code = "insufficient_authorization"
-	codeInvalidSession oauth.Code = "invalid_session"
 )
 
 // granted is the answer to a request whose every requirement is met (5.2.1).
@@ -114,8 +107,4 @@ func notified(n *realm.Notice) *notice {
 		return nil
 	}
 	return &notice{ID: n.ID, Text: n.Text, URL: n.URL}
-}
-
-func invalidSession() error {
-	return &oauth.Error{Code: codeInvalidSession, Description: "auth_session is not valid any more", Status: http.StatusBadRequest}
 }

@@ -23,7 +23,7 @@ func (c *call) rounds() (map[string]*challenge, error) {
 		switch {
 		case names(remaining, name):
 		case c.context.SessionID != "" && c.session.ID == "":
-			return nil, invalidSession() // it has ended, and what is missing is more than the app was told
+			return nil, oauth.SessionLost() // it has ended, and what is missing is more than the app was told
 		default:
 			return nil, oauth.NewError(oauth.InvalidRequest, "an answer is for a realm that is not being asked")
 		}
@@ -157,7 +157,7 @@ func (c *call) countRefusal(name string, refusal *realm.Refusal) error {
 	}
 	open, err := c.Store.RefuseNative(c.r.Context(), c.handle.ID, name)
 	if err == nil && !open {
-		return invalidSession()
+		return oauth.SessionLost()
 	}
 	return c.lostUnless(err)
 }
@@ -205,7 +205,7 @@ func (c *call) settled(visit *attempt.Visit, outcome attempt.Outcome, err error)
 		if err := c.Judge.Overtaken(c.r, visit, outcome.Result); err != nil {
 			return authz.Failure(err)
 		}
-		return invalidSession()
+		return oauth.SessionLost()
 	}
 	return c.lostUnless(err)
 }

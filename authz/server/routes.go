@@ -92,8 +92,8 @@ func (s *Server) mount(handlers map[string]http.Handler) {
 func (s *Server) mountFlow(browser *session.Manager, _ *limit.Limiter) error {
 	c := &s.config
 	h, err := flow.New(flow.Config{
-		Issuer: c.Issuer, Store: c.Store, Clients: c.Clients, Intake: s.intake, Sessions: browser, Pages: c.Pages,
-		Trail: c.Trail, Logger: c.Logger, ScopeTexts: c.ScopeTexts,
+		Issuer: c.Issuer, Store: c.Store, Clients: c.Clients, ClientAuth: s.clientAuth, Intake: s.intake, Sessions: browser,
+		Pages: c.Pages, Trail: c.Trail, Logger: c.Logger, ScopeTexts: c.ScopeTexts,
 	})
 	if err == nil {
 		s.mount(h.Routes())

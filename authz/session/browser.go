@@ -21,6 +21,8 @@ const (
 	StepLogin Step = "login"
 	// StepConsent sends a decision about scopes.
 	StepConsent Step = "consent"
+	// StepHandover sends a decision about the session that an app offers.
+	StepHandover Step = "handover"
 	// StepContinue returns from a step to the dispatcher.
 	StepContinue Step = "continue"
 	// StepCancel returns to the dispatcher with the wish to stop.

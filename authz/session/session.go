@@ -176,6 +176,26 @@ func (m *Manager) raise(ctx context.Context, handle authz.Handle, login Login) (
 	return m.store.RaiseSession(ctx, change)
 }
 
+// TakeOver puts the browser of a request into the session that an app offers to it, and writes its cookie. Whatever session it had
+// before ends, and whoever had a cookie of this one has none any more. [storage.ErrNotFound] means that the offer is gone.
+func (m *Manager) TakeOver(w http.ResponseWriter, r *http.Request, request string) (authz.Session, error) {
+	current, _, err := m.Current(r)
+	if err != nil {
+		return authz.Session{}, fmt.Errorf("reading the session: %w", err)
+	}
+	handle := authz.NewSessionHandle()
+	taken, ended, err := m.store.TakeOver(r.Context(), authz.Takeover{
+		RequestID: request, Browser: m.Browser(r).Hash(), SecretHash: handle.Hash(), Current: current.ID,
+	})
+	m.apply(ended...)
+	if err != nil {
+		return authz.Session{}, fmt.Errorf("taking a session over: %w", err)
+	}
+	handle.ID = taken.ID
+	m.jar.set(w, m.jar.session, handle.String())
+	return taken, nil
+}
+
 // Draw describes the session that begins with a login without a browser, as that of a native app: there is no cookie for it,
 // and nobody knows its secret.
 func (m *Manager) Draw(r *http.Request, login Login) authz.Session {

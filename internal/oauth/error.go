@@ -27,6 +27,9 @@ const (
 	InvalidTarget           Code = "invalid_target"            // RFC 8707 2
 	UnsupportedTokenType    Code = "unsupported_token_type"    // RFC 7009 2.2.1
 
+	InsufficientAuthorization Code = "insufficient_authorization" // draft-ietf-oauth-first-party-apps-04 5.2.2.1
+	InvalidSession            Code = "invalid_session"            // draft-ietf-oauth-first-party-apps-04 5.2.2.1
+
 	LoginRequired            Code = "login_required"                    // OpenID Connect Core 3.1.2.6
 	InteractionRequired      Code = "interaction_required"              // OpenID Connect Core 3.1.2.6
 	ConsentRequired          Code = "consent_required"                  // OpenID Connect Core 3.1.2.6
@@ -86,6 +89,11 @@ func TooMany(wait time.Duration) *Error {
 		Code: TemporarilyUnavailable, Description: "too many attempts, try again later",
 		Status: http.StatusTooManyRequests, RetryAfter: wait,
 	}
+}
+
+// SessionLost tells an app that its auth_session is not good, whatever is wrong with it.
+func SessionLost() *Error {
+	return &Error{Code: InvalidSession, Description: "auth_session is not valid any more"}
 }
 
 // Unavailable wraps a cause that will pass, such as a closed or overloaded store, as temporarily_unavailable.

@@ -30,6 +30,8 @@ func (p ErrorPage) check() error { return nil }
 
 func (p LogoutPage) check() error { return errors.Join(checkPath(p.Action), checkHidden(p.Hidden)) }
 
+func (p ContinuePage) check() error { return errors.Join(checkPath(p.Action), checkHidden(p.Hidden)) }
+
 func (p SignedOutPage) check() error { return nil }
 
 func (p FormPostPage) check() error { return errors.Join(checkWebURI(p.Action), checkHidden(p.Fields)) }

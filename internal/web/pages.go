@@ -24,11 +24,11 @@ type meta struct {
 const (
 	// CancelField is sent, with the same word as its value, by the cancel button of [LoginPage].
 	CancelField = "cancel"
-	// DecisionField is sent by [ConsentPage] and [LogoutPage], with DecisionAllow or DecisionDeny as its value.
+	// DecisionField is sent by [ConsentPage], [ContinuePage] and [LogoutPage], with DecisionAllow or DecisionDeny as its value.
 	DecisionField = "decision"
-	// DecisionAllow grants the access, or confirms signing out.
+	// DecisionAllow grants the access, goes on as somebody, or confirms signing out.
 	DecisionAllow = "allow"
-	// DecisionDeny refuses the access, or stays signed in.
+	// DecisionDeny refuses the access, does not go on, or stays signed in.
 	DecisionDeny = "deny"
 	// EndSessionField is sent by [AccountPage] with the ID of the session to end.
 	EndSessionField = "end_session"
@@ -223,6 +223,20 @@ type LogoutPage struct {
 	FormTargets []string
 }
 
+// ContinuePage asks whether a browser is to be signed in as the person who is signed in in an app. Its buttons send [DecisionField].
+type ContinuePage struct {
+	// Locale: see [LoginPage].
+	Locale string
+	// User is who is signed in in the app, and Client the app.
+	User, Client string
+	// Other is who is signed in in the browser, and will not be afterwards. Empty leaves the line out.
+	Other  string
+	Action string
+	Hidden []Field
+	// FormTargets: see [LoginPage].
+	FormTargets []string
+}
+
 // SignedOutPage is the end of a session.
 type SignedOutPage struct {
 	// Locale: see [LoginPage].
@@ -302,6 +316,10 @@ func (p ErrorPage) meta() meta {
 
 func (p LogoutPage) meta() meta {
 	return meta{template: "logout", locale: p.Locale, targets: p.FormTargets}
+}
+
+func (p ContinuePage) meta() meta {
+	return meta{template: "continue", locale: p.Locale, targets: p.FormTargets}
 }
 
 func (p SignedOutPage) meta() meta {

@@ -125,6 +125,12 @@ func samples(r *web.Renderer, locale string) []sample {
 		{name: "logout", form: true, buttons: decide, page: web.LogoutPage{
 			Locale: locale, User: "Sanne de Vries", Client: "Example Portal", Action: "/logout", Hidden: hidden,
 		}},
+		{name: "continue", form: true, buttons: decide, page: web.ContinuePage{
+			Locale: locale, User: "Sanne de Vries", Client: "Example Bank", Other: "Jan Jansen", Action: "/continue", Hidden: hidden,
+		}},
+		{name: "continue-nobody", form: true, buttons: decide, page: web.ContinuePage{
+			Locale: locale, User: "Sanne de Vries", Client: "Example Bank", Action: "/continue", Hidden: hidden,
+		}},
 		{name: "signedout", page: web.SignedOutPage{
 			Locale: locale, Client: "Example Portal", ContinueURL: "com.example.app:/out", LoginURL: "/login",
 		}},
@@ -244,6 +250,7 @@ func TestFormsCarryEveryHiddenField(t *testing.T) {
 		web.LoginPage{Action: "/x", Hidden: hidden},
 		web.ConsentPage{Action: "/x", Hidden: hidden},
 		web.LogoutPage{Action: "/x", Hidden: hidden},
+		web.ContinuePage{Action: "/x", Hidden: hidden},
 		web.FormPostPage{Action: "https://a.example/", Fields: hidden},
 		web.AccountPage{Action: "/x", Hidden: hidden, Sessions: []web.Session{{ID: "1"}}, Grants: []web.Grant{{ID: "1"}}},
 	}
@@ -428,6 +435,7 @@ func TestRenderRefusesPagesThatMustNotBeSent(t *testing.T) {
 		{name: "script action", page: web.LoginPage{Action: "javascript:alert(1)"}},
 		{name: "foreign action", page: web.ConsentPage{Action: "https://evil.example/"}},
 		{name: "protocol-relative action", page: web.LogoutPage{Action: "//evil.example/"}},
+		{name: "an action elsewhere", page: web.ContinuePage{Action: "https://evil.example/"}},
 		{name: "backslash action", page: web.AccountPage{Action: `/\evil.example/`}},
 		{name: "tab in action", page: web.LoginPage{Action: "/\t/evil.example/"}},
 		{name: "script form post", page: web.FormPostPage{Action: "javascript:alert(1)"}},
@@ -535,6 +543,7 @@ func TestForeignTextIsEscaped(t *testing.T) {
 		web.ConsentPage{Client: attack, User: attack, Destination: attack, Scopes: scopes, Action: "/", Hidden: []web.Field{field}},
 		web.ErrorPage{Title: attack, Message: attack, Next: attack, Detail: attack, RequestID: attack, BackURL: `https://a.example/"><script>`},
 		web.LogoutPage{User: attack, Client: attack, Action: "/", Hidden: []web.Field{field}},
+		web.ContinuePage{User: attack, Client: attack, Other: attack, Action: "/", Hidden: []web.Field{field}},
 		web.SignedOutPage{Client: attack, ContinueURL: `https://a.example/"onclick="x`},
 		web.FormPostPage{Client: attack, Action: `https://a.example/"onclick="x`, Fields: []web.Field{field}},
 		web.AccountPage{

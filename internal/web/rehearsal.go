@@ -47,6 +47,11 @@ func samples() []sample {
 		{page: ErrorPage{Title: "Sample", Message: "Sample", Next: "Sample"}},
 		{page: ErrorPage{}},
 		{page: LogoutPage{User: "Sample", Client: "Sample", Action: "/sample", Hidden: hidden}, action: "/sample", controls: decision},
+		{
+			page:   ContinuePage{User: "Sample", Client: "Sample", Other: "Sample", Action: "/sample", Hidden: hidden},
+			action: "/sample", controls: decision,
+		},
+		{page: ContinuePage{User: "Sample", Client: "Sample", Action: "/sample", Hidden: hidden}, action: "/sample", controls: decision},
 		{page: SignedOutPage{Client: "Sample", ContinueURL: "https://app.example/", LoginURL: "/sample"}},
 		{page: SignedOutPage{}},
 		{

@@ -54,6 +54,7 @@ type Reply struct {
 	ExpiresIn   int64             `json:"expires_in"`
 	Challenges  map[string]*Asked `json:"challenges"`
 	Notices     []AskedNotice     `json:"notices"`
+	RequestURI  string            `json:"request_uri"`
 }
 
 // Asked is what one realm asks of an app.
@@ -138,6 +139,26 @@ func (a *App) Asking(pairs ...string) url.Values {
 func (a *App) Ask(pairs ...string) *Reply {
 	a.t.Helper()
 	return a.Send(a.Asking(pairs...))
+}
+
+// Push pushes a request that hands the app's session over to a browser, changed like that of [App.Asking].
+func (a *App) Push(pairs ...string) *Reply {
+	a.t.Helper()
+	address := strings.TrimSuffix(a.endpoint, authz.PathChallenge) + authz.PathPushed
+	form := a.Asking(append([]string{"redirect_uri", "com.example.mobile:/cb", "state", "st-1"}, pairs...)...)
+	r := httptest.NewRequestWithContext(a.t.Context(), http.MethodPost, address, strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return a.Do(r)
+}
+
+// Pushed is the address at which a browser opens what the app has pushed, changed by pairs of name and value.
+func (a *App) Pushed(r *Reply, pairs ...string) string {
+	a.t.Helper()
+	if r.Status != http.StatusCreated || r.RequestURI == "" {
+		a.t.Fatalf("the request was not accepted (%d): %s", r.Status, r.Body)
+	}
+	query := a.form(url.Values{"request_uri": {r.RequestURI}}, append([]string{"auth_session", ""}, pairs...))
+	return authz.PathAuthorize + "?" + query.Encode()
 }
 
 // Answers are the answers of an app by realm and field.

@@ -196,8 +196,9 @@ func (w *World) mount(store *authz.Store, o Options) error {
 		return err
 	}
 	w.Judge = judge
+	clients := &clientauth.Authenticator{Clients: w.Clients, Store: store, Issuer: w.Issuer, Now: store.Now}
 	f, err := flow.New(flow.Config{
-		Issuer: w.Issuer, Store: store, Clients: w.Clients, Intake: reader, Sessions: sessions, Pages: w.Pages,
+		Issuer: w.Issuer, Store: store, Clients: w.Clients, ClientAuth: clients, Intake: reader, Sessions: sessions, Pages: w.Pages,
 		Trail: w.Trail, Logger: logger, ScopeTexts: texts,
 	})
 	if err != nil {
@@ -217,8 +218,7 @@ func (w *World) mount(store *authz.Store, o Options) error {
 		return err
 	}
 	n, err := native.New(native.Config{
-		Store: store, Clients: &clientauth.Authenticator{Clients: w.Clients, Store: store, Issuer: w.Issuer, Now: store.Now},
-		Intake: reader, Judge: judge, Sessions: sessions, Texts: w.Pages, Logger: logger,
+		Store: store, Clients: clients, Intake: reader, Judge: judge, Sessions: sessions, Texts: w.Pages, Logger: logger,
 	})
 	if err != nil {
 		return err
@@ -301,7 +301,7 @@ func clients() []*authz.Client {
 	machine.Grants = []authz.GrantType{authz.GrantClientCredentials}
 	narrow := web("narrow", "https://narrow.example.org/cb")
 	narrow.Scopes = oauth.Scopes{"openid"}
-	mobile := web("mobile")
+	mobile := web("mobile", "com.example.mobile:/cb")
 	mobile.FirstParty, mobile.Native, mobile.Auth, mobile.SecretHashes = true, true, authz.AuthNone, nil
 	tablet := *mobile
 	tablet.ID = "tablet"

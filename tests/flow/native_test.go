@@ -362,6 +362,67 @@ func TestOneContextForBrowserAndApp(t *testing.T) {
 	}
 }
 
+// handOver pushes a request with the app's session, and returns where a browser opens it.
+func (p *phone) handOver(scope string) string {
+	p.t.Helper()
+	a := p.w.form(p.t, authz.PathPushed, "phone", "auth_session", p.held, "response_type", "code", "scope", "openid "+scope,
+		"redirect_uri", callback, "state", "s", "code_challenge", oauth.Challenge(verifier), "code_challenge_method", "S256")
+	want(p.t, "the pushed request", a.status, http.StatusCreated)
+	return issuer + authz.PathAuthorize + "?" + url.Values{"client_id": {"phone"}, "request_uri": {a.text("request_uri")}}.Encode()
+}
+
+// From the app to the browser and back: each asks for what neither has proven while it is fresh, on any node, and for nothing else.
+// What ends it ends it for both.
+func TestFromTheAppToTheBrowserAndBack(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		app := w.phone(t)
+		code, _ := app.finish(app.ask("read"))
+		tokens := app.redeem(code)
+		b := w.browser(t)
+		address := app.handOver("read")
+		p := b.get(address)
+		if p.url.Path != authz.PathContinue || !strings.Contains(p.body, "Continue as") {
+			t.Fatalf("the browser is at %s:\n%s", p.url, p.body)
+		}
+		if p := b.get(authorize("app", "prompt", "none")); p.url.Query().Get("error") != "login_required" {
+			t.Errorf("the browser is signed in before the answer: %s", p.url)
+		}
+		if p = b.submit(p, "decision", "allow"); p.url.Query().Get("code") == "" {
+			t.Fatalf("the browser is at %s:\n%s", p.url, p.body)
+		}
+		if again := w.browser(t).get(address); again.status != http.StatusBadRequest {
+			t.Errorf("another browser opens it as well: %d at %s", again.status, again.url)
+		}
+		if p := b.get(authorize("app", "prompt", "none")); p.url.Query().Get("code") == "" {
+			t.Errorf("the browser has to prove what the app has: %s", p.url)
+		}
+		if _, more := b.finish(b.get(authorize("app", "scope", "pay"))); !slices.Equal(more, []string{"word"}) {
+			t.Errorf("the browser is asked %v, want the word", more)
+		}
+		code, more := app.finish(app.ask("pay"))
+		if len(more) > 0 {
+			t.Errorf("the app has to prove what the browser has: %v", more)
+		}
+		strong := app.redeem(code)
+		if a, b := claimsOf(t, strong.text("access_token"))["sid"], claimsOf(t, tokens.text("access_token"))["sid"]; a != b || a == nil {
+			t.Errorf("the session is %v and was %v", a, b)
+		}
+		dead := app.handOver("read")
+
+		w.clock.Advance(time.Second)
+		b.get(web1 + "/")
+		b.do(http.MethodPost, web1+"/_gatehouse/logout", map[string][]string{})
+		w.settle(t)
+		w.clock.Advance(time.Second)
+		for name, a := range map[string]answer{"first": tokens, "second": strong} {
+			want(t, "the "+name+" token", w.call(t, api+"/", a.text("access_token")).status, http.StatusUnauthorized)
+		}
+		if p := w.browser(t).get(dead); p.status != http.StatusBadRequest {
+			t.Errorf("a session that has ended is handed over: %d at %s", p.status, p.url)
+		}
+	})
+}
+
 // People see the app's session among their others, and end it there.
 func TestAppOnTheAccountPage(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {

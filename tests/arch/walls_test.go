@@ -219,6 +219,21 @@ var walls = slices.Concat([]wall{
 		},
 	},
 	{
+		room: []string{"mobileauth/restapi/..."},
+		never: map[string]string{
+			"authz/...":      "who a client is comes in through a port, so that the API stands beside any authorization server",
+			"validation/...": "who a client is comes in through a port, so that the API stands beside any authorization server",
+		},
+	},
+	{
+		room: []string{"authz/backend"},
+		never: map[string]string{
+			"mobileauth/...":   "of the API it needs to know what a caller is, nothing more",
+			"internal/web/...": "a program is answered, and shown no page",
+		},
+		door: []string{"mobileauth/restapi/wire"},
+	},
+	{
 		room: []string{"mobileauth/push/...", "mobileauth/sms/..."},
 		never: map[string]string{
 			"storage/...": "a sender sends; the outbox remembers",

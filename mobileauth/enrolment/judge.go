@@ -168,7 +168,7 @@ func (s *Store) Release(ctx context.Context, deviceID string) (d handset.Device,
 func (s *Store) Transfer(ctx context.Context, m handset.Message, p handset.Proof) (envelope.TransferAnswer, handset.Verdict, error) {
 	b, v, err := s.transfer(ctx, m, p)
 	switch {
-	case errors.Is(err, ErrOff), errors.Is(err, ErrApplication), errors.Is(err, operation.ErrTooManyOpen),
+	case errors.Is(err, ErrOff), errors.Is(err, ErrApplication), errors.Is(err, ErrSingle), errors.Is(err, operation.ErrTooManyOpen),
 		errors.Is(err, operation.ErrBlocked), errors.Is(err, operation.ErrUser):
 		return envelope.TransferAnswer{}, handset.Verdict{}, fmt.Errorf("transferring a device: %w: %w", handset.ErrInvalid, err)
 	case err != nil || !v.OK:

@@ -22,6 +22,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 	"github.com/gatehouse-id/gatehouse/caddymodule/passwords"
+	"github.com/gatehouse-id/gatehouse/caddymodule/people"
 	"github.com/gatehouse-id/gatehouse/caddymodule/pool"
 	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
@@ -82,7 +83,7 @@ type App struct {
 	// The applications that may ask for tokens.
 	Clients []ClientConfig `json:"clients,omitempty"`
 	// Users created at start when their login name is free.
-	Users []UserConfig `json:"users,omitempty"`
+	Users []people.Config `json:"users,omitempty"`
 
 	places option.Places // in a Caddyfile that is read
 
@@ -179,7 +180,7 @@ func (a *App) load() error {
 		return err
 	}
 	// Before anything is answered: a configured user who logs in at once must be there.
-	if err := SeedUsers(a.ctx, a.users, a.Users, a.secret); err != nil {
+	if err := people.Seed(a.ctx, a.users, a.Users, a.secret); err != nil {
 		return err
 	}
 	if err := a.apps.Refresh(a.ctx); err != nil {
@@ -197,6 +198,7 @@ func (a *App) Start() error {
 	a.stop = cancel
 	a.running.Go(func() { a.server.Run(ctx) })
 	a.running.Go(func() { a.apps.Run(ctx) })
+	a.running.Go(func() { a.trail.Run(ctx) })
 	meter.Follow(a.counted)
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 	"github.com/gatehouse-id/gatehouse/caddymodule/passwords"
+	"github.com/gatehouse-id/gatehouse/caddymodule/people"
 )
 
 // parseGlobal reads the global option. Several blocks of it add up; an option that stands once may stand in one of them. The
@@ -294,37 +295,4 @@ func (a *App) parseClient(d *caddyfile.Dispenser) error {
 	return err
 }
 
-// parseUser reads:
-//
-//	user <login> {
-//		password  <password>
-//		attribute <name> <value>
-//	}
-func (a *App) parseUser(d *caddyfile.Dispenser) error {
-	var u UserConfig
-	if err := option.String(&u.Login)(d); err != nil {
-		return err
-	}
-	err := option.Block{
-		Options: map[string]option.Parse{
-			"password":  option.String(&u.Password),
-			"attribute": u.parseAttribute,
-		},
-		Repeat: []string{"attribute"},
-	}.Parse(d)
-	a.Users = append(a.Users, u)
-	return err
-}
-
-// parseAttribute reads: attribute <name> <value>
-func (u *UserConfig) parseAttribute(d *caddyfile.Dispenser) error {
-	args := d.RemainingArgs()
-	if len(args) != 2 {
-		return d.Err("attribute needs a name and a value")
-	}
-	if u.Attributes == nil {
-		u.Attributes = map[string]string{}
-	}
-	u.Attributes[args[0]] = args[1]
-	return nil
-}
+func (a *App) parseUser(d *caddyfile.Dispenser) error { return people.Parse(d, &a.Users) }

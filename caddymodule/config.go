@@ -114,16 +114,6 @@ type ClientConfig struct {
 	IntrospectionAlg string `json:"introspection_alg,omitempty"`
 }
 
-// UserConfig is a user that is created at start when nobody has the login name yet. It never changes an existing user.
-type UserConfig struct {
-	// The login name.
-	Login string `json:"login"`
-	// The password, usually as {env.NAME} or {file.PATH}.
-	Password string `json:"password,omitempty"`
-	// Attributes, such as name and email.
-	Attributes map[string]string `json:"attributes,omitempty"`
-}
-
 // or returns d as a duration, or the fallback when it is zero.
 func or(d caddy.Duration, fallback time.Duration) time.Duration {
 	if d == 0 {

@@ -17,7 +17,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/spf13/cobra"
 
-	"github.com/gatehouse-id/gatehouse/caddymodule"
+	"github.com/gatehouse-id/gatehouse/caddymodule/people"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 	"github.com/gatehouse-id/gatehouse/storage/memstore"
 )
@@ -79,7 +79,7 @@ func validate(data []byte) error {
 
 // rehearse does with the configured users what the first start does, in a store that nobody keeps: it finds a password that is
 // not set, or too short, which validating does not look at because users who exist already need none.
-func rehearse(ctx context.Context, users []caddymodule.UserConfig) error {
+func rehearse(ctx context.Context, users []people.Config) error {
 	db, err := memstore.Open(memstore.Config{Now: time.Now})
 	if err != nil {
 		return err
@@ -94,7 +94,7 @@ func rehearse(ctx context.Context, users []caddymodule.UserConfig) error {
 		return err
 	}
 	resolve := func(text, _ string) (string, error) { return caddy.NewReplacer().ReplaceOrErr(text, true, true) }
-	if err := caddymodule.SeedUsers(ctx, store, users, resolve); err != nil {
+	if err := people.Seed(ctx, store, users, resolve); err != nil {
 		return fmt.Errorf("the first start would fail: %w", err)
 	}
 	return nil

@@ -3,8 +3,10 @@
 package flow_test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/http"
 	"net/url"
@@ -16,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/native/client"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
 
@@ -420,6 +423,40 @@ func TestFromTheAppToTheBrowserAndBack(t *testing.T) {
 		if p := w.browser(t).get(dead); p.status != http.StatusBadRequest {
 			t.Errorf("a session that has ended is handed over: %d at %s", p.status, p.url)
 		}
+	})
+}
+
+// The same with the client package, as an app would: what the browser comes back with are tokens of the same session.
+func TestHandoverWithTheClient(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		app, err := client.New(client.Config{
+			Issuer: issuer, ClientID: "phone", Scopes: []string{"openid", "read"}, HTTP: &http.Client{Transport: w}, Now: w.clock.Now,
+			Handlers: map[string]client.Handler{
+				"password": client.HandlerFunc(func(context.Context, client.Challenge) (map[string]string, error) { return right["password"][0], nil }),
+			},
+		})
+		must(t, err)
+		tokens, err := app.Authorize(t.Context(), client.Request{})
+		must(t, err)
+		b := w.browser(t)
+		for _, decision := range []string{"deny", "allow"} {
+			h, err := app.HandOver(t.Context(), client.Request{}, callback)
+			must(t, err)
+			back := b.submit(b.get(h.URL), "decision", decision)
+			more, err := app.Finish(t.Context(), h, back.url.String())
+			if decision == "deny" {
+				if e := (*client.Error)(nil); !errors.As(err, &e) || e.Code != "access_denied" {
+					t.Errorf("after a no: %v", err)
+				}
+				continue
+			}
+			must(t, err)
+			if a, b := claimsOf(t, more.Access)["sid"], claimsOf(t, tokens.Access)["sid"]; a != b || a == nil {
+				t.Errorf("the session is %v and was %v", a, b)
+			}
+		}
+		_, err = app.Authorize(t.Context(), client.Request{}) // it goes on with what it holds
+		must(t, err)
 	})
 }
 

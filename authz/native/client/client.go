@@ -109,7 +109,7 @@ func (c *Client) exclusively(ctx context.Context, fn func() (Tokens, error)) (To
 }
 
 func (c *Client) authorize(ctx context.Context, r Request) (Tokens, error) {
-	verifier := rand.Text() + rand.Text() // 52 characters of base32: RFC 7636 4.1
+	verifier := newVerifier()
 	code, err := c.challenge(ctx, c.ask(r, verifier))
 	if lost(err) && c.session != "" { // the server does not know the session any more: begin anew, once
 		c.session = ""
@@ -122,6 +122,9 @@ func (c *Client) authorize(ctx context.Context, r Request) (Tokens, error) {
 		"grant_type": {"authorization_code"}, "code": {code}, "code_verifier": {verifier}, "client_id": {c.config.ClientID},
 	})
 }
+
+// newVerifier draws a code verifier: 52 characters of base32 (RFC 7636 4.1).
+func newVerifier() string { return rand.Text() + rand.Text() }
 
 func lost(err error) bool {
 	var e *Error

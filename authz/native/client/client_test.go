@@ -31,6 +31,7 @@ type issuer struct {
 	forms  []url.Values
 	script []step // answers of the challenge endpoint, in order; the last one stays
 	tokens []step // answers of the token endpoint, in order; the last one stays
+	pushed []step // answers of the endpoint for pushed requests, in order; the last one stays
 }
 
 type step struct {
@@ -63,11 +64,13 @@ func newIssuer(t *testing.T, script ...step) *issuer {
 	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]string{
 			"issuer": s.URL, "authorization_challenge_endpoint": s.URL + "/challenge", "token_endpoint": s.URL + "/token",
-			"revocation_endpoint": s.URL + "/revoke",
+			"revocation_endpoint": s.URL + "/revoke", "authorization_endpoint": s.URL + "/authorize",
+			"pushed_authorization_request_endpoint": s.URL + "/par",
 		})
 	})
 	mux.HandleFunc("POST /challenge", func(w http.ResponseWriter, r *http.Request) { s.answer(w, r, &s.script) })
 	mux.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) { s.answer(w, r, &s.tokens) })
+	mux.HandleFunc("POST /par", func(w http.ResponseWriter, r *http.Request) { s.answer(w, r, &s.pushed) })
 	mux.HandleFunc("POST /revoke", func(w http.ResponseWriter, r *http.Request) { s.answer(w, r, &[]step{{http.StatusOK, ""}}) })
 	s.Server = httptest.NewServer(mux)
 	t.Cleanup(s.Close)

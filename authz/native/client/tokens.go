@@ -20,7 +20,9 @@ const maxAnswer = 1 << 20
 // endpoints are where the server is to be asked, by its metadata (RFC 8414).
 type endpoints struct {
 	Issuer    string `json:"issuer"`
+	Authorize string `json:"authorization_endpoint"`
 	Challenge string `json:"authorization_challenge_endpoint"`
+	Pushed    string `json:"pushed_authorization_request_endpoint"`
 	Token     string `json:"token_endpoint"`
 	Revoke    string `json:"revocation_endpoint"`
 }
@@ -53,7 +55,11 @@ func (c *Client) post(ctx context.Context, endpoint func(*endpoints) string, for
 	if err != nil {
 		return err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint(known), strings.NewReader(form.Encode()))
+	address := endpoint(known)
+	if address == "" {
+		return errors.New("the server does not have the endpoint that is needed")
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
 	if err != nil {
 		return err
 	}
@@ -72,7 +78,7 @@ func (c *Client) send(r *http.Request, into any) error {
 	if err != nil {
 		return err
 	}
-	if response.StatusCode == http.StatusOK {
+	if response.StatusCode == http.StatusOK || response.StatusCode == http.StatusCreated {
 		if into == nil || len(body) == 0 {
 			return nil
 		}

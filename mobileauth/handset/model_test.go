@@ -34,7 +34,6 @@ type phone struct {
 type model struct {
 	phones map[string]*phone
 	seen   map[string]bool
-	keys   map[string]bool
 }
 
 const modelLimit = 3
@@ -261,11 +260,12 @@ func TestDevicesBehaveLikeTheModel(t *testing.T) {
 			t.Parallel()
 			rapid.Check(t, func(rt *rapid.T) {
 				h := newHouse(t, i, func(c *handset.Config) { c.MaxDevices = modelLimit })
-				w := &world{h: h, model: &model{phones: map[string]*phone{}, seen: map[string]bool{}, keys: map[string]bool{}}}
+				w := &world{h: h, model: &model{phones: map[string]*phone{}, seen: map[string]bool{}}}
 				rt.Repeat(map[string]func(*rapid.T){
 					"add": w.add, "command": w.command, "guess": w.guess, "send": w.send, "change PIN": w.changePIN,
 					"wait": func(rt *rapid.T) {
-						h.clock.Advance(time.Duration(rapid.IntRange(1, 45).Draw(rt, "minutes")) * time.Minute)
+						// Longer than any message is remembered.
+						h.clock.Advance(time.Duration(rapid.IntRange(2, 45).Draw(rt, "minutes")) * time.Minute)
 						maps.DeleteFunc(w.seen, func(string, bool) bool { return true })
 					},
 					"fail": func(rt *rapid.T) {

@@ -16,11 +16,12 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/limit"
-	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/mobileauth"
+	"github.com/gatehouse-id/gatehouse/mobileauth/enrolment"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
+	"github.com/gatehouse-id/gatehouse/mobileauth/restapi/wire"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -28,12 +29,9 @@ import (
 const Path = "/api/v1"
 
 // Caller is the client that a request comes from, and what it may do.
-type Caller struct {
-	ClientID string
-	Scopes   oauth.Scopes
-}
+type Caller = wire.Caller
 
-// Authenticator finds out who is calling. Its refusals are *[oauth.Error]. It may replace the body of the request, where that
+// Authenticator finds out who is calling. Its refusals are *oauth.Error. It may replace the body of the request, where that
 // is a form which carries credentials beside the request proper.
 type Authenticator interface {
 	Authenticate(r *http.Request) (Caller, error)
@@ -62,7 +60,7 @@ type Config struct {
 	Applications  Applications
 	Trail         *audit.Trail
 	// Enrolment registers devices; nil has no registrations and no recovery codes.
-	Enrolment Enrolment
+	Enrolment *enrolment.Store
 	// Callbacks decides on callback URLs; nil allows none.
 	Callbacks Callbacks
 	// DB and Sealer keep what was asked under an Idempotency-Key.
@@ -223,7 +221,9 @@ func (a *API) resources() map[string]resource {
 	}
 	if a.config.Enrolment != nil {
 		all["/operations/{operation}/confirm"] = resource{post: write(ScopeOperations, a.confirmOperation)}
-		all["/users/{user}/recovery-codes"] = resource{post: write(ScopeDevices, a.makeRecoveryCodes)}
+		all["/users/{user}/recovery-codes"] = resource{
+			get: read(ScopeDevices, a.countRecoveryCodes), post: write(ScopeDevices, a.makeRecoveryCodes),
+		}
 	}
 	return all
 }

@@ -178,7 +178,7 @@ func (a *API) actOnDevice(c *call) error {
 		"lost":       func() (handset.Device, error) { return devices.Lose(ctx, id, handset.Lost, in.Reason) },
 		"stolen":     func() (handset.Device, error) { return devices.Lose(ctx, id, handset.Stolen, in.Reason) },
 		"quarantine": func() (handset.Device, error) { return devices.Quarantine(ctx, id, in.Reason) },
-		"release":    func() (handset.Device, error) { return devices.Release(ctx, id) },
+		"release":    func() (handset.Device, error) { return a.release(ctx, id) },
 		"deactivate": func() (handset.Device, error) { return devices.Deactivate(ctx, id, in.Reason) },
 	}[c.r.PathValue("action")]
 	if !ok {
@@ -195,6 +195,14 @@ func (a *API) actOnDevice(c *call) error {
 		return err
 	}
 	return c.sendDevice(d)
+}
+
+// release lets a device answer that was watched. What the policy of its app says goes with it.
+func (a *API) release(ctx context.Context, id string) (handset.Device, error) {
+	if a.config.Enrolment == nil {
+		return a.config.Devices.Release(ctx, id)
+	}
+	return a.config.Enrolment.Release(ctx, id)
 }
 
 type change struct {

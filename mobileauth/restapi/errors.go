@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/mobileauth"
+	"github.com/gatehouse-id/gatehouse/mobileauth/enrolment"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
@@ -34,6 +35,9 @@ var meanings = []struct {
 	{operation.ErrTransition, wire.InvalidState, "the operation's state does not allow this"},
 	{operation.ErrVersion, wire.InvalidState, "the operation has changed meanwhile"},
 	{operation.ErrIdempotency, wire.IdempotencyReused, "a key is for one request; send another with another request"},
+	{enrolment.ErrApplication, wire.InvalidValue, "no such application registers devices"},
+	{enrolment.ErrOff, wire.InvalidState, "the policy of the application does not allow this"},
+	{enrolment.ErrSingle, wire.InvalidState, "the user has a device already, and may have one"},
 	{operation.ErrUser, wire.NotPossible, "the user is unknown, locked or deactivated"},
 	{operation.ErrDevice, wire.NotPossible, "the device is unknown, not active, of another app or of another user"},
 	{operation.ErrBlocked, wire.UserBlocked, "the user gave too many wrong answers and may not answer now"},

@@ -25,6 +25,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/seal"
 	"github.com/gatehouse-id/gatehouse/mobileauth"
+	"github.com/gatehouse-id/gatehouse/mobileauth/enrolment"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
@@ -80,6 +81,15 @@ func (apps) Find(id string) (mobileauth.Listing, error) {
 	return mobileauth.Listing{ID: "bank", Platforms: map[string]string{"ios": "com.example.bank"}, Rules: []mobileauth.Entry{}, Default: mobileauth.Active}, nil
 }
 
+// serverKey is the name of the key that phones encrypt to.
+const serverKey = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
+type versions struct{}
+
+func (versions) Status(string, string, string) (mobileauth.Status, mobileauth.Notice) {
+	return mobileauth.Active, mobileauth.Notice{}
+}
+
 type callbacks struct{}
 
 func (callbacks) Allowed(client, url string) error {
@@ -97,6 +107,7 @@ type world struct {
 	users      *identity.Store
 	devices    *handset.Store
 	operations *operation.Store
+	enrolment  *enrolment.Store
 	trail      *audit.Trail
 	api        *restapi.API
 	logs       *safeBuffer
@@ -168,8 +179,18 @@ func newWorld(t testing.TB, change ...func(*restapi.Config)) *world {
 		DB: w.db, Sealer: sealer, Users: w.users, Devices: w.devices, Audit: w.trail, Now: w.clock.Now,
 	})
 	must(t, err)
+	policy, err := enrolment.DefaultPolicy().Normalize()
+	must(t, err)
+	policy.Recovery = true
+	w.enrolment, err = enrolment.New(enrolment.Config{
+		DB: w.db, Sealer: sealer, Users: w.users, Devices: w.devices, Operations: w.operations, Audit: w.trail, Issuer: issuer,
+		Applications: versions{}, ServerKey: func() (string, error) { return serverKey, nil }, Now: w.clock.Now,
+		Policies: func(app string) (enrolment.Policy, bool) { return policy, app == "bank" },
+	})
+	must(t, err)
 	config := restapi.Config{
-		Issuer: issuer, Authenticator: gate{}, Users: w.users, Devices: w.devices, Operations: w.operations, Applications: apps{},
+		Enrolment: w.enrolment,
+		Issuer:    issuer, Authenticator: gate{}, Users: w.users, Devices: w.devices, Operations: w.operations, Applications: apps{},
 		Trail: w.trail, Callbacks: callbacks{}, DB: w.db, Sealer: sealer, Now: w.clock.Now,
 		Logger: slog.New(slog.NewTextHandler(w.logs, nil)), Applied: w.told.apply, Observe: w.told.observe,
 	}

@@ -335,7 +335,7 @@ func (a *API) cancelOperation(c *call) error {
 	if err != nil {
 		return err
 	}
-	if o, err = a.config.Operations.Cancel(c.r.Context(), o.ID, in.Reason); err != nil {
+	if o, err = a.end(c, o, in.Reason); err != nil {
 		return err
 	}
 	return c.sendOperation(http.StatusOK, o)

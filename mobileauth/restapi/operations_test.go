@@ -252,7 +252,9 @@ func TestBadStarts(t *testing.T) {
 		{"unknown inside", "authorisation", `{"user_id":"x","context":{"title":"Pay","fields":[{"typ":"amount"}]}}`, 400, "invalid_body", "[context.fields[0].typ]"},
 		{"1 MiB of context", "signature", `{"user_id":"x","context":{"title":"Pay","content":"` + strings.Repeat("x", 1<<20) + `"}}`, 413, "body_too_large", "[]"},
 		{"60 KiB of context", "signature", `{"user_id":"x","context":{"title":"Pay","content":"` + strings.Repeat("x", 60<<10) + `"}}`, 422, "invalid_value", "[context.content]"},
-		{"no registrations here", "registration", `{"user_id":"x","application":"bank"}`, 404, "not_found", "[]"},
+		{"a registration of nobody", "registration", `{"user_id":"x","application":"bank"}`, 409, "not_possible", "[]"},
+		{"a registration for no app", "registration", `{"user_id":"` + p.userID + `"}`, 422, "invalid_value", "[]"},
+		{"a registration for another app", "registration", `{"user_id":"` + p.userID + `","application":"shop"}`, 422, "invalid_value", "[]"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

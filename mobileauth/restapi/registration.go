@@ -3,44 +3,13 @@
 package restapi
 
 import (
-	"context"
 	"net/http"
+	"time"
 
+	"github.com/gatehouse-id/gatehouse/mobileauth/enrolment"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/mobileauth/restapi/wire"
 )
-
-// Registration asks for a device to be registered.
-type Registration struct {
-	UserID         string
-	Application    string
-	ClientID       string
-	ExternalID     string
-	IdempotencyKey string
-	Callback       string
-	Traceparent    string
-	// Proofed says that the client has made sure who the person is, so that a new device need not be watched.
-	Proofed bool
-}
-
-// Begun is a registration that waits for a phone.
-type Begun struct {
-	Operation operation.Operation
-	Created   bool
-	// Code is the activation code, QR the text of a QR code that holds it. They are empty for a request that was made before:
-	// they are shown once.
-	Code, QR string
-}
-
-// Enrolment registers devices.
-type Enrolment interface {
-	Start(ctx context.Context, r Registration) (Begun, error)
-	// Confirm compares the digits that the phone shows with those typed where the registration began. Wrong ones are reported
-	// with the tries that are left.
-	Confirm(ctx context.Context, operationID, digits string) (ok bool, left int, err error)
-	// RecoveryCodes replaces the recovery codes of a user and returns them, the only time that they are shown.
-	RecoveryCodes(ctx context.Context, userID string) ([]string, error)
-}
 
 // newRegistration is the body of a call that registers a device.
 type newRegistration struct {
@@ -50,6 +19,16 @@ type newRegistration struct {
 	ExternalID      string `json:"external_id"`
 	CallbackURL     string `json:"callback_url"`
 	Proofed         bool   `json:"proofed"`
+	RecoveryCode    string `json:"recovery_code"`
+}
+
+// begun is a registration as the API shows one that has just begun.
+type begun struct {
+	shownOperation
+	ActivationCode string `json:"activation_code,omitempty"`
+	QR             string `json:"qr,omitempty"`
+	// RecoveryCode stands in the place of the one that was used.
+	RecoveryCode string `json:"recovery_code,omitempty"`
 }
 
 func (a *API) startRegistration(c *call) error {
@@ -71,18 +50,38 @@ func (a *API) startRegistration(c *call) error {
 	if err := a.checkCallback(c, in.CallbackURL); err != nil {
 		return err
 	}
-	begun, err := a.config.Enrolment.Start(c.r.Context(), Registration{
+	start := enrolment.Start{
 		UserID: userID, Application: in.Application, ClientID: c.caller.ClientID, ExternalID: in.ExternalID, IdempotencyKey: key,
-		Callback: in.CallbackURL, Traceparent: c.trace.Parent, Proofed: in.Proofed,
-	})
+		CallbackURL: in.CallbackURL, Traceparent: c.trace.Parent, Proofed: in.Proofed,
+	}
+	if in.RecoveryCode != "" {
+		return a.recover(c, start, in.RecoveryCode)
+	}
+	b, created, err := a.config.Enrolment.Start(c.r.Context(), start)
 	if err != nil {
 		return err
 	}
-	return c.sendVersion(c.started(begun.Operation.ID, begun.Created), begun.Operation.Version, struct {
-		shownOperation
-		Code string `json:"activation_code,omitempty"`
-		QR   string `json:"qr,omitempty"`
-	}{c.showOperation(&begun.Operation), begun.Code, begun.QR})
+	return c.sendBegun(c.started(b.Operation.ID, created), b, "")
+}
+
+func (c *call) sendBegun(status int, b enrolment.Begun, recovery string) error {
+	return c.sendVersion(status, b.Operation.Version, begun{c.showOperation(&b.Operation), b.Code, b.QR, recovery})
+}
+
+// recover starts a registration for a person whose phone is gone. A code is used up by it, so the request is not one that can be
+// repeated, and a key would promise what cannot be kept.
+func (a *API) recover(c *call, start enrolment.Start, code string) error {
+	if start.IdempotencyKey != "" {
+		return wire.New(wire.InvalidParameter, "a recovery code is good once").With("Idempotency-Key", "is not taken with a recovery code")
+	}
+	out, err := a.config.Enrolment.Recover(c.r.Context(), start, code)
+	switch {
+	case err != nil:
+		return err
+	case !out.OK:
+		return wire.New(wire.InvalidValue, "").With("recovery_code", "is not good")
+	}
+	return c.sendBegun(c.started(out.Begun.Operation.ID, true), out.Begun, out.Replacement)
 }
 
 func (a *API) confirmOperation(c *call) error {
@@ -96,18 +95,40 @@ func (a *API) confirmOperation(c *call) error {
 	if err != nil {
 		return err
 	}
-	ok, left, err := a.config.Enrolment.Confirm(c.r.Context(), o.ID, in.Digits)
-	if err != nil {
+	if o.ClientID != c.caller.ClientID {
+		return wire.New(wire.InvalidState, "only the client that started a registration confirms it")
+	}
+	done, err := a.config.Enrolment.Confirm(c.r.Context(), o.ID, in.Digits)
+	switch {
+	case err != nil:
+		return err
+	case done.Code == operation.NotAllowed:
+		return wire.New(wire.InvalidState, "no phone has registered yet")
+	case done.Code == operation.Gone:
+		return wire.New(wire.InvalidState, "the registration has ended")
+	}
+	if err := a.applied(c); err != nil { // older devices may be gone
 		return err
 	}
-	if o, err = a.config.Operations.Get(c.r.Context(), o.ID); err != nil {
-		return err
-	}
-	return c.sendVersion(http.StatusOK, o.Version, struct {
+	answer := struct {
 		Confirmed bool           `json:"confirmed"`
 		Left      int            `json:"tries_left"`
 		Operation shownOperation `json:"operation"`
-	}{ok, left, c.showOperation(&o)})
+		Device    *device        `json:"device,omitempty"`
+	}{done.Code == operation.Accepted, done.Remaining, c.showOperation(&done.Operation), nil}
+	if answer.Confirmed {
+		shown := showDevice(&done.Device)
+		answer.Device = &shown
+	}
+	return c.sendVersion(http.StatusOK, done.Operation.Version, answer)
+}
+
+// end ends an open operation, and with a registration the device that waits to be confirmed.
+func (a *API) end(c *call, o operation.Operation, reason string) (operation.Operation, error) {
+	if o.Kind == operation.Registration && a.config.Enrolment != nil {
+		return a.config.Enrolment.Reject(c.r.Context(), o.ID)
+	}
+	return a.config.Operations.Cancel(c.r.Context(), o.ID, reason)
 }
 
 func (a *API) makeRecoveryCodes(c *call) error {
@@ -118,11 +139,26 @@ func (a *API) makeRecoveryCodes(c *call) error {
 	if err != nil {
 		return err
 	}
-	codes, err := a.config.Enrolment.RecoveryCodes(c.r.Context(), u.ID)
+	codes, err := a.config.Enrolment.NewRecoveryCodes(c.r.Context(), u.ID)
 	if err != nil {
 		return err
 	}
 	return c.send(http.StatusCreated, struct {
 		Codes []string `json:"recovery_codes"`
 	}{nonNil(codes)})
+}
+
+func (a *API) countRecoveryCodes(c *call) error {
+	u, err := a.config.Users.Get(c.r.Context(), c.r.PathValue("user"))
+	if err != nil {
+		return err
+	}
+	left, since, err := a.config.Enrolment.RecoveryLeft(c.r.Context(), u.ID)
+	if err != nil {
+		return err
+	}
+	return c.send(http.StatusOK, struct {
+		Left      int       `json:"left"`
+		CreatedAt time.Time `json:"created_at,omitzero"`
+	}{left, since})
 }

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import "github.com/gatehouse-id/gatehouse/internal/oauth"
+
+// Caller is the client that a request comes from, and what it may do.
+type Caller struct {
+	ClientID string
+	Scopes   oauth.Scopes
+}
+
+// Scopes of the API begin with ScopePrefix, and no others do.
+const ScopePrefix = "gatehouse:"

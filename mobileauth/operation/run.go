@@ -103,14 +103,15 @@ func (s *Store) expireSome(ctx context.Context) (more bool, err error) {
 	}
 	var expired []Operation
 	err = s.db.Update(ctx, func(tx storage.Tx) error {
-		expired = nil
+		expired, more = nil, false
 		room := dueRoom
 		for _, key := range keys {
 			o, did, err := s.expireOne(tx, key, now)
 			if err != nil {
 				return err
 			}
-			if room--; did {
+			more = more || did != left
+			if room--; did == wrote {
 				expired = append(expired, o)
 				room -= dueCost
 			}
@@ -126,27 +127,34 @@ func (s *Store) expireSome(ctx context.Context) (more bool, err error) {
 	for _, o := range expired {
 		s.Announce(ctx, o)
 	}
-	return true, nil
+	return more, nil
 }
 
-func (s *Store) expireOne(tx storage.Tx, key string, now time.Time) (Operation, bool, error) {
+// What became of an entry of those that are due.
+const (
+	left = iota
+	dropped
+	wrote
+)
+
+func (s *Store) expireOne(tx storage.Tx, key string, now time.Time) (Operation, int, error) {
 	_, id, _ := strings.Cut(strings.TrimPrefix(key, duePrefix), "/")
 	o, found, err := s.operations.Find(tx, id)
 	if err != nil {
-		return o, false, err
+		return o, left, err
 	}
 	expired := o.at(now)
-	if found && o.State.Open() && expired.State.Open() {
-		return o, false, nil // the clock of this node went back
+	if found && expired.State.Open() {
+		return o, left, nil // an entry that does not say when its operation is over
 	}
 	if err := tx.Delete(key); err != nil {
-		return o, false, err
+		return o, left, err
 	}
 	if !found || !o.State.Open() {
-		return o, false, nil
+		return o, dropped, nil
 	}
 	e := s.audit.Prepare(event(audit.Actor{}, "operation.expire", &expired))
-	return expired, true, s.close(tx, &expired, e)
+	return expired, wrote, s.close(tx, &expired, e)
 }
 
 // tail wakes those who wait for operations that were started elsewhere. Ids begin with their time, the newest first, so the

@@ -26,7 +26,8 @@ type parties struct {
 	keys           envelope.Keys
 	also           []envelope.Keys // other keys that the answer may be encrypted to
 	server         envelope.ServerKeys
-	skew           int64 // seconds
+	pgp            []byte // the server's OpenPGP key, nil where bodies are in clear inside the envelope
+	skew           int64  // seconds
 }
 
 // build makes the body for one attempt: what is signed in it carries the time and the ID of the attempt.
@@ -81,6 +82,11 @@ func (c Config) attempt(ctx context.Context, p parties, path string, body build)
 	if err != nil {
 		return reply{}, err
 	}
+	if p.pgp != nil {
+		if content, err = c.wrap(content, p.pgp, r.At); err != nil {
+			return reply{}, err
+		}
+	}
 	sealed, err := envelope.SealRequest(r, content, p.keys, to)
 	if err != nil {
 		return reply{}, fmt.Errorf("sealing a request: %w: %w", err, ErrInput)
@@ -95,7 +101,45 @@ func (c Config) attempt(ctx context.Context, p parties, path string, body build)
 	if err != nil {
 		return reply{}, fmt.Errorf("opening an answer: %w: %w", err, ErrAnswer)
 	}
+	if p.pgp != nil {
+		if answer.Body, err = c.unwrap(answer, p.pgp, r.At); err != nil {
+			return reply{}, err
+		}
+	}
 	return reply{Answer: answer, request: r, serverKey: to.ID(), skew: p.skew}, nil
+}
+
+// wrapped is a body that is an OpenPGP message.
+type wrapped struct {
+	PGP envelope.Bytes `json:"pgp"`
+}
+
+func (c Config) wrap(body any, server []byte, now time.Time) (any, error) {
+	text := []byte(`{}`)
+	if body != nil {
+		var err error
+		if text, err = json.Marshal(body); err != nil {
+			return nil, fmt.Errorf("encoding a body: %w: %w", err, ErrInput)
+		}
+	}
+	message, err := c.PGP.Seal(text, server, now)
+	if err != nil {
+		return nil, fmt.Errorf("encrypting a body: %w: %w", err, ErrInput)
+	}
+	return wrapped{PGP: message}, nil
+}
+
+// unwrap takes no body in clear: whoever may leave the encryption out has broken it.
+func (c Config) unwrap(answer envelope.Answer, server []byte, now time.Time) (json.RawMessage, error) {
+	var body wrapped
+	if err := answer.Decode(&body); err != nil || len(body.PGP) == 0 {
+		return nil, fmt.Errorf("reading a body that is not encrypted: %w", ErrAnswer)
+	}
+	text, err := c.PGP.Open(body.PGP, server, now)
+	if err != nil {
+		return nil, fmt.Errorf("decrypting a body: %w: %w", err, ErrAnswer)
+	}
+	return text, nil
 }
 
 // post sends a sealed request and returns the sealed answer.
@@ -204,7 +248,7 @@ func (d *Device) otherThan(keys envelope.Keys) (envelope.Keys, bool) {
 func same(a, b envelope.Keys) bool { return a.Public().Sign.ID() == b.Public().Sign.ID() }
 
 func (d *Device) partiesLocked() parties {
-	p := parties{issuer: d.state.Issuer, device: d.state.Device, keys: d.keys, server: d.state.Server, skew: d.state.Skew}
+	p := parties{issuer: d.state.Issuer, device: d.state.Device, keys: d.keys, server: d.state.Server, pgp: d.state.PGP, skew: d.state.Skew}
 	if d.next != nil {
 		p.also = []envelope.Keys{*d.next}
 	}

@@ -30,8 +30,6 @@ type Enrolment struct {
 	Push *envelope.PushAddress
 	// Attestation is what the platform says about app or keys.
 	Attestation json.RawMessage
-	// PGP is a binary public OpenPGP key, where the application encrypts with OpenPGP.
-	PGP []byte
 }
 
 func (e Enrolment) check(c Config) error {
@@ -103,12 +101,16 @@ func (d *Device) enrol(ctx context.Context, e Enrolment, server envelope.ServerK
 		return err
 	}
 	public := d.keys.Public()
+	var key []byte
+	if d.config.PGP != nil {
+		key = d.config.PGP.Public()
+	}
 	r, err := d.config.send(ctx, parties{issuer: e.Invitation.Issuer, device: public.Sign.ID(), keys: d.keys, server: server},
 		envelope.PathRegistrations, func(r envelope.Request, _ envelope.Keys) (any, error) {
 			return envelope.Registration{
 				Lookup: e.Invitation.Code.Lookup(), MAC: e.Invitation.Code.MAC(public, r.ID), Keys: public,
 				Application: e.Application, Version: e.Version, Platform: e.Platform, Model: e.Model, OS: e.OS, Name: e.Name,
-				Handset: e.Handset, Factors: secrets, Push: e.Push, Attestation: e.Attestation, PGP: e.PGP,
+				Handset: e.Handset, Factors: secrets, Push: e.Push, Attestation: e.Attestation, PGP: key,
 			}, nil
 		})
 	if err != nil {
@@ -124,7 +126,11 @@ func (d *Device) enrol(ctx context.Context, e Enrolment, server envelope.ServerK
 	if want := e.Invitation.Operation; body.Operation == "" || (want != "" && want != body.Operation) {
 		return fmt.Errorf("reading the answer to a registration: another operation than the invitation's: %w", ErrAnswer)
 	}
+	if len(body.PGP) > 0 && d.config.PGP == nil {
+		return fmt.Errorf("reading the answer to a registration: it asks for OpenPGP: %w", ErrAnswer)
+	}
 	return d.change(ctx, func(s *State) {
+		s.PGP = body.PGP
 		s.Device, s.Operation, s.Status, s.Policy = body.Device, body.Operation, body.Status, body.Policy
 		s.Server, s.Skew = *r.ServerKeys, r.skew
 		s.Digits = envelope.Digits(body.Operation, public, r.serverKey, r.request.ID)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -30,22 +31,25 @@ type server struct {
 	enc      []jose.DecryptionKey // the first is announced, the others still open
 	code     envelope.ActivationCode
 	unique   bool // every enrolment gets a server key of its own
+	pgp      bool // bodies are wrapped once more, under keys called "phone" and "server"
+	clear    bool // but answers are not
 	refuse   envelope.Code
 	broken   func(w http.ResponseWriter, path string) bool // answers in the place of the server
 	lose     map[string]int                                // answers to lose, by path, after the request had its effect
 	seen     map[string]bool                               // IDs of requests
 	requests []envelope.Request
 
-	device  envelope.PublicKeys
-	status  string
-	factors map[string]envelope.Secret
-	setBy   map[string]string
-	failed  int
-	push    *envelope.PushAddress
-	digits  string
-	display map[string][]byte
-	numbers map[string]string
-	answers []envelope.Statement
+	device    envelope.PublicKeys
+	devicePGP []byte
+	status    string
+	factors   map[string]envelope.Secret
+	setBy     map[string]string
+	failed    int
+	push      *envelope.PushAddress
+	digits    string
+	display   map[string][]byte
+	numbers   map[string]string
+	answers   []envelope.Statement
 }
 
 func newServer(t *testing.T) *server {
@@ -146,7 +150,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == envelope.PathRegistrations {
 		request, body, code, err = s.register(unverified)
 	} else if request, err = unverified.Verify("dev_1", s.device.Sign); err == nil && !s.seen[request.ID] && s.status != "deactivated" {
-		body, code, err = s.serve(request)
+		body, code, err = s.serveWrapped(request)
 	} else {
 		err = envelope.ErrRefused
 	}
@@ -217,12 +221,40 @@ func (s *server) register(u envelope.Unverified) (envelope.Request, any, envelop
 		s.factors[kind], s.setBy[kind] = secret, request.ID
 	}
 	s.digits = envelope.Digits("op_reg", r.Keys, request.ServerKey, request.ID)
-	return request, envelope.RegistrationAnswer{
-		Device: "dev_1", Operation: "op_reg", Status: s.status, Policy: policy,
-	}, envelope.CodeOK, nil
+	answer := envelope.RegistrationAnswer{Device: "dev_1", Operation: "op_reg", Status: s.status, Policy: policy}
+	if s.pgp {
+		s.devicePGP, answer.PGP = r.PGP, []byte("server")
+	}
+	return request, answer, envelope.CodeOK, nil
 }
 
 var policy = envelope.Policy{PIN: envelope.PINPolicy{Required: true, MinLength: 6, MaxAttempts: maxTries}, Biometric: true, Confirmation: "digits"}
+
+// serveWrapped unwraps the body of a request and wraps that of its answer, where that is the mode.
+func (s *server) serveWrapped(r envelope.Request) (any, envelope.Code, error) {
+	if !s.pgp {
+		return s.serve(r)
+	}
+	var in wrapped
+	if err := r.Decode(&in); err != nil {
+		return nil, "", err
+	}
+	text := strings.TrimPrefix(string(turn(in.PGP)), "to server:")
+	r.Body = json.RawMessage(text)
+	body, code, err := s.serve(r)
+	if err != nil || s.clear {
+		return body, code, err
+	}
+	if body == nil {
+		body = struct{}{}
+	}
+	out, err := json.Marshal(body)
+	return wrapped{PGP: turn(append([]byte("from server:"), out...))}, code, err
+}
+
+type wrapped struct {
+	PGP envelope.Bytes `json:"pgp"`
+}
 
 func (s *server) serve(r envelope.Request) (any, envelope.Code, error) {
 	if s.refuse != "" {

@@ -34,6 +34,16 @@ type Vault interface {
 	Delete(ctx context.Context, name string) error
 }
 
+// PGP is the device's OpenPGP key, for applications that encrypt with OpenPGP. mobileauth/envelope/pgp has one.
+type PGP interface {
+	// Public returns the public half, binary.
+	Public() []byte
+	// Seal signs a body and encrypts it to the server's key.
+	Seal(body, server []byte, now time.Time) ([]byte, error)
+	// Open decrypts a body that the server signed.
+	Open(message, server []byte, now time.Time) ([]byte, error)
+}
+
 // Config is what a device works with.
 type Config struct {
 	// Client sends requests. Its timeout has to be longer than the longest wait of [Device.Pending]; redirects are never
@@ -47,6 +57,8 @@ type Config struct {
 	Now func() time.Time
 	// Save keeps the state. It is called before the state matters to the server and after each change, never by two at once.
 	Save func(ctx context.Context, s State) error
+	// PGP is needed for applications that encrypt with OpenPGP, and for no others.
+	PGP PGP
 	// KDF is the work of sealing a PIN; the zero value means [DefaultKDF].
 	KDF KDF
 }
@@ -84,6 +96,8 @@ type State struct {
 	NextPIN *SealedSecret `json:"next_pin,omitempty"`
 	// Vault names the secrets of the other factors in the vault, by factor.
 	Vault map[string]string `json:"vault,omitempty"`
+	// PGP is the server's OpenPGP key, where the application encrypts with OpenPGP.
+	PGP envelope.Bytes `json:"pgp,omitempty"`
 	// Skew is how far the server's clock is ahead of the phone's, in seconds.
 	Skew int64 `json:"skew,omitempty"`
 }
@@ -120,6 +134,9 @@ func Open(ctx context.Context, config Config, state State) (*Device, error) {
 	}
 	if err := checkIssuer(state.Issuer); err != nil {
 		return nil, err
+	}
+	if len(state.PGP) > 0 && config.PGP == nil {
+		return nil, fmt.Errorf("opening the state of a device that encrypts with OpenPGP without its key: %w", ErrInput)
 	}
 	for _, sealed := range []*SealedSecret{state.PIN, state.NextPIN} {
 		if sealed != nil && sealed.check() != nil {

@@ -257,6 +257,14 @@ var walls = slices.Concat([]wall{
 		door: []string{"internal/jose", "internal/randid"},
 	},
 	{
+		room: []string{"mobileauth/envelope/pgp"},
+		never: map[string]string{
+			ours:       "it stands beside the envelope and knows nothing else",
+			"net/http": "messages are the same however they travel",
+		},
+		door: []string{"mobileauth/envelope"},
+	},
+	{
 		room: []string{"mobileauth/device"},
 		never: map[string]string{
 			ours: "an app vendor ports it: only the envelope and what that needs",
@@ -286,6 +294,11 @@ var walls = slices.Concat([]wall{
 		room:  []string{ours},
 		but:   []string{"internal/jose/...", "tests/..."},
 		never: map[string]string{"github.com/go-jose/...": "the strict profile is internal/jose; the library is a detail of it"},
+	},
+	{
+		room:  []string{ours},
+		but:   []string{"mobileauth/envelope/pgp", "tests/..."},
+		never: map[string]string{"github.com/ProtonMail/...": "OpenPGP has traps: one package knows them all"},
 	},
 	{
 		room:  []string{ours},

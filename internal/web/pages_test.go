@@ -139,6 +139,16 @@ func samples(r *web.Renderer, locale string) []sample {
 			Locale: locale, Client: "Example Portal", Action: "https://portal.example.com/callback?tenant=1",
 			Fields: []web.Field{{Name: "code", Value: "c_1"}, {Name: "state", Value: `"><script>`}, {Name: "submit", Value: "1"}},
 		}},
+		{name: "api", page: web.APIPage{
+			Locale: locale, Title: "Example", Text: "What programs ask.", Server: "https://auth.example.com/api/v1", Download: "/api/v1/openapi.json",
+			Groups: []web.APIGroup{{Name: "Users", Calls: []web.APICall{{
+				ID: "addUser", Method: "POST", Path: "/users", Summary: "Add a user", Scopes: []string{"gatehouse:users"},
+				Inputs: []web.APIMember{{Name: "Idempotency-Key", Type: "header, string", Text: "Once."}}, Body: "NewUser",
+				BodyType: "application/json", Answers: []web.APIAnswer{{Status: "201", Text: "Added.", Body: "User"}, {Status: "400", Text: "Malformed."}},
+			}}}},
+			Schemas:  []web.APISchema{{Name: "NewUser", Members: []web.APIMember{{Name: "logins", Type: "array of string", Required: true}}}},
+			Problems: []web.APIProblem{{Code: "not_found", Status: "404", Title: "There is no such thing"}},
+		}},
 		{name: "account", form: true, page: account, buttons: []string{
 			"end_session=ses_1", "end_session=ses_2", "revoke_grant=gra_1", "everywhere=all",
 		}},

@@ -73,6 +73,17 @@ func samples() []sample {
 				EverywhereField + "=all",
 			},
 		},
+		{page: APIPage{
+			Title: "Sample", Text: "Sample", Server: "https://auth.example/api", Download: "/sample",
+			Groups: []APIGroup{{Name: "Sample", Calls: []APICall{{
+				ID: "sample", Method: "GET", Path: "/sample", Summary: "Sample", Text: "Sample", Scopes: []string{"a", "b"},
+				Inputs: []APIMember{{Name: "sample", Type: "Sample", Text: "Sample", Required: true}}, Body: "Sample",
+				BodyType: "application/json", Answers: []APIAnswer{{Status: "200", Text: "Sample", Body: "Sample"}},
+			}}}},
+			Schemas:  []APISchema{{Name: "Sample", Text: "Sample", Members: []APIMember{{Name: "sample", Schema: "Sample"}}}},
+			Problems: []APIProblem{{Code: "sample", Status: "400", Title: "Sample"}},
+		}},
+		{page: APIPage{Download: "/sample"}},
 		{page: AccountPage{User: "Sample", Action: "/sample"}, action: "/sample", controls: []string{EverywhereField + "=all"}},
 	}
 }

@@ -24,7 +24,7 @@ const (
 )
 
 // pageNames is the template of every page struct.
-var pageNames = []string{"login", "consent", "error", "logout", "continue", "signedout", "formpost", "account"}
+var pageNames = []string{"login", "consent", "error", "logout", "continue", "signedout", "formpost", "account", "api"}
 
 var errTheme = errors.New("theme is not usable")
 

@@ -80,6 +80,9 @@ func Codes() map[Code]int {
 	return all
 }
 
+// Title returns what a code means, for people.
+func Title(code Code) string { return kinds[code].title }
+
 // Param is one part of a request that is wrong.
 type Param struct {
 	// Name is a path into the body ("context.fields[2].value"), or the name of a parameter or header.

@@ -238,22 +238,35 @@ func TestTransfersThatAreRefused(t *testing.T) {
 
 func TestWhatADeviceIsTold(t *testing.T) {
 	over(t, func(t *testing.T, w *world) {
-		b := w.start("usr_1")
-		p := w.phone(b.Code, func(p *phone) { p.said.Push = &envelope.PushAddress{Service: "fcm", Address: "a"} })
-		answer, err := w.register(p)
+		first, p := w.enrol("usr_1")
+		m, _ := w.says(first, p, envelope.Statement{Purpose: envelope.PurposeDisconnect}, secret(1))
+		_, err := w.ChangePush(t.Context(), m, &handset.Push{Service: "fcm", Address: "a"})
 		must(t, err)
-		other, _ := w.enrol("usr_1")
-		w.bring(other.ID, handset.Quarantined)
-		d, err := w.devices.PushDead(w.ctx(), answer.Device, "fcm", "a")
+		first, err = w.devices.PushDead(w.ctx(), first.ID, "fcm", "a")
 		must(t, err)
-		got, err := w.Describe(t.Context(), d)
-		must(t, err)
-		want := envelope.DeviceAnswer{
-			Device: d.ID, Status: "pending", Name: "Phone", Policy: w.policy.Wire(), PushService: "fcm", PushDead: true,
-			Factors: []envelope.FactorInfo{{Kind: envelope.FactorPIN, SetBy: p.request.ID}},
+		second, q := w.enrol("usr_1")
+		describe := func(d handset.Device) envelope.DeviceAnswer {
+			t.Helper()
+			got, err := w.Describe(t.Context(), d)
+			must(t, err)
+			return got
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("a pending device, which sees nobody else:\n%s", diff)
+		factors := func(p *phone) []envelope.FactorInfo {
+			return []envelope.FactorInfo{{Kind: envelope.FactorPIN, SetBy: p.request.ID}}
+		}
+		want := envelope.DeviceAnswer{
+			Device: first.ID, Status: "active", Name: "Phone", Policy: w.policy.Wire(), PushService: "fcm", PushDead: true,
+			Factors: factors(p),
+			Waiting: []envelope.WaitingDevice{{Device: second.ID, Name: "Phone", Model: "X", Created: second.CreatedAt.Unix()}},
+		}
+		if diff := cmp.Diff(want, describe(first)); diff != "" {
+			t.Errorf("an active device:\n%s", diff)
+		}
+		want = envelope.DeviceAnswer{
+			Device: second.ID, Status: "quarantined", Name: "Phone", Policy: w.policy.Wire(), Factors: factors(q),
+		}
+		if diff := cmp.Diff(want, describe(second)); diff != "" {
+			t.Errorf("a quarantined device, which sees nobody else:\n%s", diff)
 		}
 	})
 }

@@ -49,7 +49,7 @@ func TestAPhoneIsRegistered(t *testing.T) {
 		}
 		d := w.device(answer.Device)
 		if d.Status != handset.Pending || d.UserID != "usr_1" || d.Name != "My phone" || d.Operation != b.Operation.ID ||
-			d.SignKeyID != p.keys.Public().Sign.ID() || d.Push == nil || d.Push.Address != "address" || len(d.Hash) != 64 ||
+			d.SignKeyID != p.keys.Public().Sign.ID() || d.Push != nil || d.PushWanted.Address != "address" || len(d.Hash) != 64 ||
 			d.MaxFailures != 5 || d.Attestation.Grade != handset.Absent {
 			t.Errorf("the device is %+v", d)
 		}
@@ -66,7 +66,7 @@ func TestAPhoneIsRegistered(t *testing.T) {
 		if c.Code != operation.Accepted || c.Device.Status != handset.Active || c.Operation.State != operation.Approved || c.Operation.AnsweredBy != d.ID {
 			t.Errorf("the confirmation is %+v", c)
 		}
-		if got := w.device(d.ID); got.Status != handset.Active || got.ActivatedAt.IsZero() || !got.PendingUntil.IsZero() {
+		if got := w.device(d.ID); got.Status != handset.Active || got.ActivatedAt.IsZero() || !got.PendingUntil.IsZero() || got.Push == nil {
 			t.Errorf("the device is %+v", got)
 		}
 		w.clock.Advance(2 * enrolment.TimeToLive)

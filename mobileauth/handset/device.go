@@ -121,8 +121,11 @@ type Device struct {
 	Failures int `json:"failures"`
 	// MaxFailures is the number of them that deactivates this device; zero is the store's own ([Config].MaxFailures), and no
 	// more than that is ever allowed.
-	MaxFailures int         `json:"max_failures,omitempty"`
+	MaxFailures int `json:"max_failures,omitempty"`
+	// Push is where notifications go. An address that is set on a device which is not active stands in PushWanted until it is:
+	// a registration that nobody has confirmed takes none from anybody.
 	Push        *Push       `json:"push,omitempty"`
+	PushWanted  *Push       `json:"push_wanted,omitempty"`
 	Attestation Attestation `json:"attestation,omitzero"`
 
 	// Operation is the registration that it came from, and TransferOf the device in whose place it was registered.

@@ -24,7 +24,7 @@ const (
 	MaxService     = 32      // bytes in the name of a push service
 	MaxAddress     = 2 << 10 // bytes in a push address
 	MaxPGP         = 8 << 10 // bytes in an OpenPGP key
-	MaxServerKey   = 8 << 10 // bytes in a private key of the server
+	MaxServerKey   = 3 << 10 // bytes in a private key of the server
 	MaxOldKeys     = 16      // pairs of former keys that are remembered
 	MaxDetail      = 1 << 10 // bytes in what is said about an attestation
 	maxRawName     = 1 << 10 // bytes of a name that are looked at at all
@@ -99,8 +99,10 @@ func (d *Device) normalize() error {
 	if err := checkFactors(d.Factors); err != nil {
 		return err
 	}
-	if err := d.Push.check(); err != nil {
-		return err
+	for _, push := range []*Push{d.Push, d.PushWanted} {
+		if err := push.check(); err != nil {
+			return err
+		}
 	}
 	return d.Attestation.check()
 }

@@ -68,7 +68,11 @@ func (s *Store) put(tx storage.Tx, d *Device, by audit.Actor) error {
 	if err := s.admitChange(tx, &old, found, &next, now); err != nil {
 		return err
 	}
-	if err := s.makeRoom(tx, &next, by); err != nil {
+	promoted := next.placePush(&old.Device)
+	switch err := s.makeRoom(tx, &next, by); {
+	case promoted && errors.Is(err, ErrPushTaken):
+		next.Push = nil // somebody has it meanwhile; the device asks, until it says another
+	case err != nil:
 		return err
 	}
 	was := old.device()
@@ -173,7 +177,7 @@ func (d *Device) settle(from Status, now time.Time) {
 		if d.DeactivatedAt.IsZero() {
 			d.DeactivatedAt = now
 		}
-		d.Factors, d.Push, d.ServerKey, d.ServerKeyID, d.PGPServerKey = nil, nil, nil, "", nil
+		d.Factors, d.Push, d.PushWanted, d.ServerKey, d.ServerKeyID, d.PGPServerKey = nil, nil, nil, nil, "", nil
 		d.forgetOldKeys(now)
 	}
 	if d.Status != Pending {
@@ -182,6 +186,22 @@ func (d *Device) settle(from Status, now time.Time) {
 	if !d.Status.Out() {
 		d.Was, d.LockedAt = "", time.Time{}
 	}
+}
+
+// placePush keeps an address aside that is new to a device which is not active, and brings out the one that was kept when it
+// becomes active, which it reports.
+func (d *Device) placePush(old *Device) (promoted bool) {
+	switch {
+	case d.Status == Active && d.PushWanted != nil:
+		promoted = d.Push.hash() == old.Push.hash() // none was set beside it
+		if promoted {
+			d.Push = d.PushWanted
+		}
+		d.PushWanted = nil
+	case d.Status != Active && d.Push != nil && d.Push.hash() != old.Push.hash():
+		d.PushWanted, d.Push = d.Push, old.Push
+	}
+	return promoted
 }
 
 // makeRoom takes a push address from the device that has it, where both belong to one user or are one handset; from

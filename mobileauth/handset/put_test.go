@@ -136,6 +136,12 @@ func TestLargestDeviceFits(t *testing.T) {
 		})
 		_, err := h.tryAdd(d)
 		must(t, err)
+		_, err = h.Quarantine(h.ctx(), d.ID, d.StatusReason)
+		must(t, err)
+		other := &handset.Push{Service: "fcm", Address: d.Push.Address}
+		if got, err := h.SetPush(h.ctx(), d.ID, other); err != nil || got.PushWanted == nil {
+			t.Errorf("with another address beside it: %v", err)
+		}
 		if got := h.get(d.ID); got.Push.Address != d.Push.Address || len(got.Factors) != envelope.MaxFactors {
 			t.Error("what comes back is something else")
 		}
@@ -349,6 +355,56 @@ func TestAPushAddressIsOnOneDevice(t *testing.T) {
 		_, err = h.SetPush(h.ctx(), neighbour.ID, nil)
 		must(t, err)
 		must(t, set(second))
+	})
+}
+
+// TestAnAddressIsTakenByAnActiveDeviceOnly: a registration that nobody has confirmed leaves the other device its notifications.
+func TestAnAddressIsTakenByAnActiveDeviceOnly(t *testing.T) {
+	over(t, func(t *testing.T, h *house) {
+		push := &handset.Push{Service: "fcm", Address: "address"}
+		first := h.add("usr_1", func(d *handset.Device) { d.Push = push })
+		for _, status := range []handset.Status{handset.Pending, handset.Quarantined} {
+			second := h.add("usr_1", func(d *handset.Device) {
+				d.Push, d.Status, d.PendingUntil = push, status, h.clock.Now().Add(time.Hour)
+			})
+			if second.Push != nil || second.PushWanted == nil || h.get(first.ID).Push == nil {
+				t.Fatalf("a device that is %s took the address", status)
+			}
+			second.Status = handset.Active
+			must(t, h.update(func(tx storage.Tx) error {
+				next := second
+				return h.Put(tx, &next, operator)
+			}))
+			if got := h.get(second.ID); got.Push == nil || got.PushWanted != nil || h.get(first.ID).Push != nil {
+				t.Errorf("after it became active it has %v", got.Push)
+			}
+			_, err := h.Deactivate(h.ctx(), second.ID, "")
+			must(t, err)
+			_, err = h.SetPush(h.ctx(), first.ID, push)
+			must(t, err)
+		}
+		stranger := h.add("usr_2", func(d *handset.Device) { d.Push, d.Status = push, handset.Quarantined })
+		got, err := h.Release(h.ctx(), stranger.ID)
+		if err != nil || got.Status != handset.Active || got.Push != nil || got.PushWanted != nil || h.get(first.ID).Push == nil {
+			t.Errorf("a stranger's device becomes %s with %v, %v", got.Status, got.Push, err)
+		}
+	})
+}
+
+// TestAQuarantinedDeviceKeepsItsAddress, and one that it sets then waits beside it.
+func TestAQuarantinedDeviceKeepsItsAddress(t *testing.T) {
+	over(t, func(t *testing.T, h *house) {
+		d := h.add("usr_1", func(d *handset.Device) { d.Push = &handset.Push{Service: "fcm", Address: "one"} })
+		_, err := h.Quarantine(h.ctx(), d.ID, "")
+		must(t, err)
+		got, err := h.SetPush(h.ctx(), d.ID, &handset.Push{Service: "fcm", Address: "two"})
+		if err != nil || got.Push.Address != "one" || got.PushWanted.Address != "two" {
+			t.Errorf("it has %v and wants %v, %v", got.Push, got.PushWanted, err)
+		}
+		got, err = h.Release(h.ctx(), d.ID)
+		if err != nil || got.Push.Address != "two" || got.PushWanted != nil {
+			t.Errorf("it has %v and wants %v, %v", got.Push, got.PushWanted, err)
+		}
 	})
 }
 

@@ -17,7 +17,6 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz/server"
 	"github.com/gatehouse-id/gatehouse/caddymodule/operator"
-	"github.com/gatehouse-id/gatehouse/internal/audit"
 )
 
 func keysCommand() *cobra.Command {
@@ -127,24 +126,6 @@ func readable(claim string, value any) any {
 		return time.Unix(int64(seconds), 0).Local().Format(time.DateTime)
 	}
 	return int64(seconds)
-}
-
-func auditCommand() *cobra.Command {
-	var since time.Duration
-	cmd := command("audit", "Lists audit events", cobra.NoArgs, func(c *client, _ []string) error {
-		var events []audit.Event
-		query := url.Values{"since": {time.Now().Add(-since).Format(time.RFC3339)}, "limit": {"1000"}}
-		if err := c.call(http.MethodGet, operator.Path+"audit?"+query.Encode(), nil, &events); err != nil {
-			return err
-		}
-		return c.print(events, "TIME\tEVENT\tOUTCOME\tREALM\tREASON\tUSER\tCLIENT\tADDRESS", func(add func(...any)) {
-			for _, e := range events {
-				add(e.Time.Local().Format(time.DateTime), e.Name, e.Outcome, e.Realm, e.Reason, e.Subject, e.ClientID, e.ClientIP)
-			}
-		})
-	})
-	cmd.Flags().DurationVar(&since, "since", 24*time.Hour, "how far back")
-	return cmd
 }
 
 func healthCommand() *cobra.Command {

@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule"
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
 	"github.com/gatehouse-id/gatehouse/caddymodule/policy"
+	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/mobileauth"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
@@ -59,6 +60,8 @@ func (a *Admin) Provision(ctx caddy.Context) error {
 		"DELETE /gatehouse/sessions/{session}":  endSession,
 		"POST /gatehouse/tokens/inspect":        inspectToken,
 		"GET /gatehouse/audit":                  listAudit,
+		"GET /gatehouse/audit/export":           exportAudit,
+		"GET /gatehouse/audit/verify":           verifyAudit,
 		"POST /gatehouse/policy":                explainPolicy,
 
 		"GET /gatehouse/applications":                                     listApplications,
@@ -89,6 +92,7 @@ func (act action) serve(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
+	r = r.WithContext(audit.WithActor(r.Context(), audit.Actor{By: "operator"}))
 	result, err := act(app, w, r)
 	if err != nil {
 		problem(w, statusOf(err), err.Error())
@@ -120,7 +124,7 @@ func statusOf(err error) int {
 	for status, kinds := range map[int][]error{
 		http.StatusNotFound:           {storage.ErrNotFound, keyset.ErrNoKey, mobileauth.ErrNoApplication, mobileauth.ErrNoOverride},
 		http.StatusConflict:           {storage.ErrExists, identity.ErrVersion, identity.ErrTransition, keyset.ErrTooEarly},
-		http.StatusBadRequest:         {identity.ErrInvalid, identity.ErrHash, mobileauth.ErrInvalid, errRequest, policy.ErrQuestion},
+		http.StatusBadRequest:         {identity.ErrInvalid, identity.ErrHash, mobileauth.ErrInvalid, errRequest, policy.ErrQuestion, audit.ErrQuery},
 		http.StatusServiceUnavailable: {storage.ErrClosed, storage.ErrConflict, storage.ErrFull, identity.ErrBusy, keyset.ErrNotLoaded},
 	} {
 		for _, kind := range kinds {

@@ -162,15 +162,3 @@ func inspectToken(app *caddymodule.App, w http.ResponseWriter, r *http.Request) 
 	}
 	return app.Server().Inspect(r.Context(), in.Token), nil
 }
-
-func listAudit(app *caddymodule.App, _ http.ResponseWriter, r *http.Request) (any, error) {
-	since := time.Now().Add(-24 * time.Hour)
-	if text := r.URL.Query().Get("since"); text != "" {
-		var err error
-		if since, err = time.Parse(time.RFC3339, text); err != nil {
-			return nil, fmt.Errorf("since is not a time such as 2026-01-31T12:00:00Z: %w", errRequest)
-		}
-	}
-	events, err := app.Trail().List(r.Context(), since, limit(r))
-	return nonNil(events), err
-}

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -54,7 +55,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"serve": serve, "token": token, "lines": lines, "within": within, "json": jsonValue,
+			"serve": serve, "token": token, "lines": lines, "within": within, "json": jsonValue, "await": await,
 		},
 	})
 }
@@ -170,6 +171,26 @@ func within(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Logf("it took %v", took.Round(time.Millisecond))
 	if err == nil && took > limit {
 		ts.Fatalf("it took longer than %v", limit)
+	}
+}
+
+// await repeats a command until a line of what it prints matches, for ten seconds at most.
+//
+//	await <regexp> <command> [<argument...>]
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: await <regexp> <command> [<argument...>]")
+	}
+	want, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	for end := time.Now().Add(10 * time.Second); ; <-time.After(100 * time.Millisecond) {
+		err := ts.Exec(args[1], args[2:]...)
+		if err == nil && want.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("it never printed %q: %v", args[0], err)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ package enrolment_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -42,6 +43,7 @@ type modelRegistration struct {
 type model struct {
 	*world
 	mode          enrolment.Mode
+	people        []string
 	list          []*modelDevice
 	registrations []*modelRegistration
 }
@@ -120,7 +122,7 @@ func agree(rt *rapid.T, what string, err error, ok bool, refusals ...error) {
 }
 
 func (m *model) begin(rt *rapid.T) {
-	user := rapid.SampledFrom([]string{"usr_1", "usr_2"}).Draw(rt, "user")
+	user := rapid.SampledFrom(m.people).Draw(rt, "user")
 	proofed := rapid.Bool().Draw(rt, "proofed")
 	b, _, err := m.Start(m.ctx(), enrolment.Start{UserID: user, Application: "bank", Proofed: proofed})
 	if errors.Is(err, operation.ErrTooManyOpen) {
@@ -306,7 +308,7 @@ func (m *model) compare(rt *rapid.T) {
 			rt.Fatalf("device %s is %s, want %s", d.id, got.Status, d.status)
 		}
 	}
-	for _, user := range []string{"usr_1", "usr_2"} {
+	for _, user := range m.people {
 		active := 0
 		for _, d := range m.settled(user) {
 			if d.status == handset.Active {
@@ -326,9 +328,13 @@ func TestRegistrationsBehaveLikeTheModel(t *testing.T) {
 	for i, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
 			t.Parallel()
+			// One store for all: each check has users of its own.
+			w, checks := newWorld(t, i), 0
 			rapid.Check(t, func(rt *rapid.T) {
+				checks++
 				mode := rapid.SampledFrom([]enrolment.Mode{enrolment.Single, enrolment.Override, enrolment.Multiple}).Draw(rt, "mode")
-				m := &model{mode: mode, world: newWorld(t, i, with(func(p *enrolment.Policy) { p.PushMode = mode }))}
+				w.policy.PushMode = mode
+				m := &model{mode: mode, world: w, people: []string{fmt.Sprintf("usr_%d_1", checks), fmt.Sprintf("usr_%d_2", checks)}}
 				rt.Repeat(map[string]func(*rapid.T){
 					"begin": m.begin, "send": m.send, "confirm": m.confirm, "reject": m.reject, "release": m.release,
 					"decide": m.decide, "move": m.move, "help": m.help,

@@ -215,6 +215,7 @@ func (h *house) get(id string) handset.Device {
 // answer has a proof judged as a caller does: found, and then verified, in one transaction.
 func (h *house) answer(id string, p handset.Proof) (v handset.Verdict, err error) {
 	err = h.update(func(tx storage.Tx) error {
+		v = handset.Verdict{} // not that of a run that came to nothing
 		d, found, err := h.Find(tx, id)
 		if err != nil {
 			return err

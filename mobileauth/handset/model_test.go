@@ -71,8 +71,9 @@ func (p *phone) become(to handset.Status) bool {
 // world is the model beside the store.
 type world struct {
 	*model
-	h   *house
-	ids []string
+	h     *house
+	users []string
+	ids   []string
 }
 
 func (w *world) pick(rt *rapid.T) (string, *phone) {
@@ -95,7 +96,7 @@ func expect(rt *rapid.T, what string, err error, ok bool, refusals ...error) {
 }
 
 func (w *world) add(rt *rapid.T) {
-	d := fresh(w.h.t, rapid.SampledFrom([]string{"usr_1", "usr_2", "usr_3"}).Draw(rt, "user"))
+	d := fresh(w.h.t, rapid.SampledFrom(w.users).Draw(rt, "user"))
 	d.Status = rapid.SampledFrom([]handset.Status{handset.Pending, handset.Active, handset.Quarantined}).Draw(rt, "status")
 	p := &phone{user: d.UserID, status: d.Status, secret: 1, until: w.h.clock.Now().Add(time.Hour)}
 	if d.Status == handset.Pending {
@@ -176,7 +177,7 @@ func (w *world) send(rt *rapid.T) {
 	must(w.h.t, err)
 	m := w.h.message(d)
 	m.JTI = fmt.Sprint("message-", rapid.IntRange(0, 5).Draw(rt, "jti"))
-	address := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(rt, "address")
+	address := w.users[0] + rapid.SampledFrom([]string{"a", "b", "c"}).Draw(rt, "address")
 	heard := w.seen[id+m.JTI]
 	taken := false
 	for other, q := range w.phones {
@@ -242,7 +243,7 @@ func (w *world) compare(rt *rapid.T) {
 			rt.Fatalf("device %s is %+v, want %+v", id, got, want)
 		}
 	}
-	for _, user := range []string{"usr_1", "usr_2", "usr_3"} {
+	for _, user := range w.users {
 		var live []handset.Device
 		must(w.h.t, w.h.update(func(tx storage.Tx) (err error) { live, err = w.h.Live(tx, user); return err }))
 		if len(live) != w.live(user, now) {
@@ -258,9 +259,15 @@ func TestDevicesBehaveLikeTheModel(t *testing.T) {
 	for i, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
 			t.Parallel()
+			// One store for all: each check has users and addresses of its own.
+			h, checks := newHouse(t, i, func(c *handset.Config) { c.MaxDevices = modelLimit }), 0
 			rapid.Check(t, func(rt *rapid.T) {
-				h := newHouse(t, i, func(c *handset.Config) { c.MaxDevices = modelLimit })
-				w := &world{h: h, model: &model{phones: map[string]*phone{}, seen: map[string]bool{}}}
+				checks++
+				var names []string
+				for n := range 3 {
+					names = append(names, fmt.Sprintf("usr_%d_%d", checks, n))
+				}
+				w := &world{h: h, users: names, model: &model{phones: map[string]*phone{}, seen: map[string]bool{}}}
 				rt.Repeat(map[string]func(*rapid.T){
 					"add": w.add, "command": w.command, "guess": w.guess, "send": w.send, "change PIN": w.changePIN,
 					"wait": func(rt *rapid.T) {

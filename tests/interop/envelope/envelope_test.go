@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -52,7 +53,12 @@ type report struct {
 	} `json:"made"`
 }
 
-// install gets the library, or skips the test and says why it cannot.
+// installed gets the libraries, once for all tests.
+var installed = sync.OnceValues(func() ([]byte, error) {
+	return exec.Command("npm", "ci", "--no-audit", "--no-fund").CombinedOutput()
+})
+
+// install gets the libraries, or skips the test and says why it cannot.
 func install(t *testing.T) {
 	t.Helper()
 	for _, tool := range []string{"node", "npm"} {
@@ -60,7 +66,7 @@ func install(t *testing.T) {
 			t.Skipf("%s is not installed", tool)
 		}
 	}
-	out, err := exec.CommandContext(t.Context(), "npm", "ci", "--no-audit", "--no-fund").CombinedOutput()
+	out, err := installed()
 	if err == nil {
 		return
 	}

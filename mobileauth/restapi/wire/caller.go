@@ -10,5 +10,5 @@ type Caller struct {
 	Scopes   oauth.Scopes
 }
 
-// Scopes of the API begin with ScopePrefix, and no others do.
+// ScopePrefix is how the scopes of the API begin, and no others.
 const ScopePrefix = "gatehouse:"

@@ -21,6 +21,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth"
 	"github.com/gatehouse-id/gatehouse/mobileauth/enrolment"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
+	"github.com/gatehouse-id/gatehouse/mobileauth/envelope/pgp"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -149,7 +150,7 @@ func newWorld(t testing.TB, engine int, change ...func(*enrolment.Config, *enrol
 			}
 			return *w.policy, application == "bank"
 		},
-		ServerKey: func() (string, error) { return serverKey, nil }, Now: w.clock.Now, PGP: pairs{},
+		ServerKey: func() (string, error) { return serverKey, nil }, Now: w.clock.Now,
 	}
 	for _, fn := range change {
 		fn(&config, w.policy)
@@ -161,14 +162,14 @@ func newWorld(t testing.TB, engine int, change ...func(*enrolment.Config, *enrol
 	return w
 }
 
-// pairs makes "OpenPGP" keys of what begins with "pgp".
-type pairs struct{}
-
-func (pairs) Pair(_ context.Context, device []byte) (private, public []byte, err error) {
-	if !bytes.HasPrefix(device, []byte("pgp")) {
-		return nil, nil, fmt.Errorf("no key: %w", enrolment.ErrInvalid)
-	}
-	return []byte("server private"), []byte("server public"), nil
+// pgpKey is a public OpenPGP key of a device.
+func pgpKey(t testing.TB) []byte {
+	t.Helper()
+	key, err := pgp.Generate(pgp.V6, time.Unix(1_700_000_000, 0))
+	must(t, err)
+	public, err := key.Public().Marshal()
+	must(t, err)
+	return public
 }
 
 // over runs a test over every engine.

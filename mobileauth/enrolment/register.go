@@ -153,7 +153,6 @@ type newcomer struct {
 	policy Policy
 	device handset.Device
 	own    *jose.DecryptionKey
-	pgp    []byte // the server's public key for this device
 	by     audit.Actor
 
 	stored handset.Device // by the last run of the closure
@@ -250,9 +249,6 @@ func (s *Store) equipPGP(ctx context.Context, n *newcomer) (err error) {
 	if len(n.said.PGP) == 0 {
 		return refuse(ReasonPGP)
 	}
-	if s.PGP == nil {
-		return failed("registering a device with OpenPGP", ErrOff)
-	}
 	private, public, err := s.PGP.Pair(ctx, n.said.PGP)
 	switch {
 	case errors.Is(err, ErrInvalid):
@@ -260,7 +256,7 @@ func (s *Store) equipPGP(ctx context.Context, n *newcomer) (err error) {
 	case err != nil:
 		return failed("making OpenPGP keys for one device", err)
 	}
-	n.device.PGP, n.device.PGPServerKey, n.pgp = n.said.PGP, private, public
+	n.device.PGP, n.device.PGPServerKey, n.device.PGPServer = n.said.PGP, private, public
 	return nil
 }
 
@@ -362,7 +358,7 @@ func (n *newcomer) answer(o operation.Operation) envelope.RegistrationAnswer {
 		wire.Confirmation = ConfirmNone
 	}
 	return envelope.RegistrationAnswer{
-		Device: n.stored.ID, Operation: o.ID, Status: string(n.stored.Status), Policy: wire, PGP: n.pgp,
+		Device: n.stored.ID, Operation: o.ID, Status: string(n.stored.Status), Policy: wire, PGP: n.stored.PGPServer,
 	}
 }
 

@@ -3,6 +3,7 @@
 package enrolment_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/mobileauth/enrolment"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
+	"github.com/gatehouse-id/gatehouse/mobileauth/envelope/pgp"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -326,7 +328,7 @@ func TestPoliciesThatTakeLess(t *testing.T) {
 		b := w.start("usr_1")
 		answer, err := w.register(w.phone(b.Code, func(p *phone) {
 			p.said.Push = &envelope.PushAddress{Service: "apns", Address: "a"}
-			p.said.PGP = []byte("pgp")
+			p.said.PGP = pgpKey(t)
 		}))
 		must(t, err)
 		if d := w.device(answer.Device); d.Push != nil || d.PGP != nil || answer.Policy.Push || answer.PGP != nil {
@@ -350,10 +352,11 @@ func TestPoliciesThatTakeLess(t *testing.T) {
 
 func TestKeysOfTheServerForOneDevice(t *testing.T) {
 	over(t, func(t *testing.T, w *world) {
+		device := pgpKey(t)
 		var own []*jose.EncryptionKey
 		for i := range 2 {
 			b := w.start(fmt.Sprint("usr_", i))
-			p := w.phone(b.Code, func(p *phone) { p.said.PGP = []byte("pgp key") })
+			p := w.phone(b.Code, func(p *phone) { p.said.PGP = device })
 			answer, key, err := w.Register(t.Context(), p.request, p.said)
 			must(t, err)
 			d, err := w.devices.ByServerKey(t.Context(), key.KID)
@@ -364,12 +367,16 @@ func TestKeysOfTheServerForOneDevice(t *testing.T) {
 			if err != nil || private.Public().KID != key.KID {
 				t.Errorf("the private key is of %q, %v", private.KID, err)
 			}
-			if string(d.PGP) != "pgp key" || string(d.PGPServerKey) != "server private" || string(answer.PGP) != "server public" {
-				t.Errorf("the OpenPGP keys are %q, %q", d.PGP, answer.PGP)
+			server, err := pgp.ParsePrivate(d.PGPServerKey)
+			must(t, err)
+			public, err := server.Public().Marshal()
+			if err != nil || !bytes.Equal(public, answer.PGP) || !bytes.Equal(d.PGP, device) {
+				t.Errorf("the OpenPGP keys are not those that the device is told, %v", err)
 			}
 			p.ask(w, b.Code)
-			if _, again, err := w.Register(t.Context(), p.request, p.said); err != nil || again.KID != key.KID {
-				t.Errorf("asked again: another key, %v", err)
+			again, other, err := w.Register(t.Context(), p.request, p.said)
+			if err != nil || other.KID != key.KID || !bytes.Equal(again.PGP, answer.PGP) {
+				t.Errorf("asked again: other keys, %v", err)
 			}
 			own = append(own, key)
 		}

@@ -3,7 +3,6 @@
 package enrolment
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -40,13 +39,6 @@ type Audit interface {
 	Append(tx storage.Tx, e audit.Event) error
 }
 
-// PGP makes the server's half of a registration with OpenPGP keys.
-type PGP interface {
-	// Pair checks the device's public key and returns the server's own private and public keys for that device, all in binary
-	// form. A key that is not usable is an error that wraps [ErrInvalid].
-	Pair(ctx context.Context, device []byte) (private, public []byte, err error)
-}
-
 // Config describes a [Store]. All fields but Attestation and PGP are required.
 type Config struct {
 	DB         storage.DB
@@ -65,7 +57,7 @@ type Config struct {
 	Now       func() time.Time
 	// Attestation grades evidence. Default: [Unverified].
 	Attestation Grader
-	// PGP is needed for policies with [OpenPGP].
+	// PGP makes keys for devices whose policy says [OpenPGP]. Default: those of package pgp.
 	PGP PGP
 }
 
@@ -92,6 +84,9 @@ func New(c Config) (*Store, error) {
 	}
 	if c.Attestation == nil {
 		c.Attestation = Unverified{}
+	}
+	if c.PGP == nil {
+		c.PGP = profile{c.Now}
 	}
 	return &Store{
 		Config: c,

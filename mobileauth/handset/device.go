@@ -111,9 +111,10 @@ type Device struct {
 	// common one; ServerKeyID is its thumbprint.
 	ServerKey   Secret `json:"-"`
 	ServerKeyID string `json:"server_key_id,omitempty"`
-	// PGP is the device's public OpenPGP key in binary form, nil for one that speaks JOSE; PGPServerKey is the private key
-	// that the server made for it.
+	// PGP is the device's public OpenPGP key in binary form, nil for one that speaks JOSE alone; PGPServer and PGPServerKey are
+	// the public and the private key that the server made for it.
 	PGP          []byte `json:"pgp,omitempty"`
+	PGPServer    []byte `json:"pgp_server,omitempty"`
 	PGPServerKey Secret `json:"-"`
 
 	Factors []Factor `json:"factors,omitempty"`

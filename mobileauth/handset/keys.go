@@ -54,7 +54,7 @@ func (d *Device) normalizeKeys() error {
 	switch {
 	case len(d.PGP) > MaxPGP:
 		return invalid("pgp", "longer than %d bytes", MaxPGP)
-	case len(d.ServerKey) > MaxServerKey || len(d.PGPServerKey) > MaxServerKey:
+	case len(d.ServerKey) > MaxServerKey || len(d.PGPServerKey) > MaxServerKey || len(d.PGPServer) > MaxServerKey:
 		return invalid("server_key", "longer than %d bytes", MaxServerKey)
 	case len(d.ServerKeyID) > maxServerKeyID:
 		return invalid("server_key_id", "not a thumbprint")

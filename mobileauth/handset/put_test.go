@@ -65,6 +65,7 @@ func TestEveryFieldHasItsRule(t *testing.T) {
 		{"a large OpenPGP key", func(d *handset.Device) { d.PGP = make([]byte, handset.MaxPGP+1) }},
 		{"a large server key", func(d *handset.Device) { d.ServerKey = make([]byte, handset.MaxServerKey+1) }},
 		{"a large OpenPGP key of the server", func(d *handset.Device) { d.PGPServerKey = make([]byte, handset.MaxServerKey+1) }},
+		{"a large public OpenPGP key of the server", func(d *handset.Device) { d.PGPServer = make([]byte, handset.MaxServerKey+1) }},
 		{"a long name of a server key", func(d *handset.Device) { d.ServerKeyID = long(300) }},
 		{"many old keys", func(d *handset.Device) { d.OldKeys = make([]handset.OldKeys, handset.MaxOldKeys+1) }},
 		{"an unknown factor", func(d *handset.Device) { d.Factors[0].Kind = "voice" }},
@@ -124,7 +125,8 @@ func TestLargestDeviceFits(t *testing.T) {
 		d := fresh(t, text(handset.MaxUserID), func(d *handset.Device) {
 			d.Name, d.Model, d.OS, d.StatusReason = text(handset.MaxName), text(handset.MaxText), text(handset.MaxText), text(handset.MaxReason)
 			d.Push = &handset.Push{Service: "apns", Address: text(handset.MaxAddress)}
-			d.PGP, d.ServerKey, d.PGPServerKey = make([]byte, handset.MaxPGP), make([]byte, handset.MaxServerKey), make([]byte, handset.MaxServerKey)
+			d.PGP, d.PGPServer = make([]byte, handset.MaxPGP), make([]byte, handset.MaxServerKey)
+			d.ServerKey, d.PGPServerKey = make([]byte, handset.MaxServerKey), make([]byte, handset.MaxServerKey)
 			d.Attestation = handset.Attestation{Format: "x", Grade: handset.Failed, Detail: text(handset.MaxDetail)}
 			for i := range envelope.MaxFactors - 1 {
 				d.Factors = append(d.Factors, handset.Factor{Kind: fmt.Sprint("custom:", i, strings.Repeat("f", 31)), Secret: secret(9)})

@@ -19,7 +19,7 @@ func TestADeviceComesBackAsItWasStored(t *testing.T) {
 	over(t, func(t *testing.T, h *house) {
 		want := fresh(t, "usr_1", func(d *handset.Device) {
 			d.AppVersion, d.Model, d.OS = "1.2", "X", "17"
-			d.ServerKey, d.PGPServerKey, d.PGP = []byte("server"), []byte("pgp server"), []byte("pgp")
+			d.ServerKey, d.PGPServerKey, d.PGP, d.PGPServer = []byte("server"), []byte("pgp server"), []byte("pgp"), []byte("public")
 			d.Factors = append(d.Factors, handset.Factor{Kind: envelope.FactorCustom + "voice", Secret: secret(2), At: h.clock.Now()})
 			d.Push = &handset.Push{Service: "apns", Address: "address", At: h.clock.Now()}
 			d.Attestation = handset.Attestation{Format: "x", Grade: handset.Unverified, Detail: "unknown"}

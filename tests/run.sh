@@ -26,8 +26,9 @@ detector in shuffled order. Packages default to ./...
   -h, --help     this text
 
 Needs Go and, for the race detector, a C compiler; the browser tests need Chromium, those of the LDAP login module
-OpenLDAP's server, those of the database login module PostgreSQL, and the example resource servers and the
-second implementation of the device protocol Node with npm and Apache with mod_oauth2. On Debian as root all but Go are installed when they are missing. Reads nothing from standard input and needs no terminal.
+OpenLDAP's server, those of the database login module PostgreSQL, and the example resource servers and the second
+implementation of the device protocol Node with npm, and Apache with mod_oauth2. On Debian as root all but Go are
+installed when they are missing. Reads nothing from standard input and needs no terminal.
 EOF
 }
 

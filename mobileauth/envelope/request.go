@@ -94,6 +94,9 @@ func OpenRequest(raw string, want Expected) (Unverified, error) {
 	if err != nil {
 		return Unverified{}, refuse(ReasonEncryption, "opening a request: %w", err)
 	}
+	if want.Key == nil {
+		return Unverified{}, refuse(ReasonServerKey, "opening a request without keys")
+	}
 	key, ok := want.Key(sealed.KID)
 	if !ok || key.KID != sealed.KID {
 		return Unverified{}, refuse(ReasonServerKey, "opening a request for a key that is not here")

@@ -253,3 +253,10 @@ func TestMessagesDoNotPrintTheirContent(t *testing.T) {
 		}
 	}
 }
+
+func TestServerWithoutKeysOpensNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, err := envelope.OpenRequest(w.seal(t, w.request(envelope.PathDevice), nil), envelope.Expected{Issuer: issuer, Path: envelope.PathDevice, Now: noon})
+	mustRefuse(t, err, envelope.ReasonServerKey)
+}

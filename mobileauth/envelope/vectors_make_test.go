@@ -226,7 +226,41 @@ func (s stage) requests(tb testing.TB) []requestVector {
 		Factors: map[string]envelope.Secret{"pin": {2}, "biometric": {3}}, Push: &envelope.PushAddress{Service: "google", Address: "token"},
 		Attestation: json.RawMessage(`{"format":"none"}`),
 	})
+	list = append(list, s.badRegistrations(tb)...)
 	return append(list, s.badRequests(tb)...)
+}
+
+// badRegistrations are rightly sealed by the phone, and say what no phone says.
+func (s stage) badRegistrations(tb testing.TB) []requestVector {
+	tb.Helper()
+	public, stranger := s.phone.Public(), s.stranger.Public()
+	good := envelope.Registration{
+		Lookup: s.code(tb).Lookup(), Keys: public, Application: "bank", Version: "2.0.1", Platform: "android",
+	}
+	body := string(mustEncode(tb, good))
+	alter := func(old, replacement string) json.RawMessage {
+		if strings.Count(body, old) != 1 {
+			tb.Fatalf("%q does not stand in the registration once", old)
+		}
+		return json.RawMessage(strings.Replace(body, old, replacement, 1))
+	}
+	var list []requestVector
+	bad := func(name, device string, body json.RawMessage, reason envelope.Reason) {
+		r := s.request(envelope.PathRegistrations)
+		r.Device, r.KnownKeys = device, ""
+		list = append(list, requestVector{Name: name, Path: r.Path, Raw: s.seal(tb, r, body), Reason: reason})
+	}
+	me := public.Sign.ID()
+	sign, enc := string(mustEncode(tb, public.Sign)), string(mustEncode(tb, public.Enc))
+	bad("a registration by a device", "dev_1", json.RawMessage(body), envelope.ReasonIssuer)
+	bad("a registration of another key", me, alter(sign, string(mustEncode(tb, stranger.Sign))), envelope.ReasonIssuer)
+	bad("a registration of one key for both", me, alter(enc, asEnc(tb, mustEncode(tb, public))), envelope.ReasonKeys)
+	bad("a registration without an encryption key", me, alter(`,"enc":`+enc, ``), envelope.ReasonKeys)
+	bad("a registration without an application", me, alter(`"application":"bank",`, ``), envelope.ReasonBody)
+	bad("a registration without a lookup", me, alter(good.Lookup, ``), envelope.ReasonBody)
+	bad("a registration with an unknown factor", me, alter(`"platform"`, `"factors":{"face":"`+good.Keys.Sign.ID()+`"},"platform"`), envelope.ReasonBody)
+	bad("a registration with a name of two lines", me, alter(`"platform"`, `"name":"a\nb","platform"`), envelope.ReasonBody)
+	return list
 }
 
 func (s stage) badRequests(tb testing.TB) []requestVector {

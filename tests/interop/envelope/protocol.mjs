@@ -146,12 +146,23 @@ export async function openRequest(raw, { issuer, path, now, serverKeys, device, 
   need(c.v === 1 && goodRef(c.iss) && goodID(c.jti) && isObject(c.body), "a claim is malformed");
   need(c.aud === issuer && c.htm === "POST" && c.htu === path && within(c.iat, now), "meant for another place or time");
   if (path === "/mobile/v1/registrations") {
+    await checkRegistration(c.body);
     signKey = c.body.keys.sign;
     device = await thumbprint(signKey);
   }
   need(c.iss === device && kid === (await thumbprint(signKey)), "of another device or key");
   await verify(text, signKey);
   return { ...c, serverKey };
+}
+
+const word = (text) => typeof text === "string" && /^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$/.test(text);
+
+async function checkRegistration(body) {
+  need(isObject(body.keys) && isObject(body.keys.sign) && isObject(body.keys.enc), "a key is missing");
+  need((await thumbprint(body.keys.sign)) !== (await thumbprint(body.keys.enc)), "one key for both purposes");
+  need(/^[A-Za-z0-9_-]{22}$/.test(body.lookup) && word(body.application) && word(body.version) && word(body.platform), "a member is malformed");
+  need(Object.keys(body.factors ?? {}).every((kind) => factor.test(kind)), "an unknown factor");
+  for (const text of [body.model, body.os, body.name, body.handset]) need(!/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}]/u.test(text ?? ""), "not plain text");
 }
 
 // ---- answers

@@ -211,6 +211,30 @@ var walls = slices.Concat([]wall{
 		},
 	},
 	{
+		room: []string{"mobileauth/operation", "mobileauth/roots", "mobileauth/receipt/issuing"},
+		never: map[string]string{
+			"authz/...":        "a question to a person is the same whoever issues tokens for the answer",
+			"validation/...":   "a question to a person is the same whoever issues tokens for the answer",
+			"internal/web/...": "records and transitions know no page",
+			"net/http":         "records and transitions know no HTTP",
+		},
+	},
+	{
+		room: []string{"mobileauth/receipt"},
+		never: map[string]string{
+			ours:       "a receipt is verified where there is neither store nor server",
+			"net/http": "a receipt is verified offline",
+		},
+		door: []string{"internal/jose", "mobileauth/envelope"},
+	},
+	{
+		room: []string{"mobileauth/shown", "internal/waiting"},
+		never: map[string]string{
+			ours:       "a leaf: what may be shown, and who waits, is the same for whatever is asked",
+			"net/http": "a leaf: what may be shown, and who waits, is the same for whatever is asked",
+		},
+	},
+	{
 		room: []string{"mobileauth/deviceapi"},
 		never: map[string]string{
 			"authz/...":        "phones have a protocol of their own, and hold no token",

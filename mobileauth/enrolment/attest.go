@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"regexp"
 
 	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
@@ -33,7 +34,10 @@ type Grader interface {
 // Unverified is the grader that knows no format: it writes down which one was sent, and that nobody has checked it.
 type Unverified struct{}
 
-var errFormat = errors.New("evidence without a format")
+var (
+	validFormat = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+	errFormat   = errors.New("evidence without a format")
+)
 
 // Grade returns [handset.Absent], [handset.Unverified], or [handset.Failed] for what is no evidence of any format.
 func (Unverified) Grade(_ context.Context, e Evidence) (handset.Attestation, error) {
@@ -47,7 +51,7 @@ func (Unverified) Grade(_ context.Context, e Evidence) (handset.Attestation, err
 	return handset.Attestation{Format: format, Grade: handset.Unverified}, nil
 }
 
-// Format returns the name of the format of evidence.
+// Format returns the name of the format of evidence: up to 64 letters, digits, dots, underscores and hyphens.
 func Format(raw json.RawMessage) (string, error) {
 	var head struct {
 		Format string `json:"format"`
@@ -55,7 +59,7 @@ func Format(raw json.RawMessage) (string, error) {
 	if err := jose.UnmarshalObject(raw, &head); err != nil {
 		return "", err
 	}
-	if head.Format == "" || len(head.Format) > 64 {
+	if !validFormat.MatchString(head.Format) {
 		return "", errFormat
 	}
 	return head.Format, nil

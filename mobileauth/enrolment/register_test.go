@@ -454,6 +454,7 @@ func TestTheGraderThatKnowsNothing(t *testing.T) {
 		{"nothing", "", handset.Attestation{Grade: handset.Absent}},
 		{"a format", `{"format":"apple-appattest","x":1}`, handset.Attestation{Format: "apple-appattest", Grade: handset.Unverified}},
 		{"no format", `{"x":1}`, handset.Attestation{Grade: handset.Failed, Detail: "no format"}},
+		{"no name", `{"format":"a b"}`, handset.Attestation{Grade: handset.Failed, Detail: "no format"}},
 		{"a number", `{"format":1}`, handset.Attestation{Grade: handset.Failed, Detail: "no format"}},
 		{"two formats", `{"format":"a","format":"b"}`, handset.Attestation{Grade: handset.Failed, Detail: "no format"}},
 		{"a long one", `{"format":"` + strings.Repeat("x", 65) + `"}`, handset.Attestation{Grade: handset.Failed, Detail: "no format"}},
@@ -511,5 +512,28 @@ func TestNothingPrintsACode(t *testing.T) {
 			}
 			return nil
 		}))
+	})
+}
+
+// FuzzFormat: whatever a stranger sends as evidence, its format can be stored, and there is one way to read it.
+func FuzzFormat(f *testing.F) {
+	for _, seed := range []string{`{"format":"apple-appattest"}`, `{"Format":"x"}`, `{"format":"a","format":"b"}`, `[]`, `{"format":"a\u0000"}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		format, err := enrolment.Format(raw)
+		if err != nil {
+			if format != "" {
+				t.Errorf("refused, and it is %q", format)
+			}
+			return
+		}
+		var plain map[string]json.RawMessage
+		if err := json.Unmarshal(raw, &plain); err != nil || strings.Trim(string(plain["format"]), `"`) != format && !strings.Contains(string(plain["format"]), `\`) {
+			t.Errorf("%q is read as %q, %v", raw, format, err)
+		}
+		if strings.ContainsAny(format, "\x00 \n\"") || len(format) > 64 {
+			t.Errorf("%q has the format %q", raw, format)
+		}
 	})
 }

@@ -246,6 +246,25 @@ func TestAnswerRefused(t *testing.T) {
 	}
 }
 
+// TestRefusedFactorLeavesItOpen, also where the operation is put aside while the factor is judged.
+func TestRefusedFactorLeavesItOpen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 0)
+	p := w.phone("usr_1")
+	o := w.ask("usr_1", at(p))
+	expect(t, p.approve(o, by("biometric", p)), operation.NotAllowed, handset.FactorNotAccepted)
+	expect(t, p.approve(o, wrongPIN), operation.Refused, handset.FactorWrong)
+	if diff := cmp.Diff([]string{o.ID}, w.standing("usr_1").Open); diff != "" {
+		t.Errorf("open:\n%s", diff)
+	}
+	pending, err := w.Pending(t.Context(), p.id, 0)
+	must(t, err)
+	if len(pending) != 1 {
+		t.Errorf("%d pending", len(pending))
+	}
+	expect(t, p.approve(o), operation.Accepted, "")
+}
+
 // TestMethods: which ways to approve do where which are accepted.
 func TestMethods(t *testing.T) {
 	t.Parallel()

@@ -53,6 +53,12 @@ func or[T comparable](value, otherwise T) T {
 	return value
 }
 
+// Check refuses limits that a [Store] would not take.
+func (l Limits) Check() error {
+	_, err := l.normalize()
+	return err
+}
+
 // normalize fills in defaults and refuses what would not limit.
 func (l Limits) normalize() (Limits, error) {
 	l.TimeToLive = or(l.TimeToLive, 2*time.Minute)

@@ -6,7 +6,9 @@ package web
 // the API itself: set Locale to "en".
 type APIPage struct {
 	Locale      string
-	Title, Text string
+	Title, Lead string
+	// Text is paragraphs.
+	Text []string
 	// Server is the URL below which all paths are, Download the path of the description for programs.
 	Server, Download string
 	Groups           []APIGroup

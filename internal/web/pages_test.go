@@ -140,7 +140,7 @@ func samples(r *web.Renderer, locale string) []sample {
 			Fields: []web.Field{{Name: "code", Value: "c_1"}, {Name: "state", Value: `"><script>`}, {Name: "submit", Value: "1"}},
 		}},
 		{name: "api", page: web.APIPage{
-			Locale: locale, Title: "Example", Text: "What programs ask.", Server: "https://auth.example.com/api/v1", Download: "/api/v1/openapi.json",
+			Locale: locale, Title: "Example", Lead: "What programs ask.", Text: []string{"First.", "Second."}, Server: "https://auth.example.com/api/v1", Download: "/api/v1/openapi.json",
 			Groups: []web.APIGroup{{Name: "Users", Calls: []web.APICall{{
 				ID: "addUser", Method: "POST", Path: "/users", Summary: "Add a user", Scopes: []string{"gatehouse:users"},
 				Inputs: []web.APIMember{{Name: "Idempotency-Key", Type: "header, string", Text: "Once."}}, Body: "NewUser",

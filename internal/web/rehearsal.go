@@ -74,7 +74,7 @@ func samples() []sample {
 			},
 		},
 		{page: APIPage{
-			Title: "Sample", Text: "Sample", Server: "https://auth.example/api", Download: "/sample",
+			Title: "Sample", Lead: "Sample", Text: []string{"Sample"}, Server: "https://auth.example/api", Download: "/sample",
 			Groups: []APIGroup{{Name: "Sample", Calls: []APICall{{
 				ID: "sample", Method: "GET", Path: "/sample", Summary: "Sample", Text: "Sample", Scopes: []string{"a", "b"},
 				Inputs: []APIMember{{Name: "sample", Type: "Sample", Text: "Sample", Required: true}}, Body: "Sample",

@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
+	"github.com/gatehouse-id/gatehouse/mobileauth/restapi"
 )
 
 const payment = `{"user_external_ref":"crm-1","context":{"title":"Pay","content":"Pay Ann","fields":[{"type":"amount","label":"Amount","value":"10.00","currency":"EUR"},{"type":"payee","label":"To","value":"Ann"}],"language":"en"},"external_id":"pay-7","time_to_live":300,"number_match":4,"methods":["biometric","pin"],"callback_url":"https://portal.example.com/done"}`
@@ -290,4 +291,31 @@ func TestTooManyOpen(t *testing.T) {
 		t.Errorf("%s", a.body)
 	}
 	w.do("POST", "/operations/authorisation", payment).is(201)
+}
+
+// TestLongPollWhenTooManyWait answers at once, and says when to ask again.
+func TestLongPollWhenTooManyWait(t *testing.T) {
+	t.Parallel()
+	var operations *operation.Store
+	w := newWorld(t, func(c *restapi.Config) {
+		var err error
+		operations, err = operation.New(operation.Config{
+			DB: c.DB, Sealer: c.Sealer, Users: c.Users, Devices: c.Devices, Audit: c.Trail, Now: c.Now,
+			Limits: operation.Limits{Waiters: 1},
+		})
+		must(t, err)
+		c.Operations = operations
+	})
+	w.person()
+	path := "/operations/" + w.do("POST", "/operations/authorisation", payment).is(201).get("id")
+	first := make(chan *answer, 1)
+	go func() { first <- w.do("GET", path+"?wait=60s", "") }()
+	for operations.Waiting() < 1 {
+		runtime.Gosched()
+	}
+	if a := w.do("GET", path+"?wait=60s", "").is(200); a.Get("Retry-After") == "" || a.get("state") != "pending" {
+		t.Errorf("%v %s", a.Header, a.body)
+	}
+	w.do("POST", path+"/cancel", "").is(200)
+	(<-first).is(200)
 }

@@ -97,7 +97,7 @@ func New(description []byte, download string, pages *web.Renderer) (*Handler, er
 		return nil, errors.New("reading the description of the API: no server, or nobody to render it")
 	}
 	h := &Handler{pages: pages, page: web.APIPage{
-		Locale: "en", Title: doc.Info.Title + ": " + doc.Info.Summary, Text: doc.Info.Description, Server: doc.Servers[0].URL,
+		Locale: "en", Title: doc.Info.Title, Lead: doc.Info.Summary, Text: strings.Split(doc.Info.Description, "\n\n"), Server: doc.Servers[0].URL,
 		Download: download, Problems: problems(),
 	}}
 	calls, err := doc.calls()

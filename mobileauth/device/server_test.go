@@ -33,6 +33,7 @@ type server struct {
 	unique   bool // every enrolment gets a server key of its own
 	pgp      bool // bodies are wrapped once more, under keys called "phone" and "server"
 	clear    bool // but answers are not
+	empty    bool // answers say nothing
 	refuse   envelope.Code
 	broken   func(w http.ResponseWriter, path string) bool // answers in the place of the server
 	lose     map[string]int                                // answers to lose, by path, after the request had its effect
@@ -196,6 +197,9 @@ func (s *server) reply(w http.ResponseWriter, request envelope.Request, body any
 	}
 	answer := request.Reply(s.now, s.keys())
 	answer.Code = code
+	if s.empty {
+		body = nil
+	}
 	raw, err := envelope.SealAnswer(answer, body, s.sign, to)
 	if err != nil {
 		s.tb.Error(err)

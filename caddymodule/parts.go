@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/server"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
+	"github.com/gatehouse-id/gatehouse/internal/outbox"
 	"github.com/gatehouse-id/gatehouse/mobileauth"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 )
@@ -50,6 +51,9 @@ func (a *App) Identity() *identity.Store { return a.users }
 
 // Apps returns the applications.
 func (a *App) Apps() *mobileauth.Registry { return a.apps }
+
+// Outbox returns what is to happen outside the store.
+func (a *App) Outbox() *outbox.Outbox { return a.node.Outbox() }
 
 // Trail returns the audit trail.
 func (a *App) Trail() *audit.Trail { return a.trail }

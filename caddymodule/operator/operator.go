@@ -62,6 +62,9 @@ func (a *Admin) Provision(ctx caddy.Context) error {
 		"GET /gatehouse/audit":                  listAudit,
 		"GET /gatehouse/audit/export":           exportAudit,
 		"GET /gatehouse/audit/verify":           verifyAudit,
+		"GET /gatehouse/outbox":                 listLetters,
+		"POST /gatehouse/outbox/resend":         resendLetter,
+		"POST /gatehouse/outbox/discard":        discardLetter,
 		"POST /gatehouse/policy":                explainPolicy,
 
 		"GET /gatehouse/applications":                                     listApplications,

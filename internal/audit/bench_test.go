@@ -107,3 +107,38 @@ func run(b *testing.B, db storage.DB, write func(tx storage.Tx, e audit.Event, n
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "tx/s")
 	b.ReportMetric(float64(refused.Load()), "refused")
 }
+
+// BenchmarkVerify is one event of a trail that is verified.
+func BenchmarkVerify(b *testing.B) {
+	db, trail := openBench(b)
+	const events = 20_000
+	for range events / 10 {
+		var batch [10]audit.Event
+		for i := range batch {
+			batch[i] = trail.Prepare(audit.Event{Name: "operation.answered", Subject: "usr_1", DeviceID: "dev_1", ClientID: "portal"})
+		}
+		if err := db.Update(b.Context(), func(tx storage.Tx) error {
+			for _, e := range batch {
+				if err := trail.Append(tx, e); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for n := 1; n > 0; {
+		var err error
+		if n, _, err = trail.Seal(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if report, err := trail.Verify(b.Context()); err != nil || !report.OK() || report.Events != events {
+			b.Fatal(report, err)
+		}
+	}
+	b.ReportMetric(float64(b.N)*events/b.Elapsed().Seconds(), "events/s")
+}

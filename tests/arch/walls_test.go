@@ -64,6 +64,23 @@ var walls = slices.Concat([]wall{
 		},
 	},
 	{
+		room: []string{"internal/egress"},
+		never: map[string]string{
+			ours:       "a leaf: it judges addresses, whoever is to be reached at them",
+			"net/http": "a leaf: it judges addresses, whatever is said to them",
+		},
+	},
+	{
+		room: []string{"mobileauth/callback"},
+		never: map[string]string{
+			"authz/...":        "a callback tells of an operation, whoever issues tokens",
+			"validation/...":   "a callback tells of an operation, whoever issues tokens",
+			"internal/web/...": "a callback is read by programs",
+			"storage/...":      "a sender sends; the outbox remembers",
+		},
+		door: []string{"internal/outbox"},
+	},
+	{
 		room: []string{"internal/mobilefirst"},
 		never: map[string]string{
 			ours: "it turns a text of others into a text of ours, and loads neither",

@@ -105,7 +105,8 @@ func TestAdminAPIGivesNoSecretAway(t *testing.T) {
 	t.Parallel()
 	h := common(t)
 	token := h.user(t, "alice", "openid accounts:read")
-	for _, path := range []string{"health", "users", "users/alice", "keys", "sessions", "audit?limit=1000", "sessions?user=alice"} {
+	for _, path := range []string{"health", "users", "users/alice", "keys", "sessions", "audit?limit=1000", "audit/export", "audit/verify", "outbox",
+		"sessions?user=alice"} {
 		got := sendWith(t, h.admin(), http.MethodGet, "http://127.0.0.1/gatehouse/"+path)
 		if got.Status != http.StatusOK {
 			t.Errorf("%s: %d %s", path, got.Status, got.Body)
@@ -137,6 +138,14 @@ func TestAdminAPIRefuses(t *testing.T) {
 		{"unknown status", http.MethodPost, "users/alice/status", `{"status":"asleep"}`, 400},
 		{"unknown session", http.MethodDelete, "sessions/ses_nothing", "", 404},
 		{"bad time", http.MethodGet, "audit?since=yesterday", "", 400},
+		{"bad time of an export", http.MethodGet, "audit/export?until=now", "", 400},
+		{"bad name", http.MethodGet, "audit?name=*a", "", 400},
+		{"bad limit", http.MethodGet, "audit?limit=all", "", 400},
+		{"long id", http.MethodGet, "audit?device=" + strings.Repeat("d", 500), "", 400},
+		{"bad head", http.MethodGet, "audit/verify?head=1", "", 400},
+		{"unknown letter", http.MethodPost, "outbox/resend", `{"ref":"1.x"}`, 404},
+		{"no letter", http.MethodPost, "outbox/discard", `{}`, 400},
+		{"long letter", http.MethodPost, "outbox/discard", `{"ref":"` + strings.Repeat("a", 600) + `"}`, 400},
 		{"two documents", http.MethodPost, "keys/rotate", `{}{}`, 400},
 	}
 	for _, c := range cases {

@@ -198,8 +198,8 @@ func (s *Store) CloseForUser(tx storage.Tx, userID string) error {
 	return s.closeAll(tx, userID, ReasonUserRevoked, func(entry) bool { return true })
 }
 
-// closeAll writes one operation each, the desk, and one line in the audit trail for all of them, since the transaction is
-// somebody else's.
+// closeAll writes two items for each operation, the desk, and one line in the audit trail for all of them: the transaction is
+// somebody else's, and must not fail because it is too large. Who has to be told is told by the sweep, within a second.
 func (s *Store) closeAll(tx storage.Tx, userID, reason string, rests func(entry) bool) error {
 	now := s.now()
 	desk, err := s.readDesk(tx, userID, now)
@@ -225,7 +225,8 @@ func (s *Store) closeAll(tx storage.Tx, userID, reason string, rests func(entry)
 		if err := s.operations.Put(tx, o); err != nil {
 			return err
 		}
-		if err := s.tell(tx, Ended, o); err != nil {
+		end := storage.Item{Key: dueKey(now, id), Value: []byte(tellEnd), ExpiresAt: now.Add(dueKeep)}
+		if err := tx.Put(end); err != nil {
 			return err
 		}
 	}

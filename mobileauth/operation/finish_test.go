@@ -112,8 +112,10 @@ func TestDeviceTakenOut(t *testing.T) {
 				outcome, err := w.Redeem(t.Context(), done.ID, "portal")
 				must(t, err)
 				expect(t, outcome, operation.NotAllowed, operation.ReasonDeviceRevoked)
-				if told := w.told("usr_1", mine.ID); !slices.Contains(told, "ended cancelled") {
-					t.Errorf("told: %v", told)
+				must(t, w.Expire(t.Context()))
+				must(t, w.Expire(t.Context()))
+				if diff := cmp.Diff([]string{"started pending", "ended cancelled"}, w.told("usr_1", mine.ID)); diff != "" {
+					t.Errorf("told:\n%s", diff)
 				}
 				if said := w.reasons(mine.ID); !slices.Contains(said, "cancel accepted "+operation.ReasonDeviceRevoked) {
 					t.Errorf("audit: %v", said)
@@ -176,6 +178,51 @@ func TestUserTakenOut(t *testing.T) {
 	}
 	must(t, w.db.Update(t.Context(), func(tx storage.Tx) error { return w.CloseForUser(tx, "usr_1") }))
 	must(t, w.db.Update(t.Context(), func(tx storage.Tx) error { return w.CloseForUser(tx, "usr_nobody") }))
+}
+
+// TestLargestTransaction: the last wrong PIN on a phone that has as much to lose as possible, while everybody who is told
+// writes as much as they may. A transaction that was too large would leave a stolen phone in use.
+func TestLargestTransaction(t *testing.T) {
+	t.Parallel()
+	for i := range engines {
+		w := newWorld(t, i, func(c *operation.Config) {
+			c.Limits.Open, c.Limits.Tries, c.Limits.Failures = operation.MaxOpen, 10, 10
+			c.OnChange = append(c.OnChange, func(tx storage.Tx, c operation.Change) error {
+				for i := range 5 {
+					if err := tx.Put(storage.Item{Key: fmt.Sprintf("outbox/%s/%s/%d", c.Operation.ID, c.What, i)}); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		})
+		p := w.phone("usr_1", func(d *handset.Device) {
+			d.Push, d.Hash = &handset.Push{Service: "apns", Address: "a"}, fmt.Sprintf("%064d", 7)
+		})
+		var last operation.Operation
+		for range operation.MaxOpen {
+			last = w.ask("usr_1", at(p))
+		}
+		for range 5 {
+			expect(t, p.approve(last, wrongPIN), operation.Refused, handset.FactorWrong)
+		}
+		if got := w.get(last.ID); got.State != operation.Failed || len(w.standing("usr_1").Open) != 0 {
+			t.Errorf("it is %s, open %v", got.State, w.standing("usr_1").Open)
+		}
+		must(t, w.Expire(t.Context()))
+		w.clock.Advance(time.Hour)
+		must(t, w.Expire(t.Context()))
+		for _, o := range func() []operation.Operation {
+			page, err := w.ListByUser(t.Context(), "usr_1", "", 0)
+			must(t, err)
+			return page
+		}() {
+			ends := slices.DeleteFunc(w.told("usr_1", o.ID), func(told string) bool { return told[:5] != "ended" })
+			if len(ends) != 1 {
+				t.Errorf("told: %v", ends)
+			}
+		}
+	}
 }
 
 // TestRegistrationByOthers is what package enrolment does.

@@ -17,8 +17,8 @@ const (
 	// duePrefix is where the operations stand in the order in which their time is over.
 	duePrefix = "operation_due/"
 	// dueRoom is the number of items that one transaction of the sweep writes at most; an operation that expires takes dueCost.
-	dueRoom = 48
-	dueCost = 12
+	dueRoom = 56
+	dueCost = 14
 	// dueKeep is for how long an entry outlives its operation's time, if nobody sweeps.
 	dueKeep = 24 * time.Hour
 	// tailWindow is how far back starts are looked for: clocks of nodes differ, and commits take time.
@@ -26,6 +26,9 @@ const (
 	// tailMost bounds one look.
 	tailMost = 20_000
 )
+
+// tellEnd is the value of an entry for an operation that has ended and of which nobody was told yet.
+const tellEnd = "tell"
 
 func dueItem(o *Operation) storage.Item {
 	return storage.Item{Key: dueKey(o.AnswerBy, o.ID), ExpiresAt: o.AnswerBy.Add(dueKeep)}
@@ -35,8 +38,8 @@ func dueKey(at time.Time, id string) string {
 	return fmt.Sprintf("%s%013d/%s", duePrefix, at.UnixMilli(), id)
 }
 
-// Run does what time asks for until ctx ends: it writes down what has expired, so that clients are told, and wakes those who
-// wait for what other stores have done. That the store cannot be read is logged when it begins and when it ends.
+// Run does what time asks for until ctx ends: it writes down what has expired, tells of what [Store.CloseForDevice] and
+// [Store.CloseForUser] have ended, and wakes those who wait for what other stores have done. That the store cannot be read is logged when it begins and when it ends.
 func (s *Store) Run(ctx context.Context) {
 	ticker := time.NewTicker(Interval)
 	defer ticker.Stop()
@@ -68,7 +71,7 @@ func (s *Store) Tick(ctx context.Context) error {
 	return errors.Join(s.tail(ctx), s.Expire(ctx))
 }
 
-// Expire writes down every operation whose time is over.
+// Expire writes down every operation whose time is over, and tells of every one that was ended in somebody else's transaction.
 func (s *Store) Expire(ctx context.Context) error {
 	for {
 		more, err := s.expireSome(ctx)
@@ -138,6 +141,13 @@ const (
 )
 
 func (s *Store) expireOne(tx storage.Tx, key string, now time.Time) (Operation, int, error) {
+	item, err := tx.Get(key)
+	if errors.Is(err, storage.ErrNotFound) {
+		return Operation{}, dropped, nil // another node was quicker
+	}
+	if err != nil {
+		return Operation{}, left, err
+	}
 	_, id, _ := strings.Cut(strings.TrimPrefix(key, duePrefix), "/")
 	o, found, err := s.operations.Find(tx, id)
 	if err != nil {
@@ -149,6 +159,9 @@ func (s *Store) expireOne(tx storage.Tx, key string, now time.Time) (Operation, 
 	}
 	if err := tx.Delete(key); err != nil {
 		return o, left, err
+	}
+	if found && string(item.Value) == tellEnd {
+		return o, wrote, s.tell(tx, Ended, o)
 	}
 	if !found || !o.State.Open() {
 		return o, dropped, nil

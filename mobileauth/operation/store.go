@@ -93,7 +93,7 @@ type Config struct {
 	// Receipts makes a receipt for each approved authorisation and signature, in the transaction of the approval. Nil makes none.
 	Receipts Receipts
 	// OnChange runs in the transaction of the change: callbacks, notifications and alerts are written into the outbox there.
-	// Being part of a closure it may run several times, and draws nothing. At most four writes for each operation that ends.
+	// Being part of a closure it may run several times, and draws nothing. At most six writes for each change.
 	OnChange []func(tx storage.Tx, c Change) error
 	Limits   Limits
 	// KeepFor is how long operations are kept. Default: [KeepFor].

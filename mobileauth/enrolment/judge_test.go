@@ -203,6 +203,28 @@ func TestATransferThatSomebodyElsePhotographed(t *testing.T) {
 	})
 }
 
+// TestATransferThatBreaksOff is finished by the phone that registers, and by no digits.
+func TestATransferThatBreaksOff(t *testing.T) {
+	over(t, func(t *testing.T, w *world) {
+		old, p := w.enrol("usr_1")
+		invitation := w.transfer(old, p)
+		q := w.phone(invitation.Code.Text())
+		w.db.Inject(storagetest.Fault{Op: storagetest.OnCommit, Nth: 2, Err: errDown})
+		if _, err := w.register(q); !errors.Is(err, errDown) {
+			t.Fatalf("registering: %v", err)
+		}
+		c, err := w.Confirm(w.ctx(), invitation.Operation, q.digits(invitation.Operation))
+		if err != nil || c.Code != operation.Refused {
+			t.Errorf("confirmed by digits: %+v, %v", c, err)
+		}
+		q.ask(w, invitation.Code.Text())
+		answer, err := w.register(q)
+		if err != nil || answer.Status != "quarantined" {
+			t.Errorf("said again: %+v, %v", answer, err)
+		}
+	})
+}
+
 func TestTransfersThatAreRefused(t *testing.T) {
 	over(t, func(t *testing.T, w *world) {
 		d, p := w.enrol("usr_1")

@@ -23,6 +23,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 	"github.com/gatehouse-id/gatehouse/caddymodule/passwords"
 	"github.com/gatehouse-id/gatehouse/caddymodule/people"
+	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
 	"github.com/gatehouse-id/gatehouse/caddymodule/pool"
 	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
@@ -80,6 +81,8 @@ type App struct {
 	DefaultScope []string `json:"default_scope,omitempty"`
 	// The operator's apps and what becomes of their versions.
 	Applications []apps.Config `json:"applications,omitempty"`
+	// How phones are asked.
+	Mobile *phones.Config `json:"mobile,omitempty"`
 	// The applications that may ask for tokens.
 	Clients []ClientConfig `json:"clients,omitempty"`
 	// Users created at start when their login name is free.
@@ -97,6 +100,7 @@ type App struct {
 	hasher  *identity.Hasher
 	trail   *audit.Trail
 	apps    *mobileauth.Registry
+	phones  *phones.Phones // nil where the configuration has none
 	secrets *caddy.Replacer
 	logins  []web.OwnLogin
 	ctx     caddy.Context
@@ -186,6 +190,9 @@ func (a *App) load() error {
 	if err := a.apps.Refresh(a.ctx); err != nil {
 		return err
 	}
+	if err := a.phones.Load(a.ctx); err != nil {
+		return err
+	}
 	return a.server.Start(a.ctx)
 }
 
@@ -198,6 +205,7 @@ func (a *App) Start() error {
 	a.stop = cancel
 	a.running.Go(func() { a.server.Run(ctx) })
 	a.running.Go(func() { a.apps.Run(ctx) })
+	a.running.Go(func() { a.phones.Run(ctx) })
 	a.running.Go(func() { a.trail.Run(ctx) })
 	meter.Follow(a.counted)
 	return nil

@@ -19,12 +19,15 @@ import (
 	"go.uber.org/zap/exp/zapslog"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/backend"
+	"github.com/gatehouse-id/gatehouse/authz/endpoints"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/authz/realm/identitystore"
 	"github.com/gatehouse-id/gatehouse/authz/server"
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
 	"github.com/gatehouse-id/gatehouse/caddymodule/development"
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
+	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
@@ -98,10 +101,13 @@ func (a *App) assemble(ctx caddy.Context) error {
 	if err := a.parseSealKeys(); err != nil {
 		return err
 	}
+	var err error
+	if a.trail, err = audit.New(audit.Config{DB: a.node, Logger: auditLogger(ctx), Now: time.Now, Sealer: a.node}); err != nil {
+		return err
+	}
 	if err := a.openUsers(); err != nil {
 		return err
 	}
-	var err error
 	if a.apps, err = apps.Registry(a.Applications, a.node, a.logger); err != nil {
 		return err
 	}
@@ -123,9 +129,6 @@ func (a *App) assemble(ctx caddy.Context) error {
 	if a.ring, err = a.keyRing(a.node, a.node); err != nil {
 		return err
 	}
-	if a.trail, err = audit.New(audit.Config{DB: a.node, Logger: auditLogger(ctx), Now: time.Now}); err != nil {
-		return err
-	}
 	a.server, err = server.New(server.Config{
 		Issuer: a.Issuer, Audience: a.Audience, Store: a.node.Store(), View: a.node.Revoked(), Ring: a.ring,
 		Clients: clients, Engine: engine, Pages: pages, Trail: a.trail,
@@ -139,12 +142,47 @@ func (a *App) assemble(ctx caddy.Context) error {
 		ClientIP:        clientIP,
 		Proxied:         proxied,
 		Applications:    a.apps,
+		Published:       a.published(),
 		Now:             time.Now,
 		Logger:          a.logger,
 		Observe:         server.Observer{Gate: meter.Gate, Endpoint: meter.Endpoint, Token: meter.Token, Realm: meter.Realm},
 	})
-	return err
+	if err != nil || !phones.Wanted(a.Mobile, a.Applications) {
+		return err
+	}
+	return a.assemblePhones()
 }
+
+func (a *App) assemblePhones() (err error) {
+	a.phones, err = phones.New(a.Mobile, a.Applications, phones.Parts{
+		Issuer: a.Issuer, DB: a.node, Sealer: a.node, Outbox: a.node.Outbox(), Users: a.users, Store: a.node.Store(), Ring: a.ring,
+		Trail: a.trail, Apps: a.apps, Applied: a.node.Revoked().Refresh, Secret: a.secret, Now: time.Now, Logger: a.logger,
+		Backend: &backend.Authenticator{Clients: a.server.ClientAuth(), Tokens: a.server.AccessValidator()},
+	})
+	if err != nil {
+		return err
+	}
+	for prefix, face := range a.phones.Faces() {
+		a.server.Mount(prefix, strings.Trim(prefix, "/"), face)
+	}
+	return nil
+}
+
+// published are the issuer's keys, with those that phones encrypt to.
+func (a *App) published() endpoints.Keys {
+	if !phones.Wanted(a.Mobile, a.Applications) {
+		return nil
+	}
+	return published{a.ring, a}
+}
+
+type published struct {
+	*keyset.Ring
+	app *App
+}
+
+// JWKS returns all of them.
+func (p published) JWKS() []byte { return p.app.phones.JWKS() }
 
 func (a *App) parseSealKeys() error {
 	var keys []seal.Key
@@ -177,8 +215,10 @@ func (a *App) openUsers() (err error) {
 	a.users, err = identity.New(identity.Config{
 		DB: a.node, Hasher: a.hasher, Now: time.Now, Sealer: a.node,
 		CounterKey: func() ([]byte, error) { return a.node.Derive("identity login counters") },
+		Audit:      a.trail, Searchable: phones.Searchable(a.Mobile),
 		OnRevoke: []func(storage.Tx, identity.User) error{
 			func(tx storage.Tx, u identity.User) error { return a.node.Store().RevokeSubject(tx, u.ID) },
+			func(tx storage.Tx, u identity.User) error { return a.phones.Revoke(tx, u) },
 		},
 	})
 	return err
@@ -296,6 +336,9 @@ func (a *App) scopeNames() oauth.Scopes {
 	}
 	for i := range a.SecurityTests {
 		names = names.Union(oauth.Scopes{a.SecurityTests[i].Name})
+	}
+	if phones.Wanted(a.Mobile, a.Applications) {
+		names = names.Union(phones.Scopes())
 	}
 	return names.Union(a.DefaultScope)
 }

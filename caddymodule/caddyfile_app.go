@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 	"github.com/gatehouse-id/gatehouse/caddymodule/passwords"
 	"github.com/gatehouse-id/gatehouse/caddymodule/people"
+	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
 )
 
 // parseGlobal reads the global option. Several blocks of it add up; an option that stands once may stand in one of them. The
@@ -119,6 +120,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"scope":         a.parseScope,
 			"default_scope": option.Strings(&a.DefaultScope),
 			"application":   a.parseApplication,
+			"mobile":        func(d *caddyfile.Dispenser) error { return phones.Parse(d, &a.Mobile) },
 			"client":        a.parseClient,
 			"user":          a.parseUser,
 		},

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
 	"github.com/gatehouse-id/gatehouse/caddymodule/development"
+	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/randid"
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -34,6 +35,9 @@ func (a *App) check() error {
 		return err
 	}
 	if err := apps.Check(a.Applications); err != nil {
+		return err
+	}
+	if err := phones.Check(a.Mobile, a.Applications, a.Keys.Algorithms); err != nil {
 		return err
 	}
 	if _, err := a.securityModel(a.sketch); err != nil {

@@ -156,7 +156,7 @@ func (b *bench) ask(s *server.Server, path string, form url.Values, as string) *
 func TestNewMissesEachPart(t *testing.T) {
 	t.Parallel()
 	optional := []string{
-		"Scopes", "DefaultScopes", "ScopeTexts", "SessionIdle", "SessionLifetime", "RefreshGrace", "CacheBytes", "Proxied", "Applications", "Observe",
+		"Scopes", "DefaultScopes", "ScopeTexts", "SessionIdle", "SessionLifetime", "RefreshGrace", "CacheBytes", "Proxied", "Applications", "Published", "Observe",
 	}
 	b := newBench(t)
 	all := reflect.TypeOf(b.config)

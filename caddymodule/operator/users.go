@@ -79,7 +79,7 @@ func addUser(app *caddymodule.App, w http.ResponseWriter, r *http.Request) (any,
 		Profile:  identity.Profile{Logins: []string{in.Login}, ExternalRef: in.ExternalRef, Attributes: in.Attributes},
 		Password: in.Password,
 	})
-	return user, audited(app, r, audit.Event{Name: "user.add", Subject: user.ID}, err)
+	return user, attempted(app, r, audit.Event{Name: "user.add", Subject: user.ID}, err)
 }
 
 func setPassword(app *caddymodule.App, w http.ResponseWriter, r *http.Request) (any, error) {
@@ -131,7 +131,18 @@ func changed(app *caddymodule.App, r *http.Request, event, subject string, err e
 	if err == nil {
 		err = app.View().Refresh(r.Context())
 	}
-	return audited(app, r, audit.Event{Name: event, Subject: subject}, err)
+	return attempted(app, r, audit.Event{Name: event, Subject: subject}, err)
+}
+
+// attempted writes to the audit trail what an operator could not do to a user. What he could was written with the change, and
+// is only logged.
+func attempted(app *caddymodule.App, r *http.Request, e audit.Event, err error) error {
+	if err != nil {
+		return audited(app, r, e, err)
+	}
+	e.Outcome = audit.Accepted
+	app.Trail().Log(r.Context(), e)
+	return nil
 }
 
 // audited writes an operator's action to the audit trail, whether or not it succeeded. An error of ours names what was

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package phones
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
+	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/internal/jose"
+	"github.com/gatehouse-id/gatehouse/internal/keyset"
+	"github.com/gatehouse-id/gatehouse/internal/limit"
+	"github.com/gatehouse-id/gatehouse/internal/outbox"
+	"github.com/gatehouse-id/gatehouse/mobileauth"
+	"github.com/gatehouse-id/gatehouse/mobileauth/callback"
+	"github.com/gatehouse-id/gatehouse/mobileauth/deviceapi"
+	"github.com/gatehouse-id/gatehouse/mobileauth/enrolment"
+	"github.com/gatehouse-id/gatehouse/mobileauth/exchange"
+	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
+	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
+	"github.com/gatehouse-id/gatehouse/mobileauth/receipt/issuing"
+	"github.com/gatehouse-id/gatehouse/mobileauth/restapi"
+	"github.com/gatehouse-id/gatehouse/mobileauth/roots"
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+// Limits of what one address may cause: messages of phones that were refused.
+const (
+	refusedBurst, refusedEvery = 60, time.Second
+	limiterKeys                = 100_000
+)
+
+// tickEvery is how often keys are looked after.
+const tickEvery = time.Minute
+
+// Parts is what the mobile side is built over. All fields are required.
+type Parts struct {
+	Issuer  string
+	DB      storage.DB
+	Sealer  storage.Sealer
+	Users   *identity.Store
+	Store   *authz.Store
+	Ring    *keyset.Ring
+	Trail   *audit.Trail
+	Apps    *mobileauth.Registry
+	Outbox  *outbox.Outbox
+	Backend restapi.Authenticator
+	Docs    http.Handler
+	// Applied runs after what takes users or devices out.
+	Applied func(ctx context.Context) error
+	// Secret resolves a secret of the configuration.
+	Secret func(text, of string) (string, error)
+	Now    func() time.Time
+	Logger *slog.Logger
+}
+
+// Phones is the mobile side of one configuration.
+type Phones struct {
+	parts      Parts
+	policies   map[string]enrolment.Policy
+	keys       *exchange.Ring
+	roots      *roots.Store
+	callbacks  *callback.Sender
+	devices    *handset.Store
+	operations *operation.Store
+	enrolment  *enrolment.Store
+	device     *deviceapi.Handler
+	api        *restapi.API
+}
+
+// Wanted reports whether a configuration has a mobile side.
+func Wanted(c *Config, applications []apps.Config) bool {
+	for i := range applications {
+		if applications[i].Enrollment != nil {
+			return true
+		}
+	}
+	return c != nil
+}
+
+// Searchable returns the attributes by which back ends can search for users.
+func Searchable(c *Config) []string {
+	if c == nil {
+		return nil
+	}
+	return c.Searchable
+}
+
+// Scopes are those of the API for back ends.
+func Scopes() []string { return restapi.Scopes() }
+
+// New builds the mobile side. It reads and writes nothing: the store may be opened later.
+func New(c *Config, applications []apps.Config, parts Parts) (*Phones, error) {
+	if c == nil {
+		c = new(Config)
+	}
+	p := &Phones{parts: parts, policies: map[string]enrolment.Policy{}}
+	for i := range applications {
+		policy, registers, err := applications[i].Policy()
+		if err != nil {
+			return nil, err
+		}
+		if registers {
+			p.policies[applications[i].ID] = policy
+		}
+	}
+	for _, build := range []func(*Config) error{p.buildKeys, p.buildCallbacks, p.buildRecords, p.buildEnrolment, p.buildFaces} {
+		if err := build(c); err != nil {
+			return nil, fmt.Errorf("mobile: %w", err)
+		}
+	}
+	return p, nil
+}
+
+func (p *Phones) buildKeys(*Config) (err error) {
+	parts := &p.parts
+	p.keys, err = exchange.Open(exchange.Config{DB: parts.DB, Sealer: parts.Sealer, Now: parts.Now, Logger: parts.Logger})
+	if err != nil {
+		return err
+	}
+	p.roots, err = roots.Open(roots.Config{DB: parts.DB, Sealer: parts.Sealer, Now: parts.Now, Logger: parts.Logger})
+	return err
+}
+
+func (p *Phones) buildCallbacks(c *Config) (err error) {
+	parts := &p.parts
+	receivers, err := c.receivers(parts.Secret)
+	if err != nil {
+		return err
+	}
+	p.callbacks, err = callback.New(callback.Config{Receivers: receivers, Key: p.signer, Now: parts.Now})
+	return err
+}
+
+func (p *Phones) signer() (jose.PrivateKey, error) { return p.parts.Ring.SignerFor(jose.ES256) }
+
+// buildRecords builds devices and operations, which end what rests on one another.
+func (p *Phones) buildRecords(c *Config) (err error) {
+	parts := &p.parts
+	p.devices, err = handset.New(handset.Config{
+		DB: parts.DB, Sealer: parts.Sealer, Users: parts.Users, Audit: parts.Trail, Now: parts.Now, Logger: parts.Logger,
+		OnRevoke: []func(storage.Tx, handset.Device) error{
+			func(tx storage.Tx, d handset.Device) error { return p.operations.CloseForDevice(tx, d) },
+		},
+	})
+	if err != nil {
+		return err
+	}
+	receipts, err := issuing.New(issuing.Config{
+		Issuer: parts.Issuer, Root: p.roots.Root, Signer: p.signer, ExternalRef: p.externalRef,
+	})
+	if err != nil {
+		return err
+	}
+	p.operations, err = operation.New(operation.Config{
+		DB: parts.DB, Sealer: parts.Sealer, Users: parts.Users, Devices: p.devices, Audit: parts.Trail, Now: parts.Now,
+		Logger: parts.Logger, Receipts: receipts, Limits: c.limits(),
+		OnChange: []func(storage.Tx, operation.Change) error{p.callBack},
+	})
+	return err
+}
+
+func (p *Phones) externalRef(ctx context.Context, userID string) (string, error) {
+	u, err := p.parts.Users.Get(ctx, userID)
+	if errors.Is(err, storage.ErrNotFound) {
+		return "", nil
+	}
+	return u.ExternalRef, err
+}
+
+func (p *Phones) buildEnrolment(*Config) (err error) {
+	parts := &p.parts
+	p.enrolment, err = enrolment.New(enrolment.Config{
+		DB: parts.DB, Sealer: parts.Sealer, Users: parts.Users, Devices: p.devices, Operations: p.operations,
+		Applications: parts.Apps, Audit: parts.Trail, Issuer: parts.Issuer, Now: parts.Now,
+		Policies: func(application string) (enrolment.Policy, bool) {
+			policy, found := p.policies[application]
+			return policy, found
+		},
+		ServerKey: func() (string, error) {
+			key, err := p.keys.Current()
+			return key.KID, err
+		},
+	})
+	return err
+}
+
+func (p *Phones) buildFaces(*Config) error {
+	parts := &p.parts
+	refusals, err := limit.New(limit.Config{Burst: refusedBurst, Every: refusedEvery, Keys: limiterKeys, Now: parts.Now})
+	if err != nil {
+		return err
+	}
+	p.device, err = deviceapi.New(deviceapi.Config{
+		Issuer: parts.Issuer, Keys: p.keys, Signer: parts.Ring, Devices: p.devices, Operations: p.operations,
+		Enrolment: p.enrolment, Audit: parts.Trail, Logger: parts.Logger, Now: parts.Now, Refusals: refusals,
+	})
+	if err != nil {
+		return err
+	}
+	p.api, err = restapi.New(restapi.Config{
+		Issuer: parts.Issuer, Authenticator: parts.Backend, Users: parts.Users, Devices: p.devices, Operations: p.operations,
+		Applications: parts.Apps, Trail: parts.Trail, Enrolment: p.enrolment, Callbacks: p, DB: parts.DB,
+		Sealer: parts.Sealer, Applied: parts.Applied, Docs: parts.Docs, Now: parts.Now, Logger: parts.Logger,
+	})
+	return err
+}
+
+// Allowed returns nil if a URL may be called back. Every client may name each of them: what is told there is that something
+// happened, and not what.
+func (p *Phones) Allowed(_, url string) error {
+	if !p.callbacks.Allowed(url) {
+		return callback.ErrNotAllowed
+	}
+	return nil
+}
+
+// Revoke ends, in the caller's transaction, what is open to a user who is locked or goes.
+//
+// Like [Phones.Load] and [Phones.Run] it does nothing where a configuration has no mobile side and p is nil.
+func (p *Phones) Revoke(tx storage.Tx, u identity.User) error {
+	if p == nil {
+		return nil
+	}
+	return p.operations.CloseForUser(tx, u.ID)
+}
+
+// callBack queues what a back end wants to be told, in the transaction of the change.
+func (p *Phones) callBack(tx storage.Tx, c operation.Change) error {
+	o := &c.Operation
+	if o.CallbackURL == "" || c.What != operation.Ended && c.What != operation.WasUsed {
+		return nil
+	}
+	at := o.EndedAt
+	if c.What == operation.WasUsed {
+		at = o.RedeemedAt
+	}
+	// Operation and version name the change, whichever run of the transaction makes it.
+	id := fmt.Sprintf("dlv_%s.%d", o.ID, o.Version)
+	item, err := callback.Item(id, o.CallbackURL, callback.Notice{
+		Operation: o.ID, Kind: string(o.Kind), State: string(o.State), At: at,
+	})
+	if err != nil {
+		return err
+	}
+	return p.parts.Outbox.Append(tx, item)
+}
+
+// Load reads the keys.
+func (p *Phones) Load(ctx context.Context) error {
+	if p == nil {
+		return nil
+	}
+	return errors.Join(p.keys.Load(ctx), p.roots.Load(ctx))
+}
+
+// Run calls back, expires and looks after keys until ctx ends.
+func (p *Phones) Run(ctx context.Context) {
+	if p == nil {
+		return
+	}
+	remove := p.parts.Outbox.Handle(callback.Kind, p.callbacks)
+	defer remove()
+	var loops sync.WaitGroup
+	loops.Go(func() { p.operations.Run(ctx) })
+	loops.Go(func() { p.tick(ctx) })
+	loops.Go(func() {
+		if err := p.parts.Users.Reindex(ctx); err != nil && ctx.Err() == nil {
+			p.parts.Logger.WarnContext(ctx, "making users searchable", "error", err)
+		}
+	})
+	loops.Wait()
+	p.callbacks.Close()
+}
+
+func (p *Phones) tick(ctx context.Context) {
+	ticker := time.NewTicker(tickEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := errors.Join(p.keys.Tick(ctx), p.roots.Load(ctx)); err != nil && ctx.Err() == nil {
+			p.parts.Logger.WarnContext(ctx, "looking after the phones' keys", "error", err)
+		}
+	}
+}
+
+// JWKS returns the issuer's published keys: those that sign and those that phones encrypt to. Before they are known it is nil.
+func (p *Phones) JWKS() []byte {
+	sign := p.parts.Ring.Publics()
+	if sign == nil {
+		return nil
+	}
+	set, err := jose.MarshalSet(sign, p.keys.Publics()...)
+	if err != nil {
+		return nil
+	}
+	return set
+}
+
+// Faces returns the handlers by the path below the issuer with which everything of theirs begins.
+func (p *Phones) Faces() map[string]http.Handler {
+	return map[string]http.Handler{
+		deviceapi.Prefix:   http.StripPrefix(strings.TrimSuffix(authz.BasePath(p.parts.Issuer), "/"), p.device),
+		restapi.Path + "/": p.api,
+	}
+}

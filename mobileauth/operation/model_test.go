@@ -125,6 +125,9 @@ func (m *model) start(rt *rapid.T) {
 	}
 	asked := fmt.Sprint(start.UserID, start.DeviceID, start.Methods, start.NumberMatch, start.TimeToLive)
 	was := m.keys[start.IdempotencyKey]
+	if was != nil && m.now().Sub(was.real.CreatedAt) >= 24*time.Hour {
+		was = nil // forgotten
+	}
 	able := slices.ContainsFunc(m.phones, func(q *modelPhone) bool {
 		return q.user == p.user && q.status == handset.Active && (start.DeviceID == "" || start.DeviceID == q.id)
 	})

@@ -111,6 +111,19 @@ func TestRollKeys(t *testing.T) {
 	}
 }
 
+// A server may answer under either key.
+func TestRollKeysAnsweredUnderTheNewOnes(t *testing.T) {
+	t.Parallel()
+	s, p, d := enrolled(t)
+	s.early = true
+	if err := d.RollKeys(t.Context(), device.Proof{PIN: pin}); err != nil {
+		t.Fatal(err)
+	}
+	if err := approves(t, s, p.restart(t), pin); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRollKeysWithALostAnswer(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

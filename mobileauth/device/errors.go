@@ -13,7 +13,7 @@ var (
 	// ErrMessage: the server did not take the message, and does not say why. The device is not known there any more, it was
 	// locked or removed, or somebody stands in between.
 	ErrMessage = errors.New("the server refused the message: this device is not known there, or not any more")
-	// ErrRefused: it was understood and not done. [RefusedError] says how many tries remain where a factor was wrong.
+	// ErrRefused: what was proven is wrong, a factor or the number; which one is not said. [RefusedError] says how many tries remain.
 	ErrRefused = errors.New("refused")
 	// ErrGone: the operation is not open any more: answered, cancelled or expired.
 	ErrGone = errors.New("the operation is not open any more")
@@ -33,7 +33,8 @@ var (
 
 // RefusedError is an [ErrRefused].
 type RefusedError struct {
-	// Remaining is how many wrong factors are left before the device is disconnected, or -1 where that is not said.
+	// Remaining is how many tries are left, or -1 where that is not said. At 0 the operation has failed; after too many wrong
+	// factors the device is disconnected, and hears [ErrMessage] from then on.
 	Remaining int
 }
 
@@ -43,7 +44,7 @@ func (e *RefusedError) Error() string {
 	case -1:
 		return ErrRefused.Error()
 	case 0:
-		return "refused: no tries remain, this device is disconnected"
+		return "refused: no tries remain"
 	default:
 		return fmt.Sprintf("refused: %d tries remain", e.Remaining)
 	}

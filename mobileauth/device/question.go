@@ -5,6 +5,7 @@ package device
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -110,7 +111,43 @@ func (d *Device) answer(ctx context.Context, q Question, s envelope.Statement, p
 	}
 	s.Purpose, s.Operation, s.DisplayHash = envelope.PurposeApproval, q.Operation, envelope.DisplayHash(q.shown)
 	_, err := d.say(ctx, envelope.PathAnswer, stated{statement: s, proof: p})
+	if err == nil || definite(err) {
+		d.heard(q.Operation)
+	}
 	return err
+}
+
+// maxSaid is how many answers are remembered whose outcome is not known.
+const maxSaid = 32
+
+// sign signs a statement. An answer to a question that was signed moments ago, and of which nothing was heard, is the same again: if
+// it was accepted, the server says so instead of that the question is gone.
+func (d *Device) sign(s envelope.Statement, keys envelope.Keys) (envelope.Statement, error) {
+	if s.Purpose != envelope.PurposeApproval {
+		return envelope.SignStatement(s, keys)
+	}
+	what := said{s.Operation, string(s.Decision), s.Reason, s.Number, s.Method, keys.Public().Sign.ID()}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if before, ok := d.said[what]; ok && before.DisplayHash == s.DisplayHash && s.At.Sub(before.At).Abs() <= envelope.Window/2 {
+		return before, nil
+	}
+	signed, err := envelope.SignStatement(s, keys)
+	if err != nil {
+		return envelope.Statement{}, err
+	}
+	if len(d.said) >= maxSaid || d.said == nil {
+		d.said = make(map[said]envelope.Statement)
+	}
+	d.said[what] = signed
+	return signed, nil
+}
+
+// heard forgets what was said to a question.
+func (d *Device) heard(operation string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	maps.DeleteFunc(d.said, func(what said, _ envelope.Statement) bool { return what.operation == operation })
 }
 
 // secrets are those of factors, by factor.
@@ -137,14 +174,14 @@ func (d *Device) say(ctx context.Context, path string, t stated) (reply, error) 
 	if t.id == "" {
 		t.id = envelope.NewID()
 	}
-	return d.call(ctx, path, func(r envelope.Request, keys envelope.Keys) (any, error) { return t.body(r, keys) })
+	return d.call(ctx, path, func(r envelope.Request, keys envelope.Keys) (any, error) { return d.body(t, r, keys) })
 }
 
 // body makes the body for one attempt.
-func (t stated) body(r envelope.Request, keys envelope.Keys) (any, error) {
+func (d *Device) body(t stated, r envelope.Request, keys envelope.Keys) (any, error) {
 	s := t.statement
 	s.Device, s.Audience, s.At, s.ID = r.Device, r.Audience, r.At, t.id
-	signed, err := envelope.SignStatement(s, keys)
+	signed, err := d.sign(s, keys)
 	if err != nil {
 		return nil, fmt.Errorf("signing: %w: %w", err, ErrInput)
 	}

@@ -21,7 +21,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		want string
 	}{
 		{&device.RefusedError{Remaining: 2}, "2 tries remain"},
-		{&device.RefusedError{Remaining: 0}, "disconnected"},
+		{&device.RefusedError{Remaining: 0}, "no tries remain"},
 		{&device.RefusedError{Remaining: -1}, "refused"},
 		{&device.RetryError{After: 7 * time.Second}, "in 7s"},
 		{&device.RetryError{}, "cannot answer now"},
@@ -113,5 +113,44 @@ func TestPINsThatAreNotThere(t *testing.T) {
 	}
 	if err := approves(t, s, p.restart(t), newPIN); err != nil {
 		t.Error(err)
+	}
+}
+
+// Who hears nothing asks again, and learns that it was done. Another answer is another one.
+func TestApprovalWithALostAnswer(t *testing.T) {
+	t.Parallel()
+	s, p, d := enrolled(t)
+	approval := device.Approval{Proof: device.Proof{PIN: pin}, Number: "42"}
+	q := mustFetch(t, d, s.ask(question("pin"), "42"))
+	s.do(func() { s.lose[envelope.PathAnswer] = 1 })
+	if err := d.Approve(t.Context(), q, approval); !errors.Is(err, device.ErrNetwork) {
+		t.Fatalf("Approve = %v", err)
+	}
+	if err := d.Deny(t.Context(), q, envelope.Denied); !errors.Is(err, device.ErrGone) {
+		t.Errorf("another answer: %v", err)
+	}
+	q = mustFetch(t, d, s.ask(question("pin"), "42"))
+	s.do(func() { s.lose[envelope.PathAnswer] = 1 })
+	if err := d.Approve(t.Context(), q, approval); !errors.Is(err, device.ErrNetwork) {
+		t.Fatalf("Approve = %v", err)
+	}
+	if err := d.Approve(t.Context(), q, approval); err != nil {
+		t.Errorf("the same again: %v", err)
+	}
+	if err := d.Approve(t.Context(), q, approval); !errors.Is(err, device.ErrGone) {
+		t.Errorf("after it was heard: %v", err)
+	}
+	q = mustFetch(t, d, s.ask(question("pin"), "42"))
+	s.do(func() { s.lose[envelope.PathAnswer] = 1 })
+	if err := d.Approve(t.Context(), q, approval); !errors.Is(err, device.ErrNetwork) {
+		t.Fatalf("Approve = %v", err)
+	}
+	s.do(func() { s.now = s.now.Add(2 * time.Minute) })
+	p.now = p.now.Add(2 * time.Minute)
+	if err := d.Approve(t.Context(), q, approval); !errors.Is(err, device.ErrGone) {
+		t.Errorf("much later: %v", err)
+	}
+	if len(s.answers) != 3 {
+		t.Errorf("the server has %d answers", len(s.answers))
 	}
 }

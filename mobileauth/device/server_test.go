@@ -34,6 +34,7 @@ type server struct {
 	pgp      bool // bodies are wrapped once more, under keys called "phone" and "server"
 	clear    bool // but answers are not
 	empty    bool // answers say nothing
+	early    bool // the answer to new keys is encrypted to them
 	refuse   envelope.Code
 	broken   func(w http.ResponseWriter, path string) bool // answers in the place of the server
 	lose     map[string]int                                // answers to lose, by path, after the request had its effect
@@ -161,7 +162,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.seen[request.ID] = true
 	s.requests = append(s.requests, request)
-	if to.ID() == "" || request.Path == envelope.PathKeys {
+	if to.ID() == "" || s.early {
 		to = s.device.Enc
 	}
 	s.reply(w, request, body, code, to)
@@ -347,10 +348,12 @@ func (s *server) stated(r envelope.Request) (any, envelope.Code, error) {
 func (s *server) answer(statement envelope.Statement) (any, envelope.Code, error) {
 	shown, ok := s.display[statement.Operation]
 	switch {
+	case !ok && slices.ContainsFunc(s.answers, func(a envelope.Statement) bool { return a.Raw() == statement.Raw() }):
+		return nil, envelope.CodeOK, nil
 	case !ok:
 		return nil, envelope.CodeGone, nil
 	case statement.DisplayHash != envelope.DisplayHash(shown):
-		return nil, envelope.CodeRefused, nil
+		return nil, envelope.CodeNotAllowed, nil
 	case statement.Decision == envelope.Approve && statement.Number != s.numbers[statement.Operation]:
 		return nil, envelope.CodeRefused, nil
 	}

@@ -122,7 +122,12 @@ type Device struct {
 	state State
 	keys  envelope.Keys
 	next  *envelope.Keys // of state.NextKeys
+	// said are answers to questions of which the server's answer was not heard, by what they say.
+	said map[said]envelope.Statement
 }
+
+// said is what an answer to a question says.
+type said struct{ operation, decision, reason, number, method, key string }
 
 // Open returns the device of a state that was saved.
 func Open(ctx context.Context, config Config, state State) (*Device, error) {

@@ -16,7 +16,7 @@ type Code string
 // The codes.
 const (
 	CodeOK         Code = "ok"
-	CodeRefused    Code = "refused"     // not done; where a factor was asked for, the body may say how many tries remain
+	CodeRefused    Code = "refused"     // what was proven is wrong; the body says how many tries remain
 	CodeGone       Code = "gone"        // the operation is not open any more
 	CodeNotAllowed Code = "not_allowed" // this device may not do that, now or at all
 	CodeRetry      Code = "retry"       // nothing was done; the same may succeed later

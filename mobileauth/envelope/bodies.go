@@ -118,8 +118,8 @@ func (b Stated) GoString() string { return b.String() }
 
 // Refused is the body of an answer with [CodeRefused].
 type Refused struct {
-	// Remaining is how many wrong factors the device may still send before it is disconnected. It is there only where a factor
-	// was asked for.
+	// Remaining is how many tries are left, of whatever was wrong: a factor, or the number of an approval. At 0 an operation has
+	// failed, and after too many wrong factors the device is disconnected.
 	Remaining *int `json:"remaining,omitempty"`
 }
 

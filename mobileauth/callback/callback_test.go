@@ -106,7 +106,7 @@ func TestAnswers(t *testing.T) {
 		{"not found", http.NotFound, "status 404", 0, false},
 		{"gone", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(410) }, "status 410", 0, true},
 		{"unauthorized", func(w http.ResponseWriter, r *http.Request) {
-			http.Error(w, r.Header.Get("Authorization"), 401)
+			http.Error(w, r.Header.Get("Authorization"), http.StatusUnauthorized)
 		}, "status 401", 0, false},
 		{"too many", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", "90")

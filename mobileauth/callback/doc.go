@@ -19,7 +19,7 @@
 // Each change is told at least once, those of one operation one after the other and in their order, with the same id at each
 // repetition. The signature is a JWS with detached content (RFC 7515, appendix F) of the type "gatehouse-callback+jws": the
 // receiver puts the base64url of the body between the two dots and verifies what results with the keys that the issuer publishes.
-// The reasons for this form stand in docs/decisions/0011-callbacks-carry-a-detached-jws.md.
+// The reasons for this form stand in docs/decisions/0012-callbacks-carry-a-detached-jws.md.
 //
 // It answers with a status from 200 to 299 and no page of HTML. Everything else is repeated by the rules of the outbox, no sooner
 // than a Retry-After says, but for 410, after which nothing is sent.

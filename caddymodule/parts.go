@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/revocation"
 	"github.com/gatehouse-id/gatehouse/authz/server"
+	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/internal/outbox"
@@ -54,6 +55,9 @@ func (a *App) Apps() *mobileauth.Registry { return a.apps }
 
 // Outbox returns what is to happen outside the store.
 func (a *App) Outbox() *outbox.Outbox { return a.node.Outbox() }
+
+// Phones returns the mobile side, nil where the configuration has none.
+func (a *App) Phones() *phones.Phones { return a.phones }
 
 // Trail returns the audit trail.
 func (a *App) Trail() *audit.Trail { return a.trail }

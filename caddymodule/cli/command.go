@@ -12,6 +12,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-id/gatehouse/caddymodule/simulator"
 )
 
 const name = "gatehouse"
@@ -20,7 +22,7 @@ const name = "gatehouse"
 func commands() []*cobra.Command {
 	return []*cobra.Command{
 		userCommand(), appCommand(), keysCommand(), sessionCommand(), tokenCommand(), auditCommand(), outboxCommand(), healthCommand(),
-		configCommand(), policyCommand(), importCommand(),
+		configCommand(), policyCommand(), importCommand(), receiptCommand(), simulator.Command(),
 	}
 }
 
@@ -30,7 +32,7 @@ var ours bool
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  name,
-		Usage: "<user|app|keys|session|token|audit|outbox|health|config|policy|import> ...",
+		Usage: "<user|app|keys|session|token|audit|outbox|health|config|policy|import|receipt|device> ...",
 		Short: "Works on the users, apps, keys, sessions and tokens of a running Gatehouse",
 		Long:  strings.TrimSpace(manner),
 		CobraFunc: func(cmd *cobra.Command) {
@@ -61,6 +63,7 @@ func TopLevel() {
 				cmd.Use, cmd.Args, cmd.RunE = built.Use, built.Args, built.RunE
 				addFlags(cmd)
 				cmd.Flags().AddFlagSet(built.Flags())
+				cmd.PersistentFlags().AddFlagSet(built.PersistentFlags())
 				children := slices.Clone(built.Commands())
 				built.RemoveCommand(children...)
 				cmd.AddCommand(children...)

@@ -65,6 +65,7 @@ func (a *Admin) Provision(ctx caddy.Context) error {
 		"GET /gatehouse/outbox":                 listLetters,
 		"POST /gatehouse/outbox/resend":         resendLetter,
 		"POST /gatehouse/outbox/discard":        discardLetter,
+		"GET /gatehouse/receipts/roots":         receiptRoots,
 		"POST /gatehouse/policy":                explainPolicy,
 
 		"GET /gatehouse/applications":                                     listApplications,

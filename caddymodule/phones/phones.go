@@ -310,6 +310,9 @@ func (p *Phones) JWKS() []byte {
 	return set
 }
 
+// Roots returns the public root keys by which receipts are verified, as a JWK set.
+func (p *Phones) Roots() ([]byte, error) { return p.roots.JWKS() }
+
 // Faces returns the handlers by the path below the issuer with which everything of theirs begins.
 func (p *Phones) Faces() map[string]http.Handler {
 	return map[string]http.Handler{

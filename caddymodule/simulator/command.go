@@ -35,7 +35,6 @@ func Command() *cobra.Command {
 	flags := cmd.PersistentFlags()
 	flags.StringVarP(&o.file, "file", "f", "phone.json", "the phone")
 	flags.StringVar(&o.ca, "ca", "", "certificate authority (PEM) that vouches for the server, beside those of the system")
-	flags.BoolVar(&o.json, "json", false, "print JSON")
 	for _, make := range []func(*options) *cobra.Command{
 		enroll, status, list, show, approve, deny, watch, pin, keys, push, transfer, release, disconnect,
 	} {
@@ -92,6 +91,7 @@ func bare(o *options, use, short string, args cobra.PositionalArgs, run func(s *
 		Use: use, Short: short, Args: args,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cmd.SilenceUsage = true
+			o.json, _ = cmd.Flags().GetBool("json") // a flag of the command that this one is under
 			base := cmd.Context()
 			if base == nil {
 				base = context.Background()

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-id/gatehouse/caddymodule/operator"
+	"github.com/gatehouse-id/gatehouse/mobileauth/receipt"
+)
+
+const (
+	rootsPath = operator.Path + "receipts/roots"
+	// maxReceipt is more than any receipt has, in bytes.
+	maxReceipt = 1 << 20
+)
+
+func receiptCommand() *cobra.Command {
+	return group("receipt", "Verifies receipts of what people approved, and tells what they are verified by", receiptVerify(), receiptRoots())
+}
+
+// receiptVerify asks no server: a receipt proves what it says after the server is gone.
+func receiptVerify() *cobra.Command {
+	var pinned []string
+	var file string
+	cmd := &cobra.Command{
+		Use: "verify <file>", Args: cobra.ExactArgs(1),
+		Short: `Verifies a receipt, without asking any server. The file "-" is standard input`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cmd.SilenceUsage = true
+			roots, err := pinnedRoots(pinned, file)
+			if err != nil {
+				return err
+			}
+			data, err := readReceipt(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			verified, err := receipt.Verify(data, roots)
+			if err != nil {
+				return err
+			}
+			c, err := newClient(cmd)
+			if err != nil {
+				return err
+			}
+			return c.printReceipt(&verified)
+		},
+	}
+	cmd.Flags().StringSliceVar(&pinned, "root", nil, `thumbprint of a root key that is believed (see "receipt roots")`)
+	cmd.Flags().StringVar(&file, "roots", "", "file of such thumbprints, one a line, or a JWK set")
+	return cmd
+}
+
+func pinnedRoots(pinned []string, file string) (receipt.Roots, error) {
+	text := []byte(strings.Join(pinned, "\n"))
+	if file != "" {
+		if len(pinned) > 0 {
+			return nil, errors.New("give --root or --roots, and not both")
+		}
+		var err error
+		if text, err = os.ReadFile(file); err != nil {
+			return nil, fmt.Errorf("reading the roots: %w", err)
+		}
+	}
+	if len(text) == 0 {
+		return nil, errors.New("say which root key is believed, --root or --roots: a receipt that vouches for itself proves nothing")
+	}
+	return receipt.ParseRoots(text)
+}
+
+func readReceipt(cmd *cobra.Command, name string) ([]byte, error) {
+	from := cmd.InOrStdin()
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("reading the receipt: %w", err)
+		}
+		defer func() { _ = file.Close() }() // it was only read
+		from = file
+	}
+	data, err := io.ReadAll(io.LimitReader(from, maxReceipt))
+	if err != nil {
+		return nil, fmt.Errorf("reading the receipt: %w", err)
+	}
+	return data, nil
+}
+
+func (c *client) printReceipt(r *receipt.Receipt) error {
+	return c.print(r, "", func(add func(...any)) {
+		add("verified", r.Kind+" "+r.Operation)
+		add("issuer", r.Issuer)
+		add("user", strings.TrimSpace(r.UserID+" "+r.ExternalRef))
+		add("asked by", strings.TrimSpace(r.ClientID+" "+r.ExternalID))
+		for i, line := range r.Lines() {
+			label := ""
+			if i == 0 {
+				label = "shown"
+			}
+			add(label, line)
+		}
+		add("approved", r.Answered.Local().Format(time.DateTime)+", by "+r.Method+" ("+strings.ReplaceAll(r.Assurance, "_", " ")+")")
+		add("device", r.DeviceID+", key "+r.Key.ID())
+		add("root", r.Root)
+	})
+}
+
+func receiptRoots() *cobra.Command {
+	return command("roots", "Prints the root keys as a JWK set, for whoever verifies receipts", cobra.NoArgs, func(c *client, _ []string) error {
+		var set json.RawMessage
+		if err := c.call(http.MethodGet, rootsPath, nil, &set); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(c.cmd.OutOrStdout(), "%s\n", set)
+		return err
+	})
+}

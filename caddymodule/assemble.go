@@ -36,6 +36,8 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/web"
 	"github.com/gatehouse-id/gatehouse/mobileauth"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
+	"github.com/gatehouse-id/gatehouse/mobileauth/restapi"
+	"github.com/gatehouse-id/gatehouse/mobileauth/restapi/apidocs"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -150,13 +152,18 @@ func (a *App) assemble(ctx caddy.Context) error {
 	if err != nil || !phones.Wanted(a.Mobile, a.Applications) {
 		return err
 	}
-	return a.assemblePhones()
+	return a.assemblePhones(pages)
 }
 
-func (a *App) assemblePhones() (err error) {
+func (a *App) assemblePhones(pages *web.Renderer) error {
+	path := authz.BasePath(a.Issuer) + restapi.Path
+	docs, err := apidocs.New(restapi.OpenAPI(strings.TrimSuffix(a.Issuer, "/")+restapi.Path), path+"/openapi.json", pages)
+	if err != nil {
+		return err
+	}
 	a.phones, err = phones.New(a.Mobile, a.Applications, phones.Parts{
 		Issuer: a.Issuer, DB: a.node, Sealer: a.node, Outbox: a.node.Outbox(), Users: a.users, Store: a.node.Store(), Ring: a.ring,
-		Trail: a.trail, Apps: a.apps, Applied: a.node.Revoked().Refresh, Secret: a.secret, Now: time.Now, Logger: a.logger,
+		Trail: a.trail, Apps: a.apps, Applied: a.node.Revoked().Refresh, Secret: a.secret, Now: time.Now, Logger: a.logger, Docs: docs,
 		Backend: &backend.Authenticator{Clients: a.server.ClientAuth(), Tokens: a.server.AccessValidator()},
 	})
 	if err != nil {

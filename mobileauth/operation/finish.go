@@ -101,6 +101,9 @@ func (s *Store) Cancel(ctx context.Context, id, reason string) (o Operation, err
 		o.end(Cancelled, reason, now)
 		return s.close(tx, &o, named(event(by, "operation.cancel", &o), e))
 	})
+	if err != nil && !errors.Is(err, ErrTransition) {
+		o = Operation{}
+	}
 	if err != nil {
 		return o, fmt.Errorf("cancelling operation %q: %w", id, err)
 	}

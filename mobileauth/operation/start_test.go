@@ -3,9 +3,11 @@
 package operation_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"strings"
 	"sync"
@@ -398,5 +400,45 @@ func TestConfig(t *testing.T) {
 		if _, err := operation.New(c); err == nil {
 			t.Errorf("%s: created", test.name)
 		}
+	}
+}
+
+// TestLogTellsNothing of what is asked, nor the number.
+func TestLogTellsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 0)
+	w.phone("usr_1")
+	o := w.ask("usr_1", digits(8))
+	var lines bytes.Buffer
+	slog.New(slog.NewJSONHandler(&lines, nil)).Info("asked", "operation", o)
+	if !strings.Contains(lines.String(), o.ID) || strings.Contains(lines.String(), o.Number) || strings.Contains(lines.String(), "Ann") {
+		t.Errorf("log: %s", lines.String())
+	}
+	if err := w.db.View(t.Context(), func(tx storage.Tx) error {
+		for item, err := range tx.Scan("operation/", "", 0) {
+			if err != nil || bytes.Contains(item.Value, []byte("Ann")) {
+				t.Errorf("stored readable: %v", err)
+			}
+		}
+		got, found, err := w.Find(tx, o.ID)
+		if diff := cmp.Diff(o, got); diff != "" || !found {
+			t.Errorf("found %t\n%s", found, diff)
+		}
+		if _, found, err := w.Find(tx, "op_x"); found || err != nil {
+			t.Errorf("an unknown one: %t, %v", found, err)
+		}
+		return err
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLimitsCheck(t *testing.T) {
+	t.Parallel()
+	if err := (operation.Limits{}).Check(); err != nil {
+		t.Errorf("the defaults: %v", err)
+	}
+	if err := (operation.Limits{Tries: 11}).Check(); !errors.Is(err, operation.ErrInvalid) {
+		t.Errorf("eleven tries: %v", err)
 	}
 }

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package operation_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"iter"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
+	"github.com/gatehouse-id/gatehouse/storage"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+)
+
+var errFrail = errors.New("the block cannot be read")
+
+// frail is a store of which one operation within a transaction fails: the one that left reaches zero at. Negative is never.
+type frail struct {
+	storage.DB
+	left int
+}
+
+func (f *frail) View(ctx context.Context, fn func(storage.Tx) error) error {
+	return f.DB.View(ctx, func(tx storage.Tx) error { return fn(&frailTx{tx, f}) })
+}
+
+func (f *frail) Update(ctx context.Context, fn func(storage.Tx) error) error {
+	return f.DB.Update(ctx, func(tx storage.Tx) error { return fn(&frailTx{tx, f}) })
+}
+
+func (f *frail) strike() error {
+	f.left--
+	if f.left == 0 {
+		return errFrail
+	}
+	return nil
+}
+
+type frailTx struct {
+	storage.Tx
+	db *frail
+}
+
+func (t *frailTx) Get(key string) (storage.Item, error) {
+	if err := t.db.strike(); err != nil {
+		return storage.Item{}, err
+	}
+	return t.Tx.Get(key)
+}
+
+func (t *frailTx) Put(item storage.Item) error {
+	if err := t.db.strike(); err != nil {
+		return err
+	}
+	return t.Tx.Put(item)
+}
+
+func (t *frailTx) Insert(item storage.Item) error {
+	if err := t.db.strike(); err != nil {
+		return err
+	}
+	return t.Tx.Insert(item)
+}
+
+func (t *frailTx) Delete(key string) error {
+	if err := t.db.strike(); err != nil {
+		return err
+	}
+	return t.Tx.Delete(key)
+}
+
+func (t *frailTx) Scan(prefix, after string, limit int) iter.Seq2[storage.Item, error] {
+	return func(yield func(storage.Item, error) bool) {
+		for item, err := range t.Tx.Scan(prefix, after, limit) {
+			if broken := t.db.strike(); broken != nil {
+				yield(storage.Item{}, broken)
+				return
+			}
+			if !yield(item, err) {
+				return
+			}
+		}
+	}
+}
+
+// stage is a world over a frail store in which a phone has one operation to answer.
+type stage struct {
+	*world
+	frail *frail
+	p     *phone
+	o     operation.Operation
+	a     operation.Answer // prepared before anything fails
+}
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	w := &world{t: t, clock: storagetest.NewClock(), users: &users{out: map[string]error{}}}
+	s := &stage{world: w, frail: &frail{DB: engines[0].open(t, w.clock.Now), left: -1}}
+	w.db = storagetest.Faulty(s.frail)
+	_, issuer := keysOfServer(t)
+	w.build(func(c *operation.Config) { c.Receipts = issuer })
+	s.p = w.phone("usr_1")
+	s.o = w.ask("usr_1", at(s.p), digits(2), key("k"))
+	return s
+}
+
+// content is everything that is stored.
+func (s *stage) content() map[string]string {
+	s.t.Helper()
+	found := map[string]string{}
+	must(s.t, s.frail.DB.View(s.t.Context(), func(tx storage.Tx) error {
+		for item, err := range tx.Scan("", "", 0) {
+			if err != nil {
+				return err
+			}
+			found[item.Key] = string(item.Value)
+		}
+		return nil
+	}))
+	return found
+}
+
+func (s *stage) reply(spoil ...func(*reply)) { s.a = s.p.approval(s.o, spoil...) }
+
+func (s *stage) update(fn func(tx storage.Tx) error) error { return s.db.Update(s.t.Context(), fn) }
+
+func answering(s *stage, ctx context.Context) (any, error) { return s.Answer(ctx, s.a) }
+
+// TestEveryOperationOfATransitionMayFail: each read and each write of each transition fails once; it errs with that cause,
+// comes with nothing, and has changed nothing.
+func TestEveryOperationOfATransitionMayFail(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name    string
+		prepare func(s *stage)
+		call    func(s *stage, ctx context.Context) (any, error)
+		parts   bool // several transactions, of which one may be done
+	}{
+		{name: "start", call: func(s *stage, ctx context.Context) (any, error) {
+			o, _, err := s.Start(ctx, question("usr_1", key("k2"), func(st *operation.Start) { st.ExternalID = "x" }))
+			return o, err
+		}},
+		{name: "start a second time", call: func(s *stage, ctx context.Context) (any, error) {
+			o, _, err := s.Start(ctx, question("usr_1", at(s.p), digits(2), key("k")))
+			return o, err
+		}},
+		{name: "deliver", call: func(s *stage, ctx context.Context) (any, error) { return s.Deliver(ctx, s.o.ID, s.p.id) }},
+		{name: "approve", prepare: func(s *stage) { s.reply() }, call: answering},
+		{name: "deny", prepare: func(s *stage) { s.a = s.p.denial(s.o, operation.ReasonNotMe) }, call: answering},
+		{name: "a wrong PIN", prepare: func(s *stage) { s.reply(wrongPIN) }, call: answering},
+		{name: "a wrong number", prepare: func(s *stage) { s.reply(number(other(s.o))) }, call: answering},
+		{name: "a factor that is not accepted", prepare: func(s *stage) { s.reply(by("biometric", s.p)) }, call: answering},
+		{name: "the last try", prepare: func(s *stage) {
+			s.p.approve(s.o, number(other(s.o)))
+			s.p.approve(s.o, number(other(s.o)))
+			s.reply(number(other(s.o)))
+		}, call: answering},
+		{name: "the last PIN", prepare: func(s *stage) {
+			for range 2 {
+				second := s.ask("usr_1")
+				s.p.approve(second, wrongPIN)
+				s.p.approve(second, wrongPIN)
+			}
+			s.ask("usr_1", at(s.p))
+			s.reply(wrongPIN)
+		}, call: answering},
+		{name: "an answer that is too late", prepare: func(s *stage) {
+			s.clock.Advance(time.Hour)
+			s.reply()
+		}, call: answering},
+		{name: "an answer by a stranger", prepare: func(s *stage) { s.a = s.phone("usr_2").approval(s.o) }, call: answering},
+		{name: "cancel", call: func(s *stage, ctx context.Context) (any, error) { return s.Cancel(ctx, s.o.ID, "x") }},
+		{name: "redeem", prepare: func(s *stage) { s.p.approve(s.o) }, call: func(s *stage, ctx context.Context) (any, error) { return s.Redeem(ctx, s.o.ID, "portal") }},
+		{name: "redeem in vain", call: func(s *stage, ctx context.Context) (any, error) { return s.Redeem(ctx, s.o.ID, "portal") }},
+		{name: "lock the device", call: func(s *stage, ctx context.Context) (any, error) { return s.handset.Lock(ctx, s.p.id, "x") }},
+		{name: "take the user out", call: func(s *stage, _ context.Context) (any, error) {
+			return nil, s.update(func(tx storage.Tx) error { return s.CloseForUser(tx, "usr_1") })
+		}},
+		{name: "expire", prepare: func(s *stage) { s.clock.Advance(time.Hour) }, call: func(s *stage, ctx context.Context) (any, error) { return nil, s.Expire(ctx) }, parts: true},
+		{name: "tell", prepare: func(s *stage) { must(s.t, s.update(func(tx storage.Tx) error { return s.CloseForUser(tx, "usr_1") })) },
+			call: func(s *stage, ctx context.Context) (any, error) { return nil, s.Expire(ctx) }, parts: true},
+		{name: "unblock", prepare: func(s *stage) { s.p.approve(s.o, wrongPIN) }, call: func(s *stage, ctx context.Context) (any, error) {
+			return nil, s.Unblock(ctx, "usr_1", "x")
+		}},
+		{name: "amend and finish", prepare: func(s *stage) {
+			s.o = s.ask("usr_1", func(st *operation.Start) { st.Kind = operation.Registration })
+		}, call: func(s *stage, _ context.Context) (any, error) {
+			return nil, s.update(func(tx storage.Tx) error {
+				if _, err := s.AmendTx(tx, s.o.ID, 1, operation.Delivered, json.RawMessage(`{}`)); err != nil {
+					return err
+				}
+				_, err := s.FinishTx(tx, s.o.ID, operation.Finish{State: operation.Approved})
+				return err
+			})
+		}},
+		{name: "get", call: func(s *stage, ctx context.Context) (any, error) { return s.Get(ctx, s.o.ID) }},
+		{name: "wait", call: func(s *stage, ctx context.Context) (any, error) { return s.Wait(ctx, s.o.ID, 0, time.Minute) }},
+		{name: "pending", call: func(s *stage, ctx context.Context) (any, error) { return s.Pending(ctx, s.p.id, time.Minute) }},
+		{name: "list", call: func(s *stage, ctx context.Context) (any, error) { return s.ListByUser(ctx, "usr_1", "", 0) }},
+		{name: "standing", call: func(s *stage, ctx context.Context) (any, error) { return s.Standing(ctx, "usr_1") }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			for nth := 1; ; nth++ {
+				s := newStage(t)
+				if test.prepare != nil {
+					test.prepare(s)
+				}
+				before := s.content()
+				s.frail.left = nth
+				got, err := test.call(s, t.Context())
+				if s.frail.left > 0 { // it is over before its nth operation
+					must(t, err)
+					if nth == 1 {
+						t.Error("the transition does nothing")
+					}
+					return
+				}
+				if !errors.Is(err, errFrail) {
+					t.Fatalf("operation %d failed: %v", nth, err)
+				}
+				if diff := cmp.Diff(before, s.content()); diff != "" && !test.parts {
+					t.Fatalf("operation %d failed and this changed:\n%s", nth, diff)
+				}
+				nothing(t, got)
+			}
+		})
+	}
+}
+
+// nothing checks that a transition that failed has not said anything.
+func nothing(t *testing.T, got any) {
+	t.Helper()
+	switch v := got.(type) {
+	case nil:
+	case operation.Operation:
+		if v.State != "" && v.State != operation.Pending {
+			t.Errorf("it came with a result, %T", v)
+		}
+	case operation.Outcome:
+		if v.Code != "" {
+			t.Errorf("it came with a result, %T", v)
+		}
+	case operation.Standing:
+		if len(v.Open) > 0 {
+			t.Errorf("it came with a result, %T", v)
+		}
+	case []operation.Operation:
+		if len(v) > 0 {
+			t.Errorf("it came with %d operations", len(v))
+		}
+	case handset.Device:
+		if v.ID != "" {
+			t.Errorf("it came with a result, %T", v)
+		}
+	default:
+		t.Errorf("it came with %T", got)
+	}
+}

@@ -206,9 +206,9 @@ func (c *call) bodyOf(contentType string, into any) error {
 	return wire.Decode(body, into)
 }
 
-// optionalBody is body for calls that need none.
+// optionalBody is body for calls that need none. Many programs name a content type whether or not they send anything.
 func (c *call) optionalBody(into any) error {
-	if c.r.ContentLength == 0 && len(c.r.Header["Content-Type"]) == 0 {
+	if c.r.ContentLength == 0 {
 		return nil
 	}
 	return c.body(into)

@@ -45,6 +45,8 @@ func TestUserLivesAndDies(t *testing.T) {
 	if locked := w.do("POST", "/users/"+id+"/lock", `{"reason":"fraud"}`).is(200); locked.get("status") != "locked" || locked.get("status_reason") != "fraud" {
 		t.Errorf("%s", locked.body)
 	}
+	w.do("POST", "/users/"+id+"/lock", "", "Content-Type", "application/json").is(200)
+	w.do("POST", "/users/"+id+"/lock", "{", "Content-Type", "application/json").is(400).refused("invalid_body")
 	if unlocked := w.do("POST", "/users/"+id+"/unlock", "").is(200); unlocked.get("status") != "active" {
 		t.Errorf("%s", unlocked.body)
 	}

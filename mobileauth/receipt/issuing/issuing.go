@@ -4,12 +4,14 @@ package issuing
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/jose"
+	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/mobileauth/receipt"
@@ -69,11 +71,9 @@ func (i *Issuer) Make(ctx context.Context, o operation.Operation, d handset.Devi
 	if err != nil {
 		return "", fmt.Errorf("making a receipt of operation %q: %w", o.ID, err)
 	}
-	keys, ok := d.Keys(statement.Header.KID, o.AnsweredAt)
-	if !ok {
-		return "", fmt.Errorf("making a receipt of operation %q: %w", o.ID, ErrKey)
+	if facts.Key, err = signingKey(&d, statement.Header.KID, o.AnsweredAt); err != nil {
+		return "", fmt.Errorf("making a receipt of operation %q: %w", o.ID, err)
 	}
-	facts.Key = keys.Sign
 	if i.config.ExternalRef != nil {
 		if facts.ExternalRef, err = i.config.ExternalRef(ctx, o.UserID); err != nil {
 			return "", fmt.Errorf("making a receipt of operation %q: %w", o.ID, err)
@@ -88,6 +88,24 @@ func (i *Issuer) Make(ctx context.Context, o operation.Operation, d handset.Devi
 		return "", fmt.Errorf("making a receipt of operation %q: %w", o.ID, err)
 	}
 	return receipt.Make(facts, signer, certificate)
+}
+
+// signingKey returns the key of a device that has the given name. Of the current pair only the one half is parsed.
+func signingKey(d *handset.Device, kid string, at time.Time) (key envelope.SignKey, err error) {
+	if kid == "" || kid != d.SignKeyID {
+		keys, ok := d.Keys(kid, at)
+		if !ok {
+			return key, ErrKey
+		}
+		return keys.Sign, nil
+	}
+	if err := json.Unmarshal(d.SignKey, &key); err != nil {
+		return key, fmt.Errorf("reading the device's key: %w", err)
+	}
+	if key.ID() != kid {
+		return key, ErrKey
+	}
+	return key, nil
 }
 
 // certify returns a certificate for a key at a moment.

@@ -196,6 +196,15 @@ func TestFaults(t *testing.T) {
 	if raw, err := f.issuer.Make(t.Context(), broken, d); err == nil || raw != "" {
 		t.Errorf("a statement that is none: %v", err)
 	}
+	named := d
+	named.SignKey = newFixture(t).signKey()
+	if raw, err := f.issuer.Make(t.Context(), o, named); !errors.Is(err, issuing.ErrKey) || raw != "" {
+		t.Errorf("a key under another's name: %v", err)
+	}
+	named.SignKey = []byte("{}")
+	if raw, err := f.issuer.Make(t.Context(), o, named); err == nil || raw != "" {
+		t.Errorf("a key that is none: %v", err)
+	}
 	f.fault = errDown
 	if raw, err := f.issuer.Make(t.Context(), o, d); !errors.Is(err, errDown) || raw != "" {
 		t.Errorf("no root: %v", err)
@@ -227,6 +236,11 @@ func TestFaults(t *testing.T) {
 			t.Errorf("built without its %s", name)
 		}
 	}
+}
+
+func (f *fixture) signKey() []byte {
+	_, d := f.approved(noon)
+	return d.SignKey
 }
 
 func (f *fixture) issuerRoot() (jose.PrivateKey, error) { return f.root, nil }

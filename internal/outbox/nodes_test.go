@@ -654,3 +654,38 @@ func deliver(t *testing.T, box *outbox.Outbox, r *record) {
 	cancel()
 	<-done
 }
+
+// Items of a node whose clock is behind are due before what the loop has looked at, and are found all the same.
+func TestAClockThatIsBehind(t *testing.T) {
+	for _, tt := range []struct {
+		behind, within time.Duration
+	}{{50 * time.Millisecond, time.Second}, {5 * time.Second, 2 * time.Second}, {time.Hour, time.Minute + time.Second}} {
+		t.Run(fmt.Sprint(tt.behind), func(t *testing.T) {
+			inBubble(t, outbox.Config{}, func(w *world) {
+				t := w.t
+				r := newReceiver(nil)
+				w.box.Handle("call", r)
+				w.run(w.box)
+				for i := range 5 {
+					w.append(outbox.Item{ID: fmt.Sprint("before", i)})
+					elapse(time.Second)
+				}
+				slow, err := outbox.New(outbox.Config{
+					DB: w.db, Now: func() time.Time { return time.Now().Add(-tt.behind) }, Logger: slog.New(slog.DiscardHandler),
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := w.db.Update(t.Context(), func(tx storage.Tx) error {
+					return slow.Append(tx, outbox.Item{Kind: "call", ID: "late", At: time.Now().Add(-tt.behind)})
+				}); err != nil {
+					t.Fatal(err)
+				}
+				elapse(tt.within)
+				if got := r.deliveries(); len(got) != 6 || !strings.HasPrefix(got[5], "late 1 ") {
+					t.Errorf("delivered %q", got)
+				}
+			})
+		})
+	}
+}

@@ -221,6 +221,12 @@ func (t *turn) quarantine(p *Policy, d *handset.Device) (string, error) {
 		return ReasonUnproofed, nil
 	case !p.Quarantine:
 		return "", nil
+	case t.state.Own:
+		had, err := t.Devices.Had(t.tx, d.UserID, d.ID)
+		if err != nil || !had {
+			return "", err
+		}
+		return ReasonSecond, nil
 	}
 	live, err := t.Devices.Live(t.tx, d.UserID)
 	if err != nil {

@@ -233,6 +233,24 @@ func (s *Store) ChangePush(ctx context.Context, m handset.Message, push *handset
 	return s.Devices.ChangePush(ctx, m, push)
 }
 
+// ChangeFactor sets the secret of a factor of the device that sends the message, or removes the factor where secret is nil, as
+// the device store does. Only what the policy has can be set: otherwise a device would come by the back door to a factor with
+// which no device may register. That is handset.ErrInvalid; what the policy no longer has can still be removed.
+func (s *Store) ChangeFactor(ctx context.Context, m handset.Message, p handset.Proof, kind string, secret *envelope.Secret) (
+	handset.Device, handset.Verdict, error,
+) {
+	if secret != nil {
+		d, err := s.Devices.Get(ctx, m.DeviceID)
+		if err != nil {
+			return handset.Device{}, handset.Verdict{}, err
+		}
+		if policy, found := s.Policies(d.Application); !found || !policy.allows(kind) {
+			return handset.Device{}, handset.Verdict{}, fmt.Errorf("changing a factor: %w: %w", handset.ErrInvalid, ErrOff)
+		}
+	}
+	return s.Devices.ChangeFactor(ctx, m, p, kind, secret)
+}
+
 // actorFor is the device itself, with what the context knows of where it is.
 func actorFor(ctx context.Context, m handset.Message) audit.Actor {
 	by := audit.ActorOf(ctx)

@@ -258,6 +258,48 @@ func TestTransfersThatAreRefused(t *testing.T) {
 	})
 }
 
+// TestFactorsThatThePolicyLacks: a device comes to no factor later with which it could not have registered.
+func TestFactorsThatThePolicyLacks(t *testing.T) {
+	over(t, func(t *testing.T, w *world) {
+		d, p := w.enrol("usr_1")
+		set := func(kind string, secretOf *envelope.Secret) (handset.Verdict, error) {
+			about := envelope.Statement{Purpose: envelope.PurposeFactor, Kind: kind}
+			if secretOf != nil {
+				about.SecretHash = secretOf.Hash()
+			}
+			m, proof := w.says(d, p, about, secret(1))
+			_, v, err := w.ChangeFactor(t.Context(), m, proof, kind, secretOf)
+			return v, err
+		}
+		fresh := secret(7)
+		w.policy.Biometric, w.policy.Custom = true, []string{"token"}
+		for _, kind := range []string{envelope.FactorBiometric, "custom:token"} {
+			if v, err := set(kind, &fresh); err != nil || !v.OK {
+				t.Errorf("%s, which the policy has: %+v, %v", kind, v, err)
+			}
+		}
+		w.policy.Biometric, w.policy.Custom = false, nil
+		for _, kind := range []string{envelope.FactorBiometric, "custom:token", "custom:other"} {
+			if _, err := set(kind, &fresh); !errors.Is(err, handset.ErrInvalid) || !errors.Is(err, enrolment.ErrOff) {
+				t.Errorf("%s, which the policy lacks: %v", kind, err)
+			}
+		}
+		if v, err := set(envelope.FactorBiometric, nil); err != nil || !v.OK {
+			t.Errorf("removing what the policy lacks: %+v, %v", v, err)
+		}
+		if v, err := set(envelope.FactorPIN, &fresh); err != nil || !v.OK {
+			t.Errorf("another PIN: %+v, %v", v, err)
+		}
+		if now := w.device(d.ID); len(now.Factors) != 2 || now.Factors[0].Kind != "custom:token" || now.Factors[1].Kind != envelope.FactorPIN {
+			t.Errorf("the device has %d factors", len(now.Factors))
+		}
+		d.ID = handset.NewID()
+		if _, err := set(envelope.FactorBiometric, &fresh); !errors.Is(err, handset.ErrNotFound) {
+			t.Errorf("of a device that is not there: %v", err)
+		}
+	})
+}
+
 func TestWhatADeviceIsTold(t *testing.T) {
 	over(t, func(t *testing.T, w *world) {
 		first, p := w.enrol("usr_1")

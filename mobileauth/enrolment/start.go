@@ -26,6 +26,9 @@ type Start struct {
 	Traceparent string
 	// Proofed says that the caller knows whom it has before it: the device is not quarantined.
 	Proofed bool
+	// Own says that a person began it alone, with nothing but a login. Phones that they had before count then as ones that they
+	// have: whoever stole the login could otherwise remove those first, and have a phone that nobody vouched for.
+	Own bool
 }
 
 // Begun is a registration that waits for a phone.
@@ -50,6 +53,7 @@ type registration struct {
 	// TransferOf is the device in whose place the new one comes, Recovery that a recovery code stood for proofing.
 	TransferOf string `json:"transfer_of,omitempty"`
 	Recovery   bool   `json:"recovery,omitempty"`
+	Own        bool   `json:"own,omitempty"`
 
 	Code  string `json:"code,omitempty"`
 	Tries int    `json:"tries,omitempty"`
@@ -84,7 +88,7 @@ func (s *Store) Start(ctx context.Context, start Start) (b Begun, created bool, 
 	if err != nil {
 		return Begun{}, false, failed("starting a registration", err)
 	}
-	draft, err := s.draft(ctx, start, registration{Proofed: start.Proofed})
+	draft, err := s.draft(ctx, start, registration{Proofed: start.Proofed, Own: start.Own})
 	if err != nil {
 		return Begun{}, false, failed("starting a registration", err)
 	}

@@ -102,3 +102,24 @@ func (s *Store) ofUser(tx storage.Tx, userID string, want func(member) bool) ([]
 	}
 	return devices, nil
 }
+
+// Had reports whether a user has, or had, a device that was confirmed, beside the one that is named. Those that were taken out
+// count as long as they are remembered; where so many were that some are forgotten, it reports true.
+func (s *Store) Had(tx storage.Tx, userID, beside string) (bool, error) {
+	devices, err := s.ofUser(tx, userID, func(member) bool { return true })
+	if err != nil {
+		return false, err
+	}
+	gone := 0
+	for i := range devices {
+		d := &devices[i]
+		switch {
+		case d.ID == beside || d.Status == Pending:
+		case d.Status != Deactivated || !d.ActivatedAt.IsZero():
+			return true, nil
+		default:
+			gone++
+		}
+	}
+	return gone >= maxGone, nil
+}

@@ -4,8 +4,8 @@ package authz
 
 import (
 	"slices"
-	"time"
 
+	"github.com/gatehouse-id/gatehouse/authz/roster"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -13,33 +13,11 @@ import (
 // at the same time do not disturb each other; a browser that goes on and on would fill the store with them.
 const MaxGrants = 100
 
-// roster lists the grants that a client holds of a user, oldest first. It is what [MaxGrants] is counted by. A grant that
-// was revoked may still be in it.
-type roster struct {
-	Subject  string   `json:"sub"`
-	ClientID string   `json:"client_id"`
-	Grants   []listed `json:"grants"`
-}
-
-type listed struct {
-	ID        string    `json:"id"`
-	SessionID string    `json:"sid,omitempty"`
-	ExpiresAt time.Time `json:"expires_at"`
-}
-
-func rosterTable() *storage.Table[roster] {
-	return &storage.Table[roster]{
+func rosterTable() *storage.Table[roster.Roster] {
+	return &storage.Table[roster.Roster]{
 		Name: "roster", Version: 1,
-		ID: func(r *roster) string { return consentID(r.Subject, r.ClientID) },
-		Expiry: func(r *roster) time.Time {
-			var last time.Time
-			for _, g := range r.Grants {
-				if g.ExpiresAt.After(last) {
-					last = g.ExpiresAt
-				}
-			}
-			return last
-		},
+		ID:     func(r *roster.Roster) string { return consentID(r.Subject, r.ClientID) },
+		Expiry: (*roster.Roster).Ends,
 	}
 }
 
@@ -51,27 +29,26 @@ func (s *Store) enlist(tx storage.Tx, g Grant, draft *Revocation) (ended bool, e
 		return false, err
 	}
 	r.Subject, r.ClientID = g.Subject, g.ClientID
-	now := s.Now()
-	r.Grants = slices.DeleteFunc(r.Grants, func(l listed) bool { return !now.Before(l.ExpiresAt) })
+	r.Expire(s.Now())
 	if len(r.Grants) >= MaxGrants {
 		if err := s.dropDead(tx, &r); err != nil {
 			return false, err
 		}
 	}
 	if len(r.Grants) >= MaxGrants {
-		i := r.surplus(g.SessionID)
+		i := r.Surplus(g.SessionID)
 		draft.Target = r.Grants[i].ID
 		if ended, err = s.revokeGrant(tx, *draft); err != nil {
 			return false, err
 		}
 		r.Grants = slices.Delete(r.Grants, i, i+1)
 	}
-	r.Grants = append(r.Grants, listed{g.ID, g.SessionID, g.ExpiresAt})
+	r.Grants = append(r.Grants, roster.Listed{ID: g.ID, SessionID: g.SessionID, ExpiresAt: g.ExpiresAt})
 	return ended, s.rosters.Put(tx, r)
 }
 
 // dropDead forgets the grants that have ended in the meantime. It reads all of them, and is called when the roster is full.
-func (s *Store) dropDead(tx storage.Tx, r *roster) error {
+func (s *Store) dropDead(tx storage.Tx, r *roster.Roster) error {
 	live := r.Grants[:0]
 	for _, l := range r.Grants {
 		_, active, err := s.activeGrant(tx, l.ID)
@@ -84,17 +61,4 @@ func (s *Store) dropDead(tx storage.Tx, r *roster) error {
 	}
 	r.Grants = live
 	return nil
-}
-
-// surplus returns the place of the grant that gives way to a new one in a session: the oldest of the session that has the
-// most, so that one browser which goes on and on costs the user's other devices nothing.
-func (r *roster) surplus(session string) int {
-	counts := map[string]int{session: 1}
-	most := 0
-	for _, l := range r.Grants {
-		counts[l.SessionID]++
-		most = max(most, counts[l.SessionID])
-	}
-	most = max(most, counts[session])
-	return slices.IndexFunc(r.Grants, func(l listed) bool { return counts[l.SessionID] == most })
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/authz/roster"
 	"github.com/gatehouse-id/gatehouse/authz/rotation"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
@@ -28,7 +29,7 @@ type Store struct {
 	revocations  *storage.Table[Revocation]
 	cutoffs      *storage.Table[cutoff]
 	tallies      *storage.Table[tally]
-	rosters      *storage.Table[roster]
+	rosters      *storage.Table[roster.Roster]
 }
 
 // NewStore returns the records kept in db. Values that hold secrets are sealed with sealer; now is the clock of every

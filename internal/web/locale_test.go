@@ -210,14 +210,19 @@ func TestEveryKeyIsUsed(t *testing.T) {
 	used := usedStrings(t)
 	for key := range catalogues(t)["locales/en.json"] {
 		parent := key[:strings.LastIndex(key, ".")]
-		isPart := used[parent] && slices.Contains([]string{"title", "text", "next"}, strings.TrimPrefix(key, parent+"."))
+		isPart := used[parent] && slices.Contains([]string{"title", "text", "next"}, strings.TrimPrefix(key, parent+".")) ||
+			used["oneof "+parent]
 		if !used[key] && !isPart {
 			t.Errorf("key %s is not used", key)
 		}
 	}
 }
 
-var quoted = regexp.MustCompile(`"([a-z_.]+)"`)
+var (
+	quoted = regexp.MustCompile(`"([a-z_.]+)"`)
+	// words are the families of keys from which a template takes the one of a word.
+	words = regexp.MustCompile(`oneof "([a-z_.]+)"`)
+)
 
 // usedStrings is every string literal of the package's Go files and templates.
 func usedStrings(t *testing.T) map[string]bool {
@@ -230,6 +235,9 @@ func usedStrings(t *testing.T) map[string]bool {
 		data, err := os.ReadFile(filepath.Join("templates", name))
 		for _, match := range quoted.FindAllStringSubmatch(string(data), -1) {
 			used[match[1]] = true
+		}
+		for _, match := range words.FindAllStringSubmatch(string(data), -1) {
+			used["oneof "+match[1]] = true
 		}
 		return err
 	})

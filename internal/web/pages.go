@@ -291,8 +291,10 @@ type AccountPage struct {
 	User     string
 	Sessions []Session
 	Grants   []Grant
-	Action   string
-	Hidden   []Field
+	// Phones are left out where they are nil. Their buttons send [AddPhoneField].
+	Phones *AccountPhones
+	Action string
+	Hidden []Field
 	// Message is a key or literal text, Kind how it is meant.
 	Message string
 	Kind    Kind

@@ -84,7 +84,7 @@ func samples(r *web.Renderer, locale string) []sample {
 		},
 		Grants: []web.Grant{{ID: "gra_1", Client: "Example Portal", Scopes: scopes, Since: when}},
 	}
-	return []sample{
+	return append([]sample{
 		{name: "login", form: true, buttons: []string{"cancel=cancel"}, page: web.LoginPage{
 			Locale: locale, Client: "Example Portal", Action: "/login", Hidden: hidden, Fields: fields, Cancel: true,
 			FormTargets: []string{"https://portal.example.com/callback"},
@@ -155,7 +155,7 @@ func samples(r *web.Renderer, locale string) []sample {
 		{name: "account-empty", form: true, buttons: []string{"everywhere=all"}, page: web.AccountPage{
 			Locale: locale, User: "Sanne de Vries", Action: "/account",
 		}},
-	}
+	}, phoneSamples(locale)...)
 }
 
 // eachSample runs check over every sample in every language.

@@ -33,7 +33,7 @@ func samples() []sample {
 		Title: "Sample title", Text: "Sample text", Submit: "Sample submit",
 	}
 	decision := []string{"sample_step", DecisionField + "=" + DecisionAllow, DecisionField + "=" + DecisionDeny}
-	return []sample{
+	return append(phoneSamples(at, hidden), []sample{
 		{page: reauth, action: "/sample"},
 		{page: LoginPage{Action: "/sample"}, action: "/sample"},
 		{
@@ -85,7 +85,7 @@ func samples() []sample {
 		}},
 		{page: APIPage{Download: "/sample"}},
 		{page: AccountPage{User: "Sample", Action: "/sample"}, action: "/sample", controls: []string{EverywhereField + "=all"}},
-	}
+	}...)
 }
 
 // rehearse renders every sample in every language and looks at what comes out. It also keeps the page that is sent

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"html/template"
 	"io/fs"
+	"maps"
 	"net/url"
 	"path"
 	"slices"
@@ -24,7 +25,7 @@ const (
 )
 
 // pageNames is the template of every page struct.
-var pageNames = []string{"login", "consent", "error", "logout", "continue", "signedout", "formpost", "account", "api"}
+var pageNames = []string{"login", "consent", "error", "logout", "continue", "signedout", "formpost", "account", "phone", "addphone", "api"}
 
 var errTheme = errors.New("theme is not usable")
 
@@ -148,7 +149,7 @@ func checkCSS(css []byte) error {
 
 // templateFuncs are the functions of a template in one language.
 func templateFuncs(texts catalogue, files *assets) template.FuncMap {
-	return template.FuncMap{
+	funcs := template.FuncMap{
 		"t":         texts.t,
 		"phrase":    texts.phrase,
 		"text":      texts.text,
@@ -165,6 +166,8 @@ func templateFuncs(texts catalogue, files *assets) template.FuncMap {
 		"described": described,
 		"inputtype": func(f Field) string { return choose(f.Type, f.Type, "text") },
 	}
+	maps.Copy(funcs, phoneFuncs(texts))
+	return funcs
 }
 
 // link returns raw when it is somewhere a page may point to, and nothing otherwise: a link that is not safe is left out.

@@ -109,6 +109,14 @@ const caddyfile = `{
 			grants authorization_code refresh_token
 			scopes openid profile email accounts:read
 		}
+		client bank {
+			name "Bank <b id=markup>of ours</b>"
+			first_party
+			native
+			redirect_uri APP/native
+			grants authorization_code refresh_token
+			scopes openid accounts:read
+		}
 		user alice {
 			password wonderland-2026
 			attribute name "Alice Liddell"

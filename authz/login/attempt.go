@@ -81,6 +81,7 @@ func (h *Handler) attempt(r *http.Request, v *visit) *attempt.Visit {
 // accept puts the proof into the session, or keeps it with the request while there is none.
 func (h *Handler) accept(w http.ResponseWriter, r *http.Request, v *visit, outcome attempt.Outcome) {
 	var err error
+	outcome.Proof.Cutoffs = v.began.Cutoffs
 	if outcome.Early {
 		_, err = h.Store.ProveRequest(r.Context(), v.request.ID, outcome.Proof)
 	} else {
@@ -97,8 +98,21 @@ func (h *Handler) accept(w http.ResponseWriter, r *http.Request, v *visit, outco
 		h.pages.Refuse(w, r, err)
 	default:
 		h.Judge.Counted(h.attempt(r, v))
-		h.proceed(w, v, session.FieldStep, session.StepContinue)
+		h.onward(w, r, v, outcome.Result.Notice)
 	}
+}
+
+// onward goes on after an acceptance. Whoever is told something with it reads that first. Nobody reads it twice: what was proven is
+// not asked again, so a page that is loaded again leads on by itself.
+func (h *Handler) onward(w http.ResponseWriter, r *http.Request, v *visit, told *realm.Notice) {
+	if told == nil {
+		h.proceed(w, v, session.FieldStep, session.StepContinue)
+		return
+	}
+	h.Pages.Render(w, r, http.StatusOK, web.ToldPage{
+		Locale: v.request.UILocales, Notice: web.Notice{Text: told.Text, URL: told.URL},
+		ContinueURL: h.Sessions.Way(authz.PathAuthorize, v.back(session.FieldStep, session.StepContinue)),
+	})
 }
 
 // overtaken refuses what was accepted a moment ago: the user has been revoked since. Whoever it is begins anew, and is judged

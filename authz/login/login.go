@@ -134,8 +134,13 @@ func answers(p oauth.Params) map[string]string {
 
 // proceed returns to the dispatcher.
 func (h *Handler) proceed(w http.ResponseWriter, v *visit, field string, step session.Step) {
-	h.Sessions.Lead(w, authz.PathAuthorize, url.Values{
+	h.Sessions.Lead(w, authz.PathAuthorize, v.back(field, step))
+}
+
+// back is what the dispatcher wants to see of somebody who returns to it.
+func (v *visit) back(field string, step session.Step) url.Values {
+	return url.Values{
 		session.FieldRequest: {v.request.ID},
 		field:                {v.browser.Token(step, v.request.ID, v.session.ID)},
-	})
+	}
 }

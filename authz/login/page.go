@@ -51,8 +51,9 @@ func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, v *visit, c 
 			page.Fields = append(page.Fields, field)
 		}
 	}
+	page.Submit, page.Stuck = c.Submit, c.Stuck
 	if len(page.Fields) == 0 {
-		page.Submit = web.LabelAgain
+		page.Submit = cmp.Or(c.Submit, web.LabelAgain)
 	}
 	page.Message, page.Kind = h.message(v, c, n)
 	h.Pages.Render(w, r, n.status, page)

@@ -126,6 +126,10 @@ type Challenge struct {
 	Refusal *Refusal
 	// Refused is a text, or the key of one, that pages show instead of the usual one after a refusal, whatever was wrong.
 	Refused string
+	// Submit is the key of the text of the button under the fields, or the text itself; empty is the usual one. Apps do not see it.
+	Submit string
+	// Stuck tells that no answer from a page leads on: there is no button to send one.
+	Stuck bool
 	// Template names the operator's own page for the challenge; empty is the common one. Apps do not see it.
 	Template string
 	// Data says more to an app that has a screen of its own for this realm. Pages do not show it.
@@ -212,6 +216,9 @@ type Proof struct {
 	// is another app, also where one browser's session serves both.
 	Application *Application `json:"application,omitempty"`
 	Client      string       `json:"client,omitempty"`
+	// Cutoffs is how many cut-offs the store had made when the proof began to be judged: with Time it says whether a revocation of
+	// the device came after.
+	Cutoffs uint64 `json:"cutoffs,omitempty"`
 }
 
 // NewProof returns the proof that an accepted result of the realm leaves at now.

@@ -22,11 +22,16 @@ func SeeOther(w http.ResponseWriter, location string) {
 // Lead redirects to one of our own pages, by its path below the issuer. The location is relative to the origin, so that
 // nothing a client sends, the Host header included, decides where it leads.
 func (m *Manager) Lead(w http.ResponseWriter, path string, params url.Values) {
-	location := m.base + path
+	SeeOther(w, m.Way(path, params))
+}
+
+// Way returns where [Manager.Lead] leads, for a page that does not redirect but links there.
+func (m *Manager) Way(path string, params url.Values) string {
+	way := m.base + path
 	if len(params) > 0 {
-		location += "?" + params.Encode()
+		way += "?" + params.Encode()
 	}
-	SeeOther(w, location)
+	return way
 }
 
 // Onward lists where a form may lead that ends in an answer to a client. Browsers hold every redirect that follows a form to

@@ -32,6 +32,8 @@ func (p LogoutPage) check() error { return errors.Join(checkPath(p.Action), chec
 
 func (p ContinuePage) check() error { return errors.Join(checkPath(p.Action), checkHidden(p.Hidden)) }
 
+func (p ToldPage) check() error { return checkPath(p.ContinueURL) }
+
 func (p SignedOutPage) check() error { return nil }
 
 func (p FormPostPage) check() error { return errors.Join(checkWebURI(p.Action), checkHidden(p.Fields)) }

@@ -91,7 +91,9 @@ const (
 // Keys of labels that login forms share.
 const (
 	// LabelAgain is for the button of a form that asks nothing.
-	LabelAgain    = "login.again"
+	LabelAgain = "login.again"
+	// LabelContinue is for the button of a form that may not be the last.
+	LabelContinue = "login.continue"
 	LabelUsername = "field.username"
 	LabelPassword = "field.password"
 )
@@ -144,6 +146,8 @@ type LoginPage struct {
 	RetryAfter time.Duration
 	// Cancel adds the cancel button.
 	Cancel bool
+	// Stuck leaves the other button out: nothing that is sent from this page leads on.
+	Stuck bool
 	// FormTargets are the URIs that the answer to this form may redirect to. Chromium holds every redirect that
 	// follows a form to the page's form-action, so a redirect URI missing here is blocked after the post. The word
 	// "https:" allows every HTTPS origin, for apps that redirect onwards to another one.
@@ -237,6 +241,16 @@ type ContinuePage struct {
 	FormTargets []string
 }
 
+// ToldPage shows what people are told by a check that they have passed, on their way onwards.
+type ToldPage struct {
+	// Locale: see [LoginPage].
+	Locale string
+	// Notice is required.
+	Notice Notice
+	// ContinueURL is the path that leads on. It is required.
+	ContinueURL string
+}
+
 // SignedOutPage is the end of a session.
 type SignedOutPage struct {
 	// Locale: see [LoginPage].
@@ -323,6 +337,8 @@ func (p LogoutPage) meta() meta {
 func (p ContinuePage) meta() meta {
 	return meta{template: "continue", locale: p.Locale, targets: p.FormTargets}
 }
+
+func (p ToldPage) meta() meta { return meta{template: "told", locale: p.Locale} }
 
 func (p SignedOutPage) meta() meta {
 	return meta{template: "signedout", locale: p.Locale}

@@ -112,6 +112,10 @@ func samples(r *web.Renderer, locale string) []sample {
 			Submit: web.LabelAgain,
 			Notice: &web.Notice{Text: "We are closed on Sunday."},
 		}},
+		{name: "login-stuck", form: true, buttons: []string{"cancel=cancel"}, page: web.LoginPage{
+			Locale: locale, Client: "Example Portal", Action: "/login", Hidden: hidden, Message: web.MessageApplication, Kind: web.KindInfo,
+			Cancel: true, Stuck: true,
+		}},
 		{name: "consent", form: true, buttons: decide, page: web.ConsentPage{
 			Locale: locale, Client: "Example Portal", User: "Sanne de Vries", Scopes: scopes, Action: "/consent", Hidden: hidden,
 			Destination: "portal.example.com",
@@ -130,6 +134,13 @@ func samples(r *web.Renderer, locale string) []sample {
 		}},
 		{name: "continue-nobody", form: true, buttons: decide, page: web.ContinuePage{
 			Locale: locale, User: "Sanne de Vries", Client: "Example Bank", Action: "/continue", Hidden: hidden,
+		}},
+		{name: "told", page: web.ToldPage{
+			Locale: locale, ContinueURL: "/authorize?req=req_1&step=st_1",
+			Notice: web.Notice{Text: "Version <3> is there.", URL: "https://example.com/get?app=1&v=3"},
+		}},
+		{name: "told-plain", page: web.ToldPage{
+			Locale: locale, ContinueURL: "/authorize?req=req_1&step=st_1", Notice: web.Notice{Text: "We close.", URL: "javascript:alert(1)"},
 		}},
 		{name: "signedout", page: web.SignedOutPage{
 			Locale: locale, Client: "Example Portal", ContinueURL: "com.example.app:/out", LoginURL: "/login",

@@ -52,6 +52,11 @@ func samples() []sample {
 			action: "/sample", controls: decision,
 		},
 		{page: ContinuePage{User: "Sample", Client: "Sample", Action: "/sample", Hidden: hidden}, action: "/sample", controls: decision},
+		{
+			page:  ToldPage{Notice: Notice{Text: "Sample notice", URL: "https://app.example/sample"}, ContinueURL: "/sample"},
+			shows: []string{"Sample notice", "https://app.example/sample", "/sample"},
+		},
+		{page: ToldPage{Notice: Notice{Text: "Sample notice"}, ContinueURL: "/sample"}, shows: []string{"Sample notice", "/sample"}},
 		{page: SignedOutPage{Client: "Sample", ContinueURL: "https://app.example/", LoginURL: "/sample"}},
 		{page: SignedOutPage{}},
 		{

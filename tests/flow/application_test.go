@@ -253,6 +253,9 @@ func TestBrowserIsNoApp(t *testing.T) {
 			if page.url.Query().Get("code") != "" || !strings.Contains(page.body, "only do this in our app") || strings.Contains(page.body, `type="password"`) {
 				t.Fatalf("the page at %s says\n%s", page.url, page.body)
 			}
+			if strings.Contains(page.body, "Try again") {
+				t.Errorf("a button leads nowhere:\n%s", page.body)
+			}
 			page = b.submit(page, "application", "bank", "platform", "ios", "version", "2.0", "message_id", "")
 		}
 	}, withAnApp)

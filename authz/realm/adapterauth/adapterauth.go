@@ -25,6 +25,9 @@ const (
 // fieldRound is the hidden field in which the mark of a challenge comes back.
 const fieldRound = "round"
 
+// labelContinue is the key of what the button says: nobody knows whether the back end is going to ask more.
+const labelContinue = "login.continue"
+
 // Keys of the texts that are shown instead of the back end's own.
 const (
 	messageAnswered = "login.answered"
@@ -186,7 +189,7 @@ func (a *Authenticator) show(c conversation, message string, typed map[string]st
 	fields = append(fields, realm.Field{Name: fieldRound, Label: fieldRound, Type: "hidden", Value: c.Mark})
 	return realm.Credentials{}, &realm.Challenge{
 		Fields: fields, Message: message, Further: message == c.Challenge.Message && !c.Challenge.Error,
-		Refused: a.Refused, Template: a.Template, Data: c.Challenge.Data, State: state,
+		Refused: a.Refused, Submit: labelContinue, Template: a.Template, Data: c.Challenge.Data, State: state,
 	}, nil
 }
 

@@ -107,7 +107,7 @@ func TestThreeRounds(t *testing.T) {
 		Fields: []realm.Field{
 			{Name: "user", Label: "Customer number", InputMode: "numeric", Required: true}, {Name: "round", Label: "round", Type: "hidden"},
 		},
-		Message: "Welcome", Data: map[string]string{"hint": "8 digits"}, Template: "partner.html", Refused: "No", Further: true,
+		Message: "Welcome", Data: map[string]string{"hint": "8 digits"}, Template: "partner.html", Refused: "No", Submit: "login.continue", Further: true,
 	}
 	mark := cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Value" }, cmp.Ignore())
 	if diff := cmp.Diff(want, first.Challenge, mark, cmpopts.IgnoreFields(realm.Challenge{}, "State")); diff != "" {

@@ -82,7 +82,7 @@ func New(c Config) (*Guest, error) {
 // is for apps. Answers that cannot be any are refused.
 func (g *Guest) Collect(_ context.Context, in realm.Input) (realm.Credentials, *realm.Challenge, error) {
 	if !in.Native {
-		return realm.Credentials{}, &realm.Challenge{Message: messageMissing}, nil
+		return realm.Credentials{}, &realm.Challenge{Message: messageMissing, Stuck: true}, nil
 	}
 	app := g.Application
 	if app == "" {

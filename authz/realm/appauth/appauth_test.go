@@ -176,7 +176,7 @@ func TestChallenge(t *testing.T) {
 			if c.Further != (test.notice != nil) || (c.Data["application"] == "bank") != (test.app == "bank" && test.in.Native) {
 				t.Errorf("the challenge is %+v", c)
 			}
-			if (c.Message == "login.application") == test.in.Native {
+			if (c.Message == "login.application") == test.in.Native || c.Stuck == test.in.Native {
 				t.Errorf("the message is %q", c.Message)
 			}
 			last := len(c.Fields) - 1

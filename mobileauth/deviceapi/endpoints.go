@@ -138,7 +138,8 @@ func (h *Handler) push(ctx context.Context, c *call) (reply, error) {
 // changed answers for a change that needs no factor. What the device may not do, or wrongly, is refused to it alone.
 func changed(err error) (reply, error) {
 	switch {
-	case errors.Is(err, handset.ErrInvalid), errors.Is(err, handset.ErrKeyTaken), errors.Is(err, handset.ErrPushTaken):
+	case errors.Is(err, handset.ErrInvalid), errors.Is(err, handset.ErrKeyTaken), errors.Is(err, handset.ErrPushTaken),
+		errors.Is(err, handset.ErrTransition):
 		return reply{code: envelope.CodeNotAllowed}, nil
 	case err != nil:
 		return reply{}, err
@@ -153,7 +154,7 @@ func (h *Handler) factor(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	_, verdict, err := h.Devices.ChangeFactor(ctx, c.message(), proof(s, in.Factors), s.Kind, in.Secret)
+	_, verdict, err := h.Enrolment.ChangeFactor(ctx, c.message(), proof(s, in.Factors), s.Kind, in.Secret)
 	return judged(verdict, err)
 }
 

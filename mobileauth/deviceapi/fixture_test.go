@@ -114,6 +114,13 @@ func (l *lines) reason() string {
 	return last
 }
 
+// has reports whether something was logged at that level.
+func (l *lines) has(level string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Contains(l.buf.String(), `"level":"`+level+`"`)
+}
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

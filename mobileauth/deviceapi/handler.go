@@ -55,8 +55,16 @@ type Enrolment interface {
 	Transfer(ctx context.Context, m handset.Message, p handset.Proof) (envelope.TransferAnswer, handset.Verdict, error)
 	// Judge releases or rejects another device of the same user, as the statement says.
 	Judge(ctx context.Context, m handset.Message, p handset.Proof) (handset.Verdict, error)
+	Changes
+}
+
+// Changes are what a device changes about itself that the policy of its application has a say in. An enrolment.Store makes them.
+type Changes interface {
 	// ChangePush sets where notifications reach the device; nil is nowhere.
 	ChangePush(ctx context.Context, m handset.Message, push *handset.Push) (handset.Device, error)
+	// ChangeFactor sets the secret of a factor; without one it removes the factor.
+	ChangeFactor(ctx context.Context, m handset.Message, p handset.Proof, kind string, secret *envelope.Secret) (
+		handset.Device, handset.Verdict, error)
 }
 
 // Log is where refused messages are noted. An audit.Trail is one.

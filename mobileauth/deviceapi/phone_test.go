@@ -4,6 +4,7 @@ package deviceapi_test
 
 import (
 	"errors"
+	"net/http"
 	"testing"
 	"time"
 
@@ -142,6 +143,54 @@ func TestWrongPIN(t *testing.T) {
 	}
 	if err := p.ChangePIN(t.Context(), device.Proof{PIN: pin}, "702846"); err == nil {
 		t.Error("the right PIN brought it back")
+	}
+}
+
+// TestFactorsThatMayNotBe: what the policy lacks cannot be added afterwards, and a phone without any factor does not get one by
+// possession alone. The phone is told, and nobody's log is filled.
+func TestFactorsThatMayNotBe(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(p *enrolment.Policy) { p.Biometric, p.PIN.Required = false, false })
+	p := s.enrol(alice)
+	if err := p.AddFactor(t.Context(), device.Proof{PIN: pin}, envelope.FactorBiometric); !errors.Is(err, device.ErrNotAllowed) {
+		t.Errorf("a factor that the policy lacks: %v", err)
+	}
+	d, err := s.devices.Get(t.Context(), p.State().Device)
+	must(t, err)
+	if len(d.Factors) != 1 {
+		t.Errorf("the phone has %d factors", len(d.Factors))
+	}
+
+	begun, invitation := s.invite(bob)
+	config, store := s.config()
+	bare, err := device.Enrol(t.Context(), config, device.Enrolment{
+		Invitation: invitation, Application: "bank", Version: "1.0", Platform: "ios",
+	})
+	must(t, err)
+	_, err = s.enrolment.Confirm(t.Context(), begun.Operation.ID, bare.State().Digits)
+	must(t, err)
+	keys, err := store.Load(t.Context(), bare.State().Keys)
+	must(t, err)
+	q := &phone{Device: bare, server: s, keys: keys}
+	secret, err := envelope.NewSecret()
+	must(t, err)
+	r := q.request(envelope.PathFactor)
+	statement, err := envelope.SignStatement(envelope.Statement{
+		Device: r.Device, Audience: r.Audience, ID: r.ID, At: r.At, Purpose: envelope.PurposeFactor, Kind: envelope.FactorPIN,
+		SecretHash: secret.Hash(),
+	}, keys)
+	must(t, err)
+	body := envelope.Stated{Statement: statement.Raw(), Secret: &secret}
+	if status, answer, _ := s.post(envelope.PathFactor, q.sealed(r, body)); status != http.StatusOK {
+		t.Errorf("a first factor by possession: %d %s", status, answer)
+	}
+	d, err = s.devices.Get(t.Context(), r.Device)
+	must(t, err)
+	if len(d.Factors) != 0 {
+		t.Errorf("the phone without factors has %d", len(d.Factors))
+	}
+	if s.lines.has("ERROR") {
+		t.Error("what a phone may not do is logged as a fault of the server")
 	}
 }
 

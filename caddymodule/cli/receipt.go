@@ -95,8 +95,38 @@ func readReceipt(cmd *cobra.Command, name string) ([]byte, error) {
 	return data, nil
 }
 
+// proven is a receipt for programs.
+type proven struct {
+	Operation   string          `json:"operation"`
+	Kind        string          `json:"kind"`
+	Issuer      string          `json:"issuer"`
+	UserID      string          `json:"user_id"`
+	ExternalRef string          `json:"external_ref,omitempty"`
+	ClientID    string          `json:"client_id,omitempty"`
+	ExternalID  string          `json:"external_id,omitempty"`
+	Shown       json.RawMessage `json:"shown"`
+	Method      string          `json:"method"`
+	Factors     []string        `json:"factors"`
+	Assurance   string          `json:"assurance"`
+	Created     time.Time       `json:"created_at"`
+	Answered    time.Time       `json:"answered_at"`
+	Signed      time.Time       `json:"signed_at"`
+	DeviceID    string          `json:"device_id"`
+	Application string          `json:"application,omitempty"`
+	Platform    string          `json:"platform,omitempty"`
+	Key         string          `json:"device_key"`
+	SigningKey  string          `json:"signing_key"`
+	Root        string          `json:"root"`
+}
+
 func (c *client) printReceipt(r *receipt.Receipt) error {
-	return c.print(r, "", func(add func(...any)) {
+	whole := proven{
+		Operation: r.Operation, Kind: r.Kind, Issuer: r.Issuer, UserID: r.UserID, ExternalRef: r.ExternalRef, ClientID: r.ClientID,
+		ExternalID: r.ExternalID, Shown: r.Display, Method: r.Method, Factors: r.Factors, Assurance: r.Assurance, Created: r.Created,
+		Answered: r.Answered, Signed: r.Signed, DeviceID: r.DeviceID, Application: r.Application, Platform: r.Platform, Key: r.Key.ID(),
+		SigningKey: r.SigningKey, Root: r.Root,
+	}
+	return c.print(whole, "", func(add func(...any)) {
 		add("verified", r.Kind+" "+r.Operation)
 		add("issuer", r.Issuer)
 		add("user", strings.TrimSpace(r.UserID+" "+r.ExternalRef))

@@ -74,7 +74,11 @@ func (s *session) question(args []string) (device.Question, error) {
 // writeQuestion shows everything that an answer is about, and nothing else.
 func writeQuestion(to io.Writer, q device.Question) error {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s\n%s (%s, %s)\n", strings.Repeat("─", 60), q.Title, q.Application, q.Kind)
+	about := string(q.Kind)
+	if q.Application != "" { // a question need not name one
+		about = q.Application + ", " + about
+	}
+	fmt.Fprintf(&text, "%s\n%s (%s)\n", strings.Repeat("─", 60), q.Title, about)
 	if q.Content != "" {
 		fmt.Fprintf(&text, "\n%s\n", q.Content)
 	}

@@ -25,11 +25,7 @@ const (
 )
 
 // pageNames is the template of every page struct.
-<<<<<<< Updated upstream
-var pageNames = []string{"login", "consent", "error", "logout", "continue", "signedout", "formpost", "account", "phone", "addphone", "api"}
-=======
-var pageNames = []string{"login", "consent", "error", "logout", "continue", "told", "signedout", "formpost", "account", "api"}
->>>>>>> Stashed changes
+var pageNames = []string{"login", "consent", "error", "logout", "continue", "told", "signedout", "formpost", "account", "phone", "addphone", "api"}
 
 var errTheme = errors.New("theme is not usable")
 

@@ -3,6 +3,7 @@
 package authz
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -70,7 +71,8 @@ var ErrSessionEnded = errors.New("the session has ended")
 var ErrConsentWithdrawn = errors.New("the consent was withdrawn")
 
 // Complete closes an open request and inserts its grant and code, all in one transaction: of two browsers' tabs that
-// finish the same request, one gets the code and the other [ErrRequestEnded]. The session must still be live, else it is
+// finish the same request, one gets the code and the other [ErrRequestEnded], which it also is when a device was revoked that had
+// proven something for it. The session must still be live, else it is
 // [ErrSessionEnded], and a remembered consent stand, else it is [ErrConsentWithdrawn]. Where the client holds [MaxGrants] of
 // the user already, one of those is ended, and the revocation returned.
 func (s *Store) Complete(ctx context.Context, c Completion) ([]Revocation, error) {
@@ -81,8 +83,12 @@ func (s *Store) Complete(ctx context.Context, c Completion) ([]Revocation, error
 // complete reports whether another grant had to give way.
 func (s *Store) complete(tx storage.Tx, c Completion, draft *Revocation) (full bool, err error) {
 	if c.RequestID != "" {
-		if _, err := s.closeRequest(tx, c.RequestID); err != nil {
+		r, err := s.closeRequest(tx, c.RequestID)
+		if err != nil {
 			return false, err
+		}
+		if out, err := s.deviceOut(tx, r.Proven); out || err != nil {
+			return false, cmp.Or(err, ErrRequestEnded)
 		}
 	}
 	session, err := s.liveSession(tx, c.Grant.SessionID)

@@ -58,6 +58,11 @@ func (s *Store) active(tx storage.Tx, g *Grant) (bool, error) {
 			return false, err
 		}
 	}
+	for _, device := range g.Authn.Devices {
+		if cut, err := s.cutOff(tx, KindDevice, device, issued); cut || err != nil {
+			return false, err
+		}
+	}
 	if g.Offline || g.SessionID == "" {
 		return true, nil
 	}

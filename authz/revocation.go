@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/internal/randid"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
@@ -21,6 +22,7 @@ const (
 	KindSession Kind = "session" // everything that rests on a browser session
 	KindSubject Kind = "subject" // everything a user was issued up to a moment
 	KindClient  Kind = "client"  // everything a client was issued up to a moment
+	KindDevice  Kind = "device"  // everything that rests on proofs which a device gave up to a moment
 )
 
 const (
@@ -113,11 +115,13 @@ func (s *Store) moment(tx storage.Tx) (Moment, error) {
 
 // newRevocation draws the id of a revocation. It is called outside closures, which must not draw anything.
 func (s *Store) newRevocation(kind Kind, target string) Revocation {
+	return s.named(randid.New("rev"), kind, target)
+}
+
+// named drafts a revocation whose id has a given end.
+func (s *Store) named(end string, kind Kind, target string) Revocation {
 	now := s.Now()
-	return Revocation{
-		ID:   revocationID(now) + randid.New("rev"),
-		Kind: kind, Target: target, At: now, ExpiresAt: now.Add(RevocationTTL),
-	}
+	return Revocation{ID: revocationID(now) + end, Kind: kind, Target: target, At: now, ExpiresAt: now.Add(RevocationTTL)}
 }
 
 // revocationID is the sortable beginning of a revocation's id.
@@ -200,11 +204,27 @@ func (s *Store) Revoke(ctx context.Context, kind Kind, target string) (Revocatio
 // that the identity store runs when a user is locked, deactivated or given a new password. The log id is derived from the
 // user, so that a closure that runs twice writes one entry.
 func (s *Store) RevokeSubject(tx storage.Tx, subject string) error {
-	now := s.Now()
-	return s.revoke(tx, Revocation{
-		ID:   revocationID(now) + subject,
-		Kind: KindSubject, Target: subject, At: now, ExpiresAt: now.Add(RevocationTTL),
-	})
+	return s.revoke(tx, s.named(subject, KindSubject, subject))
+}
+
+// RevokeDevice writes, in the caller's transaction, that everything which rests on proofs of the device up to now is dead: sessions,
+// grants, refresh families and access tokens. It is the hook that the store of devices runs when one is taken out, with a log id as
+// [Store.RevokeSubject] has it. It makes three writes.
+func (s *Store) RevokeDevice(tx storage.Tx, device string) error {
+	return s.revoke(tx, s.named(device, KindDevice, device))
+}
+
+// deviceOut reports whether one of the proofs was given by a device that was revoked afterwards.
+func (s *Store) deviceOut(tx storage.Tx, proofs realm.Proofs) (bool, error) {
+	for _, p := range proofs {
+		if p.Device == "" {
+			continue
+		}
+		if cut, err := s.cutOff(tx, KindDevice, p.Device, Moment{At: p.Time, Cutoffs: p.Cutoffs}); cut || err != nil {
+			return cut, err
+		}
+	}
+	return false, nil
 }
 
 // RevocationsSince returns the log from a moment on. A reader asks again from a little before the newest entry it has

@@ -124,13 +124,16 @@ func (s *Store) live(tx storage.Tx, session *Session) (bool, error) {
 	if !session.Live(s.Now()) {
 		return false, nil
 	}
-	cut, err := s.cutOff(tx, KindSubject, session.Subject, session.began())
-	return !cut && err == nil, err
+	if cut, err := s.cutOff(tx, KindSubject, session.Subject, session.began()); cut || err != nil {
+		return false, err
+	}
+	out, err := s.deviceOut(tx, session.Proofs)
+	return !out && err == nil, err
 }
 
 func (s *Session) began() Moment { return Moment{At: s.CreatedAt, Cutoffs: s.Cutoffs} }
 
-// ErrOvertaken says that the user was revoked, or signed out everywhere, while they were logging in.
+// ErrOvertaken says that the user or their device was revoked, or the user signed out everywhere, while they were logging in.
 var ErrOvertaken = errors.New("the user was revoked while logging in")
 
 func (s *Store) insertSession(tx storage.Tx, session Session) error {
@@ -200,7 +203,7 @@ type Raise struct {
 }
 
 // RaiseSession adds a proof to a live session and rotates its secret. [storage.ErrNotFound] means that the session ended
-// meanwhile, or that the proof is somebody else's.
+// meanwhile, that the proof is somebody else's, or that the device which gave it was revoked.
 func (s *Store) RaiseSession(ctx context.Context, raise Raise) (Session, error) {
 	var session Session
 	return certain(&session, s.db.Update(ctx, func(tx storage.Tx) (err error) {
@@ -230,6 +233,9 @@ func (s *Store) raiseSession(tx storage.Tx, raise Raise) (Session, error) {
 	session.SeenAt = s.Now()
 	if raise.ExpiresAt.After(session.ExpiresAt) {
 		session.ExpiresAt = raise.ExpiresAt
+	}
+	if out, err := s.deviceOut(tx, session.Proofs); out || err != nil {
+		return Session{}, cmp.Or(err, storage.ErrNotFound)
 	}
 	return session, s.sessions.Put(tx, session)
 }

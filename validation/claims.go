@@ -25,7 +25,7 @@ type claims struct {
 // readNames are the claims that mean something here.
 var readNames = []string{
 	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "azp", "auth_time", "acr", "amr", "scope", "sid", "gid", "realms",
-	"application", "cnf", "nonce", "at_hash", "c_hash", "s_hash", "events", "token_introspection",
+	"application", "device", "cnf", "nonce", "at_hash", "c_hash", "s_hash", "events", "token_introspection",
 }
 
 // readClaims reads a payload that is known to be a well-formed object; scopeClaim is where the scopes are.
@@ -78,7 +78,7 @@ func (c *claims) set(name, value string) (err error) {
 		c.IssuedAt, err = readTime(value)
 	case "auth_time":
 		c.AuthTime, err = readTime(value)
-	case "sid", "gid", "realms", "name", "application":
+	case "sid", "gid", "realms", "name", "application", "device":
 		c.setOwn(name, value)
 	case "cnf":
 		// It says that the bearer alone is not enough (RFC 7800 3.1): whoever cannot check it must not go on.
@@ -106,6 +106,8 @@ func (c *claims) setOwn(name, value string) {
 		c.Realms = readRealms(value)
 	case "application":
 		c.Application = readApplication(value)
+	case "device":
+		c.Devices, _ = readStrings(value)
 	}
 }
 

@@ -46,6 +46,8 @@ type Principal struct {
 	Realms Realms
 	// Application is the app the user authenticated with; nil when the issuer did not say.
 	Application *Application
+	// Devices are those on whose proofs the token rests, as the issuer names them; most often there is none.
+	Devices []string
 
 	claims string
 }
@@ -132,7 +134,7 @@ func (p *Principal) Text(name string) string {
 // size estimates the memory a principal refers to.
 func (p *Principal) size() int {
 	const text, proof, application, rounding = 16, 40, 48, 48
-	size := len(p.claims) + text*(len(p.Audience)+len(p.Scopes)+len(p.AMR)) + proof*len(p.Realms) + rounding
+	size := len(p.claims) + text*(len(p.Audience)+len(p.Scopes)+len(p.AMR)+len(p.Devices)) + proof*len(p.Realms) + rounding
 	if p.Application != nil {
 		size += application
 	}

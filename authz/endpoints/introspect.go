@@ -40,6 +40,7 @@ type active struct {
 	Realms    map[string]int64 `json:"realms,omitempty"`
 
 	Application *application `json:"application,omitempty"`
+	Device      []string     `json:"device,omitempty"`
 }
 
 // application is the app that the user authenticated with.
@@ -224,7 +225,7 @@ func describe(p *validation.Principal) *active {
 		}
 		a.Realms[proof.Realm] = proof.At.Unix()
 	}
-	a.Application = (*application)(p.Application)
+	a.Application, a.Device = (*application)(p.Application), p.Devices
 	return a
 }
 

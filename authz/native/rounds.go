@@ -174,6 +174,7 @@ func (c *call) unavailable(visit *attempt.Visit, told *challenge, err error) {
 // prove puts a proof where it belongs. The handle changes with it, so that an answer that was overheard is worth nothing.
 func (c *call) prove(visit *attempt.Visit, outcome attempt.Outcome) (err error) {
 	ctx := c.r.Context()
+	outcome.Proof.Cutoffs = c.began.Cutoffs
 	if outcome.Early {
 		c.request, err = c.Store.ProveRequest(ctx, c.request.ID, outcome.Proof)
 		return c.settled(visit, outcome, err)

@@ -19,7 +19,8 @@ type Authentication struct {
 	AuthTime time.Time `json:"auth_time"`
 	// Realms tells when each realm was proven, so that freshness can be judged per realm.
 	Realms map[string]time.Time `json:"realms"`
-	Device string               `json:"device,omitempty"`
+	// Devices are those that gave the proofs, in the order of their names; most often there is none, or one.
+	Devices []string `json:"devices,omitempty"`
 	// Application is the app it was made with; nil where nobody asked for one.
 	Application *Application `json:"application,omitempty"`
 }
@@ -43,13 +44,15 @@ func (e *Engine) Authenticate(wanted []string, proofs Proofs, now time.Time) (Au
 	for _, name := range slices.Sorted(maps.Keys(fresh)) {
 		proof := fresh[name]
 		auth.Realms[name] = proof.Time
-		if auth.Device == "" {
-			auth.Device = proof.Device
+		if proof.Device != "" {
+			auth.Devices = append(auth.Devices, proof.Device)
 		}
 		auth.AMR = append(auth.AMR, proof.AMR...)
 	}
 	slices.Sort(auth.AMR)
 	auth.AMR = slices.Compact(auth.AMR)
+	slices.Sort(auth.Devices)
+	auth.Devices = slices.Compact(auth.Devices)
 	auth.ACR, auth.AuthTime = e.Achieved(wanted, fresh, now) // the identity realm, if nothing better
 	return auth, true
 }

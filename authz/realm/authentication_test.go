@@ -48,19 +48,19 @@ func TestAuthenticate(t *testing.T) {
 			Realms: map[string]time.Time{"password": at(time.Hour)},
 		}},
 		{name: "a level is completed by its last event", proofs: []realm.Proof{password, phone}, want: realm.Authentication{
-			Subject: alice, Name: "A. usr_alice", ACR: "silver", AMR: []string{"pop", "pwd", "user"}, AuthTime: at(time.Minute), Device: "dev_1",
+			Subject: alice, Name: "A. usr_alice", ACR: "silver", AMR: []string{"pop", "pwd", "user"}, AuthTime: at(time.Minute), Devices: []string{"dev_1"},
 			Realms: map[string]time.Time{"password": at(time.Hour), "phone": at(time.Minute)},
 		}},
 		{name: "the strongest level, with a proof of nobody in it", proofs: []realm.Proof{password, phone, anyApp}, want: realm.Authentication{
-			Subject: alice, Name: "A. usr_alice", ACR: "gold", AMR: []string{"pop", "pwd", "user"}, AuthTime: at(time.Second), Device: "dev_1",
+			Subject: alice, Name: "A. usr_alice", ACR: "gold", AMR: []string{"pop", "pwd", "user"}, AuthTime: at(time.Second), Devices: []string{"dev_1"},
 			Realms: map[string]time.Time{"password": at(time.Hour), "phone": at(time.Minute), "app": at(time.Second)},
 		}},
 		{name: "the level that was asked for", wanted: []string{"password"}, proofs: []realm.Proof{password, phone, anyApp}, want: realm.Authentication{
-			Subject: alice, Name: "A. usr_alice", ACR: "password", AMR: []string{"pop", "pwd", "user"}, AuthTime: at(time.Hour), Device: "dev_1",
+			Subject: alice, Name: "A. usr_alice", ACR: "password", AMR: []string{"pop", "pwd", "user"}, AuthTime: at(time.Hour), Devices: []string{"dev_1"},
 			Realms: map[string]time.Time{"password": at(time.Hour), "phone": at(time.Minute), "app": at(time.Second)},
 		}},
 		{name: "a level that was asked for and not reached", wanted: []string{"gold", "unknown", ""}, proofs: []realm.Proof{password, phone}, want: realm.Authentication{
-			Subject: alice, Name: "A. usr_alice", ACR: "silver", AMR: []string{"pop", "pwd", "user"}, AuthTime: at(time.Minute), Device: "dev_1",
+			Subject: alice, Name: "A. usr_alice", ACR: "silver", AMR: []string{"pop", "pwd", "user"}, AuthTime: at(time.Minute), Devices: []string{"dev_1"},
 			Realms: map[string]time.Time{"password": at(time.Hour), "phone": at(time.Minute)},
 		}},
 		{name: "a stale proof counts for nothing", wanted: []string{"silver"}, proofs: []realm.Proof{password, proof("phone", alice, 5*time.Minute+1, "pop")}, want: realm.Authentication{

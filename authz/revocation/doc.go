@@ -9,5 +9,5 @@
 //	transition elsewhere ──► log ──► Refresh, every half second
 //
 // A token is dead when its id, its grant or its session was revoked, or when it was issued no later than the moment up to
-// which everything of its subject or its client is.
+// which everything of its subject or its client is, or everything that rests on a device of those it names.
 package revocation

@@ -49,6 +49,7 @@ type View struct {
 
 	token, grant, session *table
 	subject, client       *table
+	device                *table
 
 	lastRead atomic.Int64 // unix nanoseconds of the begin of the last good reading; zero is never
 
@@ -65,19 +66,33 @@ func New(c Config) (*View, error) {
 	if c.Log == nil || c.Now == nil || c.Logger == nil {
 		return nil, errors.New("building the view of revocations: a log, a clock and a logger are required")
 	}
-	v := &View{config: c, token: newTable(), grant: newTable(), session: newTable(), subject: newTable(), client: newTable()}
+	v := &View{
+		config: c, token: newTable(), grant: newTable(), session: newTable(), subject: newTable(), client: newTable(),
+		device: newTable(),
+	}
 	v.tables = map[authz.Kind]*table{
 		authz.KindToken: v.token, authz.KindGrant: v.grant, authz.KindSession: v.session,
-		authz.KindSubject: v.subject, authz.KindClient: v.client,
+		authz.KindSubject: v.subject, authz.KindClient: v.client, authz.KindDevice: v.device,
 	}
 	return v, nil
 }
 
-// Revoked reports whether a token is dead before its time. Moments of subject and client compare in seconds, as tokens
+// Revoked reports whether a token is dead before its time. Moments of subject, client and device compare in seconds, as tokens
 // count: a token issued in the very second of the revocation is dead.
 func (v *View) Revoked(p *validation.Principal) bool {
 	return v.token.has(p.TokenID) || v.grant.has(p.GrantID) || v.session.has(p.SessionID) ||
-		v.subject.covers(p.Subject, p.IssuedAt) || v.client.covers(p.ClientID, p.IssuedAt)
+		v.subject.covers(p.Subject, p.IssuedAt) || v.client.covers(p.ClientID, p.IssuedAt) ||
+		len(p.Devices) != 0 && v.rests(p)
+}
+
+// rests reports whether a token rests on a device that was revoked since it was issued.
+func (v *View) rests(p *validation.Principal) bool {
+	for _, device := range p.Devices {
+		if v.device.covers(device, p.IssuedAt) {
+			return true
+		}
+	}
+	return false
 }
 
 // Apply adds revocations, known ones again among them.

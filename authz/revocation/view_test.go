@@ -77,6 +77,7 @@ func TestRevokedByKind(t *testing.T) {
 	at := clock.Now()
 	token := validation.Principal{
 		TokenID: "jti", GrantID: "grt", SessionID: "ses", Subject: "usr", ClientID: "app", IssuedAt: at.Add(-time.Minute),
+		Devices: []string{"dev_1", "dev_2"},
 	}
 	cases := []struct {
 		name   string
@@ -98,6 +99,13 @@ func TestRevokedByKind(t *testing.T) {
 			change: func(p *validation.Principal) { p.IssuedAt = at.Add(time.Second) }},
 		{name: "the user's name as a grant", kind: authz.KindSubject, target: "grt"},
 		{name: "the client", kind: authz.KindClient, target: "app", want: true},
+		{name: "the device", kind: authz.KindDevice, target: "dev_1", want: true},
+		{name: "the other device", kind: authz.KindDevice, target: "dev_2", want: true},
+		{name: "a device of nobody here", kind: authz.KindDevice, target: "dev_3"},
+		{name: "the device, afterwards", kind: authz.KindDevice, target: "dev_1",
+			change: func(p *validation.Principal) { p.IssuedAt = at.Add(time.Second) }},
+		{name: "the device of a token that names none", kind: authz.KindDevice, target: "dev_1",
+			change: func(p *validation.Principal) { p.Devices = nil }},
 		{name: "the client, afterwards", kind: authz.KindClient, target: "app",
 			change: func(p *validation.Principal) { p.IssuedAt = at.Add(time.Second) }},
 	}
@@ -468,6 +476,17 @@ func BenchmarkRevoked(b *testing.B) {
 			}
 		}
 	})
+	b.Run("full, with a device", func(b *testing.B) {
+		with := *p
+		with.Devices = []string{"dev_abcdefghijklmnopqrstuvwxyz"}
+		v.Apply(revoke(authz.KindDevice, "dev_another", clock.Now()))
+		b.ReportAllocs()
+		for b.Loop() {
+			if v.Revoked(&with) {
+				b.Fatal("revoked")
+			}
+		}
+	})
 	b.Run("empty", func(b *testing.B) {
 		v := newView(b, new(log), clock.Now)
 		b.ReportAllocs()
@@ -488,8 +507,10 @@ func BenchmarkRevoked(b *testing.B) {
 func TestRevokedTakesNoMemory(t *testing.T) {
 	clock := storagetest.NewClock()
 	v := newView(t, new(log), clock.Now)
-	v.Apply(revoke(authz.KindGrant, "a", clock.Now()), revoke(authz.KindSubject, "b", clock.Now()))
-	p := &validation.Principal{TokenID: "t", GrantID: "g", SessionID: "s", Subject: "b", ClientID: "c", IssuedAt: clock.Now().Add(time.Hour)}
+	v.Apply(revoke(authz.KindGrant, "a", clock.Now()), revoke(authz.KindSubject, "b", clock.Now()), revoke(authz.KindDevice, "d", clock.Now()))
+	p := &validation.Principal{
+		Devices: []string{"c", "d"},
+		TokenID: "t", GrantID: "g", SessionID: "s", Subject: "b", ClientID: "c", IssuedAt: clock.Now().Add(time.Hour)}
 	if n := testing.AllocsPerRun(100, func() { v.Revoked(p) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

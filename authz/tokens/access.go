@@ -76,6 +76,16 @@ func (o *object) authentication(a *realm.Authentication) {
 	o.texts("amr", a.AMR)
 	o.times("realms", a.Realms)
 	o.application(a.Application)
+	o.devices(a.Devices)
+}
+
+// devices writes which devices proved it: one as text, several as a list.
+func (o *object) devices(devices []string) {
+	if len(devices) == 1 {
+		o.text("device", devices[0])
+		return
+	}
+	o.texts("device", devices)
 }
 
 // application writes which app the user authenticated with.

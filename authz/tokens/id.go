@@ -45,6 +45,7 @@ func (i *Issuer) ID(d ID) (string, error) {
 	o.texts("amr", d.Grant.Authn.AMR)
 	o.text("sid", d.Grant.SessionID)
 	o.application(d.Grant.Authn.Application)
+	o.devices(d.Grant.Authn.Devices)
 	if d.AccessToken != "" {
 		o.text("at_hash", halfHash(key.Alg, d.AccessToken))
 	}

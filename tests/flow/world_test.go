@@ -95,6 +95,7 @@ func must(t testing.TB, err error) {
 // world is an issuer of two nodes, a web site and an API in front of an upstream that says who is asking.
 type world struct {
 	clock *storagetest.Clock
+	db    storage.DB
 	store *authz.Store
 	users *identity.Store
 	nodes []*node
@@ -118,7 +119,7 @@ var pages = sync.OnceValues(func() (*web.Renderer, error) { return web.New(web.C
 // newWorld returns a world, whose security model may be changed before it is built.
 func newWorld(t *testing.T, clock *storagetest.Clock, db storage.DB, model ...func(*world, *realm.Config)) *world {
 	t.Helper()
-	w := &world{clock: clock, model: model}
+	w := &world{clock: clock, db: db, model: model}
 	sealer, err := seal.New(seal.Key{ID: "test", Secret: []byte("thirty-two bytes of a test's key")})
 	must(t, err)
 	w.store, err = authz.NewStore(db, sealer, clock.Now)

@@ -48,6 +48,9 @@ type Config struct {
 	Fresh time.Duration
 	// ScopeTexts say what the operator's own scopes allow.
 	ScopeTexts map[string]string
+	// Phones are those of users; nil shows nothing about them. Registrations adds some; nil adds none.
+	Phones        Phones
+	Registrations Registrations
 	// Limiter bounds, by address, how often a request is stored. Nil admits all.
 	Limiter *limit.Limiter
 }
@@ -80,7 +83,21 @@ func New(c Config) (*Handler, error) {
 
 // Routes returns the handlers by their path below the issuer.
 func (h *Handler) Routes() map[string]http.Handler {
-	return map[string]http.Handler{authz.PathAccount: http.HandlerFunc(h.account)}
+	routes := map[string]http.Handler{authz.PathAccount: face{h, h.show, h.change}}
+	if h.Phones != nil {
+		routes[pathPhone] = face{h, h.showPhone, h.changePhone}
+	}
+	if h.Phones != nil && h.Registrations != nil {
+		routes[pathAdd] = face{h, h.showAdding, h.changeAdding}
+	}
+	return routes
+}
+
+// face is one page: what it shows and what its forms do. Both are reached by nobody but a user who has logged in afresh, and
+// the second by nobody but that user's own hand.
+type face struct {
+	*Handler
+	show, change func(w http.ResponseWriter, r *http.Request, v *visit, params oauth.Params)
 }
 
 // visit is a signed-in user's coming to the page.
@@ -89,7 +106,8 @@ type visit struct {
 	session authz.Session
 }
 
-func (h *Handler) account(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP answers for a page.
+func (h face) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	params, err := session.Params(r)
 	if err != nil {
 		h.pages.Refuse(w, r, err)
@@ -112,7 +130,7 @@ func (h *Handler) account(w http.ResponseWriter, r *http.Request) {
 	v := visit{browser: h.Sessions.EnsureBrowser(w, r), session: current}
 	switch {
 	case r.Method != http.MethodPost:
-		h.show(w, r, &v, params.Get(fieldDone))
+		h.show(w, r, &v, params)
 	case !v.browser.Allows(params.Get(session.FieldStep), session.StepAccount, "", v.session.ID):
 		h.Sessions.Lead(w, authz.PathAccount, nil) // from another site, or from before the session changed
 	default:

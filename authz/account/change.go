@@ -34,6 +34,8 @@ func (h *Handler) change(w http.ResponseWriter, r *http.Request, v *visit, param
 		h.endSessions(w, r, v, func(s authz.Session) bool { return s.ID == id })
 	case params.Get(web.RevokeGrantField) != "":
 		h.withdraw(w, r, v, params.Get(web.RevokeGrantField))
+	case params.Get(web.AddPhoneField) != "" && h.Phones != nil && h.Registrations != nil:
+		h.add(w, r, v, params.Get(web.AddPhoneField))
 	default:
 		h.Sessions.Lead(w, authz.PathAccount, nil)
 	}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz"
-	"github.com/gatehouse-id/gatehouse/authz/session"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/web"
 )
@@ -21,6 +20,12 @@ const (
 	doneSession = "session"
 	doneGrant   = "grant"
 	doneGone    = "gone"
+
+	donePhoneRenamed = "phone_renamed"
+	donePhoneRemoved = "phone_removed"
+	donePhoneName    = "phone_name"
+	donePhoneSingle  = "phone_single"
+	donePhoneNotNow  = "phone_not_now"
 )
 
 // messages are what the page says after a change. Anything else that stands in the address says nothing.
@@ -31,9 +36,15 @@ var messages = map[string]struct {
 	doneSession: {web.MessageSessionEnded, web.KindSuccess},
 	doneGrant:   {web.MessageGrantRevoked, web.KindSuccess},
 	doneGone:    {web.MessageGone, web.KindInfo},
+
+	donePhoneRenamed: {web.MessagePhoneRenamed, web.KindSuccess},
+	donePhoneRemoved: {web.MessagePhoneRemoved, web.KindSuccess},
+	donePhoneName:    {web.MessagePhoneName, web.KindError},
+	donePhoneSingle:  {web.MessagePhoneSingle, web.KindInfo},
+	donePhoneNotNow:  {web.MessagePhoneNotNow, web.KindError},
 }
 
-func (h *Handler) show(w http.ResponseWriter, r *http.Request, v *visit, done string) {
+func (h *Handler) show(w http.ResponseWriter, r *http.Request, v *visit, params oauth.Params) {
 	sessions, err := h.Store.SessionsOf(r.Context(), v.session.Subject)
 	if err != nil {
 		h.pages.Refuse(w, r, err)
@@ -44,13 +55,19 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request, v *visit, done st
 		h.pages.Refuse(w, r, err)
 		return
 	}
-	message := messages[done]
+	phones, err := h.phones(r.Context(), v)
+	if err != nil {
+		h.pages.Refuse(w, r, err)
+		return
+	}
+	message := messages[params.Get(fieldDone)]
 	h.Pages.Render(w, r, http.StatusOK, web.AccountPage{
 		User:     v.session.Name,
 		Sessions: list(sessions, v.session.ID),
 		Grants:   h.lines(held, h.Pages.Locale("", r.Header.Get("Accept-Language"))),
 		Action:   h.base + authz.PathAccount,
-		Hidden:   []web.Field{{Name: session.FieldStep, Value: v.browser.Token(session.StepAccount, "", v.session.ID)}},
+		Hidden:   v.hidden(),
+		Phones:   phones,
 		Message:  message.text,
 		Kind:     message.kind,
 	})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/account"
 	"github.com/gatehouse-id/gatehouse/authz/attempt"
 	"github.com/gatehouse-id/gatehouse/authz/clientauth"
 	"github.com/gatehouse-id/gatehouse/authz/endpoints"
@@ -67,6 +68,9 @@ type Config struct {
 	ClientIP func(*http.Request) string
 	// Proxied reports whether the connection comes from a proxy that the operator trusts; nil says no.
 	Proxied func(*http.Request) bool
+	// Phones and Registrations are what the account page knows of phones; nil shows nothing and adds none.
+	Phones        account.Phones
+	Registrations account.Registrations
 	// Applications knows which versions of apps are refused, at gates and endpoints alike; nil refuses none.
 	Applications realm.Applications
 	Now          func() time.Time

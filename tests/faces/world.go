@@ -55,6 +55,9 @@ type Options struct {
 	Realms []*realm.Realm
 	// Pages replaces the pages.
 	Pages *web.Renderer
+	// Phones and Registrations are what the account page knows of phones; nil is nothing.
+	Phones        account.Phones
+	Registrations account.Registrations
 }
 
 // World is an issuer in memory.
@@ -213,6 +216,7 @@ func (w *World) mount(store *authz.Store, o Options) error {
 	a, err := account.New(account.Config{
 		Issuer: w.Issuer, Store: store, Clients: w.Clients, Engine: w.Engine, Sessions: sessions, Pages: w.Pages,
 		Trail: w.Trail, Logger: logger, Apply: w.apply, ScopeTexts: texts, Limiter: o.Limiter, Fresh: Fresh,
+		Phones: o.Phones, Registrations: o.Registrations,
 	})
 	if err != nil {
 		return err

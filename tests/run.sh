@@ -80,6 +80,8 @@ have_postgres() { have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >
 
 have_apache() { have apache2 && [ -e /usr/lib/apache2/modules/mod_oauth2.so ]; }
 
+have_shell() { have curl && have jq; }
+
 have_node() { have node && have npm; }
 
 # prepare installs what is missing where that is possible, and says what is skipped where it is not.
@@ -94,6 +96,7 @@ prepare() {
 	have_postgres || missing+=(postgresql)
 	have_apache || missing+=(apache2-bin libapache2-mod-oauth2)
 	have_node || missing+=(nodejs npm)
+	have_shell || missing+=(curl jq)
 	[ "$race" = no ] || have "${CC:-gcc}" || missing+=(gcc libc6-dev)
 	if [ ${#missing[@]} -gt 0 ] && [ "$install" = yes ]; then
 		install_packages "${missing[@]}"
@@ -103,6 +106,7 @@ prepare() {
 	have_postgres || skip "the tests with PostgreSQL: it was not found (apt-get install postgresql)"
 	have_apache || skip "the example of an Apache resource server: mod_oauth2 was not found (apt-get install apache2-bin libapache2-mod-oauth2)"
 	have_node || skip "the example of a Node resource server and the second implementation of the device protocol: Node was not found (apt-get install nodejs npm)"
+	have_shell || skip "the stories of the README and of docs/api.md: curl or jq was not found (apt-get install curl jq)"
 	if [ "$race" = yes ] && ! have "${CC:-gcc}"; then
 		skip "the race detector: no C compiler was found (apt-get install gcc libc6-dev)"
 		race=no

@@ -56,6 +56,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"serve": serve, "token": token, "lines": lines, "within": within, "json": jsonValue, "await": await,
+			"api": api, "typed": typed, "other": other,
 		},
 	})
 }
@@ -77,11 +78,17 @@ const caddyfile = `{
 			version 1.0 disabled {
 				platform ios
 			}
+			enrollment
 		}
 		client machine {
 			secret machine-secret-0123456789-0123456789
 			grants client_credentials
 			scopes accounts:read
+		}
+		client portal {
+			secret ` + portalSecret + `
+			grants client_credentials
+			scopes gatehouse:users gatehouse:devices gatehouse:operations
 		}
 	}
 }

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package script_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+const portalSecret = "portal-secret-0123456789-0123456789"
+
+// api calls the API for back ends as the portal and prints the answer. With "!" it must be refused.
+//
+//	api <method> <path> [<body>]
+func api(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 && len(args) != 3 {
+		ts.Fatalf("usage: api <method> <path> [<body>]")
+	}
+	var body io.Reader
+	if len(args) == 3 {
+		body = strings.NewReader(args[2])
+	}
+	r, err := http.NewRequestWithContext(context.Background(), args[0], ts.Getenv("ISSUER")+"/api/v1/"+args[1], body)
+	ts.Check(err)
+	r.SetBasicAuth("portal", portalSecret)
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	response, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	defer func() { _ = response.Body.Close() }() // it has been read
+	answer, err := io.ReadAll(response.Body)
+	ts.Check(err)
+	_, err = fmt.Fprintf(ts.Stdout(), "%s\n", answer)
+	ts.Check(err)
+	if (response.StatusCode >= http.StatusBadRequest) != neg {
+		ts.Fatalf("%s %s: %d %s", args[0], args[1], response.StatusCode, answer)
+	}
+}
+
+// typed writes what somebody types, a line each, into a file for "stdin".
+//
+//	typed <file> <line...>
+func typed(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: typed <file> <line...>")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Join(args[1:], "\n")+"\n"), 0o600))
+}
+
+// other keeps digits in a variable of which none is as it was.
+//
+//	other <variable> <digits>
+func other(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: other <variable> <digits>")
+	}
+	ts.Setenv(args[0], strings.Map(func(r rune) rune { return '0' + (r-'0'+1)%10 }, args[1]))
+}

@@ -18,6 +18,7 @@ import (
 
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/guests"
 	"github.com/gatehouse-id/gatehouse/caddymodule/operator"
+	"github.com/gatehouse-id/gatehouse/internal/audit"
 )
 
 // The running configuration is the process's: there is one server for all tests, and none for those that come before it.
@@ -223,10 +224,7 @@ func TestVersions(t *testing.T) {
 		t.Errorf("taken away: %s, want %s", after, before)
 	}
 	send(http.MethodPost, "applications/a%0Ab/versions", `{"version":"1.0","status":"disabled"}`)
-	var events []struct{ Name, Reason, Outcome string }
-	if err := json.Unmarshal(send(http.MethodGet, "audit", "").Body.Bytes(), &events); err != nil {
-		t.Fatal(err)
-	}
+	events := read[audit.Page](t, send(http.MethodGet, "audit", "")).Events
 	var quoted, set, unset bool
 	for _, e := range events {
 		quoted = quoted || e.Outcome == "failed" && strings.Contains(e.Reason, `"a\nb 1.0" disabled`)

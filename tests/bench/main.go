@@ -27,6 +27,8 @@ type options struct {
 	// program is a program that is built already; empty builds this checkout.
 	program string
 	users   int
+	// phones is how many simulated phones there are, and waiting how many of their calls wait at once.
+	phones, waiting int
 	// profiles is a folder for processor profiles; empty takes none. Taking them costs, so the figures are no result.
 	profiles string
 }
@@ -35,9 +37,11 @@ func main() {
 	var o options
 	flag.DurationVar(&o.length, "length", 4*time.Second, "how long one measurement lasts")
 	flag.IntVar(&o.rounds, "rounds", 3, "how often each is repeated, in turn")
-	flag.StringVar(&o.only, "only", "", "comma-separated: gate, unseen, token, introspect, refresh, idle")
+	flag.StringVar(&o.only, "only", "", "comma-separated: gate, unseen, token, introspect, refresh, idle, phones, devices")
 	flag.StringVar(&o.program, "program", "", "a program that is built already")
 	flag.IntVar(&o.users, "users", 100_000, "users for the idle measurement")
+	flag.IntVar(&o.phones, "phones", 200, "simulated phones")
+	flag.IntVar(&o.waiting, "waiting", 9000, "calls of phones that wait at once; each takes a file on either side")
 	flag.StringVar(&o.profiles, "profile", "", "a folder for a processor profile of each measurement")
 	flag.Parse()
 	if err := run(o); err != nil {
@@ -68,6 +72,8 @@ func run(o options) error {
 		{"introspect", measureIntrospect},
 		{"refresh", measureRefresh},
 		{"idle", measureIdle},
+		{"phones", measurePhones},
+		{"devices", measureDevices},
 	} {
 		if o.only != "" && !strings.Contains(","+o.only+",", ","+c.name+",") {
 			continue

@@ -131,7 +131,7 @@ func (a *App) assemble(ctx caddy.Context) error {
 	if a.ring, err = a.keyRing(a.node, a.node); err != nil {
 		return err
 	}
-	a.server, err = server.New(server.Config{
+	config := server.Config{
 		Issuer: a.Issuer, Audience: a.Audience, Store: a.node.Store(), View: a.node.Revoked(), Ring: a.ring,
 		Clients: clients, Engine: engine, Pages: pages, Trail: a.trail,
 		Profiles:        &identitystore.Profiles{Users: a.users},
@@ -148,14 +148,20 @@ func (a *App) assemble(ctx caddy.Context) error {
 		Now:             time.Now,
 		Logger:          a.logger,
 		Observe:         server.Observer{Gate: meter.Gate, Endpoint: meter.Endpoint, Token: meter.Token, Realm: meter.Realm},
-	})
-	if err != nil || !phones.Wanted(a.Mobile, a.Applications) {
+	}
+	if !phones.Wanted(a.Mobile, a.Applications) {
+		a.server, err = server.New(config)
 		return err
 	}
-	return a.assemblePhones(pages)
+	shown := new(phones.Account)
+	config.Phones, config.Registrations = shown, shown
+	if a.server, err = server.New(config); err != nil {
+		return err
+	}
+	return a.assemblePhones(pages, shown)
 }
 
-func (a *App) assemblePhones(pages *web.Renderer) error {
+func (a *App) assemblePhones(pages *web.Renderer, shown *phones.Account) error {
 	path := authz.BasePath(a.Issuer) + restapi.Path
 	docs, err := apidocs.New(restapi.OpenAPI(strings.TrimSuffix(a.Issuer, "/")+restapi.Path), path+"/openapi.json", pages)
 	if err != nil {
@@ -164,6 +170,7 @@ func (a *App) assemblePhones(pages *web.Renderer) error {
 	a.phones, err = phones.New(a.Mobile, a.Applications, phones.Parts{
 		Issuer: a.Issuer, DB: a.node, Sealer: a.node, Outbox: a.node.Outbox(), Users: a.users, Store: a.node.Store(), Ring: a.ring,
 		Trail: a.trail, Apps: a.apps, Applied: a.node.Revoked().Refresh, Secret: a.secret, Now: time.Now, Logger: a.logger, Docs: docs,
+		Account: shown,
 		Backend: &backend.Authenticator{Clients: a.server.ClientAuth(), Tokens: a.server.AccessValidator()},
 	})
 	if err != nil {

@@ -55,6 +55,8 @@ type Parts struct {
 	Outbox  *outbox.Outbox
 	Backend restapi.Authenticator
 	Docs    http.Handler
+	// Account shows the phones on the account page: New fills it in. It is optional.
+	Account *Account
 	// Applied runs after what takes users or devices out.
 	Applied func(ctx context.Context) error
 	// Secret resolves a secret of the configuration.
@@ -117,6 +119,9 @@ func New(c *Config, applications []apps.Config, parts Parts) (*Phones, error) {
 		if err := build(c); err != nil {
 			return nil, fmt.Errorf("mobile: %w", err)
 		}
+	}
+	if parts.Account != nil {
+		parts.Account.phones = p
 	}
 	return p, nil
 }

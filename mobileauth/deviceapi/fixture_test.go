@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -84,6 +85,9 @@ type server struct {
 	handler    *deviceapi.Handler
 	url        string
 	client     *http.Client
+	// settled counts how often the gates were told, and told says whether a device was out by then.
+	settled atomic.Int64
+	told    atomic.Bool
 }
 
 // lines is what was logged.
@@ -172,9 +176,22 @@ func newServer(t testing.TB, change ...func(*enrolment.Policy)) *server {
 	s.handler, err = deviceapi.New(deviceapi.Config{
 		Issuer: s.url, Keys: s.keys, Signer: s.ring, Devices: s.devices, Operations: s.operations, Enrolment: s.enrolment,
 		Audit: trail, Logger: logger, Now: s.clock.Now, Refusals: refusals,
+		Watch: s.watch,
 	})
 	must(t, err)
 	return s
+}
+
+// watch looks, before the answer, whether alice's first device is out.
+func (s *server) watch() func(context.Context) error {
+	return func(ctx context.Context) error {
+		s.settled.Add(1)
+		devices, err := s.devices.ByUser(ctx, alice)
+		if err == nil && len(devices) > 0 {
+			s.told.Store(devices[0].Status.Out())
+		}
+		return err
+	}
 }
 
 // listen opens a port before the handler is there, since messages name the issuer.

@@ -72,7 +72,7 @@ type Log interface {
 	Log(ctx context.Context, e audit.Event)
 }
 
-// Config is what a [Handler] needs. All fields but Refusals are required.
+// Config is what a [Handler] needs. All fields but Watch and Refusals are required.
 type Config struct {
 	// Issuer is the audience of messages; the endpoints are below it.
 	Issuer     string
@@ -84,6 +84,9 @@ type Config struct {
 	Audit      Log
 	Logger     *slog.Logger
 	Now        func() time.Time
+	// Watch is called before a message that may take a device out is acted upon, and what it returns before it is answered: so
+	// that what rests on the device is dead everywhere by then. Nil does nothing.
+	Watch func() (settle func(ctx context.Context) error)
 	// Refusals slows an address down whose messages are refused. Nil does not.
 	Refusals *limit.Limiter
 }
@@ -102,6 +105,7 @@ type Handler struct {
 	endpoints map[string]endpoint
 	asked     *memory
 	decoy     decoy
+	parsed    handset.KeyCache
 }
 
 // New returns a handler for everything below [Prefix].
@@ -170,6 +174,7 @@ func (h *Handler) serve(ctx context.Context, do endpoint, path, raw string) (str
 	if err != nil {
 		return "", err
 	}
+	defer h.watch(ctx, path)()
 	if do == nil {
 		return h.register(ctx, unverified)
 	}
@@ -182,7 +187,25 @@ func (h *Handler) serve(ctx context.Context, do endpoint, path, raw string) (str
 	if err != nil {
 		return "", h.blame(err, c.device.ID)
 	}
+	if err := h.wrap(c, &out); err != nil {
+		return "", err
+	}
 	return h.seal(c.request.Reply(h.Now(), h.known(c)), out, c.keys.Enc)
+}
+
+// watch returns what is to be done before the answer to a message goes out. That it fails is no fault of the phone's, whose
+// message has had its effect: it is logged.
+func (h *Handler) watch(ctx context.Context, path string) (settle func()) {
+	asks := path == envelope.PathPending || path == envelope.PathFetch || path == envelope.PathDevice
+	if h.Watch == nil || asks {
+		return func() {}
+	}
+	tell := h.Watch()
+	return func() {
+		if err := tell(context.WithoutCancel(ctx)); err != nil {
+			h.Logger.WarnContext(ctx, "telling the gates of a device that is out", "error", err)
+		}
+	}
 }
 
 // acting says in the context who does what follows.

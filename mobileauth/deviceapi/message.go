@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
+	"github.com/gatehouse-id/gatehouse/mobileauth/envelope/pgp"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 )
 
@@ -17,6 +18,8 @@ type call struct {
 	request envelope.Request
 	device  handset.Device
 	keys    envelope.PublicKeys
+	// channel is what bodies are wrapped in beside, where the device has OpenPGP keys.
+	channel *pgp.Channel
 }
 
 // message is what says who sent it, for the packages that accept it in their transaction.
@@ -75,7 +78,7 @@ func (h *Handler) whose(ctx context.Context, u envelope.Unverified) (*call, erro
 	if err != nil {
 		return nil, err
 	}
-	keys, known := d.Keys(kid, h.Now())
+	keys, known := h.parsed.Keys(&d, kid, h.Now())
 	if !known {
 		h.decoy.spend()
 		return nil, &refusal{id, string(envelope.ReasonSigningKey), errors.New("not a key of this device")}
@@ -87,7 +90,39 @@ func (h *Handler) whose(ctx context.Context, u envelope.Unverified) (*call, erro
 	if d.ServerKeyID != "" && request.ServerKey != d.ServerKeyID {
 		return nil, &refusal{id, string(envelope.ReasonServerKey), errors.New("encrypted to the common key")}
 	}
-	return &call{request: request, device: d, keys: keys}, nil
+	return h.unwrap(&call{request: request, device: d, keys: keys})
+}
+
+// unwrap opens the body of a device that has OpenPGP keys. One in clear is refused: what the application is configured with is not
+// for the phone to choose.
+func (h *Handler) unwrap(c *call) (*call, error) {
+	if len(c.device.PGP) == 0 {
+		return c, nil
+	}
+	if len(c.device.PGPServerKey) == 0 { // a deactivated device has lost the key that was made for it
+		return nil, &refusal{c.device.ID, "device_unusable", handset.ErrUnusable}
+	}
+	var err error
+	if c.channel, err = pgp.NewChannel(c.device.PGPServerKey, c.device.PGP); err != nil {
+		return nil, fmt.Errorf("reading the OpenPGP keys of device %q: %w", c.device.ID, err)
+	}
+	if c.request.Body, err = c.channel.Unwrap(c.request.Body, h.Now()); err != nil {
+		return nil, &refusal{c.device.ID, "pgp", err}
+	}
+	return c, nil
+}
+
+// wrap encrypts the body of an answer to a device that has OpenPGP keys, whatever the answer is.
+func (h *Handler) wrap(c *call, out *reply) error {
+	if c.channel == nil {
+		return nil
+	}
+	body, err := c.channel.Wrap(out.body, h.Now())
+	if err != nil {
+		return fmt.Errorf("answering device %q: %w", c.device.ID, err)
+	}
+	out.body = body
+	return nil
 }
 
 // known are the server's keys that a device should know: its own where it has one, else those of everybody.

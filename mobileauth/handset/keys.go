@@ -68,13 +68,17 @@ func (d *Device) normalizeKeys() error {
 // current pair, or the one before it while the overlap lasts. What was signed by one key of a pair is answered to the
 // other.
 func (d *Device) Keys(kid string, now time.Time) (keys envelope.PublicKeys, ok bool) {
-	sign, enc := d.SignKey, d.EncKey
-	if kid != d.SignKeyID {
-		old := d.overlapping(kid, now)
-		sign, enc = old.SignKey, old.EncKey
-	}
-	keys, err := parseKeys(sign, enc)
+	keys, err := parseKeys(d.texts(kid, now))
 	return keys, err == nil && kid != "" && keys.Sign.ID() == kid
+}
+
+// texts returns the pair that goes by the name of its signing key at now, nil for none.
+func (d *Device) texts(kid string, now time.Time) (sign, enc json.RawMessage) {
+	if kid == d.SignKeyID {
+		return d.SignKey, d.EncKey
+	}
+	old := d.overlapping(kid, now)
+	return old.SignKey, old.EncKey
 }
 
 func (d *Device) overlapping(kid string, now time.Time) OldKeys {

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddy_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/mobileauth/device"
+	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
+)
+
+const portalSecret = "portal-secret-0123456789-0123456789"
+
+// enrolling is the configuration of an application that registers phones, and of a back end that asks them.
+const enrolling = `application pocket {
+			android com.example.pocket
+			enrollment
+		}
+		client portal {
+			secret ` + portalSecret + `
+			grants client_credentials
+			scopes gatehouse:users gatehouse:operations
+		}`
+
+// asPortal calls the API for back ends and reads the answer, which has to have that status.
+func (h *house) asPortal(t *testing.T, method, path, body string, status int) (answer map[string]any) {
+	t.Helper()
+	got := send(t, method, h.issuer+"/api/v1/"+path, basic("portal", portalSecret), func(r *http.Request) {
+		if body != "" {
+			setBody(r, "application/json", body)
+		}
+	})
+	if err := json.Unmarshal([]byte(got.Body), &answer); err != nil || got.Status != status {
+		t.Fatalf("%s %s: %d %s", method, path, got.Status, got.Body)
+	}
+	return answer
+}
+
+const phonePIN = "493817"
+
+// enrol registers a phone of a new user.
+func (h *house) enrol(t *testing.T, ref string) (user string, phone *device.Device) {
+	t.Helper()
+	user, _ = h.asPortal(t, "POST", "users", `{"external_ref":"`+ref+`"}`, http.StatusCreated)["id"].(string)
+	begun := h.asPortal(t, "POST", "operations/registration", `{"user_id":"`+user+`","application":"pocket"}`, http.StatusCreated)
+	qr, _ := begun["qr"].(string)
+	invitation, err := envelope.ParseInvitation(qr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := new(device.SoftStore)
+	client := &http.Client{Transport: new(http.Transport)}
+	t.Cleanup(client.CloseIdleConnections)
+	phone, err = device.Enrol(t.Context(), device.Config{
+		Client: client, Keystore: keys, Vault: keys, Now: time.Now, Save: func(context.Context, device.State) error { return nil },
+	}, device.Enrolment{Invitation: invitation, Application: "pocket", Version: "1.0", Platform: "android", Name: "Phone", PIN: phonePIN})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.asPortal(t, "POST", "operations/"+invitation.Operation+"/confirm", `{"digits":"`+phone.State().Digits+`"}`, http.StatusOK)
+	return user, phone
+}
+
+// waits is a phone that waits for a question, over whatever happens to the server. An error is one that no phone should see.
+func waits(ctx context.Context, phone *device.Device) (envelope.Summary, error) {
+	for {
+		open, err := phone.Pending(ctx, 20*time.Second)
+		switch {
+		case len(open) > 0:
+			return open[0], nil
+		case err != nil && (ctx.Err() != nil || !errors.Is(err, device.ErrUnavailable) && !errors.Is(err, device.ErrNetwork)):
+			return envelope.Summary{}, err
+		}
+	}
+}
+
+// TestPhonesOutliveTheServer: a phone that waits hears what is asked after a reload and after a restart, and its answer counts.
+func TestPhonesOutliveTheServer(t *testing.T) {
+	t.Parallel()
+	h := start(t, enrolling, "")
+	user, phone := h.enrol(t, "4711")
+	for _, change := range []struct {
+		name string
+		make func()
+	}{
+		{"a reload", func() {
+			h.reload(t, strings.Replace(h.current(), "enrollment", "enrollment {\n push_mode single\n }", 1))
+		}},
+		{"a reload that is refused", func() {
+			if got := h.load(t, "text/caddyfile", strings.Replace(h.current(), "enrollment", "enrollment {\n push_mode many\n }", 1)); got.Status == http.StatusOK {
+				t.Error("it is taken")
+			}
+		}},
+		{"a restart", func() {
+			if err := errors.Join(h.Kill(), h.Restart(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		var heard envelope.Summary
+		done := make(chan error, 1)
+		go func() {
+			var err error
+			heard, err = waits(t.Context(), phone)
+			done <- err
+		}()
+		change.make()
+		asked := h.asPortal(t, "POST", "operations/authorisation", `{"user_id":"`+user+`","context":{"title":"Pay"}}`, http.StatusCreated)
+		id, _ := asked["id"].(string)
+		number, _ := asked["number"].(string)
+		if err := <-done; err != nil || heard.Operation != id {
+			t.Fatalf("%s: the phone hears %v, %v", change.name, heard, err)
+		}
+		question, err := phone.Fetch(t.Context(), id)
+		if err != nil {
+			t.Fatalf("%s: %v", change.name, err)
+		}
+		if err := phone.Approve(t.Context(), question, device.Approval{Number: number, Proof: device.Proof{PIN: phonePIN}}); err != nil {
+			t.Fatalf("%s: %v", change.name, err)
+		}
+		if got := h.asPortal(t, "POST", "operations/"+id+"/redeem", "", http.StatusOK); got["state"] != "redeemed" {
+			t.Errorf("%s: %v", change.name, got)
+		}
+	}
+}
+
+// TestPhonesAreThereWhereTheyAreConfigured: what no configuration asks for is not served, and what it asks for can be read.
+func TestPhonesAreThereWhereTheyAreConfigured(t *testing.T) {
+	t.Parallel()
+	h := start(t, enrolling, "")
+	served := func(want bool) {
+		t.Helper()
+		for _, path := range []string{"/api/v1/docs", "/api/v1/openapi.json", "/mobile/v1/pending"} {
+			if got := send(t, http.MethodGet, h.issuer+path); got.reached() == want {
+				t.Errorf("%s: %d %v", path, got.Status, got.Header)
+			}
+		}
+		if got := strings.Contains(send(t, http.MethodGet, h.issuer+"/jwks").Body, "ECDH-ES"); got != want {
+			t.Errorf("a key to encrypt to is published: %v", got)
+		}
+	}
+	_, phone := h.enrol(t, "4712")
+	served(true)
+	refused := send(t, http.MethodGet, h.issuer+"/api/v1/users")
+	var problem struct{ Type, Code string }
+	if err := json.Unmarshal([]byte(refused.Body), &problem); err != nil || refused.Status != http.StatusUnauthorized {
+		t.Fatalf("%d %s", refused.Status, refused.Body)
+	}
+	page, anchor, _ := strings.Cut(problem.Type, "#")
+	docs := send(t, http.MethodGet, page)
+	if docs.Status != http.StatusOK || anchor != problem.Code || !strings.Contains(docs.Body, `id="`+anchor+`"`) {
+		t.Errorf("%s leads to %d", problem.Type, docs.Status)
+	}
+	if policy := docs.Header.Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") {
+		t.Errorf("the policy of the page is %q", policy)
+	}
+	h.reload(t, strings.Replace(h.current(), enrolling, "", 1))
+	served(false)
+	if _, err := phone.Pending(t.Context(), 0); err == nil {
+		t.Error("without a mobile side the phone is answered")
+	}
+	h.reload(t, h.current())
+	served(true)
+	if open, err := phone.Pending(t.Context(), 0); err != nil || len(open) > 0 {
+		t.Errorf("the phone is not the same after that: %v, %v", open, err)
+	}
+}

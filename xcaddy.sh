@@ -38,6 +38,8 @@ demo_text() {
                    curl -i -H "Authorization: Bearer $token" http://localhost:8082/            # 200
                    curl -i -H "Authorization: Bearer $token" http://localhost:8082/payments    # 403: the scope is missing
 
+  With a phone     see "A phone in five minutes" in README.md
+
   Discovery        http://localhost:8080/.well-known/openid-configuration
   As an operator   ./gatehouse user list    ./gatehouse session list    ./gatehouse config check Caddyfile.example
 

@@ -57,6 +57,8 @@ type house struct {
 	faces  atomic.Pointer[http.ServeMux]
 	url    string
 	client *http.Client
+	// applied counts how often the gates were told.
+	applied atomic.Int64
 }
 
 // read parses the options of a configuration.
@@ -138,7 +140,7 @@ func (h *house) build(c *phones.Config) {
 	must(t, err)
 	h.parts = phones.Parts{
 		Issuer: h.url, DB: db, Sealer: sealer, Users: users, Store: store, Ring: ring, Trail: trail, Apps: registry, Outbox: out,
-		Backend: portal{}, Docs: http.NotFoundHandler(), Applied: func(context.Context) error { return nil },
+		Backend: portal{}, Docs: http.NotFoundHandler(), Applied: func(context.Context) error { h.applied.Add(1); return nil },
 		Secret: func(text, _ string) (string, error) { return text, nil }, Now: time.Now, Logger: logger,
 	}
 	h.phones, err = phones.New(c, bank(t), h.parts)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz"
@@ -77,6 +78,7 @@ type Phones struct {
 	enrolment  *enrolment.Store
 	device     *deviceapi.Handler
 	api        *restapi.API
+	outs       atomic.Uint64 // how often a device was taken out, or was about to be
 }
 
 // Wanted reports whether a configuration has a mobile side.
@@ -153,9 +155,8 @@ func (p *Phones) buildRecords(c *Config) (err error) {
 	parts := &p.parts
 	p.devices, err = handset.New(handset.Config{
 		DB: parts.DB, Sealer: parts.Sealer, Users: parts.Users, Audit: parts.Trail, Now: parts.Now, Logger: parts.Logger,
-		OnRevoke: []func(storage.Tx, handset.Device) error{
-			func(tx storage.Tx, d handset.Device) error { return p.operations.CloseForDevice(tx, d) },
-		},
+		OnRevoke: []func(storage.Tx, handset.Device) error{p.revokeDevice},
+		OnNotice: []func(storage.Tx, handset.Notice) error{p.notice},
 	})
 	if err != nil {
 		return err
@@ -208,6 +209,7 @@ func (p *Phones) buildFaces(*Config) error {
 	p.device, err = deviceapi.New(deviceapi.Config{
 		Issuer: parts.Issuer, Keys: p.keys, Signer: parts.Ring, Devices: p.devices, Operations: p.operations,
 		Enrolment: p.enrolment, Audit: parts.Trail, Logger: parts.Logger, Now: parts.Now, Refusals: refusals,
+		Watch: p.watch,
 	})
 	if err != nil {
 		return err
@@ -227,16 +229,6 @@ func (p *Phones) Allowed(_, url string) error {
 		return callback.ErrNotAllowed
 	}
 	return nil
-}
-
-// Revoke ends, in the caller's transaction, what is open to a user who is locked or goes.
-//
-// Like [Phones.Load] and [Phones.Run] it does nothing where a configuration has no mobile side and p is nil.
-func (p *Phones) Revoke(tx storage.Tx, u identity.User) error {
-	if p == nil {
-		return nil
-	}
-	return p.operations.CloseForUser(tx, u.ID)
 }
 
 // callBack queues what a back end wants to be told, in the transaction of the change.

@@ -225,12 +225,13 @@ func (a *API) listOperations(c *call) error {
 	if (user == "") == (external == "") {
 		return wire.New(wire.InvalidParameter, "search by user_id or by external_id")
 	}
-	var found []operation.Operation
-	if user != "" {
-		found, err = a.config.Operations.ListByUser(c.r.Context(), user, p.after, p.limit)
-	} else {
-		found, err = a.config.Operations.ByExternalID(c.r.Context(), c.caller.ClientID, external, p.after, p.limit)
+	read := func(after string) ([]operation.Operation, error) {
+		if user != "" {
+			return a.config.Operations.ListByUser(c.r.Context(), user, after, p.limit)
+		}
+		return a.config.Operations.ByExternalID(c.r.Context(), c.caller.ClientID, external, after, p.limit)
 	}
+	seen, more, err := c.seen(p, read)
 	if err != nil {
 		return err
 	}
@@ -238,15 +239,37 @@ func (a *API) listOperations(c *call) error {
 		Operations []shownOperation `json:"operations"`
 		Next       string           `json:"next,omitempty"`
 	}{Operations: []shownOperation{}}
-	for i := range found {
-		if c.sees(&found[i]) {
-			answer.Operations = append(answer.Operations, c.showOperation(&found[i]))
-		}
+	for i := range seen {
+		answer.Operations = append(answer.Operations, c.showOperation(&seen[i]))
 	}
-	if len(found) > 0 {
-		answer.Next = p.next(len(found), found[len(found)-1].ID)
+	if more {
+		answer.Next = wire.Cursor(p.list, seen[len(seen)-1].ID)
 	}
 	return c.send(http.StatusOK, answer)
+}
+
+// seen reads a page of those operations that the caller may know of, and whether there are more of them. The others leave no
+// trace: neither in the cursor, nor in that a page is short, nor in that it has a next.
+func (c *call) seen(p page, read func(after string) ([]operation.Operation, error)) (seen []operation.Operation, more bool, err error) {
+	for after := p.after; ; {
+		found, err := read(after)
+		if err != nil {
+			return nil, false, err
+		}
+		for i := range found {
+			if !c.sees(&found[i]) {
+				continue
+			}
+			if len(seen) == p.limit {
+				return seen, true, nil
+			}
+			seen = append(seen, found[i])
+		}
+		if len(found) < p.limit {
+			return seen, false, nil
+		}
+		after = found[len(found)-1].ID
+	}
 }
 
 // showOperation tells where an operation stands. With wait it answers when the operation has ended, or, where the request says
@@ -385,10 +408,31 @@ func (a *API) showStanding(c *call) error {
 	if err != nil {
 		return err
 	}
+	open, err := a.openTo(c, s.Open)
+	if err != nil {
+		return err
+	}
 	return c.send(http.StatusOK, standing{
-		Open: nonNil(s.Open), Failures: s.Failures, BlockedUntil: s.BlockedUntil, Blocked: s.Barred || !s.BlockedUntil.IsZero(),
+		Open: open, Failures: s.Failures, BlockedUntil: s.BlockedUntil, Blocked: s.Barred || !s.BlockedUntil.IsZero(),
 		NotMe: s.NotMe, Pushes: s.Pushes,
 	})
+}
+
+// openTo returns those of the open operations that the caller may know of.
+func (a *API) openTo(c *call, ids []string) ([]string, error) {
+	open := []string{}
+	for _, id := range ids {
+		o, err := a.config.Operations.Get(c.r.Context(), id)
+		switch {
+		case errors.Is(err, storage.ErrNotFound):
+			continue
+		case err != nil:
+			return nil, err
+		case c.sees(&o):
+			open = append(open, id)
+		}
+	}
+	return open, nil
 }
 
 // unblockUser forgets wrong answers, and that the user said that somebody else begins operations.

@@ -207,6 +207,41 @@ func TestOnlyTheStarterKnows(t *testing.T) {
 	w.do("GET", "/operations?user_id=a&external_id=b", "").is(400).refused("invalid_parameter")
 }
 
+// TestOthersLeaveNoTrace: what another client asks a user is not told by a cursor, by a short page, or by the user's standing.
+func TestOthersLeaveNoTrace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.person()
+	const other, desk = "Test other gatehouse:operations", "Test desk gatehouse:operations gatehouse:operations:all"
+	question := `{"user_id":"` + p.userID + `","context":{"title":"Pay"}}`
+	theirs := w.do("POST", "/operations/authorisation", question, "Authorization", other).is(201).get("id")
+	w.clock.Advance(time.Millisecond)
+	first := w.do("POST", "/operations/authorisation", payment).is(201).get("id")
+	w.clock.Advance(time.Millisecond)
+	w.do("POST", "/operations/authorisation", question, "Authorization", other).is(201)
+	w.clock.Advance(time.Millisecond)
+	second := w.do("POST", "/operations/authorisation", payment).is(201).get("id")
+
+	list := "/operations?limit=1&user_id=" + p.userID
+	page := w.do("GET", list, "").is(200)
+	if !strings.Contains(page.get("operations"), second) || page.get("next") == "" {
+		t.Fatalf("the first page: %s", page.body)
+	}
+	page = w.do("GET", list+"&cursor="+page.get("next"), "").is(200)
+	if !strings.Contains(page.get("operations"), first) || page.get("next") != "" {
+		t.Errorf("the second page, behind which is only another's: %s", page.body)
+	}
+	standing := func(auth ...string) string {
+		return w.do("GET", "/users/"+p.userID+"/standing", "", auth...).is(200).get("open")
+	}
+	if got := standing(); strings.Contains(got, theirs) || !strings.Contains(got, first) || !strings.Contains(got, second) {
+		t.Errorf("the user's standing is %s", got)
+	}
+	if got := standing("Authorization", desk); !strings.Contains(got, theirs) || !strings.Contains(got, first) {
+		t.Errorf("to a client that sees all it is %s", got)
+	}
+}
+
 func TestIdempotentStart(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -37,6 +37,8 @@ import (
 // Limits of what one address may cause: messages of phones that were refused.
 const (
 	refusedBurst, refusedEvery = 60, time.Second
+	// Messages of one phone. Somebody who answers questions all day sends fewer.
+	messageBurst, messageEvery = 300, 100 * time.Millisecond
 	limiterKeys                = 100_000
 )
 
@@ -206,10 +208,15 @@ func (p *Phones) buildFaces(*Config) error {
 	if err != nil {
 		return err
 	}
+	messages, err := limit.New(limit.Config{Burst: messageBurst, Every: messageEvery, Keys: limiterKeys, Now: parts.Now})
+	if err != nil {
+		return err
+	}
 	p.device, err = deviceapi.New(deviceapi.Config{
 		Issuer: parts.Issuer, Keys: p.keys, Signer: parts.Ring, Devices: p.devices, Operations: p.operations,
 		Enrolment: p.enrolment, Audit: parts.Trail, Logger: parts.Logger, Now: parts.Now, Refusals: refusals,
-		Watch: p.watch,
+		Messages: messages,
+		Watch:    p.watch,
 	})
 	if err != nil {
 		return err

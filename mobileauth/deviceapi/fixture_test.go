@@ -173,9 +173,11 @@ func newServer(t testing.TB, change ...func(*enrolment.Policy)) *server {
 	must(t, err)
 	refusals, err := limit.New(limit.Config{Burst: 100, Every: time.Second, Keys: 100, Now: s.clock.Now})
 	must(t, err)
+	messages, err := limit.New(limit.Config{Burst: 100, Every: time.Second, Keys: 100, Now: s.clock.Now})
+	must(t, err)
 	s.handler, err = deviceapi.New(deviceapi.Config{
 		Issuer: s.url, Keys: s.keys, Signer: s.ring, Devices: s.devices, Operations: s.operations, Enrolment: s.enrolment,
-		Audit: trail, Logger: logger, Now: s.clock.Now, Refusals: refusals,
+		Audit: trail, Logger: logger, Now: s.clock.Now, Refusals: refusals, Messages: messages,
 		Watch: s.watch,
 	})
 	must(t, err)

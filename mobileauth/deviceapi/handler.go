@@ -72,7 +72,7 @@ type Log interface {
 	Log(ctx context.Context, e audit.Event)
 }
 
-// Config is what a [Handler] needs. All fields but Watch and Refusals are required.
+// Config is what a [Handler] needs. All fields but Watch, Refusals and Messages are required.
 type Config struct {
 	// Issuer is the audience of messages; the endpoints are below it.
 	Issuer     string
@@ -89,6 +89,8 @@ type Config struct {
 	Watch func() (settle func(ctx context.Context) error)
 	// Refusals slows an address down whose messages are refused. Nil does not.
 	Refusals *limit.Limiter
+	// Messages bounds what one device sends, by its id: a registered phone, too, can be somebody's who means ill. Nil does not.
+	Messages *limit.Limiter
 }
 
 func (c Config) check() error {
@@ -147,8 +149,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if wait := h.Refusals.Wait(h.address(r)); wait > 0 {
-		w.Header().Set("Retry-After", fmt.Sprint(int((wait+time.Second-1)/time.Second)))
-		problem(w, http.StatusTooManyRequests, "slow_down", "Too many messages were refused", 0)
+		slowDown(w, wait, "Too many messages were refused")
 		return
 	}
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(envelope.Limit(path))))
@@ -181,6 +182,9 @@ func (h *Handler) serve(ctx context.Context, do endpoint, path, raw string) (str
 	c, err := h.whose(ctx, unverified)
 	if err != nil {
 		return "", err
+	}
+	if wait := h.Messages.Take(c.device.ID).Wait; wait > 0 {
+		return "", &haste{wait}
 	}
 	ctx = h.acting(ctx, c.device.ID)
 	out, err := do(ctx, c)
@@ -267,12 +271,28 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		problem(w, http.StatusBadRequest, "message_refused", "The message was refused", h.Now().Unix())
 		return
 	}
+	if hasty := new(haste); errors.As(err, &hasty) {
+		slowDown(w, hasty.wait, "The phone sends too many messages")
+		return
+	}
 	if r.Context().Err() != nil {
 		return // the phone is gone
 	}
 	h.Logger.ErrorContext(r.Context(), "answering a phone", "path", r.URL.Path, "error", err)
 	w.Header().Set("Retry-After", fmt.Sprint(RetryAfter))
 	problem(w, http.StatusServiceUnavailable, "unavailable", "Nothing was done; try again later", 0)
+}
+
+// haste is a device that sends more than it may.
+type haste struct{ wait time.Duration }
+
+// Error says so.
+func (*haste) Error() string { return "the device sends too many messages" }
+
+// slowDown answers 429.
+func slowDown(w http.ResponseWriter, wait time.Duration, title string) {
+	w.Header().Set("Retry-After", fmt.Sprint(int((wait+time.Second-1)/time.Second)))
+	problem(w, http.StatusTooManyRequests, "slow_down", title, 0)
 }
 
 // printable bounds what a stranger says about himself before it is logged.

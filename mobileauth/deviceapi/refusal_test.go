@@ -196,6 +196,28 @@ func TestSlowDown(t *testing.T) {
 	}
 }
 
+// TestHastyPhone: also a registered phone is heard only so often, and another one is none the worse for it.
+func TestHastyPhone(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	hasty, other := s.enrol(alice), s.enrol(bob)
+	status, answered := 0, 0
+	for status != http.StatusTooManyRequests && answered < 200 {
+		status, _, _ = s.post(envelope.PathDevice, hasty.sealed(hasty.request(envelope.PathDevice), nil))
+		answered++
+	}
+	if answered < 50 || answered > 101 {
+		t.Errorf("told to slow down at message %d", answered)
+	}
+	if _, err := other.Refresh(t.Context()); err != nil {
+		t.Errorf("another phone: %v", err)
+	}
+	s.clock.Advance(2 * time.Second)
+	if _, err := hasty.Refresh(t.Context()); err != nil {
+		t.Errorf("later: %v", err)
+	}
+}
+
 // TestLockedUser: the phones of a user who is locked ask and answer in vain, and say so to nobody but themselves.
 func TestLockedUser(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,7 @@ package caddy_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -28,12 +29,14 @@ const enrolling = `application pocket {
 			scopes gatehouse:users gatehouse:operations
 		}`
 
-// asPortal calls the API for back ends and reads the answer, which has to have that status.
+// asPortal calls the API for back ends and reads the answer, which has to have that status. Like every careful back end it names
+// its calls: a connection that a reload closes under one has it sent again.
 func (h *house) asPortal(t *testing.T, method, path, body string, status int) (answer map[string]any) {
 	t.Helper()
 	got := send(t, method, h.issuer+"/api/v1/"+path, basic("portal", portalSecret), func(r *http.Request) {
 		if body != "" {
 			setBody(r, "application/json", body)
+			r.Header.Set("Idempotency-Key", rand.Text())
 		}
 	})
 	if err := json.Unmarshal([]byte(got.Body), &answer); err != nil || got.Status != status {

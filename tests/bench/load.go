@@ -131,14 +131,12 @@ func (s *server) compare(o options, loads ...load) error {
 }
 
 // round is one measurement, with a profile of it where one is wanted.
-func (s *server) round(o options, l load, next *atomic.Int64) (figure, error) {
-	if o.profiles == "" {
-		return s.measure(l, o.length, next)
-	}
-	profiled := make(chan error, 1)
-	go func() { profiled <- s.profile(o.profiles, l.name, o.length) }()
-	f, err := s.measure(l, o.length+time.Second, next)
-	return f, errors.Join(err, <-profiled)
+func (s *server) round(o options, l load, next *atomic.Int64) (f figure, err error) {
+	err = s.profiled(o, l.name, func() error {
+		f, err = s.measure(l, o.length, next)
+		return err
+	})
+	return f, err
 }
 
 func median(figures []figure) figure {

@@ -239,14 +239,16 @@ func (s *server) operations(o options, pairs []*pair) error {
 		began := time.Now()
 		deadline := began.Add(o.length)
 		var done atomic.Int64
-		err = each(len(pairs), len(pairs), func(i int) error {
-			for time.Now().Before(deadline) {
-				if err := pairs[i].complete(); err != nil {
-					return err
+		err = s.profiled(o, "operations", func() error {
+			return each(len(pairs), len(pairs), func(i int) error {
+				for time.Now().Before(deadline) {
+					if err := pairs[i].complete(); err != nil {
+						return err
+					}
+					done.Add(1)
 				}
-				done.Add(1)
-			}
-			return nil
+				return nil
+			})
 		})
 		took := time.Since(began)
 		after, cpuErr := s.cpu()

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +14,17 @@ import (
 	"strings"
 	"time"
 )
+
+// profiled does something while the server is profiled, where that is asked for. The figures of such a run are no result.
+func (s *server) profiled(o options, name string, do func() error) error {
+	if o.profiles == "" {
+		return do()
+	}
+	written := make(chan error, 1)
+	go func() { written <- s.profile(o.profiles, name, o.length) }()
+	err := do()
+	return errors.Join(err, <-written)
+}
 
 // profile has the server write where its processor time goes, for so long, into a file of the folder that is named after
 // what is measured. Caddy's admin endpoint offers it.

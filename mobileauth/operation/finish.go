@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/audit"
@@ -201,8 +200,9 @@ func (s *Store) CloseForUser(tx storage.Tx, userID string) error {
 	return s.closeAll(tx, userID, ReasonUserRevoked, func(entry) bool { return true })
 }
 
-// closeAll writes two items for each operation, the desk, and one line in the audit trail for all of them: the transaction is
-// somebody else's, and must not fail because it is too large. Who has to be told is told by the sweep, within a second.
+// closeAll writes two items for each operation, and the desk: the transaction is somebody else's, and must not fail because it
+// is too large. The sweep does the rest within a second, from what is written here: each operation gets its own line in the
+// audit trail, and who has to be told is told.
 func (s *Store) closeAll(tx storage.Tx, userID, reason string, rests func(entry) bool) error {
 	now := s.now()
 	desk, err := s.readDesk(tx, userID, now)
@@ -228,17 +228,12 @@ func (s *Store) closeAll(tx storage.Tx, userID, reason string, rests func(entry)
 		if err := s.operations.Put(tx, o); err != nil {
 			return err
 		}
-		end := storage.Item{Key: dueKey(now, id), Value: []byte(tellEnd), ExpiresAt: now.Add(dueKeep)}
+		end := storage.Item{Key: dueKey(now, id), Value: []byte(endUntold), ExpiresAt: now.Add(dueKeep)}
 		if err := tx.Put(end); err != nil {
 			return err
 		}
 	}
-	if err := s.writeDesk(tx, desk); err != nil {
-		return err
-	}
-	return s.audit.Append(tx, s.audit.Prepare(audit.Event{
-		Name: "operation.cancel", Outcome: audit.Accepted, Reason: reason, Subject: userID, Operation: strings.Join(ids, " "),
-	}))
+	return s.writeDesk(tx, desk)
 }
 
 // Redeem uses up an approval, once: it is for the client that started the operation and acts on it now. The device that

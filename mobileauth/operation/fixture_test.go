@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -150,13 +151,12 @@ func (w *world) told(userID, id string) []string {
 // reasons returns what the audit trail says of an operation: name, outcome and reason.
 func (w *world) reasons(id string) []string {
 	w.t.Helper()
-	events, err := w.trail.List(w.t.Context(), time.Time{}, 0)
+	page, err := w.trail.Query(w.t.Context(), audit.Query{Operation: id})
 	must(w.t, err)
 	var found []string
-	for _, e := range events {
-		if strings.Contains(e.Operation, id) {
-			found = append(found, strings.TrimSuffix(strings.TrimPrefix(e.Name, "operation.")+" "+e.Outcome+" "+e.Reason, " "))
-		}
+	slices.SortStableFunc(page.Events, func(a, b audit.Event) int { return a.Time.Compare(b.Time) })
+	for _, e := range page.Events {
+		found = append(found, strings.TrimSuffix(strings.TrimPrefix(e.Name, "operation.")+" "+e.Outcome+" "+e.Reason, " "))
 	}
 	return found
 }

@@ -27,8 +27,11 @@ const (
 	tailMost = 20_000
 )
 
-// tellEnd is the value of an entry for an operation that has ended and of which nobody was told yet.
-const tellEnd = "tell"
+// endUntold is the value of an entry for an operation that has ended and of which nobody was told yet.
+const endUntold = "tell"
+
+// sweeper is who ends operations, in the audit trail, where time or the end of something else does.
+const sweeper = "server"
 
 func dueItem(o *Operation) storage.Item {
 	return storage.Item{Key: dueKey(o.AnswerBy, o.ID), ExpiresAt: o.AnswerBy.Add(dueKeep)}
@@ -38,8 +41,9 @@ func dueKey(at time.Time, id string) string {
 	return fmt.Sprintf("%s%013d/%s", duePrefix, at.UnixMilli(), id)
 }
 
-// Run does what time asks for until ctx ends: it writes down what has expired, tells of what [Store.CloseForDevice] and
-// [Store.CloseForUser] have ended, and wakes those who wait for what other stores have done. That the store cannot be read is logged when it begins and when it ends.
+// Run does what time asks for until ctx ends: it writes down what has expired, writes into the audit trail and tells what
+// [Store.CloseForDevice] and [Store.CloseForUser] have ended, and wakes those who wait for what other stores have done. That
+// the store cannot be read is logged when it begins and when it ends.
 func (s *Store) Run(ctx context.Context) {
 	ticker := time.NewTicker(Interval)
 	defer ticker.Stop()
@@ -160,14 +164,23 @@ func (s *Store) expireOne(tx storage.Tx, key string, now time.Time) (Operation, 
 	if err := tx.Delete(key); err != nil {
 		return o, left, err
 	}
-	if found && string(item.Value) == tellEnd {
-		return o, wrote, s.tell(tx, Ended, o)
+	if found && string(item.Value) == endUntold {
+		return o, wrote, s.tellEnd(tx, &o)
 	}
 	if !found || !o.State.Open() {
 		return o, dropped, nil
 	}
-	e := s.audit.Prepare(event(audit.Actor{}, "operation.expire", &expired))
+	e := s.audit.Prepare(event(audit.Actor{By: sweeper}, "operation.expire", &expired))
 	return expired, wrote, s.close(tx, &expired, e)
+}
+
+// tellEnd writes into the audit trail, and tells, that an operation was ended in somebody else's transaction. Who did that stands
+// there with the device or the user, under the same time.
+func (s *Store) tellEnd(tx storage.Tx, o *Operation) error {
+	if err := s.audit.Append(tx, s.audit.Prepare(event(audit.Actor{By: sweeper}, "operation.cancel", o))); err != nil {
+		return err
+	}
+	return s.tell(tx, Ended, *o)
 }
 
 // tail wakes those who wait for operations that were started elsewhere. Ids begin with their time, the newest first, so the

@@ -147,16 +147,17 @@ vulnerabilities() {
 	timeout 600 go run "$GOVULNCHECK" "${packages[@]}"
 }
 
-# fuzz_targets prints "package target" for every fuzz target of the packages.
+# fuzz_targets prints "folder target" for every fuzz target of the packages.
 fuzz_targets() {
-	local dir package
-	while read -r dir package; do
-		find "$dir" -maxdepth 1 -name '*_test.go' -exec sed -nE "s|^func (Fuzz[A-Za-z0-9_]+)\\(.*|$package \\1|p" {} +
-	done < <(go list -f '{{.Dir}} {{.ImportPath}}' "${packages[@]}") | sort
+	local dir
+	while read -r dir; do
+		find "$dir" -maxdepth 1 -name '*_test.go' -exec sed -nE "s|^func (Fuzz[A-Za-z0-9_]+)\\(.*|$dir \\1|p" {} +
+	done < <(go list -f '{{.Dir}}' "${packages[@]}") | sort
 }
 
+# fuzz_all builds the targets of a package once, and runs each.
 fuzz_all() {
-	local targets seconds bad=0
+	local targets seconds work dir built='' bad=0
 	mapfile -t targets < <(fuzz_targets)
 	[ ${#targets[@]} -gt 0 ] || {
 		echo "no fuzz targets"
@@ -166,19 +167,30 @@ fuzz_all() {
 	[ "$seconds" -le "$FUZZ_EACH" ] || seconds=$FUZZ_EACH
 	[ "$seconds" -ge 1 ] || seconds=1
 	echo "${#targets[@]} targets, ${seconds}s each"
+	work=$(mktemp -d) || return 1
 	for target in "${targets[@]}"; do
-		fuzz_one "${target% *}" "${target#* }" "$seconds" || bad=1
+		dir=${target% *}
+		if [ "$dir" != "$built" ]; then
+			built=$dir
+			(cd "$dir" && go test -vet=off -c -fuzz . -o "$work/fuzz") || {
+				rm -f "$work/fuzz"
+				bad=1
+			}
+		fi
+		[ ! -x "$work/fuzz" ] || fuzz_one "$dir" "${target#* }" "$seconds" "$work" || bad=1
 	done
+	rm -rf "$work"
 	return $bad
 }
 
 # fuzz_one runs one target. The fuzzing engine sometimes fails with its own deadline when the time is up and no input was
 # bad; then the target is run again.
 fuzz_one() {
-	local package=$1 target=$2 seconds=$3 output
+	local dir=$1 target=$2 seconds=$3 work=$4 output
 	for _ in 1 2; do
-		output=$(go test -vet=off -run '^$' -fuzz "^$target\$" -fuzztime "${seconds}s" "$package" 2>&1) && {
-			printf 'ok  %s %s: %s\n' "$package" "$target" "$(sed -n 's/.*\(execs: [0-9]*\).*/\1/p' <<<"$output" | tail -n 1)"
+		output=$(cd "$dir" && "$work/fuzz" -test.run '^$' -test.fuzz "^$target\$" -test.fuzztime "${seconds}s" \
+			-test.fuzzcachedir "$work/corpus" 2>&1) && {
+			printf 'ok  %s %s: %s\n' "${dir#"$PWD"/}" "$target" "$(sed -n 's/.*\(execs: [0-9]*\).*/\1/p' <<<"$output" | tail -n 1)"
 			return 0
 		}
 		if ! grep -q 'context deadline exceeded' <<<"$output" || grep -q 'Failing input' <<<"$output"; then

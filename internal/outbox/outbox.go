@@ -3,6 +3,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -140,10 +141,8 @@ func New(c Config) (*Outbox, error) {
 	if c.Tries < 0 || c.Timeout < 0 || c.Places < 0 || c.Places > maxPlaces || c.KeepDead < 0 {
 		return nil, fmt.Errorf("building an outbox: a number is negative, or more than %d places", maxPlaces)
 	}
-	fill(&c.Tries, DefaultTries)
-	fill(&c.Timeout, DefaultTimeout)
-	fill(&c.Places, DefaultPlaces)
-	fill(&c.KeepDead, DefaultKeepDead)
+	c.Tries, c.Timeout = cmp.Or(c.Tries, DefaultTries), cmp.Or(c.Timeout, DefaultTimeout)
+	c.Places, c.KeepDead = cmp.Or(c.Places, DefaultPlaces), cmp.Or(c.KeepDead, DefaultKeepDead)
 	if c.Observe == nil {
 		c.Observe = func(Observation) {}
 	}
@@ -157,12 +156,6 @@ func New(c Config) (*Outbox, error) {
 		},
 	}
 	return o, nil
-}
-
-func fill[T int | time.Duration](field *T, usual T) {
-	if *field == 0 {
-		*field = usual
-	}
 }
 
 // Handle has a handler deliver the items of a kind from now on, instead of the one before it. What remove takes away is this

@@ -3,6 +3,7 @@
 package enrolment
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -121,7 +122,7 @@ func (t *turn) right(digits *string) bool {
 }
 
 func (t *turn) wrongDigits(e audit.Event) (Confirmation, error) {
-	e.Subject, e.Operation, e.DeviceID, e.ClientID = t.o.UserID, t.o.ID, t.state.Device, or(e.ClientID, t.o.ClientID)
+	e.Subject, e.Operation, e.DeviceID, e.ClientID = t.o.UserID, t.o.ID, t.state.Device, cmp.Or(e.ClientID, t.o.ClientID)
 	if err := t.Audit.Append(t.tx, e); err != nil {
 		return Confirmation{}, err
 	}

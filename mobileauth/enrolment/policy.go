@@ -3,6 +3,7 @@
 package enrolment
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -92,12 +93,12 @@ func DefaultPolicy() Policy {
 
 // Normalize fills in the defaults of what is empty, or says which rule the policy breaks.
 func (p Policy) Normalize() (Policy, error) {
-	p.PushMode = or(p.PushMode, Multiple)
-	p.Confirmation = or(p.Confirmation, ConfirmDigits)
-	p.Encryption = or(p.Encryption, JOSE)
-	p.Attestation = or(p.Attestation, AttestationRecord)
-	p.PIN.MinLength = or(p.PIN.MinLength, 6)
-	p.PIN.MaxAttempts = or(p.PIN.MaxAttempts, handset.DefaultMaxFailures)
+	p.PushMode = cmp.Or(p.PushMode, Multiple)
+	p.Confirmation = cmp.Or(p.Confirmation, ConfirmDigits)
+	p.Encryption = cmp.Or(p.Encryption, JOSE)
+	p.Attestation = cmp.Or(p.Attestation, AttestationRecord)
+	p.PIN.MinLength = cmp.Or(p.PIN.MinLength, 6)
+	p.PIN.MaxAttempts = cmp.Or(p.PIN.MaxAttempts, handset.DefaultMaxFailures)
 	p.Custom = slices.Clone(p.Custom)
 	for _, rule := range []struct {
 		field, want string
@@ -128,14 +129,6 @@ func (p *Policy) customNames() bool {
 	return len(p.Custom) <= MaxCustom && !slices.ContainsFunc(p.Custom, func(name string) bool {
 		return !envelope.ValidFactor(envelope.FactorCustom + name)
 	})
-}
-
-func or[T comparable](value, otherwise T) T {
-	var zero T
-	if value == zero {
-		return otherwise
-	}
-	return value
 }
 
 // Wire is what a device is told of the policy.

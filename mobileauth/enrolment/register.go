@@ -3,6 +3,7 @@
 package enrolment
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -122,7 +123,7 @@ func (s *Store) find(tx storage.Tx, in envelope.Request, r envelope.Registration
 
 // wrongProof counts, and ends the registration at the limit.
 func (s *Store) wrongProof(tx storage.Tx, o *operation.Operation, state registration, e audit.Event) (*operation.Operation, error) {
-	e.Subject, e.Operation, e.ClientID = o.UserID, o.ID, or(e.ClientID, o.ClientID)
+	e.Subject, e.Operation, e.ClientID = o.UserID, o.ID, cmp.Or(e.ClientID, o.ClientID)
 	if err := s.Audit.Append(tx, e); err != nil {
 		return nil, err
 	}
@@ -180,21 +181,11 @@ func (s *Store) newcomer(ctx context.Context, in envelope.Request, r envelope.Re
 	for kind, secret := range r.Factors {
 		n.device.Factors = append(n.device.Factors, handset.Factor{Kind: kind, Secret: secret[:], At: s.now(), SetBy: in.ID})
 	}
-	slices.SortFunc(n.device.Factors, func(a, b handset.Factor) int { return compare(a.Kind, b.Kind) })
+	slices.SortFunc(n.device.Factors, func(a, b handset.Factor) int { return cmp.Compare(a.Kind, b.Kind) })
 	if n.device.Hash, err = s.Devices.Hash(ctx, r.Handset); err != nil {
 		return nil, refusedDevice(err)
 	}
 	return n, s.equip(ctx, n)
-}
-
-func compare(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // checkSaid holds what the phone says against version rules and policy.

@@ -3,6 +3,7 @@
 package enrolment
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -153,7 +154,7 @@ func atHand(devices []handset.Device) bool {
 
 // event is a line of the audit trail about a registration.
 func (s *Store) event(by audit.Actor, e audit.Event) audit.Event {
-	e.By, e.ClientID, e.ClientIP, e.RequestID = by.By, or(by.ClientID, e.ClientID), by.ClientIP, by.RequestID
+	e.By, e.ClientID, e.ClientIP, e.RequestID = by.By, cmp.Or(by.ClientID, e.ClientID), by.ClientIP, by.RequestID
 	return s.Audit.Prepare(e)
 }
 

@@ -3,6 +3,7 @@
 package exchange
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,8 +36,9 @@ const (
 var (
 	// ErrConfig is wrapped when a [Config] cannot work.
 	ErrConfig = errors.New("encryption key configuration refused")
-	// ErrNotLoaded is wrapped when a key is asked for before the first successful [Ring.Load].
-	ErrNotLoaded = errors.New("encryption keys are not loaded")
+	// ErrNotLoaded is wrapped when a key is asked for before the first successful [Ring.Load]: the store
+	// holds them.
+	ErrNotLoaded = fmt.Errorf("encryption keys are not loaded: %w", storage.ErrUnavailable)
 	// ErrTooMany is wrapped when a rotation would publish more keys than phones read.
 	ErrTooMany = errors.New("too many encryption keys are published")
 )
@@ -92,12 +94,7 @@ type snapshot struct {
 
 // Open returns a ring that holds no keys yet: [Ring.Load] reads them. It does no I/O.
 func Open(config Config) (*Ring, error) {
-	if config.RotateEvery == 0 {
-		config.RotateEvery = DefaultRotateEvery
-	}
-	if config.Retain == 0 {
-		config.Retain = DefaultRetain
-	}
+	config.RotateEvery, config.Retain = cmp.Or(config.RotateEvery, DefaultRotateEvery), cmp.Or(config.Retain, DefaultRetain)
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -118,7 +118,7 @@ func (s *Store) change(ctx context.Context, verb, id string, fn func(storage.Tx,
 		case err != nil:
 			return err
 		default:
-			if err := s.put(tx, &d, by); err != nil {
+			if err := s.Put(tx, &d, by); err != nil {
 				return err
 			}
 		}

@@ -146,7 +146,7 @@ func (s *Store) Fail(tx storage.Tx, d *Device, by audit.Actor) (disconnected boo
 func (s *Store) disconnect(tx storage.Tx, d *Device, by audit.Actor) error {
 	failures := d.Failures
 	d.Status, d.StatusReason = Deactivated, FactorLimit
-	if err := s.put(tx, d, by); err != nil {
+	if err := s.Put(tx, d, by); err != nil {
 		return err
 	}
 	d.Failures = failures

@@ -154,5 +154,5 @@ func (s *Store) endOverlap(tx storage.Tx, d *Device, kid string) error {
 	if kid != d.SignKeyID || !d.forgetOldKeys(s.now()) {
 		return nil
 	}
-	return s.put(tx, d, audit.Actor{By: "device:" + d.ID})
+	return s.Put(tx, d, audit.Actor{By: "device:" + d.ID})
 }

@@ -52,10 +52,6 @@ func (s *Store) Usable(tx storage.Tx, d *Device) error {
 // Refusals are [ErrInvalid], [ErrLimit], [ErrBlocked], [ErrKeyTaken] and [ErrPushTaken]. Nothing was written when one of
 // these comes back.
 func (s *Store) Put(tx storage.Tx, d *Device, by audit.Actor) error {
-	return s.put(tx, d, by)
-}
-
-func (s *Store) put(tx storage.Tx, d *Device, by audit.Actor) error {
 	next := *d
 	if err := next.normalize(); err != nil {
 		return err
@@ -221,7 +217,7 @@ func (s *Store) makeRoom(tx storage.Tx, d *Device, by audit.Actor) error {
 	}
 	loser := holder.device()
 	loser.Push = nil
-	return s.put(tx, &loser, by)
+	return s.Put(tx, &loser, by)
 }
 
 // follow does what comes after a change of status, in its transaction.

@@ -3,6 +3,7 @@
 package handset
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -134,22 +135,14 @@ func New(c Config) (*Store, error) {
 	s := &Store{
 		db: c.DB, users: c.Users, audit: c.Audit, clock: c.Now, logger: c.Logger,
 		onRevoke: slices.Clone(c.OnRevoke), onNotice: slices.Clone(c.OnNotice),
-		maxFailures: or(c.MaxFailures, DefaultMaxFailures), maxDevices: or(c.MaxDevices, DefaultMaxDevices),
-		window: or(c.Window, DefaultWindow),
+		maxFailures: cmp.Or(c.MaxFailures, DefaultMaxFailures), maxDevices: cmp.Or(c.MaxDevices, DefaultMaxDevices),
+		window: cmp.Or(c.Window, DefaultWindow),
 	}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
 	s.describe(c.Sealer)
 	return s, nil
-}
-
-func or[T comparable](value, otherwise T) T {
-	var zero T
-	if value == zero {
-		return otherwise
-	}
-	return value
 }
 
 // now has the precision that every engine keeps.

@@ -68,7 +68,7 @@ func (s *Store) Disconnect(ctx context.Context, m Message) (d Device, err error)
 			return err
 		}
 		d.Status, d.StatusReason = Deactivated, ByDevice
-		return s.put(tx, &d, by)
+		return s.Put(tx, &d, by)
 	})
 	if err != nil {
 		return Device{}, fmt.Errorf("disconnecting a device: %w", err)
@@ -90,7 +90,7 @@ func (s *Store) wish(ctx context.Context, what string, m Message, p *Proof, fn f
 		case err != nil:
 			return err
 		}
-		return s.put(tx, &d, by)
+		return s.Put(tx, &d, by)
 	})
 	if err != nil {
 		return Device{}, Verdict{}, fmt.Errorf("%s: %w", what, err)

@@ -3,6 +3,7 @@
 package operation
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 )
@@ -45,14 +46,6 @@ type Limits struct {
 	Waiters int
 }
 
-func or[T comparable](value, otherwise T) T {
-	var zero T
-	if value == zero {
-		return otherwise
-	}
-	return value
-}
-
 // Check refuses limits that a [Store] would not take.
 func (l Limits) Check() error {
 	_, err := l.normalize()
@@ -61,18 +54,18 @@ func (l Limits) Check() error {
 
 // normalize fills in defaults and refuses what would not limit.
 func (l Limits) normalize() (Limits, error) {
-	l.TimeToLive = or(l.TimeToLive, 2*time.Minute)
-	l.Redeem = or(l.Redeem, time.Minute)
-	l.Number = or(l.Number, MinNumber)
-	l.Tries = or(l.Tries, 3)
-	l.Open = or(l.Open, 5)
-	l.PushesPerMinute = or(l.PushesPerMinute, 5)
-	l.PushesSinceSuccess = or(l.PushesSinceSuccess, 10)
-	l.Failures = or(l.Failures, 5)
-	l.FailuresForGood = or(l.FailuresForGood, 100)
-	l.Block = or(l.Block, time.Minute)
-	l.MaxBlock = or(l.MaxBlock, time.Hour)
-	l.Waiters = or(l.Waiters, 150_000)
+	l.TimeToLive = cmp.Or(l.TimeToLive, 2*time.Minute)
+	l.Redeem = cmp.Or(l.Redeem, time.Minute)
+	l.Number = cmp.Or(l.Number, MinNumber)
+	l.Tries = cmp.Or(l.Tries, 3)
+	l.Open = cmp.Or(l.Open, 5)
+	l.PushesPerMinute = cmp.Or(l.PushesPerMinute, 5)
+	l.PushesSinceSuccess = cmp.Or(l.PushesSinceSuccess, 10)
+	l.Failures = cmp.Or(l.Failures, 5)
+	l.FailuresForGood = cmp.Or(l.FailuresForGood, 100)
+	l.Block = cmp.Or(l.Block, time.Minute)
+	l.MaxBlock = cmp.Or(l.MaxBlock, time.Hour)
+	l.Waiters = cmp.Or(l.Waiters, 150_000)
 	for _, rule := range []struct {
 		name string
 		ok   bool

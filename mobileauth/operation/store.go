@@ -3,6 +3,7 @@
 package operation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -145,7 +146,7 @@ func New(c Config) (*Store, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	keep := or(c.KeepFor, KeepFor)
+	keep := cmp.Or(c.KeepFor, KeepFor)
 	return &Store{
 		db: c.DB, users: c.Users, devices: c.Devices, audit: c.Audit, receipts: c.Receipts, clock: c.Now, logger: c.Logger,
 		onChange: slices.Clone(c.OnChange), limits: limits,

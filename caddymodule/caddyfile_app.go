@@ -93,6 +93,7 @@ func mergeBlocks(first, second []byte) ([]byte, error) {
 //		scope         <scope> [<realm...>] { ... }
 //		default_scope <scope...>
 //		application   <id> { ... }
+//		mobile        { ... }
 //		client        <id> { ... }
 //		user          <login> { ... }
 //	}
@@ -119,10 +120,10 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"acr":           a.parseLevel,
 			"scope":         a.parseScope,
 			"default_scope": option.Strings(&a.DefaultScope),
-			"application":   a.parseApplication,
-			"mobile":        func(d *caddyfile.Dispenser) error { return phones.Parse(d, &a.Mobile) },
+			"application":   apps.Parse(&a.Applications),
+			"mobile":        phones.Parse(&a.Mobile),
 			"client":        a.parseClient,
-			"user":          a.parseUser,
+			"user":          people.Parse(&a.Users),
 		},
 		Repeat: []string{"realm", "security_test", "acr", "scope", "application", "client", "user", "audience"},
 		Places: &a.places,
@@ -244,9 +245,6 @@ func (a *App) parseScope(d *caddyfile.Dispenser) error {
 	return err
 }
 
-// parseApplication reads what [apps.Parse] does.
-func (a *App) parseApplication(d *caddyfile.Dispenser) error { return apps.Parse(d, &a.Applications) }
-
 // parseClient reads:
 //
 //	client <id> {
@@ -296,5 +294,3 @@ func (a *App) parseClient(d *caddyfile.Dispenser) error {
 	a.Clients = append(a.Clients, c)
 	return err
 }
-
-func (a *App) parseUser(d *caddyfile.Dispenser) error { return people.Parse(d, &a.Users) }

@@ -21,7 +21,7 @@ func parse(text string) ([]apps.Config, error) {
 	var configs []apps.Config
 	d := caddyfile.NewTestDispenser(text)
 	d.Next()
-	err := apps.Parse(d, &configs)
+	err := apps.Parse(&configs)(d)
 	return configs, err
 }
 

@@ -21,20 +21,22 @@ var platforms = []string{"android", "ios", "linux", "macos", "web", "windows"}
 //		enrollment { ... }
 //		pin { ... }
 //	}
-func Parse(d *caddyfile.Dispenser, into *[]Config) error {
-	c := Config{Platforms: map[string]string{}}
-	if err := option.String(&c.ID)(d); err != nil {
+func Parse(into *[]Config) option.Parse {
+	return func(d *caddyfile.Dispenser) error {
+		c := Config{Platforms: map[string]string{}}
+		if err := option.String(&c.ID)(d); err != nil {
+			return err
+		}
+		options := map[string]option.Parse{
+			"platform": c.parsePlatform, "version": c.parseVersion, "enrollment": c.parseEnrollment, "pin": c.parsePIN,
+		}
+		for _, name := range platforms {
+			options[name] = func(d *caddyfile.Dispenser) error { return c.addPlatform(d, name) }
+		}
+		err := option.Block{Options: options, Repeat: []string{"platform", "version"}}.Parse(d)
+		*into = append(*into, c)
 		return err
 	}
-	options := map[string]option.Parse{
-		"platform": c.parsePlatform, "version": c.parseVersion, "enrollment": c.parseEnrollment, "pin": c.parsePIN,
-	}
-	for _, name := range platforms {
-		options[name] = func(d *caddyfile.Dispenser) error { return c.addPlatform(d, name) }
-	}
-	err := option.Block{Options: options, Repeat: []string{"platform", "version"}}.Parse(d)
-	*into = append(*into, c)
-	return err
 }
 
 // parsePlatform reads: platform <name> <identifier>

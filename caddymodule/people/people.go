@@ -30,33 +30,19 @@ type Config struct {
 //		password  <password>
 //		attribute <name> <value>
 //	}
-func Parse(d *caddyfile.Dispenser, into *[]Config) error {
-	var c Config
-	if err := option.String(&c.Login)(d); err != nil {
+func Parse(into *[]Config) option.Parse {
+	return func(d *caddyfile.Dispenser) error {
+		var c Config
+		if err := option.String(&c.Login)(d); err != nil {
+			return err
+		}
+		err := option.Block{
+			Options: map[string]option.Parse{"password": option.String(&c.Password), "attribute": option.Pair(&c.Attributes)},
+			Repeat:  []string{"attribute"},
+		}.Parse(d)
+		*into = append(*into, c)
 		return err
 	}
-	err := option.Block{
-		Options: map[string]option.Parse{
-			"password":  option.String(&c.Password),
-			"attribute": c.parseAttribute,
-		},
-		Repeat: []string{"attribute"},
-	}.Parse(d)
-	*into = append(*into, c)
-	return err
-}
-
-// parseAttribute reads: attribute <name> <value>
-func (c *Config) parseAttribute(d *caddyfile.Dispenser) error {
-	args := d.RemainingArgs()
-	if len(args) != 2 {
-		return d.Err("attribute needs a name and a value")
-	}
-	if c.Attributes == nil {
-		c.Attributes = map[string]string{}
-	}
-	c.Attributes[args[0]] = args[1]
-	return nil
 }
 
 // Seed creates the configured users whose login name nobody has. Of those it asks secret for the password, by the text in the

@@ -34,12 +34,13 @@ func TestParse(t *testing.T) {
 			people.Config{Login: "alice", Password: "{env.P}", Attributes: map[string]string{"name": "Alice A", "email": "a@example.com"}}, false},
 		{"nobody", "user", people.Config{}, true},
 		{"half an attribute", "user alice {\n attribute name\n}", people.Config{}, true},
+		{"an attribute twice", "user alice {\n attribute name A\n attribute name B\n}", people.Config{}, true},
 		{"something else", "user alice {\n colour red\n}", people.Config{}, true},
 	} {
 		d := caddyfile.NewTestDispenser(test.text)
 		d.Next()
 		var got []people.Config
-		err := people.Parse(d, &got)
+		err := people.Parse(&got)(d)
 		if (err != nil) != test.refused {
 			t.Errorf("%s: %v", test.name, err)
 		}

@@ -70,18 +70,20 @@ type Callback struct {
 //		pushes               <per minute> <since the last approval>
 //		searchable           <attribute...>
 //	}
-func Parse(d *caddyfile.Dispenser, into **Config) error {
-	c := new(Config)
-	*into = c
-	return option.Block{
-		Options: map[string]option.Parse{
-			"callback": c.parseCallback, "answer_window": option.Duration(&c.AnswerWindow),
-			"redeem_window": option.Duration(&c.RedeemWindow), "number_match": numbers(&c.NumberMatch, &c.LeastNumberMatch),
-			"attempts": numbers(&c.Attempts, &c.UserAttempts), "open": option.Number(&c.Open),
-			"pushes": numbers(&c.PushesPerMinute, &c.PushesSinceSuccess), "searchable": option.Strings(&c.Searchable),
-		},
-		Repeat: []string{"callback"},
-	}.Parse(d)
+func Parse(into **Config) option.Parse {
+	return func(d *caddyfile.Dispenser) error {
+		c := new(Config)
+		*into = c
+		return option.Block{
+			Options: map[string]option.Parse{
+				"callback": c.parseCallback, "answer_window": option.Duration(&c.AnswerWindow),
+				"redeem_window": option.Duration(&c.RedeemWindow), "number_match": numbers(&c.NumberMatch, &c.LeastNumberMatch),
+				"attempts": numbers(&c.Attempts, &c.UserAttempts), "open": option.Number(&c.Open),
+				"pushes": numbers(&c.PushesPerMinute, &c.PushesSinceSuccess), "searchable": option.Strings(&c.Searchable),
+			},
+			Repeat: []string{"callback"},
+		}.Parse(d)
+	}
 }
 
 // numbers reads one number, or two.

@@ -72,7 +72,7 @@ func read(t *testing.T, mobile string) *phones.Config {
 func parse(mobile string) (c *phones.Config, err error) {
 	d := caddyfile.NewTestDispenser(mobile)
 	d.Next()
-	err = phones.Parse(d, &c)
+	err = phones.Parse(&c)(d)
 	return c, err
 }
 
@@ -82,7 +82,7 @@ func bank(t *testing.T) []apps.Config {
 	var configs []apps.Config
 	d := caddyfile.NewTestDispenser("application bank {\n ios com.example.bank\n android com.example.bank\n enrollment\n}")
 	d.Next()
-	must(t, apps.Parse(d, &configs))
+	must(t, apps.Parse(&configs)(d))
 	return configs
 }
 

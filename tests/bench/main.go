@@ -6,6 +6,8 @@
 //
 // Usage: go run ./tests/bench [-length 4s] [-rounds 3] [-only gate,token,...] [-profile DIR]
 //
+//	go run ./tests/bench -only phones -rounds 1 -length 1s -waiting 9000 [-http2]
+//
 // The upstream and the clients live in this process, so their work is not counted as the server's.
 package main
 
@@ -29,6 +31,8 @@ type options struct {
 	users   int
 	// phones is how many simulated phones there are, and waiting how many of their calls wait at once.
 	phones, waiting int
+	// http2 has calls that wait share connections.
+	http2 bool
 	// profiles is a folder for processor profiles; empty takes none. Taking them costs, so the figures are no result.
 	profiles string
 }
@@ -41,7 +45,8 @@ func main() {
 	flag.StringVar(&o.program, "program", "", "a program that is built already")
 	flag.IntVar(&o.users, "users", 100_000, "users for the idle measurement")
 	flag.IntVar(&o.phones, "phones", 200, "simulated phones")
-	flag.IntVar(&o.waiting, "waiting", 9000, "calls of phones that wait at once; each takes a file on either side")
+	flag.IntVar(&o.waiting, "waiting", 9000, "calls of phones that wait at once; each takes a file on either side over HTTP/1.1")
+	flag.BoolVar(&o.http2, "http2", false, "have calls that wait share connections")
 	flag.StringVar(&o.profiles, "profile", "", "a folder for a processor profile of each measurement")
 	flag.Parse()
 	if err := run(o); err != nil {

@@ -92,8 +92,8 @@ type pair struct {
 }
 
 // fleet registers so many people, each with a phone.
-func (s *server) fleet(n int) ([]*pair, error) {
-	client := &http.Client{Timeout: 2 * time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 1024}}
+func (s *server) fleet(o options) ([]*pair, error) {
+	client := &http.Client{Timeout: 2 * time.Minute, Transport: newLines(o)}
 	backs := make([]*backEnd, backEnds)
 	for i := range backs {
 		backs[i] = &backEnd{base: "http://" + s.issuer, http: client}
@@ -114,8 +114,8 @@ func (s *server) fleet(n int) ([]*pair, error) {
 		}
 		backs[i].token = answer.Token
 	}
-	pairs := make([]*pair, n)
-	return pairs, each(n, 16, func(i int) (err error) {
+	pairs := make([]*pair, o.phones)
+	return pairs, each(len(pairs), 16, func(i int) (err error) {
 		pairs[i] = &pair{backEnd: backs[i%backEnds]}
 		return pairs[i].enrol(client, i)
 	})
@@ -211,7 +211,7 @@ func (p *pair) complete() error {
 func measurePhones(path string, o options) error {
 	return with(path, phonesCaddyfile(), func(s *server) error {
 		began := time.Now()
-		pairs, err := s.fleet(o.phones)
+		pairs, err := s.fleet(o)
 		if err != nil {
 			return fmt.Errorf("registering phones: %w", err)
 		}
@@ -314,35 +314,6 @@ func (p *pair) await() (time.Duration, error) {
 	sent, err := p.approve(o)
 	<-waiting
 	return answered.Sub(sent), errors.Join(err, failed)
-}
-
-// waiting has phones wait for what is asked, each call over a connection of its own, and looks at the memory of the server.
-func (s *server) waiting(o options, pairs []*pair) error {
-	before, err := s.resident()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var answered atomic.Int64
-	var group sync.WaitGroup
-	began := time.Now()
-	for i := range o.waiting {
-		if i%100 == 99 {
-			<-time.After(100 * time.Millisecond) // so that signing keeps up
-		}
-		group.Go(func() {
-			_, _ = pairs[i%len(pairs)].phone.Pending(ctx, time.Minute) // ended below, or before its time
-			answered.Add(1)
-		})
-	}
-	<-time.After(max(0, time.Until(began.Add(55*time.Second))))
-	early := answered.Load()
-	after, err := s.resident()
-	cancel()
-	group.Wait()
-	fmt.Printf("  %d calls of %d phones wait: resident %.0f MB, %.1f KB for each; before %.0f MB; %d were answered early · load of the machine %s\n",
-		o.waiting, len(pairs), float64(after)/1e6, float64(after-before)/1e3/float64(max(o.waiting, 1)), float64(before)/1e6, early, machineLoad())
-	return err
 }
 
 // machineLoad is how much else the machine does, which figures of elapsed time depend on.

@@ -54,6 +54,9 @@ func (s *server) stop() {
 const caddyfile = `{
 	admin %s
 	auto_https off
+	servers {
+		protocols h1 h2c
+	}
 	log {
 		level WARN
 	}
@@ -110,18 +113,4 @@ func (s *server) cpu() (time.Duration, error) {
 	}
 	system, err := strconv.ParseInt(fields[12], 10, 64)
 	return time.Duration(user+system) * tick, err
-}
-
-// resident returns the server's resident memory in bytes.
-func (s *server) resident() (int64, error) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", s.Pid()))
-	if err != nil {
-		return 0, err
-	}
-	fields := strings.Fields(string(data))
-	if len(fields) < 2 {
-		return 0, errors.New("/proc does not say what it should")
-	}
-	pages, err := strconv.ParseInt(fields[1], 10, 64)
-	return pages * int64(os.Getpagesize()), err
 }

@@ -258,6 +258,14 @@ var walls = slices.Concat([]wall{
 		},
 	},
 	{
+		room: []string{"mobileauth/mobiletype"},
+		never: map[string]string{
+			ours:       "a leaf: a policy names ways to ask, and asks nobody",
+			"net/http": "a leaf: a policy names ways to ask, and asks nobody",
+		},
+		door: []string{"mobileauth/shown"},
+	},
+	{
 		room: []string{"mobileauth/deviceapi"},
 		never: map[string]string{
 			"authz/...":        "phones have a protocol of their own, and hold no token",

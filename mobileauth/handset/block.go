@@ -24,7 +24,7 @@ type Block struct {
 // user; a pending one is deactivated. It returns those it took out. The block comes first and each device has a transaction
 // of its own, so that a failure leaves the handset blocked; the command can be repeated.
 func (s *Store) LockHash(ctx context.Context, hash, reason string) ([]Device, error) {
-	if !validHash.MatchString(hash) {
+	if !ValidHash(hash) {
 		return nil, fmt.Errorf("locking a handset: %w", invalid("hash", "not the hash of a handset"))
 	}
 	if err := checkReason(reason); err != nil {

@@ -39,6 +39,9 @@ var (
 	validHash    = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
 
+// ValidHash reports whether a text has the form of what [Store.Hash] returns for a handset.
+func ValidHash(text string) bool { return validHash.MatchString(text) }
+
 // CleanName returns the form in which the name of a device is kept and shown: Unicode NFC, one space between words and none
 // at the ends, without characters that cannot be seen or that turn the direction of what follows. What is longer than
 // [MaxName] characters then, or is no UTF-8, is an [ErrInvalid].
@@ -119,7 +122,7 @@ func (d *Device) normalizeText() (err error) {
 		return invalid("platform", "not the name of a platform")
 	case d.AppVersion != "" && !mobileauth.ValidVersion(d.AppVersion):
 		return invalid("app_version", "not a version")
-	case d.Hash != "" && !validHash.MatchString(d.Hash):
+	case d.Hash != "" && !ValidHash(d.Hash):
 		return invalid("hash", "not the hash of a handset")
 	case !printable(d.Operation, MaxUserID) || d.TransferOf != "" && !validDevice.MatchString(d.TransferOf):
 		return invalid("operation", "not what a device comes from")

@@ -198,7 +198,7 @@ func (s *Store) ByUser(ctx context.Context, userID string) (devices []Device, er
 func (s *Store) ByHash(ctx context.Context, hash, after string, limit int) (devices []Device, err error) {
 	err = s.db.View(ctx, func(tx storage.Tx) error {
 		devices = nil
-		if !validHash.MatchString(hash) {
+		if !ValidHash(hash) {
 			return nil
 		}
 		for r, err := range s.devices.List(tx, byHash, hash, after, page(limit)) {

@@ -413,3 +413,21 @@ func BenchmarkOperationStatus(b *testing.B) {
 		w.api.ServeHTTP(httptest.NewRecorder(), r)
 	}
 }
+
+// A name or a reference belongs to one user: however short the page, there is no other one, and a client that goes on from
+// cursor to cursor comes to an end.
+func TestWhatBelongsToOneUserHasOnePage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.addUser(`{"logins":["alice"],"external_ref":"crm-1"}`)
+	for _, query := range []string{"login=alice", "external_ref=crm-1"} {
+		var list struct {
+			Users []struct{} `json:"users"`
+			Next  string     `json:"next"`
+		}
+		w.do("GET", "/users?limit=1&"+query, "").is(200).json(&list)
+		if len(list.Users) != 1 || list.Next != "" {
+			t.Errorf("%s found %d users and the cursor %q", query, len(list.Users), list.Next)
+		}
+	}
+}

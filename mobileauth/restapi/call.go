@@ -219,12 +219,8 @@ type reasoned struct {
 	Reason string `json:"reason"`
 }
 
-// match refuses a request that was not made for the version that a record has now.
-func (c *call) match(version uint64) error {
-	versions, err := wire.Versions(c.r)
-	if err != nil {
-		return err
-	}
+// match refuses a request that was made for versions of which a record has none now.
+func match(versions []uint64, version uint64) error {
 	if !slices.Contains(versions, version) {
 		return wire.New(wire.VersionMismatch, "read it again, and send If-Match with the ETag that it has then")
 	}
@@ -239,13 +235,11 @@ func (c *call) params(known ...string) (map[string]string, error) {
 	}
 	for name := range query {
 		if !slices.Contains(known, name) {
-			return nil, wire.New(wire.InvalidParameter, "the call has no such parameter").With(clip(name), "is not a parameter of this call")
+			return nil, wire.New(wire.InvalidParameter, "the call has no such parameter").With(wire.Clip(name), "is not a parameter of this call")
 		}
 	}
 	return query, nil
 }
-
-func clip(name string) string { return strings.ToValidUTF8(name[:min(len(name), 64)], "") }
 
 // page is where a list goes on, and how long it is.
 type page struct {
@@ -280,12 +274,21 @@ func (c *call) pageOf(query map[string]string) (page, error) {
 	return p, err
 }
 
-// next returns the cursor of the next page, where this one was full.
-func (p page) next(got int, last string) string {
-	if got < p.limit {
+// paged reads the query of a list: cursor and limit, and what else it knows.
+func (c *call) paged(known ...string) (query map[string]string, p page, err error) {
+	if query, err = c.params(append([]string{"cursor", "limit"}, known...)...); err != nil {
+		return nil, p, err
+	}
+	p, err = c.pageOf(query)
+	return query, p, err
+}
+
+// next returns the cursor of the page after one on which a list has been read; empty where that one was not full.
+func next[T any](p page, found []T, id func(*T) string) string {
+	if len(found) < p.limit {
 		return ""
 	}
-	return wire.Cursor(p.list, last)
+	return wire.Cursor(p.list, id(&found[len(found)-1]))
 }
 
 // instant reads a time in the query.

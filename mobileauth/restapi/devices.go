@@ -5,7 +5,6 @@ package restapi
 import (
 	"context"
 	"net/http"
-	"regexp"
 	"strconv"
 	"time"
 
@@ -102,11 +101,7 @@ func (c *call) sendDevice(d handset.Device) error {
 }
 
 func (a *API) listDevices(c *call) error {
-	query, err := c.params("cursor", "limit")
-	if err != nil {
-		return err
-	}
-	p, err := c.pageOf(query)
+	_, p, err := c.paged()
 	if err != nil {
 		return err
 	}
@@ -115,11 +110,11 @@ func (a *API) listDevices(c *call) error {
 		return err
 	}
 	list := showDevices(found)
-	if len(found) > 0 {
-		list.Next = p.next(len(found), found[len(found)-1].ID)
-	}
+	list.Next = next(p, found, deviceID)
 	return c.send(http.StatusOK, list)
 }
+
+func deviceID(d *handset.Device) string { return d.ID }
 
 // listDevicesOf is one page: a user has few.
 func (a *API) listDevicesOf(c *call) error {
@@ -152,14 +147,15 @@ func (a *API) patchDevice(c *call) error {
 	if err := c.bodyOf(wire.MergePatch, &in); err != nil {
 		return err
 	}
-	if _, err := wire.Versions(c.r); err != nil {
+	versions, err := wire.Versions(c.r)
+	if err != nil {
 		return err
 	}
 	d, err := a.config.Devices.Get(c.r.Context(), c.r.PathValue("device"))
 	if err != nil {
 		return err
 	}
-	if err := c.match(d.Version); err != nil {
+	if err := match(versions, d.Version); err != nil {
 		return err
 	}
 	if d, err = a.config.Devices.Rename(c.r.Context(), d.ID, in.Name, d.Version); err != nil {
@@ -215,11 +211,7 @@ type change struct {
 }
 
 func (a *API) deviceHistory(c *call) error {
-	query, err := c.params("cursor", "limit")
-	if err != nil {
-		return err
-	}
-	p, err := c.pageOf(query)
+	_, p, err := c.paged()
 	if err != nil {
 		return err
 	}
@@ -245,18 +237,13 @@ func (a *API) deviceHistory(c *call) error {
 		h := &changes[i]
 		answer.Changes = append(answer.Changes, change{h.Version, h.At, nonNil(h.What), h.Status, h.Reason, h.By})
 	}
-	if n := len(changes); n > 0 {
-		answer.Next = p.next(n, strconv.FormatUint(changes[n-1].Version, 10))
-	}
+	answer.Next = next(p, changes, func(h *handset.Change) string { return strconv.FormatUint(h.Version, 10) })
 	return c.send(http.StatusOK, answer)
 }
 
-// validHandset is the form of a device hash.
-var validHandset = regexp.MustCompile(`^[0-9a-f]{64}$`)
-
 func (c *call) handset() (string, error) {
 	hash := c.r.PathValue("handset")
-	if !validHandset.MatchString(hash) {
+	if !handset.ValidHash(hash) {
 		return "", storage.ErrNotFound
 	}
 	return hash, nil
@@ -274,11 +261,7 @@ func (a *API) showHandset(c *call) error {
 	if err != nil {
 		return err
 	}
-	query, err := c.params("cursor", "limit")
-	if err != nil {
-		return err
-	}
-	p, err := c.pageOf(query)
+	_, p, err := c.paged()
 	if err != nil {
 		return err
 	}
@@ -301,9 +284,7 @@ func (a *API) showHandset(c *call) error {
 	if blocked {
 		answer.Lock = &lockOf{block.Reason, block.By, block.At}
 	}
-	if len(found) > 0 {
-		answer.Next = p.next(len(found), found[len(found)-1].ID)
-	}
+	answer.Next = next(p, found, deviceID)
 	return c.send(http.StatusOK, answer)
 }
 

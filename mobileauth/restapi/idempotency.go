@@ -83,12 +83,9 @@ func (a *API) addUserOnce(c *call, n identity.NewUser, k userKey) error {
 }
 
 func (a *API) repeatUser(c *call, id string) error {
-	u, err := a.config.Users.Get(c.r.Context(), id)
-	switch {
-	case err != nil:
+	u, err := a.user(c.r.Context(), id)
+	if err != nil {
 		return err
-	case !u.DeletedAt.IsZero():
-		return identity.ErrDeleted
 	}
 	c.w.Header().Set("Idempotent-Replayed", "true")
 	c.w.Header().Set("Location", c.r.URL.Path+"/"+u.ID)

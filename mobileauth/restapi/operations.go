@@ -213,11 +213,7 @@ func (a *API) checkCallback(c *call, url string) error {
 }
 
 func (a *API) listOperations(c *call) error {
-	query, err := c.params("cursor", "limit", "user_id", "external_id")
-	if err != nil {
-		return err
-	}
-	p, err := c.pageOf(query)
+	query, p, err := c.paged("user_id", "external_id")
 	if err != nil {
 		return err
 	}

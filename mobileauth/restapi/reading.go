@@ -48,11 +48,7 @@ func auditQuery(query map[string]string) (q audit.Query, err error) {
 var auditParams = []string{"since", "until", "name", "outcome", "user_id", "device_id", "operation_id", "client_id", "by"}
 
 func (a *API) queryAudit(c *call) error {
-	query, err := c.params(append([]string{"cursor", "limit"}, auditParams...)...)
-	if err != nil {
-		return err
-	}
-	p, err := c.pageOf(query)
+	query, p, err := c.paged(auditParams...)
 	if err != nil {
 		return err
 	}

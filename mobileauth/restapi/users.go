@@ -102,11 +102,7 @@ func (c *call) created(u identity.User) error {
 
 // listUsers lists all users, or those with a name, reference or attribute.
 func (a *API) listUsers(c *call) error {
-	query, err := c.params("cursor", "limit", "login", "external_ref", "attribute", "include_deleted")
-	if err != nil {
-		return err
-	}
-	p, err := c.pageOf(query)
+	query, p, err := c.paged("login", "external_ref", "attribute", "include_deleted")
 	if err != nil {
 		return err
 	}
@@ -123,63 +119,72 @@ func (a *API) listUsers(c *call) error {
 	if !ok {
 		return wire.New(wire.InvalidParameter, "").With("include_deleted", "want true or false")
 	}
-	found, err := a.findUsers(c.r.Context(), query, p)
+	found, more, err := a.findUsers(c.r.Context(), query, p)
 	if err != nil {
 		return err
 	}
 	answer := struct {
 		Users []user `json:"users"`
 		Next  string `json:"next,omitempty"`
-	}{Users: []user{}}
+	}{Users: []user{}, Next: more}
 	for i := range found {
 		if deleted || found[i].DeletedAt.IsZero() {
 			answer.Users = append(answer.Users, showUser(&found[i]))
 		}
 	}
-	if len(found) > 0 {
-		answer.Next = p.next(len(found), found[len(found)-1].ID)
-	}
 	return c.send(http.StatusOK, answer)
 }
 
-func (a *API) findUsers(ctx context.Context, query map[string]string, p page) ([]identity.User, error) {
+// findUsers returns a page of users and the cursor of the next one. Of what belongs to one user there is none.
+func (a *API) findUsers(ctx context.Context, query map[string]string, p page) (found []identity.User, more string, err error) {
 	users := a.config.Users
-	one := func(u identity.User, err error) ([]identity.User, error) {
+	one := func(u identity.User, err error) ([]identity.User, string, error) {
 		if errors.Is(err, storage.ErrNotFound) {
-			return nil, nil
+			return nil, "", nil
 		}
-		return []identity.User{u}, err
+		return []identity.User{u}, "", err
 	}
 	if login, ok := query["login"]; ok {
-		p.limit = 2
 		return one(users.ByLogin(ctx, login))
 	}
 	if ref, ok := query["external_ref"]; ok {
 		return one(users.ByExternalRef(ctx, ref))
 	}
 	if attribute, ok := query["attribute"]; ok {
-		name, value, ok := strings.Cut(attribute, ":")
-		if !ok {
-			return nil, wire.New(wire.InvalidParameter, "").With("attribute", "want name:value")
-		}
-		found, err := users.ByAttribute(ctx, name, value, p.after, p.limit)
-		var field *identity.FieldError
-		if errors.As(err, &field) {
-			return nil, wire.New(wire.InvalidParameter, "the operator has to name the attributes by which users are found").
-				With("attribute", field.Problem).Because(err)
-		}
-		return found, err
+		found, err = a.usersWith(ctx, attribute, p)
+	} else {
+		found, err = users.List(ctx, p.after, p.limit)
 	}
-	return users.List(ctx, p.after, p.limit)
+	return found, next(p, found, func(u *identity.User) string { return u.ID }), err
+}
+
+func (a *API) usersWith(ctx context.Context, attribute string, p page) ([]identity.User, error) {
+	name, value, ok := strings.Cut(attribute, ":")
+	if !ok {
+		return nil, wire.New(wire.InvalidParameter, "").With("attribute", "want name:value")
+	}
+	found, err := a.config.Users.ByAttribute(ctx, name, value, p.after, p.limit)
+	var field *identity.FieldError
+	if errors.As(err, &field) {
+		return nil, wire.New(wire.InvalidParameter, "the operator has to name the attributes by which users are found").
+			With("attribute", field.Problem).Because(err)
+	}
+	return found, err
+}
+
+// user returns a user who is not deleted.
+func (a *API) user(ctx context.Context, id string) (identity.User, error) {
+	u, err := a.config.Users.Get(ctx, id)
+	if err == nil && !u.DeletedAt.IsZero() {
+		err = identity.ErrDeleted
+	}
+	return u, err
 }
 
 func (a *API) showUser(c *call) error {
-	u, err := a.config.Users.Get(c.r.Context(), c.r.PathValue("user"))
-	switch {
-	case err != nil:
+	u, err := a.user(c.r.Context(), c.r.PathValue("user"))
+	if err != nil {
 		return err
-	case !u.DeletedAt.IsZero():
-		return identity.ErrDeleted
 	}
 	return c.sendUser(http.StatusOK, u)
 }
@@ -248,29 +253,24 @@ func (a *API) patchUser(c *call) error {
 
 // userToChange returns the user of a request that names the version which they have now.
 func (a *API) userToChange(c *call) (identity.User, error) {
-	if _, err := wire.Versions(c.r); err != nil {
+	versions, err := wire.Versions(c.r)
+	if err != nil {
 		return identity.User{}, err
 	}
-	u, err := a.config.Users.Get(c.r.Context(), c.r.PathValue("user"))
-	switch {
-	case err != nil:
+	u, err := a.user(c.r.Context(), c.r.PathValue("user"))
+	if err != nil {
 		return u, err
-	case !u.DeletedAt.IsZero():
-		return u, identity.ErrDeleted
 	}
-	return u, c.match(versionOf(u))
+	return u, match(versions, versionOf(u))
 }
 
 // deleteUser leaves a tombstone. To repeat it is no failure, and does what was left undone.
 func (a *API) deleteUser(c *call) error {
 	u, err := a.userToChange(c)
-	if errors.Is(err, identity.ErrDeleted) {
-		return a.takeOut(c, u.ID, "user_deleted", func() error { return c.sendNothing(http.StatusNoContent) })
+	if err == nil {
+		_, err = a.config.Users.Delete(c.r.Context(), u.ID, u.Version)
 	}
-	if err != nil {
-		return err
-	}
-	if _, err = a.config.Users.Delete(c.r.Context(), u.ID, u.Version); err != nil {
+	if err != nil && !errors.Is(err, identity.ErrDeleted) {
 		return err
 	}
 	return a.takeOut(c, u.ID, "user_deleted", func() error { return c.sendNothing(http.StatusNoContent) })

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -107,7 +108,7 @@ func New(description []byte, download string, pages *web.Renderer) (*Handler, er
 	for _, tag := range doc.Tags {
 		h.page.Groups = append(h.page.Groups, web.APIGroup{Name: tag.Name, Calls: calls[tag.Name]})
 	}
-	for _, name := range keys(doc.Components.Schemas) {
+	for _, name := range slices.Sorted(maps.Keys(doc.Components.Schemas)) {
 		s := doc.Components.Schemas[name]
 		h.page.Schemas = append(h.page.Schemas, web.APISchema{Name: name, Text: s.Description, Members: s.members("")})
 	}
@@ -124,7 +125,7 @@ var methods = []string{"get", "post", "patch", "put", "delete"}
 // calls returns all calls by their first tag.
 func (d *document) calls() (map[string][]web.APICall, error) {
 	all := map[string][]web.APICall{}
-	for _, path := range keys(d.Paths) {
+	for _, path := range slices.Sorted(maps.Keys(d.Paths)) {
 		item := d.Paths[path]
 		var common []parameter
 		if raw, ok := item["parameters"]; ok {
@@ -169,11 +170,11 @@ func (d *document) call(method, path string, inputs []parameter, o *operation) (
 		})
 	}
 	if o.RequestBody != nil {
-		for _, kind := range keys(o.RequestBody.Content) {
+		for _, kind := range slices.Sorted(maps.Keys(o.RequestBody.Content)) {
 			call.BodyType, call.Body = kind, last(o.RequestBody.Content[kind].Schema.Ref)
 		}
 	}
-	for _, status := range keys(o.Responses) {
+	for _, status := range slices.Sorted(maps.Keys(o.Responses)) {
 		answer := o.Responses[status]
 		if answer.Ref != "" {
 			found, ok := d.Components.Responses[last(answer.Ref)]
@@ -183,7 +184,7 @@ func (d *document) call(method, path string, inputs []parameter, o *operation) (
 			answer = found
 		}
 		shown := web.APIAnswer{Status: status, Text: answer.Description}
-		for _, kind := range keys(answer.Content) {
+		for _, kind := range slices.Sorted(maps.Keys(answer.Content)) {
 			shown.Body = last(answer.Content[kind].Schema.Ref)
 		}
 		call.Answers = append(call.Answers, shown)
@@ -194,7 +195,7 @@ func (d *document) call(method, path string, inputs []parameter, o *operation) (
 // members lists the members of an object, and of objects that stand in it without a name.
 func (s *schema) members(prefix string) []web.APIMember {
 	var all []web.APIMember
-	for _, name := range keys(s.Properties) {
+	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
 		p := s.Properties[name]
 		m := web.APIMember{Name: prefix + name, Type: p.kind(), Text: p.Description, Required: slices.Contains(s.Required, name)}
 		inner := &p
@@ -243,15 +244,6 @@ func (s *schema) kind() string {
 
 // last is the name at the end of a reference.
 func last(ref string) string { return ref[strings.LastIndexByte(ref, '/')+1:] }
-
-func keys[V any](m map[string]V) []string {
-	names := make([]string, 0, len(m))
-	for name := range m {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
 
 // problems are all codes, by status and then by name.
 func problems() []web.APIProblem {

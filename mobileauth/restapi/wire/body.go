@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"reflect"
@@ -132,15 +133,15 @@ func (i *inspector) inspect(value any, t reflect.Type, path string) {
 func (i *inspector) object(members map[string]any, t reflect.Type, path string) {
 	switch t.Kind() {
 	case reflect.Map:
-		for _, name := range sorted(members) {
-			i.inspect(members[name], t.Elem(), fmt.Sprintf("%s[%q]", path, clip(name)))
+		for _, name := range slices.Sorted(maps.Keys(members)) {
+			i.inspect(members[name], t.Elem(), fmt.Sprintf("%s[%q]", path, Clip(name)))
 		}
 	case reflect.Struct:
 		fields := fieldsOf(t)
-		for _, name := range sorted(members) {
+		for _, name := range slices.Sorted(maps.Keys(members)) {
 			field, ok := fields[name]
 			if !ok {
-				i.add(join(path, clip(name)), "is not a member of this call")
+				i.add(join(path, Clip(name)), "is not a member of this call")
 				continue
 			}
 			i.inspect(members[name], field, join(path, name))
@@ -201,20 +202,11 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
-// clip shortens a name that the caller chose, before it is sent back to them.
-func clip(name string) string {
+// Clip shortens a name that the caller chose, before it is sent back to them.
+func Clip(name string) string {
 	const most = 64
 	if len(name) <= most {
 		return name
 	}
 	return strings.ToValidUTF8(name[:most], "") + "…"
-}
-
-func sorted(members map[string]any) []string {
-	names := make([]string, 0, len(members))
-	for name := range members {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }

@@ -23,7 +23,6 @@ const (
 	InsufficientScope Code = "insufficient_scope"
 	NotFound          Code = "not_found"
 	MethodNotAllowed  Code = "method_not_allowed"
-	NotAcceptable     Code = "not_acceptable"
 	AlreadyExists     Code = "already_exists"
 	InvalidState      Code = "invalid_state"
 	NotPossible       Code = "not_possible"
@@ -53,7 +52,6 @@ var kinds = map[Code]struct {
 	InsufficientScope: {http.StatusForbidden, "The credentials do not allow this"},
 	NotFound:          {http.StatusNotFound, "There is no such thing"},
 	MethodNotAllowed:  {http.StatusMethodNotAllowed, "The method is not allowed here"},
-	NotAcceptable:     {http.StatusNotAcceptable, "The answer is not available in the form asked for"},
 	AlreadyExists:     {http.StatusConflict, "Another record has this value"},
 	InvalidState:      {http.StatusConflict, "The present state does not allow this"},
 	NotPossible:       {http.StatusConflict, "The user or device cannot be asked now"},

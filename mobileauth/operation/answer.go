@@ -116,14 +116,14 @@ func (s *Store) evidence(ctx context.Context, a *Answer, now time.Time) (evidenc
 		d, both, err = s.devices.Find(tx, a.Message.DeviceID)
 		return err
 	})
-	if o = o.at(now); err != nil || !both || !o.State.Open() || !o.Kind.evidenced() || !o.meant(&d) {
+	if o = o.At(now); err != nil || !both || !o.State.Open() || !o.Kind.Evidenced() || !meant(&o, &d) {
 		return evidence{}, err
 	}
 	if !speaks(&d, a.Statement.SigningKey, now) {
 		return evidence{}, nil // refused inside
 	}
 	e := evidence{version: o.Version}
-	o.approve(a, now, s.limits.Redeem)
+	approved(&o, a, now, s.limits.Redeem)
 	if e.receipt, err = s.receipts.Make(ctx, o, d); err != nil {
 		return evidence{}, fmt.Errorf("making a receipt: %w", err)
 	}
@@ -188,10 +188,10 @@ func (s *Store) judge(t *turn) (Outcome, error) {
 		return notAllowed("unknown_operation")
 	case stored.UserID != t.device.UserID:
 		return notAllowed("other_user")
-	case !stored.meant(&t.device):
+	case !meant(&stored, &t.device):
 		return notAllowed("other_device")
 	}
-	t.op = stored.at(t.now)
+	t.op = stored.At(t.now)
 	switch {
 	case t.op.State == Expired && stored.State.Open():
 		return s.late(t)
@@ -270,18 +270,18 @@ func (s *Store) deny(t *turn) (Outcome, error) {
 
 // settle ends the operation by this answer.
 func (t *turn) settle(state State, reason string) {
-	t.op.answered(t.Answer, state, reason, t.now)
+	answered(&t.op, t.Answer, state, reason, t.now)
 	t.desk.drop(t.op.ID)
 }
 
-func (o *Operation) answered(a *Answer, state State, reason string, now time.Time) {
-	o.end(state, reason, now)
+func answered(o *Operation, a *Answer, state State, reason string, now time.Time) {
+	o.End(state, reason, now)
 	o.AnsweredBy, o.AnsweredAt, o.Statement = a.Message.DeviceID, now, a.Statement.Raw()
 }
 
-// approve makes the operation what it is once this answer is accepted.
-func (o *Operation) approve(a *Answer, now time.Time, redeem time.Duration) {
-	o.answered(a, Approved, "", now)
+// approved makes the operation what it is once this answer is accepted.
+func approved(o *Operation, a *Answer, now time.Time, redeem time.Duration) {
+	answered(o, a, Approved, "", now)
 	o.Method, o.Factor = a.Statement.Method, a.Statement.Method != envelope.MethodPossession
 	o.RedeemBy = now.Add(redeem)
 }
@@ -315,13 +315,13 @@ func (s *Store) approve(t *turn) (Outcome, error) {
 	case !verdict.OK || !number:
 		return s.wrong(t, verdict)
 	}
-	if s.receipts != nil && t.op.Kind.evidenced() {
+	if s.receipts != nil && t.op.Kind.Evidenced() {
 		if t.proof.version != t.op.Version {
 			return Outcome{}, errStale
 		}
 		t.op.Receipt = t.proof.receipt
 	}
-	t.op.approve(t.Answer, t.now, s.limits.Redeem)
+	approved(&t.op, t.Answer, t.now, s.limits.Redeem)
 	t.desk.drop(t.op.ID)
 	t.desk.succeed(t.op.Factor, t.op.Number != "")
 	return Outcome{Code: Accepted, Operation: t.op}, s.finish(t)

@@ -130,7 +130,7 @@ func (d *desk) fail(l *Limits, factor bool, now time.Time) What {
 		d.Barred = true
 		return Blocked
 	case n >= l.Failures:
-		d.BlockedUntil = now.Add(l.pause(n))
+		d.BlockedUntil = now.Add(pause(l, n))
 		return Blocked
 	case n == l.Failures-1:
 		return Warned
@@ -139,14 +139,14 @@ func (d *desk) fail(l *Limits, factor bool, now time.Time) What {
 }
 
 // pause is how long n wrong answers in a row block.
-func (l *Limits) pause(n int) time.Duration {
-	pause := l.Block
+func pause(l *Limits, n int) time.Duration {
+	d := l.Block
 	for range n - l.Failures {
-		if pause *= 2; pause >= l.MaxBlock {
+		if d *= 2; d >= l.MaxBlock {
 			return l.MaxBlock
 		}
 	}
-	return pause
+	return d
 }
 
 // left is how many wrong answers the user has until a block. A block that has passed leaves one.

@@ -33,8 +33,3 @@ var (
 	// ErrBusy says that as many callers wait as may.
 	ErrBusy = waiting.ErrFull
 )
-
-// FieldError names the field that breaks a rule. Its text never repeats the value.
-type FieldError = shown.FieldError
-
-func invalid(field, format string, args ...any) error { return shown.Invalid(field, format, args...) }

@@ -14,6 +14,8 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/mobileauth"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+	"github.com/gatehouse-id/gatehouse/mobileauth/operation/record"
+	"github.com/gatehouse-id/gatehouse/mobileauth/shown"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -42,12 +44,12 @@ func (s *Store) deliver(ctx context.Context, id, deviceID string) (o Operation, 
 		if o, err = s.operations.Get(tx, id); err != nil {
 			return err
 		}
-		o = o.at(now)
+		o = o.At(now)
 		d, err := s.usable(tx, deviceID)
 		switch {
 		case err != nil:
 			return err
-		case !o.meant(&d):
+		case !meant(&o, &d):
 			return ErrDevice
 		case !o.State.Open():
 			return ErrTransition
@@ -78,9 +80,9 @@ func (s *Store) put(tx storage.Tx, o *Operation, e audit.Event) error {
 // Cancel ends an open operation for a reason in a machine's words. One that is cancelled already stays as it is; any other
 // that is not open is [ErrTransition], and the operation is returned with it.
 func (s *Store) Cancel(ctx context.Context, id, reason string) (o Operation, err error) {
-	if len(reason) > MaxReason || !printable(reason) {
+	if len(reason) > MaxReason || !record.Printable(reason) {
 		return Operation{}, fmt.Errorf("cancelling operation %q: %w", id,
-			invalid("reason", "want at most %d bytes of printable text", MaxReason))
+			shown.Invalid("reason", "want at most %d bytes of printable text", MaxReason))
 	}
 	now, by := s.now(), audit.ActorOf(ctx)
 	e := s.audit.Prepare(audit.Event{})
@@ -90,14 +92,14 @@ func (s *Store) Cancel(ctx context.Context, id, reason string) (o Operation, err
 		if o, err = s.operations.Get(tx, id); err != nil {
 			return err
 		}
-		switch o = o.at(now); {
+		switch o = o.At(now); {
 		case o.State == Cancelled:
 			return nil
 		case !o.State.Open():
 			return ErrTransition
 		}
 		changed = true
-		o.end(Cancelled, reason, now)
+		o.End(Cancelled, reason, now)
 		return s.close(tx, &o, named(event(by, "operation.cancel", &o), e))
 	})
 	if err != nil && !errors.Is(err, ErrTransition) {
@@ -152,10 +154,10 @@ func (s *Store) FinishTx(tx storage.Tx, id string, f Finish) (Operation, error) 
 		return Operation{}, err
 	}
 	now := s.now()
-	if o = o.at(now); !o.State.Open() || !o.State.May(f.State) || f.State.Open() || f.State == Expired {
+	if o = o.At(now); !o.State.Open() || !o.State.May(f.State) || f.State.Open() || f.State == Expired {
 		return o, ErrTransition
 	}
-	o.end(f.State, f.Reason, now)
+	o.End(f.State, f.Reason, now)
 	o.AnsweredBy, o.AnsweredAt = f.DeviceID, now
 	if f.State == Approved {
 		o.RedeemBy = now.Add(s.limits.Redeem)
@@ -172,13 +174,13 @@ func (s *Store) AmendTx(tx storage.Tx, id string, version uint64, state State, d
 	if err != nil {
 		return Operation{}, err
 	}
-	switch o = o.at(s.now()); {
+	switch o = o.At(s.now()); {
 	case o.Version != version:
 		return o, ErrVersion
 	case o.Kind != Registration || !o.State.Open() || state != o.State && state != Delivered:
 		return o, ErrTransition
 	case len(data) > MaxRegistration:
-		return o, invalid("registration", "longer than %d bytes", MaxRegistration)
+		return o, shown.Invalid("registration", "longer than %d bytes", MaxRegistration)
 	}
 	if o.State != state {
 		o.DeliveredAt = s.now()
@@ -224,7 +226,7 @@ func (s *Store) closeAll(tx storage.Tx, userID, reason string, rests func(entry)
 		if err != nil {
 			return err
 		}
-		o.end(Cancelled, reason, now)
+		o.End(Cancelled, reason, now)
 		if err := s.operations.Put(tx, o); err != nil {
 			return err
 		}
@@ -248,7 +250,7 @@ func (s *Store) Redeem(ctx context.Context, id, clientID string) (out Outcome, e
 		if err != nil {
 			return err
 		}
-		o = o.at(now)
+		o = o.At(now)
 		out, err = s.redeem(tx, &o, clientID, now)
 		if err != nil {
 			return err

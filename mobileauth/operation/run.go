@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/mobileauth/operation/record"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -157,7 +158,7 @@ func (s *Store) expireOne(tx storage.Tx, key string, now time.Time) (Operation, 
 	if err != nil {
 		return o, left, err
 	}
-	expired := o.at(now)
+	expired := o.At(now)
 	if found && expired.State.Open() {
 		return o, left, nil // an entry that does not say when its operation is over
 	}
@@ -201,7 +202,7 @@ func (s *Store) tail(ctx context.Context) error {
 				return err
 			}
 			id := strings.TrimPrefix(item.Key, operationTable+"/")
-			at := startedAt(id)
+			at := record.StartedAt(id)
 			if at.Before(since) {
 				break
 			}

@@ -136,7 +136,7 @@ func New(c Config) (*Store, error) {
 	if c.DB == nil || c.Sealer == nil || c.Users == nil || c.Devices == nil || c.Audit == nil || c.Now == nil {
 		return nil, errors.New("creating a store of operations: DB, Sealer, Users, Devices, Audit and Now are required")
 	}
-	limits, err := c.Limits.normalize()
+	limits, err := c.Limits.Normalize()
 	if err != nil {
 		return nil, fmt.Errorf("creating a store of operations: %w", err)
 	}
@@ -156,7 +156,7 @@ func New(c Config) (*Store, error) {
 			Expiry: func(o *Operation) time.Time { return o.CreatedAt.Add(keep) },
 			Indexes: []storage.Index[Operation]{
 				{Name: byUser, Values: func(o *Operation) []string { return []string{o.UserID} }},
-				{Name: byExternal, Values: (*Operation).externalKeys},
+				{Name: byExternal, Values: externalKeys},
 			},
 		},
 		desks:   deskTable(c.Sealer),
@@ -166,7 +166,7 @@ func New(c Config) (*Store, error) {
 	}, nil
 }
 
-func (o *Operation) externalKeys() []string {
+func externalKeys(o *Operation) []string {
 	if o.ExternalID == "" {
 		return nil
 	}
@@ -188,13 +188,13 @@ func (s *Store) Get(ctx context.Context, id string) (o Operation, err error) {
 	if err != nil {
 		return Operation{}, fmt.Errorf("reading operation %q: %w", id, err)
 	}
-	return o.at(s.now()), nil
+	return o.At(s.now()), nil
 }
 
 // Find returns the operation with the given id as it stands now, or that there is none.
 func (s *Store) Find(tx storage.Tx, id string) (Operation, bool, error) {
 	o, found, err := s.operations.Find(tx, id)
-	return o.at(s.now()), found, err
+	return o.At(s.now()), found, err
 }
 
 // ListByUser returns operations of a user, the newest first, beginning after the given id: at most limit of them, which is
@@ -220,7 +220,7 @@ func (s *Store) list(ctx context.Context, index, value, after string, limit int)
 			if err != nil {
 				return err
 			}
-			page = append(page, o.at(now))
+			page = append(page, o.At(now))
 		}
 		return nil
 	})

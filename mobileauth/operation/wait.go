@@ -27,7 +27,7 @@ func (s *Store) Wait(ctx context.Context, id string, since uint64, d time.Durati
 	var o Operation
 	look := func() (enough bool, err error) {
 		o, err = s.Get(ctx, id)
-		return o.Version > since || o.settled(s.now()), err
+		return o.Version > since || settled(&o, s.now()), err
 	}
 	if err := s.waiting.Hold(ctx, waiting.Wish{Name: id, Most: min(d, MaxWait), Again: Interval}, look); err != nil {
 		return o, fmt.Errorf("waiting for operation %q: %w", id, err)
@@ -36,7 +36,7 @@ func (s *Store) Wait(ctx context.Context, id string, since uint64, d time.Durati
 }
 
 // settled reports whether nothing can happen to an operation any more.
-func (o *Operation) settled(now time.Time) bool {
+func settled(o *Operation, now time.Time) bool {
 	return !o.State.Open() && (o.State != Approved || !now.Before(o.RedeemBy))
 }
 
@@ -111,7 +111,7 @@ func (s *Store) openFor(tx storage.Tx, d *handset.Device, now time.Time) ([]Oper
 		if err != nil {
 			return nil, err
 		}
-		if found && o.State.Open() && o.meant(d) {
+		if found && o.State.Open() && meant(&o, d) {
 			open = append(open, o)
 		}
 	}

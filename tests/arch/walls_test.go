@@ -58,6 +58,13 @@ var walls = slices.Concat([]wall{
 		door: []string{"internal/oauth"},
 	},
 	{
+		room: []string{"internal/provider"},
+		never: map[string]string{
+			ours: "it carries messages; what they say, and what an answer means, is for whoever sends",
+		},
+		door: []string{"internal/oauth"},
+	},
+	{
 		room: []string{"internal/outbox"},
 		never: map[string]string{
 			"net/http": "the outbox remembers and repeats; how a receiver is reached is for the handler of its kind",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package operation
+package record
 
 import (
 	"encoding/json"
@@ -30,12 +30,13 @@ const (
 	Signature Kind = "signature"
 )
 
-func (k Kind) known() bool {
+// Known reports whether k is a kind.
+func (k Kind) Known() bool {
 	return k == Registration || k == Authentication || k == Authorisation || k == Signature
 }
 
-// evidenced reports whether an approval of this kind makes a receipt.
-func (k Kind) evidenced() bool { return k == Authorisation || k == Signature }
+// Evidenced reports whether an approval of this kind makes a receipt.
+func (k Kind) Evidenced() bool { return k == Authorisation || k == Signature }
 
 // State is where an operation stands.
 type State string
@@ -148,17 +149,17 @@ func (o Operation) LogValue() slog.Value {
 		slog.String("reason", o.Reason), slog.String("user", o.UserID))
 }
 
-// at returns the operation as it stands at now: one whose time is over is expired, whether or not that was written down
+// At returns the operation as it stands at now: one whose time is over is expired, whether or not that was written down
 // yet, and exactly as it will be written down.
-func (o Operation) at(now time.Time) Operation {
+func (o Operation) At(now time.Time) Operation {
 	if o.State.Open() && !now.Before(o.AnswerBy) {
-		o.end(Expired, "", o.AnswerBy)
+		o.End(Expired, "", o.AnswerBy)
 	}
 	return o
 }
 
-// end closes the operation.
-func (o *Operation) end(state State, reason string, at time.Time) {
+// End closes the operation and counts the change.
+func (o *Operation) End(state State, reason string, at time.Time) {
 	o.State, o.Reason, o.EndedAt = state, reason, at
 	o.Version++
 }
@@ -189,8 +190,8 @@ func newID(now time.Time) string {
 	return idPrefix + fmt.Sprintf("%012x", idTimeMax-now.UnixMilli()) + randid.New("")
 }
 
-// startedAt returns the time that an id begins with, zero for what is no id of ours.
-func startedAt(id string) time.Time {
+// StartedAt returns the time that an id begins with, zero for what is no id of ours.
+func StartedAt(id string) time.Time {
 	rest, ok := strings.CutPrefix(id, idPrefix)
 	if !ok || len(rest) < idTimeLen {
 		return time.Time{}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package operation
+package record
 
 import (
 	"cmp"
@@ -46,14 +46,14 @@ type Limits struct {
 	Waiters int
 }
 
-// Check refuses limits that a [Store] would not take.
+// Check refuses limits that a store would not take.
 func (l Limits) Check() error {
-	_, err := l.normalize()
+	_, err := l.Normalize()
 	return err
 }
 
-// normalize fills in defaults and refuses what would not limit.
-func (l Limits) normalize() (Limits, error) {
+// Normalize returns the limits with their defaults, and refuses what would not limit.
+func (l Limits) Normalize() (Limits, error) {
 	l.TimeToLive = cmp.Or(l.TimeToLive, 2*time.Minute)
 	l.Redeem = cmp.Or(l.Redeem, time.Minute)
 	l.Number = cmp.Or(l.Number, MinNumber)

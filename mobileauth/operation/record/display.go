@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package operation
+package record
 
 import (
 	"bytes"
@@ -34,7 +34,7 @@ func (k Kind) checked(c Context) (Context, error) {
 		allowed = shown.Content{Most: MaxMedium, Lines: true}
 	case Authentication, Registration:
 	}
-	if k.evidenced() && c.Empty() {
+	if k.Evidenced() && c.Empty() {
 		return c, invalid("context", "empty: nobody can consent to nothing")
 	}
 	return c.Check(allowed)

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package operation
+
+import "github.com/gatehouse-id/gatehouse/mobileauth/operation/record"
+
+// What an operation is stands in package record; these are its names for everybody who works with a [Store].
+type (
+	// Operation is one question to one user. See record.Operation.
+	Operation = record.Operation
+	// Kind says what is asked.
+	Kind = record.Kind
+	// State is where an operation stands.
+	State = record.State
+	// Start describes an operation to start. See record.Start.
+	Start = record.Start
+	// Context is what the person is shown before answering.
+	Context = record.Context
+	// Field is one labelled value of a [Context].
+	Field = record.Field
+	// Limits bound what one user, and whoever starts operations for them, can do. See record.Limits.
+	Limits = record.Limits
+	// FieldError names the field that breaks a rule. Its text never repeats the value.
+	FieldError = record.FieldError
+)
+
+// The kinds of operations.
+const (
+	Registration   = record.Registration
+	Authentication = record.Authentication
+	Authorisation  = record.Authorisation
+	Signature      = record.Signature
+)
+
+// The states of an operation. See the package for the ways between them.
+const (
+	Pending   = record.Pending
+	Delivered = record.Delivered
+	Approved  = record.Approved
+	Denied    = record.Denied
+	Failed    = record.Failed
+	Expired   = record.Expired
+	Cancelled = record.Cancelled
+	Redeemed  = record.Redeemed
+)
+
+// Reasons that stand with a state.
+const (
+	ReasonDenied        = record.ReasonDenied
+	ReasonNotMe         = record.ReasonNotMe
+	ReasonIncorrectData = record.ReasonIncorrectData
+	ReasonAttempts      = record.ReasonAttempts
+	ReasonUserBlocked   = record.ReasonUserBlocked
+	ReasonFactorLimit   = record.ReasonFactorLimit
+	ReasonDeviceRevoked = record.ReasonDeviceRevoked
+	ReasonUserRevoked   = record.ReasonUserRevoked
+)
+
+// What [Operation].Push says.
+const (
+	PushQueued     = record.PushQueued
+	PushHeldBudget = record.PushHeldBudget
+	PushHeldNotMe  = record.PushHeldNotMe
+)
+
+// Bounds and special values of a [Start] and of [Limits].
+const (
+	NoNumber        = record.NoNumber
+	MaxTimeToLive   = record.MaxTimeToLive
+	MaxOpen         = record.MaxOpen
+	MinNumber       = record.MinNumber
+	MaxNumber       = record.MaxNumber
+	MaxID           = record.MaxID
+	MaxCallback     = record.MaxCallback
+	MaxMethods      = record.MaxMethods
+	MaxRegistration = record.MaxRegistration
+	MaxDisplay      = record.MaxDisplay
+	MaxShort        = record.MaxShort
+	MaxMedium       = record.MaxMedium
+	MaxLong         = record.MaxLong
+)
+
+// Accepts reports whether an operation that names the accepted methods takes an answer by method. See record.Accepts.
+func Accepts(accepted []string, method string) bool { return record.Accepts(accepted, method) }

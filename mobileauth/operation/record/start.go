@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package record
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
+)
+
+// Sizes of what a client says beside the context, in bytes.
+const (
+	MaxID           = 256
+	MaxCallback     = 2048
+	MaxMethods      = 8
+	MaxRegistration = 16 << 10
+)
+
+// Start describes an operation to start.
+type Start struct {
+	Kind   Kind   `json:"kind"`
+	UserID string `json:"user_id"`
+	// DeviceID lets one device answer; empty lets every device of the user.
+	DeviceID string `json:"device_id,omitempty"`
+	// Application lets devices of one app answer; empty lets those of every app.
+	Application string `json:"application,omitempty"`
+	ClientID    string `json:"client_id,omitempty"`
+	// ExternalID is the client's own reference. It need not be unique.
+	ExternalID string `json:"external_id,omitempty"`
+	// IdempotencyKey makes a repetition of this start return the operation that the first one made; with another body it is
+	// refused. Keys are remembered for a day, each client has its own.
+	IdempotencyKey string `json:"-"`
+	// Methods are the ways to answer that are accepted, the preferred one first; one alone is required. Default: possession
+	// for an authentication, a PIN otherwise.
+	Methods []string `json:"methods,omitempty"`
+	Context Context  `json:"context,omitzero"`
+	// TimeToLive defaults to [Limits].TimeToLive.
+	TimeToLive time.Duration `json:"time_to_live,omitempty"`
+	// NumberMatch is how many digits the person has to type; zero takes [Limits].Number, [NoNumber] is none.
+	NumberMatch int `json:"number_match,omitempty"`
+	// Callback is told when the operation ends. Whether the client may name it was checked by the caller.
+	Callback string `json:"callback,omitempty"`
+	// Traceparent is kept as it came and is no part of what makes two requests the same.
+	Traceparent string `json:"-"`
+	// Registration is what package enrolment keeps with the operation.
+	Registration json.RawMessage `json:"registration,omitempty"`
+}
+
+// Draw checks everything that can be checked without a store, and draws what is random about the operation.
+func (st *Start) Draw(limits *Limits, now time.Time) (Operation, error) {
+	if err := st.check(); err != nil {
+		return Operation{}, err
+	}
+	shown, err := st.Kind.checked(st.Context)
+	if err != nil {
+		return Operation{}, err
+	}
+	ttl, err := limits.ttl(st.TimeToLive)
+	if err != nil {
+		return Operation{}, err
+	}
+	digits, err := limits.digits(st.Kind, st.NumberMatch)
+	if err != nil {
+		return Operation{}, err
+	}
+	o := Operation{
+		ID: newID(now), Kind: st.Kind, State: Pending, UserID: st.UserID, DeviceID: st.DeviceID,
+		Application: st.Application, ClientID: st.ClientID, ExternalID: st.ExternalID, Methods: st.methods(),
+		CallbackURL: st.Callback, Traceparent: st.Traceparent, CreatedAt: now, AnswerBy: now.Add(ttl), Version: 1,
+		Registration: slices.Clone(st.Registration),
+	}
+	if o.Number, err = drawNumber(digits); err != nil {
+		return Operation{}, err
+	}
+	return o, o.show(shown)
+}
+
+func (st *Start) check() error {
+	if !st.Kind.Known() {
+		return invalid("kind", "want registration, authentication, authorisation or signature")
+	}
+	for _, f := range []struct {
+		name, value string
+		least, most int
+	}{
+		{"user_id", st.UserID, 1, MaxID}, {"device_id", st.DeviceID, 0, MaxID}, {"application", st.Application, 0, MaxID},
+		{"client_id", st.ClientID, 0, MaxID}, {"external_id", st.ExternalID, 0, MaxID}, {"callback", st.Callback, 0, MaxCallback},
+		{"idempotency_key", st.IdempotencyKey, 0, MaxID}, {"traceparent", st.Traceparent, 0, 64},
+	} {
+		if len(f.value) < f.least || len(f.value) > f.most || !Printable(f.value) {
+			return invalid(f.name, "want %d to %d bytes of printable text", f.least, f.most)
+		}
+	}
+	if len(st.Methods) > MaxMethods {
+		return invalid("methods", "more than %d", MaxMethods)
+	}
+	for i, m := range st.Methods {
+		if !envelope.ValidMethod(m) || slices.Contains(st.Methods[:i], m) {
+			return invalid(fmt.Sprintf("methods[%d]", i), "want possession, pin, biometric or custom:NAME, each once")
+		}
+	}
+	if (st.Kind != Registration && len(st.Registration) > 0) || len(st.Registration) > MaxRegistration {
+		return invalid("registration", "belongs to a registration, at most %d bytes", MaxRegistration)
+	}
+	return nil
+}
+
+func (st *Start) methods() []string {
+	switch {
+	case len(st.Methods) > 0:
+		return slices.Clone(st.Methods)
+	case st.Kind.Evidenced():
+		return []string{envelope.FactorPIN}
+	}
+	return []string{envelope.MethodPossession}
+}
+
+// Printable refuses control and format characters, which would forge lines in logs.
+func Printable(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsGraphic(r) })
+}
+
+// drawNumber draws digits uniformly.
+func drawNumber(digits int) (string, error) {
+	if digits == 0 {
+		return "", nil
+	}
+	most := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(digits)), nil)
+	n, err := rand.Int(rand.Reader, most)
+	if err != nil {
+		return "", fmt.Errorf("drawing a number: %w", err)
+	}
+	return fmt.Sprintf("%0*d", digits, n), nil
+}

@@ -303,6 +303,13 @@ var walls = slices.Concat([]wall{
 		},
 	},
 	{
+		room: []string{"mobileauth/phonenumber"},
+		never: map[string]string{
+			ours:       "a leaf: what a number is, is the same whoever is called",
+			"net/http": "a leaf: what a number is, is the same whoever is called",
+		},
+	},
+	{
 		room: []string{"mobileauth/push/...", "mobileauth/sms/..."},
 		never: map[string]string{
 			"storage/...": "a sender sends; the outbox remembers",
@@ -388,6 +395,11 @@ var walls = slices.Concat([]wall{
 		room:  []string{ours},
 		but:   []string{"authz/realm/ldap", "tests/..."},
 		never: map[string]string{"github.com/go-ldap/...": "LDAP is a detail of the login module that speaks it"},
+	},
+	{
+		room:  []string{ours},
+		but:   []string{"mobileauth/phonenumber", "tests/..."},
+		never: map[string]string{"github.com/nyaruka/...": "the plans of the world's countries are a detail of mobileauth/phonenumber"},
 	},
 	{
 		room:  []string{ours},

@@ -273,6 +273,21 @@ var walls = slices.Concat([]wall{
 		door: []string{"mobileauth/shown"},
 	},
 	{
+		room: []string{"mobileauth/origin"},
+		never: map[string]string{
+			ours:       "a leaf: where a question comes from is said in the same words whoever asks it",
+			"net/http": "a locator may be a file",
+		},
+		door: []string{"mobileauth/shown"},
+	},
+	{
+		room: []string{"mobileauth/origin/..."},
+		never: map[string]string{
+			ours: "a locator says where an address is, and keeps nothing",
+		},
+		door: []string{"mobileauth/origin", "mobileauth/shown", "internal/callout"},
+	},
+	{
 		room: []string{"mobileauth/deviceapi"},
 		never: map[string]string{
 			"authz/...":        "phones have a protocol of their own, and hold no token",

@@ -49,8 +49,10 @@ type Event struct {
 }
 
 // From returns the event with what it leaves open about who caused it and from where taken from the actor that ctx names.
-func (e Event) From(ctx context.Context) Event {
-	a := ActorOf(ctx)
+func (e Event) From(ctx context.Context) Event { return e.Caused(ActorOf(ctx)) }
+
+// Caused returns the event with what it leaves open about who caused it and from where taken from an actor.
+func (e Event) Caused(a Actor) Event {
 	e.By = cmp.Or(e.By, a.By)
 	e.ClientID = cmp.Or(e.ClientID, a.ClientID)
 	e.ClientIP = cmp.Or(e.ClientIP, a.ClientIP)

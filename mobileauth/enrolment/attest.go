@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"regexp"
 
 	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
@@ -34,10 +33,7 @@ type Grader interface {
 // Unverified is the grader that knows no format: it writes down which one was sent, and that nobody has checked it.
 type Unverified struct{}
 
-var (
-	validFormat = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-	errFormat   = errors.New("evidence without a format")
-)
+var errFormat = errors.New("evidence without a format")
 
 // Grade returns [handset.Absent], [handset.Unverified], or [handset.Failed] for what is no evidence of any format.
 func (Unverified) Grade(_ context.Context, e Evidence) (handset.Attestation, error) {
@@ -59,7 +55,7 @@ func Format(raw json.RawMessage) (string, error) {
 	if err := jose.UnmarshalObject(raw, &head); err != nil {
 		return "", err
 	}
-	if !validFormat.MatchString(head.Format) {
+	if !handset.ValidFormat(head.Format) {
 		return "", errFormat
 	}
 	return head.Format, nil

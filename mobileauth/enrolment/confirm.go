@@ -72,14 +72,7 @@ func (s *Store) settleOnce(ctx context.Context, operationID string, digits *stri
 	drawn := s.event(by, audit.Event{Name: "registration.digits", Outcome: audit.Refused, Reason: ReasonDigits})
 	err = s.DB.Update(ctx, func(tx storage.Tx) error {
 		displaced = nil
-		o, found, err := s.Operations.Find(tx, operationID)
-		switch {
-		case err != nil:
-			return err
-		case !found || o.Kind != operation.Registration:
-			return operation.ErrNotFound
-		}
-		state, err := decode(&o)
+		o, state, err := s.registration(tx, operationID)
 		if err != nil {
 			return err
 		}
@@ -246,16 +239,8 @@ func (t *turn) quarantine(p *Policy, d *handset.Device) (string, error) {
 func (s *Store) Reject(ctx context.Context, operationID string) (o operation.Operation, err error) {
 	by := audit.ActorOf(ctx)
 	err = s.DB.Update(ctx, func(tx storage.Tx) error {
-		var found bool
-		o, found, err = s.Operations.Find(tx, operationID)
-		switch {
-		case err != nil:
-			return err
-		case !found || o.Kind != operation.Registration:
-			return operation.ErrNotFound
-		}
-		state, err := decode(&o)
-		if err != nil {
+		var state registration
+		if o, state, err = s.registration(tx, operationID); err != nil {
 			return err
 		}
 		if err := s.dropDevice(tx, state.Device, ReasonRejected, by); err != nil {

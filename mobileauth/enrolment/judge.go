@@ -58,7 +58,7 @@ func (s *Store) Judge(ctx context.Context, m handset.Message, p handset.Proof) (
 	if p.Statement.Purpose != envelope.PurposeDevice {
 		return handset.Verdict{}, failed("judging a device", invalid("purpose", "a statement about something else"))
 	}
-	by := actorFor(ctx, m)
+	by := m.Actor(ctx)
 	var v handset.Verdict
 	var more []handset.Device
 	err := s.DB.Update(ctx, func(tx storage.Tx) error {
@@ -192,7 +192,7 @@ func (s *Store) transfer(ctx context.Context, m handset.Message, p handset.Proof
 	if err != nil {
 		return Begun{}, handset.Verdict{}, err
 	}
-	by := actorFor(ctx, m)
+	by := m.Actor(ctx)
 	ctx = audit.WithActor(ctx, by)
 	draft, err := s.draft(ctx, Start{UserID: old.UserID, Application: old.Application}, registration{TransferOf: old.ID})
 	if err != nil {
@@ -249,11 +249,4 @@ func (s *Store) ChangeFactor(ctx context.Context, m handset.Message, p handset.P
 		}
 	}
 	return s.Devices.ChangeFactor(ctx, m, p, kind, secret)
-}
-
-// actorFor is the device itself, with what the context knows of where it is.
-func actorFor(ctx context.Context, m handset.Message) audit.Actor {
-	by := audit.ActorOf(ctx)
-	by.By = "device:" + m.DeviceID
-	return by
 }

@@ -30,14 +30,7 @@ func (s *Store) Progress(ctx context.Context, operationID string) (Progress, err
 	var p Progress
 	err = s.DB.View(ctx, func(tx storage.Tx) error {
 		p = Progress{}
-		o, found, err := s.Operations.Find(tx, operationID)
-		switch {
-		case err != nil:
-			return err
-		case !found || o.Kind != operation.Registration:
-			return operation.ErrNotFound
-		}
-		state, err := decode(&o)
+		o, state, err := s.registration(tx, operationID)
 		if err != nil {
 			return err
 		}

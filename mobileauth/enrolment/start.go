@@ -81,6 +81,19 @@ func decode(o *operation.Operation) (r registration, err error) {
 	return r, nil
 }
 
+// registration returns the operation with the given id and what is kept with it. One that is of another kind is none.
+func (s *Store) registration(tx storage.Tx, id string) (o operation.Operation, r registration, err error) {
+	o, found, err := s.Operations.Find(tx, id)
+	switch {
+	case err != nil:
+		return o, r, err
+	case !found || o.Kind != operation.Registration:
+		return o, r, operation.ErrNotFound
+	}
+	r, err = decode(&o)
+	return o, r, err
+}
+
 // Start starts a registration, or returns the one that the same request started before, with created false. Refusals are
 // [ErrApplication], [ErrOff], [ErrSingle] and those of operation.Store.Start.
 func (s *Store) Start(ctx context.Context, start Start) (b Begun, created bool, err error) {

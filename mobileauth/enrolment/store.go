@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/audit"
@@ -126,36 +127,22 @@ func (s *Store) rivals(tx storage.Tx, userID, application string, but ...string)
 	}
 	var rivals []handset.Device
 	for _, d := range live {
-		if d.Application == application && d.Status != handset.Pending && !contains(but, d.ID) {
+		if d.Application == application && d.Status != handset.Pending && !slices.Contains(but, d.ID) {
 			rivals = append(rivals, d)
 		}
 	}
 	return rivals, nil
 }
 
-func contains(ids []string, id string) bool {
-	for _, other := range ids {
-		if id != "" && id == other {
-			return true
-		}
-	}
-	return false
-}
-
 // atHand reports whether a device speaks against a second one.
 func atHand(devices []handset.Device) bool {
-	for _, d := range devices {
-		if d.Status != handset.Lost && d.Status != handset.Stolen {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(devices, func(d handset.Device) bool { return d.Status != handset.Lost && d.Status != handset.Stolen })
 }
 
 // event is a line of the audit trail about a registration.
 func (s *Store) event(by audit.Actor, e audit.Event) audit.Event {
-	e.By, e.ClientID, e.ClientIP, e.RequestID = by.By, cmp.Or(by.ClientID, e.ClientID), by.ClientIP, by.RequestID
-	return s.Audit.Prepare(e)
+	e.ClientID = cmp.Or(by.ClientID, e.ClientID)
+	return s.Audit.Prepare(e.Caused(by))
 }
 
 func failed(what string, err error) error { return fmt.Errorf("%s: %w", what, err) }

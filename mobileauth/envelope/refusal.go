@@ -33,7 +33,6 @@ const (
 	ReasonKeys       Reason = "keys"          // a key that does not fit
 	ReasonStatement  Reason = "statement"     // a statement that does not fit
 	ReasonRequest    Reason = "request"       // an answer to another request
-	ReasonActivation Reason = "activation"    // not proven by the activation code
 	ReasonMalformed  Reason = "malformed"     // a code, address or text that is none
 	ReasonOther      Reason = "not_explained" // an error that carries no reason
 )

@@ -87,8 +87,8 @@ func (s *Store) block(ctx context.Context, hash, reason string) error {
 func (s *Store) UnlockHash(ctx context.Context, hash string) error {
 	e := s.audit.Prepare(blockEvent("device.handset_unlocked", Block{Hash: hash}, audit.ActorOf(ctx)))
 	err := s.db.Update(ctx, func(tx storage.Tx) error {
-		if _, found, err := s.blocks.Find(tx, hash); err != nil || !found {
-			return errors.Join(err, missing(found))
+		if _, err := s.blocks.Get(tx, hash); err != nil {
+			return err
 		}
 		if err := s.blocks.Delete(tx, hash); err != nil {
 			return err
@@ -99,13 +99,6 @@ func (s *Store) UnlockHash(ctx context.Context, hash string) error {
 		return fmt.Errorf("unlocking a handset: %w", err)
 	}
 	return nil
-}
-
-func missing(found bool) error {
-	if found {
-		return nil
-	}
-	return ErrNotFound
 }
 
 // Blocked returns the block of a handset, if there is one.
@@ -124,8 +117,5 @@ func (s *Store) Blocked(ctx context.Context, hash string) (b Block, found bool, 
 }
 
 func blockEvent(name string, b Block, by audit.Actor) audit.Event {
-	return audit.Event{
-		Name: name, Outcome: audit.Accepted, Reason: b.Reason, Object: b.Hash, By: by.By,
-		ClientID: by.ClientID, ClientIP: by.ClientIP, RequestID: by.RequestID,
-	}
+	return audit.Event{Name: name, Outcome: audit.Accepted, Reason: b.Reason, Object: b.Hash}.Caused(by)
 }

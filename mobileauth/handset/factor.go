@@ -92,20 +92,21 @@ func (p Proof) choose() (kind, reason string) {
 	for sent := range p.Factors {
 		kind = sent
 	}
-	if p.accepts(kind) {
+	if Accepts(p.Accept, kind) {
 		return kind, ""
 	}
 	return "", FactorNotAccepted
 }
 
-// accepts reports whether a factor does. One that was not asked for is welcome where possession alone would do.
-func (p Proof) accepts(kind string) bool {
-	return slices.ContainsFunc(p.Accept, func(method string) bool {
+// Accepts reports whether method does where the accepted ones are asked. A PIN does where a fingerprint, a face or a custom
+// factor is asked, and any method where possession is enough.
+func Accepts(accepted []string, method string) bool {
+	return envelope.ValidMethod(method) && slices.ContainsFunc(accepted, func(asked string) bool {
 		switch {
-		case method == kind, method == envelope.MethodPossession:
+		case asked == method, asked == envelope.MethodPossession:
 			return true
-		case kind == envelope.FactorPIN:
-			return method == envelope.FactorBiometric || strings.HasPrefix(method, envelope.FactorCustom)
+		case method == envelope.FactorPIN:
+			return asked == envelope.FactorBiometric || strings.HasPrefix(asked, envelope.FactorCustom)
 		}
 		return false
 	})

@@ -42,6 +42,11 @@ var (
 // ValidHash reports whether a text has the form of what [Store.Hash] returns for a handset.
 func ValidHash(text string) bool { return validHash.MatchString(text) }
 
+// ValidFormat reports whether a text can be the name of a format of attestations.
+func ValidFormat(name string) bool {
+	return len(name) <= maxAttestation && validFormat.MatchString(name)
+}
+
 // CleanName returns the form in which the name of a device is kept and shown: Unicode NFC, one space between words and none
 // at the ends, without characters that cannot be seen or that turn the direction of what follows. What is longer than
 // [MaxName] characters then, or is no UTF-8, is an [ErrInvalid].
@@ -183,7 +188,7 @@ func (p *Push) check() error {
 
 func (a Attestation) check() error {
 	switch {
-	case a.Format != "" && (len(a.Format) > maxAttestation || !validFormat.MatchString(a.Format)):
+	case a.Format != "" && !ValidFormat(a.Format):
 		return invalid("attestation.format", "not the name of a format")
 	case !printable(a.Detail, MaxDetail):
 		return invalid("attestation.detail", "want at most %d bytes of printable text", MaxDetail)

@@ -82,9 +82,8 @@ func (c *Change) event(d *Device, by audit.Actor) audit.Event {
 		reason += ": " + c.Reason
 	}
 	return audit.Event{
-		Name: name, Outcome: audit.Accepted, Reason: reason, Subject: d.UserID, DeviceID: d.ID,
-		Operation: d.Operation, By: by.By, ClientID: by.ClientID, ClientIP: by.ClientIP, RequestID: by.RequestID,
-	}
+		Name: name, Outcome: audit.Accepted, Reason: reason, Subject: d.UserID, DeviceID: d.ID, Operation: d.Operation,
+	}.Caused(by)
 }
 
 // History returns the changes of a device, oldest first and beginning after the given version, at most limit of them. It

@@ -90,8 +90,8 @@ func (d *Device) overlapping(kid string, now time.Time) OldKeys {
 	return OldKeys{}
 }
 
-// speaks reports whether [Device.Keys] would find the key, and parses none: the keys of a stored record have their names.
-func (d *Device) speaks(kid string, now time.Time) bool {
+// Speaks reports whether [Device.Keys] would find the key, and parses none: the keys of a stored record have their names.
+func (d *Device) Speaks(kid string, now time.Time) bool {
 	return kid != "" && (kid == d.SignKeyID || kid == d.overlapping(kid, now).Sign)
 }
 
@@ -101,7 +101,7 @@ func (d *Device) speaks(kid string, now time.Time) bool {
 func (s *Store) RollKeys(d *Device, kid string, keys envelope.PublicKeys) error {
 	now, had := s.now(), d.thumbprints()
 	switch {
-	case !d.speaks(kid, now):
+	case !d.Speaks(kid, now):
 		return ErrUnusable
 	case keys.Sign.ID() == d.SignKeyID && keys.Enc.ID() == d.EncKeyID:
 		return nil

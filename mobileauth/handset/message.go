@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/mobileauth"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
@@ -50,6 +51,13 @@ type Message struct {
 	IssuedAt time.Time
 }
 
+// Actor is the device that sent it, with what the context knows of where it is.
+func (m Message) Actor(ctx context.Context) audit.Actor {
+	by := audit.ActorOf(ctx)
+	by.By = "device:" + m.DeviceID
+	return by
+}
+
 // Accept takes a message of a device in the caller's transaction: the device is there and not out, the key is one that it
 // may use now, and the id was not seen. It returns the device, which may still be pending or quarantined, and whose user may
 // be locked: [Store.Usable] tells. What is refused is [ErrNotFound], [ErrUnusable] or [ErrReplay], and is rolled back.
@@ -63,7 +71,7 @@ func (s *Store) Accept(tx storage.Tx, m Message) (Device, error) {
 	case d.Status.Out():
 		return Device{}, fmt.Errorf("device is %s: %w", d.Status, ErrUnusable)
 	}
-	if !d.speaks(m.KID, s.now()) {
+	if !d.Speaks(m.KID, s.now()) {
 		return Device{}, fmt.Errorf("the key is not in use: %w", ErrUnusable)
 	}
 	if err := s.Replay(tx, d.ID, m.JTI, m.IssuedAt); err != nil {

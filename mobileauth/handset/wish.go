@@ -62,7 +62,7 @@ func (s *Store) ChangePush(ctx context.Context, m Message, push *Push) (Device, 
 
 // Disconnect takes the device that sends the message out for good. One that is quarantined, or whose user is locked, may too.
 func (s *Store) Disconnect(ctx context.Context, m Message) (d Device, err error) {
-	by := actorFor(ctx, m)
+	by := m.Actor(ctx)
 	err = s.db.Update(ctx, func(tx storage.Tx) error {
 		if d, err = s.Accept(tx, m); err != nil {
 			return err
@@ -79,7 +79,7 @@ func (s *Store) Disconnect(ctx context.Context, m Message) (d Device, err error)
 // wish does what a device asks about itself, in one transaction: the message is accepted, the device usable, the proof, if
 // one is wanted, good.
 func (s *Store) wish(ctx context.Context, what string, m Message, p *Proof, fn func(*Device) error) (d Device, v Verdict, err error) {
-	by := actorFor(ctx, m)
+	by := m.Actor(ctx)
 	err = s.db.Update(ctx, func(tx storage.Tx) error {
 		if d, v, err = s.Wish(tx, m, p, by); err != nil || !v.OK {
 			return err
@@ -127,11 +127,4 @@ func (d *Device) strongest() []string {
 		return d.Methods()[1:]
 	}
 	return []string{envelope.MethodPossession}
-}
-
-// actorFor is the device itself, with what the context knows of where it is.
-func actorFor(ctx context.Context, m Message) audit.Actor {
-	by := audit.ActorOf(ctx)
-	by.By = "device:" + m.DeviceID
-	return by
 }

@@ -14,7 +14,7 @@ import (
 // passing are the failures of a store, and of a realm's guests, that are gone when the caller comes back. An unknown commit is
 // among them: what was single-use is then spent or untouched, and either is safe to try again.
 var passing = []error{
-	storage.ErrConflict, storage.ErrClosed, storage.ErrUnknown, storage.ErrFull, storage.ErrReadOnly,
+	storage.ErrConflict, storage.ErrClosed, storage.ErrUnknown, storage.ErrFull, storage.ErrReadOnly, storage.ErrUnavailable,
 	context.Canceled, context.DeadlineExceeded, realm.ErrUnjudged,
 }
 

@@ -411,6 +411,7 @@ func TestFailure(t *testing.T) {
 		{"unknown commit", storage.ErrUnknown, oauth.TemporarilyUnavailable, 503},
 		{"full", storage.ErrFull, oauth.TemporarilyUnavailable, 503},
 		{"read-only", storage.ErrReadOnly, oauth.TemporarilyUnavailable, 503},
+		{"down", fmt.Errorf("reading: %w: %w", storage.ErrUnavailable, errors.New("the disk is on fire")), oauth.TemporarilyUnavailable, 503},
 		{"cancelled", context.Canceled, oauth.TemporarilyUnavailable, 503},
 		{"timed out", context.DeadlineExceeded, oauth.TemporarilyUnavailable, 503},
 		{"wrapped", fmt.Errorf("redeeming: %w", fmt.Errorf("writing: %w", storage.ErrFull)), oauth.TemporarilyUnavailable, 503},

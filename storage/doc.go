@@ -19,6 +19,6 @@
 //     writes at most [MaxWrites] different items: [ErrTooLarge].
 //  8. Cancellation before the commit leaves nothing behind. A commit whose result is unknown is [ErrUnknown]: callers
 //     treat it as a failure, which is safe because what is single-use is then either spent or untouched.
-//  9. After Close every call is [ErrClosed].
+//  9. After Close every call is [ErrClosed]. What an engine fails at for reasons of its own is [ErrUnavailable].
 //  10. All of it holds between two processes, for an engine that more than one process can open.
 package storage

@@ -27,6 +27,9 @@ var (
 	ErrUnknown  = errors.New("outcome of the commit is unknown")
 	ErrClosed   = errors.New("store is closed")
 	ErrFull     = errors.New("no space left for the store")
+	// ErrUnavailable is what an engine wraps its own troubles in: a disk, a network, a file that cannot be read. To the caller of
+	// a program it says that nobody did anything wrong and that it may work later.
+	ErrUnavailable = errors.New("the store does not answer")
 )
 
 // DB is a store. Its methods are safe for concurrent use and honour the cancellation of ctx. A closure's error rolls the

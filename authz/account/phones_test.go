@@ -18,6 +18,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz/account"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/tests/faces"
 )
 
@@ -422,13 +423,23 @@ func TestFailuresOfPhones(t *testing.T) {
 	first := b.Get("/account")
 	adding := b.Submit(first, "add_phone", "bank")
 	phone := b.Get("/account/phone?id=dev_alice")
-	d.breaks(errors.New("broken: " + faces.Leak))
-	for i, page := range []*faces.Page{
-		b.Get("/account"), b.Get(phone.At), b.Get(adding.At), b.Submit(first, "add_phone", "bank"),
-		b.Submit(phone, "remove_phone", "dev_alice"), b.Submit(adding, "stop", "stop"),
+	for _, failure := range []struct {
+		err    error
+		status int
+		again  string
+	}{
+		{errors.New("broken: " + faces.Leak), http.StatusInternalServerError, ""},
+		{fmt.Errorf("%w: %s", storage.ErrUnavailable, faces.Leak), http.StatusServiceUnavailable, "2"},
+		{fmt.Errorf("%w: %s", context.DeadlineExceeded, faces.Leak), http.StatusServiceUnavailable, "2"},
 	} {
-		if page.Status != http.StatusInternalServerError || strings.Contains(page.Body, faces.Leak) {
-			t.Errorf("%d: status %d:\n%s", i, page.Status, page.Body)
+		d.breaks(failure.err)
+		for i, page := range []*faces.Page{
+			b.Get("/account"), b.Get(phone.At), b.Get(adding.At), b.Submit(first, "add_phone", "bank"),
+			b.Submit(phone, "remove_phone", "dev_alice"), b.Submit(adding, "stop", "stop"),
+		} {
+			if page.Status != failure.status || page.Header.Get("Retry-After") != failure.again || strings.Contains(page.Body, faces.Leak) {
+				t.Errorf("%d: %v: status %d:\n%s", i, failure.err, page.Status, page.Body)
+			}
 		}
 	}
 }

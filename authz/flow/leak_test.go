@@ -80,7 +80,7 @@ func TestNothingOfAFailureLeaks(t *testing.T) {
 					if strings.Contains(to, "code=") && !strings.Contains(step.name, "refusal") {
 						t.Errorf("a failure led to a code: %s", to)
 					}
-					if step.redirects && !strings.Contains(to, "error=server_error") && !strings.Contains(to, "/consent?") {
+					if step.redirects && !strings.Contains(to, "error=temporarily_unavailable") && !strings.Contains(to, "/consent?") {
 						t.Errorf("the client was not told: status %d, location %q", page.Status, to)
 					}
 				})
@@ -99,7 +99,8 @@ func TestRFC6749_4_1_2_1_OurOwnFaults(t *testing.T) {
 		{storage.ErrClosed, oauth.TemporarilyUnavailable},
 		{storage.ErrConflict, oauth.TemporarilyUnavailable},
 		{storage.ErrFull, oauth.TemporarilyUnavailable},
-		{errors.New("broken"), oauth.ServerError},
+		{errors.New("the disk is gone"), oauth.TemporarilyUnavailable},
+		{storage.ErrTooLarge, oauth.ServerError},
 	} {
 		t.Run(tt.err.Error(), func(t *testing.T) {
 			t.Parallel()

@@ -197,7 +197,8 @@ func TestNoLeaks(t *testing.T) {
 		code   oauth.Code
 		status int
 	}{
-		{"unknown", errors.New(mark), oauth.ServerError, 500},
+		{"broken", errors.Join(errors.New(mark), storage.ErrTooLarge), oauth.ServerError, 500},
+		{"down", errors.New(mark), oauth.TemporarilyUnavailable, 503},
 		{"conflict", errors.Join(errors.New(mark), storage.ErrConflict), oauth.TemporarilyUnavailable, 503},
 		{"closed", errors.Join(errors.New(mark), storage.ErrClosed), oauth.TemporarilyUnavailable, 503},
 		{"full", errors.Join(errors.New(mark), storage.ErrFull), oauth.TemporarilyUnavailable, 503},

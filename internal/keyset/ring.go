@@ -34,8 +34,9 @@ const maxKeys = 32
 var (
 	// ErrConfig is wrapped when a [Config] cannot work.
 	ErrConfig = errors.New("key configuration refused")
-	// ErrNotLoaded is wrapped when a signer is asked for before the first successful [Ring.Load].
-	ErrNotLoaded = errors.New("signing keys are not loaded")
+	// ErrNotLoaded is wrapped when a signer is asked for before the first successful [Ring.Load]: the store
+	// holds them.
+	ErrNotLoaded = fmt.Errorf("signing keys are not loaded: %w", storage.ErrUnavailable)
 	// ErrNoKey is wrapped when there is no key of that name, or none that signs with that algorithm.
 	ErrNoKey = errors.New("no such signing key")
 	// ErrTooEarly is wrapped when a rotation would sign with a key that verifiers may not have seen.

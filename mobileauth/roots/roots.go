@@ -18,8 +18,9 @@ import (
 
 // Errors that callers tell apart.
 var (
-	// ErrNotLoaded is wrapped when the key is asked for before the first successful [Store.Load].
-	ErrNotLoaded = errors.New("the root key is not loaded")
+	// ErrNotLoaded is wrapped when the key is asked for before the first successful [Store.Load]: the store
+	// holds it.
+	ErrNotLoaded = fmt.Errorf("the root key is not loaded: %w", storage.ErrUnavailable)
 	// ErrTooMany is wrapped when the key was replaced as often as can be remembered.
 	ErrTooMany = errors.New("too many root keys")
 )

@@ -213,7 +213,7 @@ func TestAFailedWriteStopsTheStore(t *testing.T) {
 		t.Errorf("the update whose write failed: %v", err)
 	}
 	err := put(t.Context(), db, "b", "2")
-	if err == nil || errors.Is(err, storage.ErrUnknown) || !errors.Is(err, broken) {
+	if !errors.Is(err, storage.ErrUnavailable) || errors.Is(err, storage.ErrUnknown) || !errors.Is(err, broken) {
 		t.Errorf("an update after it: %v", err)
 	}
 	if err := db.Health(); !errors.Is(err, broken) {

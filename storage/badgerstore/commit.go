@@ -231,7 +231,10 @@ func set(txn *badger.Txn, key string, item *storage.Item, now time.Time) error {
 	if errors.Is(err, badger.ErrTxnTooBig) {
 		return fmt.Errorf("writing to Badger: %w", storage.ErrTooLarge)
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("writing to Badger: %w: %w", storage.ErrUnavailable, err)
+	}
+	return nil
 }
 
 // entry gives Badger a time to live counted from the injected clock, so that a clock that is not the machine's does not
@@ -251,8 +254,8 @@ func (c *committer) failure() error {
 	if cause == nil {
 		return nil
 	}
-	return fmt.Errorf("the store in %q stopped writing until it is opened again, because a write failed: %w",
-		c.config.Dir, *cause)
+	return fmt.Errorf("the store in %q stopped writing until it is opened again, because a write failed: %w: %w",
+		c.config.Dir, storage.ErrUnavailable, *cause)
 }
 
 // ready returns nil when a write can be accepted.

@@ -47,8 +47,13 @@ func damaged(format string, args ...any) error {
 // whole.
 func recoverDamage(err *error) {
 	if cause := recover(); cause != nil {
-		*err = damaged("Badger gave up: %.200v", cause)
+		*err = fmt.Errorf("%w: %w", storage.ErrUnavailable, damaged("Badger gave up: %.200v", cause))
 	}
+}
+
+// unreadable is for what Badger cannot read: the fault is the disk's, whatever it is.
+func unreadable(err error) error {
+	return fmt.Errorf("reading from Badger: %w: %w", storage.ErrUnavailable, err)
 }
 
 // refused sorts Badger's refusal to open a directory: most is damage, but a limit of the system or a right that is missing

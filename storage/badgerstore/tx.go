@@ -93,7 +93,7 @@ func (t *tx) load(key string) (item storage.Item, found bool, err error) {
 	case errors.Is(err, badger.ErrKeyNotFound):
 		return item, false, nil
 	case err != nil:
-		return item, false, fmt.Errorf("reading from Badger: %w", err)
+		return item, false, unreadable(err)
 	}
 	item, err = decode(key, stored)
 	return item, err == nil, err
@@ -108,7 +108,7 @@ func decode(key string, stored *badger.Item) (storage.Item, error) {
 		return err
 	})
 	if err != nil {
-		return storage.Item{}, fmt.Errorf("reading from Badger: %w", err)
+		return storage.Item{}, unreadable(err)
 	}
 	return item, nil
 }

@@ -4,6 +4,7 @@ package storagetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -28,8 +29,9 @@ type Fault struct {
 	Op Op
 	// Nth counts matching calls from the injection on: 1 is the next one. Zero strikes every time until [FaultyDB.Clear].
 	Nth int
-	// Err is what the caller gets; it is wrapped. On reply, nil stands for [storage.ErrUnknown]. Elsewhere nil lets the
-	// call go on, which makes a fault that only waits.
+	// Err is what the caller gets; it is wrapped. One that is not among the errors of the contract is an engine's own trouble and
+	// gets [storage.ErrUnavailable] beside it, as engines do. On reply, nil stands for [storage.ErrUnknown]. Elsewhere nil lets
+	// the call go on, which makes a fault that only waits.
 	Err error
 	// Wait, when set, holds the call until it is closed or the call's context ends: a slow store.
 	Wait <-chan struct{}
@@ -119,12 +121,22 @@ func (f *FaultyDB) strike(ctx context.Context, op Op) error {
 		}
 	}
 	switch {
-	case fault.Err != nil:
+	case fault.Err != nil && contracted(fault.Err):
 		return fmt.Errorf("using a faulty store: %w", fault.Err)
+	case fault.Err != nil:
+		return fmt.Errorf("using a faulty store: %w: %w", storage.ErrUnavailable, fault.Err)
 	case op == OnReply && fault.Wait == nil:
 		return fmt.Errorf("using a faulty store: %w", storage.ErrUnknown)
 	}
 	return nil
+}
+
+// contracted reports whether an error says by itself what it means.
+func contracted(err error) bool {
+	return slices.ContainsFunc([]error{
+		storage.ErrNotFound, storage.ErrExists, storage.ErrConflict, storage.ErrTooLarge, storage.ErrReadOnly, storage.ErrUnknown,
+		storage.ErrClosed, storage.ErrFull, storage.ErrUnavailable, context.Canceled, context.DeadlineExceeded,
+	}, func(known error) bool { return errors.Is(err, known) })
 }
 
 // due counts the call against every fault for op and returns the first that strikes now.

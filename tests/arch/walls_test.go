@@ -281,7 +281,7 @@ var walls = slices.Concat([]wall{
 		door: []string{"mobileauth/shown"},
 	},
 	{
-		room: []string{"mobileauth/origin/..."},
+		room: []string{"mobileauth/origin/maxmind", "mobileauth/origin/locate"},
 		never: map[string]string{
 			ours: "a locator says where an address is, and keeps nothing",
 		},
@@ -418,8 +418,21 @@ var walls = slices.Concat([]wall{
 	},
 	{
 		room:  []string{ours},
-		but:   []string{"authz/realm/webservice", "tests/..."},
-		never: map[string]string{"github.com/sony/...": "how a service is left alone is a detail of the login module that asks it"},
+		but:   []string{"authz/realm/webservice", "mobileauth/origin/locate", "tests/..."},
+		never: map[string]string{"github.com/sony/...": "how a service is left alone is a detail of whoever asks it"},
+	},
+	{
+		room:  []string{ours},
+		but:   []string{"mobileauth/origin", "tests/..."},
+		never: map[string]string{"github.com/mileusna/...": "how a browser describes itself is a detail of mobileauth/origin"},
+	},
+	{
+		room: []string{ours},
+		but:  []string{"mobileauth/origin/maxmind", "tests/..."},
+		never: map[string]string{
+			"github.com/oschwald/...": "the format of a file of places is a detail of mobileauth/origin/maxmind",
+			"github.com/maxmind/...":  "files of places are made in tests",
+		},
 	},
 	{
 		room:  []string{ours},

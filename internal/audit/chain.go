@@ -134,25 +134,36 @@ func (t *Trail) chainKey(tx storage.Tx) ([]byte, error) {
 
 // Seal adds the events that are marked to the chain, at most [MaxBatch] of them, and returns how many they were and the head.
 // Several nodes may seal at once: each event is sealed once.
-func (t *Trail) Seal(ctx context.Context) (n int, head Head, err error) { return t.sealFrom(ctx, "") }
+func (t *Trail) Seal(ctx context.Context) (n int, head Head, err error) {
+	b, err := t.sealFrom(ctx, "")
+	return b.n, b.head, err
+}
 
-func (t *Trail) sealFrom(ctx context.Context, after string) (n int, head Head, err error) {
+// batch is what one seal has added: so many events, of which the last was marked by that key.
+type batch struct {
+	n    int
+	last string
+	head Head
+}
+
+// sealFrom seals a batch of the events whose marks are above a key.
+func (t *Trail) sealFrom(ctx context.Context, after string) (b batch, err error) {
 	drawn := make([]byte, sha256.Size)
 	_, _ = rand.Read(drawn) // never fails since Go 1.24
-	err = t.db.Update(ctx, func(tx storage.Tx) (err error) {
-		n, head = 0, Head{}
+	err = t.db.Update(ctx, func(tx storage.Tx) error {
+		b = batch{}
 		marked, err := marks(tx, after, MaxBatch)
 		if err != nil || len(marked) == 0 {
 			return err
 		}
-		head, err = t.extend(tx, drawn, marked)
-		n = len(marked)
+		b.n, b.last = len(marked), markPrefix+marked[len(marked)-1]
+		b.head, err = t.extend(tx, drawn, marked)
 		return err
 	})
 	if err != nil {
-		return 0, Head{}, fmt.Errorf("sealing audit events: %w", err)
+		return batch{}, fmt.Errorf("sealing audit events: %w", err)
 	}
-	return n, head, nil
+	return b, nil
 }
 
 // marks returns the ids of events that are not sealed yet, in their order.

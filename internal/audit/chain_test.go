@@ -643,7 +643,8 @@ func TestRunSealsAndLogsTheHead(t *testing.T) {
 	})
 }
 
-// A mark from a node whose clock is far behind is found when the marks are looked through from their beginning.
+// A mark that is committed late is found by the next look, and one from a node whose clock is far behind when the marks are
+// looked through from their beginning.
 func TestRunFindsLateMarks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -651,29 +652,33 @@ func TestRunFindsLateMarks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		logger := slog.New(slog.DiscardHandler)
-		trail, err := audit.New(audit.Config{DB: db, Logger: logger, Now: time.Now})
-		if err != nil {
-			t.Fatal(err)
-		}
-		behind, err := audit.New(audit.Config{DB: db, Logger: logger, Now: func() time.Time { return time.Now().Add(-time.Hour) }})
-		if err != nil {
-			t.Fatal(err)
-		}
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
+		late := func(by time.Duration) *audit.Trail {
+			trail, err := audit.New(audit.Config{
+				DB: db, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return time.Now().Add(-by) },
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return trail
+		}
+		trail := late(0)
 		go trail.Run(ctx)
-		<-time.After(2 * time.Second)
-		for _, node := range []*audit.Trail{behind, trail} {
-			if err := node.Record(t.Context(), audit.Event{Name: "test"}); err != nil {
+		<-time.After(time.Minute)
+		for _, by := range []time.Duration{time.Hour, 8 * time.Second, 0} {
+			if err := late(by).Record(t.Context(), audit.Event{Name: "test"}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		for _, want := range []int{1, 2} {
-			<-time.After(map[int]time.Duration{1: 5 * time.Second, 2: 10 * time.Minute}[want])
+		for _, later := range []struct {
+			after time.Duration
+			want  int
+		}{{time.Second, 2}, {8 * time.Minute, 2}, {2 * time.Minute, 3}} {
+			<-time.After(later.after)
 			synctest.Wait()
-			if report, err := trail.Verify(t.Context()); err != nil || !report.OK() || report.Events != want {
-				t.Errorf("want %d: %+v, %v", want, report, err)
+			if report, err := trail.Verify(t.Context()); err != nil || !report.OK() || report.Events != later.want {
+				t.Errorf("after %s: want %d: %+v, %v", later.after, later.want, report, err)
 			}
 		}
 	})

@@ -5,6 +5,7 @@ package audit
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -16,9 +17,10 @@ const (
 	// HeadEvery is how often the head of a chain that grows is logged.
 	HeadEvery = time.Hour
 
-	// A look for marks begins a little before the last one that was found, and now and then at the beginning: marks that are
-	// removed leave traces in an engine that a look has to step over.
-	overlap   = time.Minute
+	// Marks that are removed leave traces in an engine that a look for others has to step over. So a look begins no earlier than
+	// overlap before the one before it, which is what a transaction may take from drawing an event to its commit, and only now
+	// and then at the beginning.
+	overlap   = 10 * time.Second
 	fullEvery = 10 * time.Minute
 )
 
@@ -54,35 +56,38 @@ func (t *Trail) tick(ctx context.Context, s *sealing) {
 	if after == "" {
 		s.full = now
 	}
-	for {
-		n, head, err := t.sealMarked(ctx, after)
-		t.tell(ctx, s, err)
-		if err != nil {
-			s.full = time.Time{}
-			return
-		}
-		if n > 0 && (s.logged.IsZero() || now.Sub(s.logged) >= HeadEvery || now.Before(s.logged)) {
+	after, err := t.look(ctx, after)
+	for after != "" && err == nil {
+		var b batch
+		b, err = t.sealFrom(ctx, after)
+		if b.n > 0 && (s.logged.IsZero() || now.Sub(s.logged) >= HeadEvery || now.Before(s.logged)) {
 			s.logged = now
-			t.logger.InfoContext(ctx, "audit chain", "head", head.String())
+			t.logger.InfoContext(ctx, "audit chain", "head", b.head.String())
 		}
-		if n < MaxBatch {
+		if after = b.last; b.n < MaxBatch {
 			break
 		}
+	}
+	t.tell(ctx, s, err)
+	if err != nil {
+		s.full = time.Time{}
+		return
 	}
 	s.from = now
 }
 
-// sealMarked seals a batch, if there is one: an update that finds nothing to do costs more than a look.
-func (t *Trail) sealMarked(ctx context.Context, after string) (n int, head Head, err error) {
-	var found []string
-	err = t.db.View(ctx, func(tx storage.Tx) (err error) {
-		found, err = marks(tx, after, 1)
+// look returns a key that is below the first mark and as near to it as is known, empty when there is none: an update that finds
+// nothing to do costs more than a look, and one that begins here has nothing to step over.
+func (t *Trail) look(ctx context.Context, after string) (below string, err error) {
+	err = t.db.View(ctx, func(tx storage.Tx) error {
+		found, err := marks(tx, after, 1)
+		if len(found) > 0 {
+			at, _, _ := strings.Cut(found[0], ".")
+			below = markPrefix + at
+		}
 		return err
 	})
-	if err != nil || len(found) == 0 {
-		return 0, head, err
-	}
-	return t.sealFrom(ctx, after)
+	return below, err
 }
 
 func (t *Trail) tell(ctx context.Context, s *sealing, err error) {

@@ -63,7 +63,9 @@ func TestLocate(t *testing.T) {
 		{name: "a list", answer: say(200, jsonType, `[]`), fails: true},
 		{name: "too much", answer: say(200, jsonType, `{"city":"`+strings.Repeat("x", 1<<20)+`"}`), fails: true},
 		{name: "an error", answer: say(503, jsonType, `{}`), fails: true},
-		{name: "a redirect", answer: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/other", http.StatusTemporaryRedirect) }, fails: true},
+		{name: "a redirect", fails: true, answer: func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/other", http.StatusTemporaryRedirect)
+		}},
 		{name: "a connection that is closed in the middle", fails: true, answer: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = io.WriteString(w, `{"city":`) // cut off below

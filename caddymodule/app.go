@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +24,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/people"
 	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
 	"github.com/gatehouse-id/gatehouse/caddymodule/pool"
+	"github.com/gatehouse-id/gatehouse/caddymodule/secret"
 	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
@@ -101,7 +101,6 @@ type App struct {
 	trail   *audit.Trail
 	apps    *mobileauth.Registry
 	phones  *phones.Phones // nil where the configuration has none
-	secrets *caddy.Replacer
 	logins  []web.OwnLogin
 	ctx     caddy.Context
 	logger  *slog.Logger
@@ -127,7 +126,6 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // live server.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.logger = ctx, ctx.Slogger()
-	a.secrets = caddy.NewReplacer()
 	a.ready = sync.OnceValue(a.load)
 	a.setDefaults()
 	if err := a.loadEngine(ctx); err != nil {
@@ -232,15 +230,8 @@ func (a *App) Cleanup() error {
 	return pool.Release(key)
 }
 
-// secret resolves the placeholders of a secret: {env.NAME} and {file.PATH}. An unknown or empty one is an error that names
-// the placeholder and never the value. A secret that stands in the configuration itself is pointed out: Caddy keeps and
-// shows configurations.
-func (a *App) secret(text, of string) (string, error) {
-	if !strings.Contains(text, "{") {
-		a.logger.Warn("a secret stands in the configuration in clear: write {env.NAME} or {file.PATH}", "of", of)
-	}
-	return a.secrets.ReplaceOrErr(text, true, true)
-}
+// secret resolves a secret of the configuration.
+func (a *App) secret(text, of string) (string, error) { return secret.Resolve(text, of, a.logger) }
 
 // Interface guards.
 var (

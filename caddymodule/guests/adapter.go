@@ -6,8 +6,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/http"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -58,50 +56,29 @@ func (a *Adapter) Provision(ctx caddy.Context) error {
 }
 
 func (a *Adapter) build(logger *slog.Logger) error {
-	address, err := caddy.NewReplacer().ReplaceOrErr(a.URL, true, true)
-	if err != nil {
-		return fmt.Errorf("address: %w", err)
-	}
-	header := http.Header{}
-	for name, value := range a.Header {
-		if value, err = secretOf(value, "header "+name, logger); err != nil {
-			return err
-		}
-		header.Set(name, value)
-	}
-	roots, err := rootsOf(a.CAFile)
+	c, err := a.backend().resolve(logger)
 	if err != nil {
 		return err
 	}
-	a.client, err = callout.New(callout.Config{URL: address, Header: header, Roots: roots, Timeout: time.Duration(a.Timeout)})
-	if err != nil {
-		return err
-	}
-	return a.assemble(a.client)
-}
-
-// assemble builds the authenticator on a back end.
-func (a *Adapter) assemble(backend adapterauth.Backend) (err error) {
-	a.authenticator, err = adapterauth.New(adapterauth.Config{
-		Backend: backend, Rounds: a.Rounds, Template: a.Template, Refused: a.Refused,
-	})
-	return err
+	return a.assemble(c)
 }
 
 // check looks at the options together. What is known only where the server runs stands for itself.
-func (a *Adapter) check() error {
-	c := callout.Config{URL: a.URL, Header: http.Header{}}
-	if deferred(a.URL) {
-		c.URL = "https://backend.example"
-	}
-	for name, value := range a.Header {
-		c.Header.Set(name, value)
-	}
-	client, err := callout.New(c)
-	if err != nil {
+func (a *Adapter) check() error { return a.assemble(a.backend().sketch()) }
+
+func (a *Adapter) backend() backend {
+	return backend{url: a.URL, header: a.Header, caFile: a.CAFile, timeout: a.Timeout}
+}
+
+// assemble builds the authenticator on a back end.
+func (a *Adapter) assemble(c callout.Config) (err error) {
+	if a.client, err = callout.New(c); err != nil {
 		return err
 	}
-	return a.assemble(client)
+	a.authenticator, err = adapterauth.New(adapterauth.Config{
+		Backend: a.client, Rounds: a.Rounds, Template: a.Template, Refused: a.Refused,
+	})
+	return err
 }
 
 // Cleanup lets go of connections.
@@ -144,9 +121,6 @@ func (a *Adapter) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the module's name
 	if err := option.String(&a.URL)(d); err != nil {
 		return err
-	}
-	if d.NextArg() {
-		return d.ArgErr()
 	}
 	return read(d, option.Block{
 		Options: map[string]option.Parse{

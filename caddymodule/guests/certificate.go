@@ -103,9 +103,6 @@ func (c *Certificate) Verify(ctx context.Context, credentials realm.Credentials)
 //	}
 func (c *Certificate) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the module's name
-	if d.NextArg() {
-		return d.ArgErr()
-	}
 	block := c.options(map[string]option.Parse{"issuer_ca": option.Strings(&c.IssuerCA)})
 	return read(d, block, func() error { return certauth.Check(c.mapping(), len(c.IssuerCA)) })
 }

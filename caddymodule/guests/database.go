@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/authz/realm/database"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
+	"github.com/gatehouse-id/gatehouse/caddymodule/secret"
 )
 
 func init() { caddy.RegisterModule(Database{}) }
@@ -58,7 +59,7 @@ func (m *Database) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("login_module database: dsn: %w", err)
 	}
 	if hasPassword(m.DSN) {
-		logger.Warn("a secret stands in the configuration in clear: write {env.NAME} or {file.PATH}", "of", "login_module database")
+		secret.InClear("login_module database", logger)
 	}
 	config.DSN = dsn
 	if m.module, err = database.New(config); err != nil {
@@ -117,9 +118,6 @@ func (m *Database) Verify(ctx context.Context, c realm.Credentials) (realm.Resul
 //	}
 func (m *Database) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the module's name
-	if d.NextArg() {
-		return d.ArgErr()
-	}
 	return read(d, option.Block{
 		Options: map[string]option.Parse{
 			"driver": option.String(&m.Driver), "dsn": option.String(&m.DSN), "query": option.String(&m.Query),

@@ -107,9 +107,6 @@ func (f *Form) Collect(ctx context.Context, in realm.Input) (realm.Credentials, 
 //	}
 func (f *Form) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the module's name
-	if d.NextArg() {
-		return d.ArgErr()
-	}
 	return read(d, option.Block{
 		Options: map[string]option.Parse{
 			"field": f.parseField, "user": option.String(&f.User), "template": option.String(&f.Template),

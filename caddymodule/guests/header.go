@@ -59,9 +59,6 @@ func (h *Header) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := option.String(&h.Field)(d); err != nil {
 		return err
 	}
-	if d.NextArg() {
-		return d.ArgErr()
-	}
 	block := option.Block{Options: map[string]option.Parse{"also": option.Strings(&h.Also)}, Repeat: []string{"also"}}
 	return read(d, block, func() error { return h.build(slog.New(slog.DiscardHandler)) })
 }
@@ -102,9 +99,6 @@ func (m *HeaderLogin) Verify(ctx context.Context, c realm.Credentials) (realm.Re
 //	}
 func (m *HeaderLogin) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the module's name
-	if d.NextArg() {
-		return d.ArgErr()
-	}
 	return read(d, m.options(nil), m.build)
 }
 

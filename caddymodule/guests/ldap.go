@@ -4,10 +4,8 @@ package guests
 
 import (
 	"context"
-	"crypto/x509"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -16,6 +14,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/authz/realm/ldap"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
+	"github.com/gatehouse-id/gatehouse/caddymodule/secret"
 )
 
 func init() { caddy.RegisterModule(LDAP{}) }
@@ -94,8 +93,8 @@ func (m *LDAP) build(logger *slog.Logger) error {
 	replacer := caddy.NewReplacer()
 	c.URL, c.BindDN = replacer.ReplaceKnown(c.URL, ""), replacer.ReplaceKnown(c.BindDN, "")
 	var err error
-	if c.Password, err = secretOf(m.BindPassword, "bind_password", logger); err != nil {
-		return err
+	if c.Password, err = secret.Resolve(m.BindPassword, "bind_password", logger); err != nil {
+		return fmt.Errorf("bind_password: %w", err)
 	}
 	if c.Roots, err = rootsOf(m.CAFile); err != nil {
 		return err
@@ -123,7 +122,7 @@ func (m *LDAP) config() ldap.Config {
 
 // check looks at the options together, unless some of them are known only where the server runs.
 func (m *LDAP) check() error {
-	if deferred(m.URL) || deferred(m.BindDN) {
+	if secret.Deferred(m.URL) || secret.Deferred(m.BindDN) {
 		return nil
 	}
 	_, err := ldap.New(m.config())
@@ -161,9 +160,6 @@ func (m *LDAP) Verify(ctx context.Context, c realm.Credentials) (realm.Result, e
 //	}
 func (m *LDAP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the module's name
-	if d.NextArg() {
-		return d.ArgErr()
-	}
 	return read(d, option.Block{
 		Options: map[string]option.Parse{
 			"url": option.String(&m.URL), "start_tls": option.Flag(&m.StartTLS), "allow_plain": option.Flag(&m.AllowPlain),
@@ -193,40 +189,6 @@ func (m *LDAP) parseGroups(d *caddyfile.Dispenser) error {
 		"attribute": option.String(&m.Groups.Attribute), "base": option.String(&m.Groups.Base),
 		"filter": option.String(&m.Groups.Filter), "name": option.String(&m.Groups.Name), "into": option.String(&m.Groups.Into),
 	}}.Parse(d)
-}
-
-// deferred reports whether an option is known only where the server runs.
-func deferred(text string) bool {
-	return strings.Contains(text, "{env.") || strings.Contains(text, "{file.")
-}
-
-// secretOf resolves a secret: {env.NAME} and {file.PATH}. An unknown or empty one is an error that names the placeholder and never
-// the value.
-func secretOf(text, option string, logger *slog.Logger) (string, error) {
-	if text != "" && !deferred(text) {
-		logger.Warn("a secret stands in the configuration in clear: write {env.NAME} or {file.PATH}", "of", option)
-	}
-	secret, err := caddy.NewReplacer().ReplaceOrErr(text, true, true)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", option, err)
-	}
-	return strings.TrimRight(secret, "\r\n"), nil // the file of a secret usually ends with its line
-}
-
-// rootsOf reads the certificate authorities of a file; without one it is those of the system.
-func rootsOf(path string) (*x509.CertPool, error) {
-	if path == "" {
-		return nil, nil
-	}
-	found, err := readCertificates(caddy.NewReplacer().ReplaceAll(path, ""))
-	if err != nil {
-		return nil, fmt.Errorf("ca_file %q: %w", path, err)
-	}
-	pool := x509.NewCertPool()
-	for _, certificate := range found {
-		pool.AddCert(certificate)
-	}
-	return pool, nil
 }
 
 // Interface guards.

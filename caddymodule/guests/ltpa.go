@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -16,6 +15,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/authz/realm/ltpa"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
+	"github.com/gatehouse-id/gatehouse/caddymodule/secret"
 )
 
 func init() {
@@ -88,13 +88,10 @@ func (m *LTPALogin) Provision(ctx caddy.Context) error {
 	if err := m.check(); err != nil {
 		return err
 	}
-	password, err := caddy.NewReplacer().ReplaceOrErr(m.Password, true, true)
+	logger := ctx.Slogger()
+	password, err := secret.Resolve(m.Password, "login_module ltpa", logger)
 	if err != nil {
 		return fmt.Errorf("login_module ltpa: password: %w", err)
-	}
-	logger := ctx.Slogger()
-	if !strings.Contains(m.Password, "{") {
-		logger.Warn("a secret stands in the configuration in clear: write {env.NAME} or {file.PATH}", "of", "login_module ltpa")
 	}
 	if password == ltpa.DefaultPassword {
 		logger.Warn("the LTPA key files have the password that every new server has: whoever reads them can log in as anybody")
@@ -151,9 +148,6 @@ func (m *LTPALogin) Verify(ctx context.Context, c realm.Credentials) (realm.Resu
 //	}
 func (m *LTPALogin) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the module's name
-	if d.NextArg() {
-		return d.ArgErr()
-	}
 	block := m.options(map[string]option.Parse{
 		"key_file": option.Strings(&m.KeyFiles), "password": option.String(&m.Password), "realms": option.Strings(&m.Realms),
 		"user_pattern": option.String(&m.UserPattern), "max_lifetime": option.Duration(&m.MaxLifetime),

@@ -3,6 +3,8 @@
 package guests
 
 import (
+	"maps"
+
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/gatehouse-id/gatehouse/authz/realm"
@@ -26,14 +28,15 @@ func (m *Mapping) options(others map[string]option.Parse) option.Block {
 	options := map[string]option.Parse{
 		"id": option.String(&m.ID), "name": option.String(&m.Name), "attribute": option.Pair(&m.Attributes), "amr": option.Strings(&m.AMR),
 	}
-	for name, parse := range others {
-		options[name] = parse
-	}
+	maps.Copy(options, others)
 	return option.Block{Options: options, Repeat: []string{"attribute"}}
 }
 
-// read reads a block and has check look at its options together, as far as the Caddyfile alone tells.
+// read reads the block that ends a guest's line and has check look at its options together, as far as the Caddyfile alone tells.
 func read(d *caddyfile.Dispenser, b option.Block, check func() error) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
 	places := new(option.Places)
 	b.Places = places
 	if err := b.Parse(d); err != nil {

@@ -97,9 +97,6 @@ func (m *SingleIdentity) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := option.String(&m.User)(d); err != nil {
 		return err
 	}
-	if d.NextArg() {
-		return d.ArgErr()
-	}
 	return read(d, option.Block{
 		Options: map[string]option.Parse{"name": option.String(&m.Name), "attribute": option.Pair(&m.Attributes)},
 		Repeat:  []string{"attribute"},
@@ -150,9 +147,6 @@ func (m *NonValidating) Verify(ctx context.Context, c realm.Credentials) (realm.
 //	}
 func (m *NonValidating) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the module's name
-	if d.NextArg() {
-		return d.ArgErr()
-	}
 	return read(d, m.options(nil), m.build)
 }
 

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/url"
 	"strconv"
 	"time"
@@ -90,64 +89,45 @@ func (m *WebService) Provision(ctx caddy.Context) error {
 }
 
 func (m *WebService) build(logger *slog.Logger) error {
-	address, err := caddy.NewReplacer().ReplaceOrErr(m.URL, true, true)
+	service, err := m.backend().resolve(logger)
 	if err != nil {
-		return fmt.Errorf("address: %w", err)
-	}
-	header := http.Header{}
-	for name, value := range m.Header {
-		if value, err = secretOf(value, "header "+name, logger); err != nil {
-			return err
-		}
-		header.Set(name, value)
-	}
-	service := callout.Config{URL: address, Header: header, Timeout: time.Duration(m.Timeout)}
-	if service.Roots, err = rootsOf(m.CAFile); err != nil {
 		return err
 	}
 	if service.Certificates, err = m.ClientCertificate.load(); err != nil {
 		return err
 	}
-	if m.client, err = callout.New(service); err != nil {
+	if err := m.assemble(service, logger); err != nil {
 		return err
 	}
-	c := m.config(host(address), logger)
-	c.Service = m.client
-	if m.module, err = webservice.New(c); err != nil {
-		return err
-	}
-	c.Breaker.Observe(webservice.StateClosed)
+	meter.Service(host(service.URL), false)
 	return nil
 }
 
-func (m *WebService) config(name string, logger *slog.Logger) webservice.Config {
+// check looks at the options together. What is known only where the server runs stands for itself.
+func (m *WebService) check() error {
+	return m.assemble(m.backend().sketch(), slog.New(slog.DiscardHandler))
+}
+
+func (m *WebService) backend() backend {
+	return backend{url: m.URL, header: m.Header, caFile: m.CAFile, timeout: m.Timeout}
+}
+
+// assemble builds the login module on a service.
+func (m *WebService) assemble(service callout.Config, logger *slog.Logger) (err error) {
+	if m.client, err = callout.New(service); err != nil {
+		return err
+	}
+	name := host(service.URL)
 	c := webservice.Config{
-		Name: name, Send: m.Send, ID: m.ID, Display: m.Name, Attributes: m.Attributes, OK: m.OKField,
+		Service: m.client,
+		Name:    name, Send: m.Send, ID: m.ID, Display: m.Name, Attributes: m.Attributes, OK: m.OKField,
 		UserField: m.UserField, PasswordField: m.PasswordField, Now: time.Now, Logger: logger,
 		Breaker: webservice.Breaker{Observe: func(state string) { meter.Service(name, state != webservice.StateClosed) }},
 	}
 	if m.Breaker != nil {
 		c.Breaker.Faults, c.Breaker.Pause = m.Breaker.Faults, time.Duration(m.Breaker.Pause)
 	}
-	return c
-}
-
-// check looks at the options together, unless the address is known only where the server runs.
-func (m *WebService) check() error {
-	if deferred(m.URL) {
-		return nil
-	}
-	header := http.Header{}
-	for name, value := range m.Header {
-		header.Set(name, value)
-	}
-	client, err := callout.New(callout.Config{URL: m.URL, Header: header})
-	if err != nil {
-		return err
-	}
-	c := m.config("", slog.New(slog.DiscardHandler))
-	c.Service = client
-	_, err = webservice.New(c)
+	m.module, err = webservice.New(c)
 	return err
 }
 
@@ -209,9 +189,6 @@ func (m *WebService) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the module's name
 	if err := option.String(&m.URL)(d); err != nil {
 		return err
-	}
-	if d.NextArg() {
-		return d.ArgErr()
 	}
 	return read(d, option.Block{
 		Options: map[string]option.Parse{

@@ -37,8 +37,7 @@ func TestCodesAreDrawnApart(t *testing.T) {
 func TestRedeemedCode(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(w *world) {
-		session, _ := w.sign(alice)
-		code, grant := w.authorize(session)
+		code, grant := w.authorized()
 		w.after(time.Second)
 		in := w.redemption(code)
 		got := w.redeem(in, authz.Redeemed)
@@ -62,8 +61,7 @@ func TestRedeemedCode(t *testing.T) {
 func TestACodeWithoutRefreshLeavesNoFamily(t *testing.T) {
 	t.Parallel()
 	inMemory(t, func(w *world) {
-		session, _ := w.sign(alice)
-		code, _ := w.authorize(session)
+		code, _ := w.authorized()
 		in := w.redemption(code)
 		family := in.Family
 		in.Family = nil
@@ -120,8 +118,7 @@ func TestReplayedCode(t *testing.T) {
 func TestReplayOfACodeWhoseGrantIsGone(t *testing.T) {
 	t.Parallel()
 	inMemory(t, func(w *world) {
-		session, _ := w.sign(alice)
-		code, _ := w.authorize(session, func(c *authz.Completion) { c.Grant.ExpiresAt = w.store.Now().Add(time.Hour) })
+		code, _ := w.authorized(func(c *authz.Completion) { c.Grant.ExpiresAt = w.store.Now().Add(time.Hour) })
 		w.redeem(w.redemption(code), authz.Redeemed)
 		w.after(time.Hour)
 		got := w.redeem(w.redemption(code), authz.RedeemReplayed)
@@ -133,8 +130,7 @@ func TestReplayOfACodeWhoseGrantIsGone(t *testing.T) {
 func TestAStrangersReplayRevokesNothing(t *testing.T) {
 	t.Parallel()
 	inMemory(t, func(w *world) {
-		session, _ := w.sign(alice)
-		code, grant := w.authorize(session)
+		code, grant := w.authorized()
 		first := w.redemption(code)
 		w.redeem(first, authz.Redeemed)
 		theirs := w.redemption(code)
@@ -199,8 +195,7 @@ func TestMismatchedCode(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			everywhere(t, func(w *world) {
-				session, _ := w.sign(alice)
-				code, grant := w.authorize(session)
+				code, grant := w.authorized()
 				wrong := w.redemption(code)
 				tt.change(&wrong)
 				for range 4 {
@@ -218,8 +213,7 @@ func TestMismatchedCode(t *testing.T) {
 func TestTheFifthMismatchBurnsTheCode(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(w *world) {
-		session, _ := w.sign(alice)
-		code, grant := w.authorize(session)
+		code, grant := w.authorized()
 		wrong := w.redemption(code)
 		wrong.ClientID = other
 		for range 3 {
@@ -237,8 +231,7 @@ func TestTheFifthMismatchBurnsTheCode(t *testing.T) {
 func TestParallelGuessesAreAllCounted(t *testing.T) {
 	t.Parallel()
 	inMemory(t, func(w *world) {
-		session, _ := w.sign(alice)
-		code, _ := w.authorize(session)
+		code, _ := w.authorized()
 		outcomes := race(w, func(i int) (authz.RedeemOutcome, error) {
 			wrong := w.redemption(code)
 			wrong.ClientID = other
@@ -255,8 +248,7 @@ func TestParallelGuessesAreAllCounted(t *testing.T) {
 func TestOneOfManyRedeemsACode(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(w *world) {
-		session, _ := w.sign(alice)
-		code, grant := w.authorize(session)
+		code, grant := w.authorized()
 		type answer struct {
 			outcome     authz.RedeemOutcome
 			revocations int
@@ -325,8 +317,7 @@ func TestAnOfflineCodeOutlivesLogout(t *testing.T) {
 func TestWithinIsPartOfTheRedemption(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(w *world) {
-		session, _ := w.sign(alice)
-		code, grant := w.authorize(session)
+		code, grant := w.authorized()
 		broken := errors.New("the trail is full")
 		in := w.redemption(code)
 		var told authz.RedeemResult

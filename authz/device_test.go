@@ -113,13 +113,7 @@ func TestRevokeDeviceIsPartOfTheCallersTransaction(t *testing.T) {
 	everywhere(t, func(w *world) {
 		session, handle := w.signWith(alice, phone)
 		grant, _ := w.line(session, restingOn(phone))
-		broken := errors.New("the caller broke")
-		err := w.db.Update(w.Context(), func(tx storage.Tx) error {
-			w.ok(w.store.RevokeDevice(tx, phone))
-			return broken
-		})
-		w.wantError("rolling back", err, broken)
-		equal(w, "entries in the log", len(w.log()), 0)
+		w.rollsBack(func(tx storage.Tx) error { return w.store.RevokeDevice(tx, phone) })
 		w.wantSession(handle, true)
 		w.wantActive(grant, true)
 	})

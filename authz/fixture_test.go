@@ -240,6 +240,13 @@ func (w *world) authorize(session authz.Session, change ...func(*authz.Completio
 	return code, c.Grant
 }
 
+// authorized is a code for a session of alice that nobody asks about, and its grant.
+func (w *world) authorized(change ...func(*authz.Completion)) (code string, grant authz.Grant) {
+	w.Helper()
+	session, _ := w.sign(alice)
+	return w.authorize(session, change...)
+}
+
 // redemption is the right presentation of a code by the app, with a refresh family.
 func (w *world) redemption(code string) authz.Redemption {
 	family := authz.NewFamily(w.store.Now(), familyTTL, familyIdle)
@@ -263,6 +270,13 @@ func (w *world) line(session authz.Session, change ...func(*authz.Completion)) (
 	in.ClientID = grant.ClientID
 	w.redeem(in, authz.Redeemed)
 	return grant, in.Family.Token()
+}
+
+// started is a line in a session of alice that nobody asks about.
+func (w *world) started(change ...func(*authz.Completion)) (authz.Grant, string) {
+	w.Helper()
+	session, _ := w.sign(alice)
+	return w.line(session, change...)
 }
 
 // refresh presents a refresh token of the app and checks the outcome.

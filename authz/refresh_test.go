@@ -64,8 +64,7 @@ func secretOf(token string) string { return token[strings.LastIndexByte(token, '
 func TestSeedsAreSealed(t *testing.T) {
 	t.Parallel()
 	inMemory(t, func(w *world) {
-		session, _ := w.sign(alice)
-		code, _ := w.authorize(session)
+		code, _ := w.authorized()
 		in := w.redemption(code)
 		w.redeem(in, authz.Redeemed)
 		w.ok(w.db.View(w.Context(), func(tx storage.Tx) error {
@@ -89,8 +88,7 @@ func TestSeedsAreSealed(t *testing.T) {
 func TestRefreshRotates(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(w *world) {
-		session, _ := w.sign(alice)
-		grant, token := w.line(session, offline)
+		grant, token := w.started(offline)
 		seen := map[string]bool{token: true}
 		for range 40 { // past one digit of the generation
 			w.after(time.Hour)
@@ -114,8 +112,7 @@ func TestRefreshRotates(t *testing.T) {
 func TestGraceRepeatsTheSuccessor(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(w *world) {
-		session, _ := w.sign(alice)
-		grant, first := w.line(session)
+		grant, first := w.started()
 		next := w.rotate(first)
 		for range 3 {
 			result := w.refresh(first, authz.Repeated)
@@ -182,8 +179,7 @@ func TestReuseRevokesTheFamilyAndItsGrant(t *testing.T) {
 func TestAGuessRevokesNothing(t *testing.T) {
 	t.Parallel()
 	inMemory(t, func(w *world) {
-		session, _ := w.sign(alice)
-		grant, first := w.line(session)
+		grant, first := w.started()
 		token := w.rotate(first)
 		family := strings.Split(token, ".")[0]
 		foreign := authz.NewFamily(w.store.Now(), familyTTL, familyIdle)
@@ -216,8 +212,7 @@ func TestAGuessRevokesNothing(t *testing.T) {
 func TestTokensOfTheFutureAreUnknown(t *testing.T) {
 	t.Parallel()
 	inMemory(t, func(w *world) {
-		session, _ := w.sign(alice)
-		code, _ := w.authorize(session)
+		code, _ := w.authorized()
 		in := w.redemption(code)
 		w.redeem(in, authz.Redeemed)
 		ahead := *in.Family
@@ -230,8 +225,7 @@ func TestTokensOfTheFutureAreUnknown(t *testing.T) {
 func TestAnotherClientsTokenIsUnknown(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(w *world) {
-		session, _ := w.sign(alice)
-		grant, first := w.line(session)
+		grant, first := w.started()
 		token := w.rotate(first)
 		w.after(time.Minute)
 		for _, client := range []string{other, "", "APP"} {
@@ -267,8 +261,7 @@ func TestFamiliesExpire(t *testing.T) {
 func TestAFamilyEndsWithItsGrant(t *testing.T) {
 	t.Parallel()
 	inMemory(t, func(w *world) {
-		session, _ := w.sign(alice)
-		_, token := w.line(session, offline, func(c *authz.Completion) { c.Grant.ExpiresAt = w.store.Now().Add(time.Hour) })
+		_, token := w.started(offline, func(c *authz.Completion) { c.Grant.ExpiresAt = w.store.Now().Add(time.Hour) })
 		w.after(time.Hour - time.Millisecond)
 		token = w.rotate(token)
 		w.after(time.Millisecond)
@@ -296,8 +289,7 @@ func TestScopesOfARefresh(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			inMemory(t, func(w *world) {
-				session, _ := w.sign(alice)
-				_, token := w.line(session)
+				_, token := w.started()
 				result := w.refresh(token, tt.want, asking(tt.ask...))
 				if tt.want == authz.RefreshExceeds {
 					equal(w, "family beside a refusal", result.Family.ID, "")
@@ -318,8 +310,7 @@ func TestScopesOfARefresh(t *testing.T) {
 func TestParallelRefreshesHaveOneSuccessor(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(w *world) {
-		session, _ := w.sign(alice)
-		grant, token := w.line(session)
+		grant, token := w.started()
 		type answer struct {
 			outcome authz.RefreshOutcome
 			token   string
@@ -347,8 +338,7 @@ func TestParallelRefreshesHaveOneSuccessor(t *testing.T) {
 func TestParallelRefreshesWithoutGraceLeaveNothing(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(w *world) {
-		session, _ := w.sign(alice)
-		grant, token := w.line(session)
+		grant, token := w.started()
 		count := map[authz.RefreshOutcome]int{}
 		for _, outcome := range race(w, func(int) (authz.RefreshOutcome, error) {
 			result, err := w.store.Refresh(w.Context(), authz.Renewal{Token: token, ClientID: app})
@@ -371,8 +361,7 @@ func TestAnyHistoryOfALine(t *testing.T) {
 	t.Parallel()
 	w := solo(t)
 	rapid.Check(t, func(rt *rapid.T) {
-		session, _ := w.sign(alice)
-		grant, token := w.line(session, offline)
+		grant, token := w.started(offline)
 		tokens, rotated, dead := []string{token}, w.store.Now(), false
 		for step := range rapid.IntRange(1, 12).Draw(rt, "steps") {
 			w.after(time.Duration(rapid.IntRange(0, 15).Draw(rt, "seconds")) * time.Second)
@@ -448,8 +437,7 @@ func TestFamilyByToken(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			inMemory(t, func(w *world) {
-				session, _ := w.sign(alice)
-				grant, token := w.line(session, offline)
+				grant, token := w.started(offline)
 				token = tt.change(w, grant, token)
 				family, got, ok, err := w.store.FamilyByToken(w.Context(), token)
 				w.ok(err)
@@ -513,8 +501,7 @@ func TestRevokeRefreshToken(t *testing.T) {
 func TestWithinIsPartOfTheRefresh(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(w *world) {
-		session, _ := w.sign(alice)
-		grant, token := w.line(session)
+		grant, token := w.started()
 		broken := errors.New("the trail is full")
 		var told authz.RefreshResult
 		in := authz.Renewal{Token: token, ClientID: app, Within: func(tx storage.Tx, result authz.RefreshResult) error {
@@ -572,8 +559,7 @@ func FuzzRefreshToken(f *testing.F) {
 func BenchmarkRefresh(b *testing.B) {
 	b.ReportAllocs()
 	w := solo(b)
-	session, _ := w.sign(alice)
-	_, token := w.line(session, offline)
+	_, token := w.started(offline)
 	for b.Loop() {
 		result, err := w.store.Refresh(b.Context(), authz.Renewal{Token: token, ClientID: app, Grace: grace})
 		if err != nil || result.Outcome != authz.Rotated {

@@ -141,6 +141,18 @@ func (w *world) lock(subject string) {
 	w.ok(interrupted{w.db, w}.Update(w.Context(), func(tx storage.Tx) error { return w.store.RevokeSubject(tx, subject) }))
 }
 
+// rollsBack runs a hook in a transaction of the caller's that fails afterwards: nothing of it is in the log.
+func (w *world) rollsBack(hook func(tx storage.Tx) error) {
+	w.Helper()
+	broken := errors.New("the caller broke")
+	err := w.db.Update(w.Context(), func(tx storage.Tx) error {
+		w.ok(hook(tx))
+		return broken
+	})
+	w.wantError("rolling back", err, broken)
+	equal(w, "entries in the log", len(w.log()), 0)
+}
+
 func TestRevokeSubjectWritesOneEntry(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(w *world) {
@@ -161,13 +173,7 @@ func TestRevokeSubjectIsPartOfTheCallersTransaction(t *testing.T) {
 		session, handle := w.sign(alice)
 		_, grant := w.authorize(session)
 		w.after(time.Millisecond)
-		broken := errors.New("the caller broke")
-		err := w.db.Update(w.Context(), func(tx storage.Tx) error {
-			w.ok(w.store.RevokeSubject(tx, alice))
-			return broken
-		})
-		w.wantError("rolling back", err, broken)
-		equal(w, "entries in the log", len(w.log()), 0)
+		w.rollsBack(func(tx storage.Tx) error { return w.store.RevokeSubject(tx, alice) })
 		w.wantSession(handle, true)
 		w.wantActive(grant, true)
 	})
@@ -458,8 +464,7 @@ func TestRevokeGrant(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			inMemory(t, func(w *world) {
-				session, _ := w.sign(alice)
-				grant, token := w.line(session, offline)
+				grant, token := w.started(offline)
 				revoked, err := w.store.RevokeGrant(w.Context(), tt.id(grant), tt.subject)
 				w.wantError("revoking", err, tt.want)
 				if tt.want != nil {
@@ -483,8 +488,7 @@ func TestRevokeGrant(t *testing.T) {
 func TestOneOfManyRevokesAGrant(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(w *world) {
-		session, _ := w.sign(alice)
-		_, grant := w.authorize(session)
+		_, grant := w.authorized()
 		won := race(w, func(int) (string, error) {
 			revoked, err := w.store.RevokeGrant(w.Context(), grant.ID, alice)
 			if len(revoked) == 0 {

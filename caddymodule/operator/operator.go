@@ -3,6 +3,7 @@
 package operator
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -126,10 +127,13 @@ var errRequest = errors.New("the request is not usable")
 
 func statusOf(err error) int {
 	for status, kinds := range map[int][]error{
-		http.StatusNotFound:           {storage.ErrNotFound, keyset.ErrNoKey, mobileauth.ErrNoApplication, mobileauth.ErrNoOverride},
-		http.StatusConflict:           {storage.ErrExists, identity.ErrVersion, identity.ErrTransition, keyset.ErrTooEarly},
-		http.StatusBadRequest:         {identity.ErrInvalid, identity.ErrHash, mobileauth.ErrInvalid, errRequest, policy.ErrQuestion, audit.ErrQuery},
-		http.StatusServiceUnavailable: {storage.ErrClosed, storage.ErrConflict, storage.ErrFull, identity.ErrBusy, keyset.ErrNotLoaded},
+		http.StatusNotFound:   {storage.ErrNotFound, keyset.ErrNoKey, mobileauth.ErrNoApplication, mobileauth.ErrNoOverride},
+		http.StatusConflict:   {storage.ErrExists, identity.ErrVersion, identity.ErrTransition, keyset.ErrTooEarly},
+		http.StatusBadRequest: {identity.ErrInvalid, identity.ErrHash, mobileauth.ErrInvalid, errRequest, policy.ErrQuestion, audit.ErrQuery},
+		http.StatusServiceUnavailable: {
+			storage.ErrClosed, storage.ErrConflict, storage.ErrFull, storage.ErrUnavailable, storage.ErrUnknown, identity.ErrBusy,
+			context.DeadlineExceeded,
+		},
 	} {
 		for _, kind := range kinds {
 			if errors.Is(err, kind) {

@@ -54,6 +54,7 @@ var meanings = []struct {
 	{storage.ErrTooLarge, wire.InvalidValue, "the record would be too large"},
 	{storage.ErrConflict, wire.Unavailable, "too many changes at once"},
 	{storage.ErrClosed, wire.Unavailable, ""},
+	{storage.ErrUnavailable, wire.Unavailable, ""},
 	{storage.ErrFull, wire.Unavailable, "the store takes no changes"},
 	{storage.ErrReadOnly, wire.Unavailable, "the store takes no changes"},
 	{storage.ErrUnknown, wire.Unavailable, "it is not known whether the change was made; read before you repeat"},

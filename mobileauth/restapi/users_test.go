@@ -333,7 +333,7 @@ func TestStoreDown(t *testing.T) {
 		t.Run(method.method+method.path, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			for err, status := range map[error]int{errDown: 500, storage.ErrClosed: 503, storage.ErrConflict: 503} {
+			for err, status := range map[error]int{errDown: 503, storage.ErrClosed: 503, storage.ErrConflict: 503} {
 				for _, op := range []storagetest.Op{storagetest.OnView, storagetest.OnUpdate} {
 					w.db.Inject(storagetest.Fault{Op: op, Err: err})
 				}

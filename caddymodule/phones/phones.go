@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/internal/outbox"
+	"github.com/gatehouse-id/gatehouse/internal/rounds"
 	"github.com/gatehouse-id/gatehouse/mobileauth"
 	"github.com/gatehouse-id/gatehouse/mobileauth/callback"
 	"github.com/gatehouse-id/gatehouse/mobileauth/deviceapi"
@@ -76,6 +77,7 @@ type Phones struct {
 	roots      *roots.Store
 	callbacks  *callback.Sender
 	devices    *handset.Store
+	parsed     handset.KeyCache
 	operations *operation.Store
 	enrolment  *enrolment.Store
 	device     *deviceapi.Handler
@@ -164,7 +166,7 @@ func (p *Phones) buildRecords(c *Config) (err error) {
 		return err
 	}
 	receipts, err := issuing.New(issuing.Config{
-		Issuer: parts.Issuer, Root: p.roots.Root, Signer: p.signer, ExternalRef: p.externalRef,
+		Issuer: parts.Issuer, Root: p.roots.Root, Signer: p.signer, Parsed: &p.parsed, ExternalRef: p.externalRef,
 	})
 	if err != nil {
 		return err
@@ -215,8 +217,7 @@ func (p *Phones) buildFaces(*Config) error {
 	p.device, err = deviceapi.New(deviceapi.Config{
 		Issuer: parts.Issuer, Keys: p.keys, Signer: parts.Ring, Devices: p.devices, Operations: p.operations,
 		Enrolment: p.enrolment, Audit: parts.Trail, Logger: parts.Logger, Now: parts.Now, Refusals: refusals,
-		Messages: messages,
-		Watch:    p.watch,
+		Messages: messages, Parsed: &p.parsed, Watch: p.watch,
 	})
 	if err != nil {
 		return err
@@ -287,18 +288,9 @@ func (p *Phones) Run(ctx context.Context) {
 }
 
 func (p *Phones) tick(ctx context.Context) {
-	ticker := time.NewTicker(tickEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		if err := errors.Join(p.keys.Tick(ctx), p.roots.Load(ctx)); err != nil && ctx.Err() == nil {
-			p.parts.Logger.WarnContext(ctx, "looking after the phones' keys", "error", err)
-		}
-	}
+	rounds.Run(ctx, tickEvery, rounds.Trouble{
+		Logger: p.parts.Logger, Begins: "looking after the phones' keys", Ends: "the phones' keys are looked after again",
+	}, func(ctx context.Context) error { return errors.Join(p.keys.Tick(ctx), p.roots.Load(ctx)) })
 }
 
 // JWKS returns the issuer's published keys: those that sign and those that phones encrypt to. Before they are known it is nil.

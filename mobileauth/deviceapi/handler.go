@@ -72,13 +72,15 @@ type Log interface {
 	Log(ctx context.Context, e audit.Event)
 }
 
-// Config is what a [Handler] needs. All fields but Watch, Refusals and Messages are required.
+// Config is what a [Handler] needs. All fields but Parsed, Watch, Refusals and Messages are required.
 type Config struct {
 	// Issuer is the audience of messages; the endpoints are below it.
-	Issuer     string
-	Keys       Keys
-	Signer     Signer
-	Devices    *handset.Store
+	Issuer  string
+	Keys    Keys
+	Signer  Signer
+	Devices *handset.Store
+	// Parsed remembers the keys of devices. Nil is a cache of its own.
+	Parsed     *handset.KeyCache
 	Operations *operation.Store
 	Enrolment  Enrolment
 	Audit      Log
@@ -107,13 +109,15 @@ type Handler struct {
 	endpoints map[string]endpoint
 	asked     *memory
 	decoy     decoy
-	parsed    handset.KeyCache
 }
 
 // New returns a handler for everything below [Prefix].
 func New(c Config) (*Handler, error) {
 	if err := c.check(); err != nil {
 		return nil, err
+	}
+	if c.Parsed == nil {
+		c.Parsed = new(handset.KeyCache)
 	}
 	decoy, err := newDecoy()
 	if err != nil {

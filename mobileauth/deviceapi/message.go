@@ -78,7 +78,7 @@ func (h *Handler) whose(ctx context.Context, u envelope.Unverified) (*call, erro
 	if err != nil {
 		return nil, err
 	}
-	keys, known := h.parsed.Keys(&d, kid, h.Now())
+	keys, known := h.Parsed.Keys(&d, kid, h.Now())
 	if !known {
 		h.decoy.spend()
 		return nil, &refusal{id, string(envelope.ReasonSigningKey), errors.New("not a key of this device")}

@@ -4,14 +4,12 @@ package issuing
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/jose"
-	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/mobileauth/receipt"
@@ -29,7 +27,7 @@ const (
 // ErrKey says that the statement was signed by none of the device's keys.
 var ErrKey = errors.New("the statement was signed by another key")
 
-// Config is what an [Issuer] needs. ExternalRef may be nil.
+// Config is what an [Issuer] needs. Parsed and ExternalRef may be nil.
 type Config struct {
 	// Issuer is the identifier of the server.
 	Issuer string
@@ -37,6 +35,8 @@ type Config struct {
 	Root func() (jose.PrivateKey, error)
 	// Signer returns the key that signs now.
 	Signer func() (jose.PrivateKey, error)
+	// Parsed remembers the keys of devices. Nil is a cache of its own.
+	Parsed *handset.KeyCache
 	// ExternalRef returns the reference under which another system knows a user, empty for none.
 	ExternalRef func(ctx context.Context, userID string) (string, error)
 }
@@ -57,6 +57,9 @@ func New(c Config) (*Issuer, error) {
 	if c.Issuer == "" || c.Root == nil || c.Signer == nil {
 		return nil, errors.New("building an issuer of receipts: an issuer, a root and a signer are required")
 	}
+	if c.Parsed == nil {
+		c.Parsed = new(handset.KeyCache)
+	}
 	return &Issuer{config: c}, nil
 }
 
@@ -71,9 +74,11 @@ func (i *Issuer) Make(ctx context.Context, o operation.Operation, d handset.Devi
 	if err != nil {
 		return "", fmt.Errorf("making a receipt of operation %q: %w", o.ID, err)
 	}
-	if facts.Key, err = signingKey(&d, statement.Header.KID, o.AnsweredAt); err != nil {
-		return "", fmt.Errorf("making a receipt of operation %q: %w", o.ID, err)
+	keys, ok := i.config.Parsed.Keys(&d, statement.Header.KID, o.AnsweredAt)
+	if !ok {
+		return "", fmt.Errorf("making a receipt of operation %q: %w", o.ID, ErrKey)
 	}
+	facts.Key = keys.Sign
 	if i.config.ExternalRef != nil {
 		if facts.ExternalRef, err = i.config.ExternalRef(ctx, o.UserID); err != nil {
 			return "", fmt.Errorf("making a receipt of operation %q: %w", o.ID, err)
@@ -88,24 +93,6 @@ func (i *Issuer) Make(ctx context.Context, o operation.Operation, d handset.Devi
 		return "", fmt.Errorf("making a receipt of operation %q: %w", o.ID, err)
 	}
 	return receipt.Make(facts, signer, certificate)
-}
-
-// signingKey returns the key of a device that has the given name. Of the current pair only the one half is parsed.
-func signingKey(d *handset.Device, kid string, at time.Time) (key envelope.SignKey, err error) {
-	if kid == "" || kid != d.SignKeyID {
-		keys, ok := d.Keys(kid, at)
-		if !ok {
-			return key, ErrKey
-		}
-		return keys.Sign, nil
-	}
-	if err := json.Unmarshal(d.SignKey, &key); err != nil {
-		return key, fmt.Errorf("reading the device's key: %w", err)
-	}
-	if key.ID() != kid {
-		return key, ErrKey
-	}
-	return key, nil
 }
 
 // certify returns a certificate for a key at a moment.

@@ -242,7 +242,7 @@ func (h *Handler) register(ctx context.Context, u envelope.Unverified) (string, 
 	if err != nil {
 		return "", h.blame(err, in.Device)
 	}
-	keys := envelope.ServerKeys{Sign: h.signKeys(), Enc: encKeys(h.Keys.Publics()...)}
+	keys := h.published()
 	if own != nil {
 		keys.Enc = encKeys(*own)
 	}

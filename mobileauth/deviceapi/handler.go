@@ -11,6 +11,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/audit"
@@ -109,6 +110,7 @@ type Handler struct {
 	endpoints map[string]endpoint
 	asked     *memory
 	decoy     decoy
+	last      atomic.Pointer[publication]
 }
 
 // New returns a handler for everything below [Prefix].

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
@@ -127,20 +128,45 @@ func (h *Handler) wrap(c *call, out *reply) error {
 
 // known are the server's keys that a device should know: its own where it has one, else those of everybody.
 func (h *Handler) known(c *call) envelope.ServerKeys {
-	keys := envelope.ServerKeys{Sign: h.signKeys()}
+	keys := h.published()
 	if c.device.ServerKeyID != "" {
+		keys.Enc = nil
 		if own, err := jose.ParseDecryption(c.device.ServerKey); err == nil {
 			keys.Enc = encKeys(own.Public())
 		}
-		return keys
 	}
-	keys.Enc = encKeys(h.Keys.Publics()...)
 	return keys
 }
 
-func (h *Handler) signKeys() []envelope.SignKey {
+// publication is what the server's keys are for a phone. It is read when a key has come or gone: they are named by their
+// thumbprints, so the same names are the same keys.
+type publication struct {
+	names []string
+	keys  envelope.ServerKeys
+}
+
+// published returns the server's keys as everybody may know them.
+func (h *Handler) published() envelope.ServerKeys {
+	sign, enc := h.Signer.Publics(), h.Keys.Publics()
+	names := make([]string, 0, len(sign)+1+len(enc))
+	for _, k := range sign {
+		names = append(names, k.KID)
+	}
+	names = append(names, "")
+	for _, k := range enc {
+		names = append(names, k.KID)
+	}
+	if last := h.last.Load(); last != nil && slices.Equal(last.names, names) {
+		return last.keys
+	}
+	fresh := &publication{names: names, keys: envelope.ServerKeys{Sign: signKeys(sign...), Enc: encKeys(enc...)}}
+	h.last.Store(fresh)
+	return fresh.keys
+}
+
+func signKeys(publics ...jose.PublicKey) []envelope.SignKey {
 	var keys []envelope.SignKey
-	for _, k := range h.Signer.Publics() {
+	for _, k := range publics {
 		if taken, err := envelope.SignKeyOf(k); err == nil {
 			keys = append(keys, taken)
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/caddymodule"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity/bulk"
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -109,6 +110,9 @@ func setStatus(app *caddymodule.App, w http.ResponseWriter, r *http.Request) (an
 		return nil, fmt.Errorf("status %q is none of active, locked, deactivated: %w", in.Status, errRequest)
 	}
 	changedUser, err := act.do(app.Identity(), r.Context(), user.ID, in.Reason)
+	if err == nil && changedUser.Status == identity.Deactivated {
+		err = app.Phones().TakeOut(r.Context(), user.ID, handset.ReasonUserDeactivated)
+	}
 	return changedUser, changed(app, r, act.event, user.ID, err)
 }
 

@@ -26,6 +26,15 @@ func (p *Phones) Revoke(tx storage.Tx, u identity.User) error {
 	return p.operations.CloseForUser(tx, u.ID)
 }
 
+// TakeOut deactivates the phones of a user who is out for good, once that is committed. They can do nothing by then, and are no
+// longer listed as if they could. It can be repeated until it returns no error.
+func (p *Phones) TakeOut(ctx context.Context, userID, reason string) error {
+	if p == nil {
+		return nil
+	}
+	return p.devices.DeactivateAll(ctx, userID, reason)
+}
+
 // revokeDevice ends, in the transaction that takes a device out, what rests on it: operations that only it may answer, and
 // sessions, grants and tokens that name it.
 func (p *Phones) revokeDevice(tx storage.Tx, d handset.Device) error {

@@ -131,6 +131,12 @@ func (s *Store) change(ctx context.Context, verb, id string, fn func(storage.Tx,
 	return changed, nil
 }
 
+// Reasons for which [Store.DeactivateAll] is called: the user of the devices is out for good.
+const (
+	ReasonUserDeactivated = "user_deactivated"
+	ReasonUserDeleted     = "user_deleted"
+)
+
 // DeactivateAll takes every device of a user out for good, each in a transaction of its own. It can be repeated until it
 // returns no error.
 func (s *Store) DeactivateAll(ctx context.Context, userID, reason string) error {

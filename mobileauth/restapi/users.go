@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 	"github.com/gatehouse-id/gatehouse/mobileauth/restapi/wire"
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -273,7 +274,7 @@ func (a *API) deleteUser(c *call) error {
 	if err != nil && !errors.Is(err, identity.ErrDeleted) {
 		return err
 	}
-	return a.takeOut(c, u.ID, "user_deleted", func() error { return c.sendNothing(http.StatusNoContent) })
+	return a.takeOut(c, u.ID, handset.ReasonUserDeleted, func() error { return c.sendNothing(http.StatusNoContent) })
 }
 
 // takeOut ends what rests on a user who is gone, and answers. The user is out already, and with them all that they have: should
@@ -333,7 +334,7 @@ func (a *API) deactivateUser(c *call) error {
 	if err != nil {
 		return err
 	}
-	return a.takeOut(c, u.ID, "user_deactivated", func() error { return c.sendUser(http.StatusOK, u) })
+	return a.takeOut(c, u.ID, handset.ReasonUserDeactivated, func() error { return c.sendUser(http.StatusOK, u) })
 }
 
 func (a *API) setPassword(c *call) error {

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -131,6 +132,45 @@ func TestPhonesOutliveTheServer(t *testing.T) {
 			t.Errorf("%s: %v", change.name, got)
 		}
 	}
+}
+
+// TestOperatorDeactivatesAUser: phones go with their user, and their history and the trail say why and by whom.
+func TestOperatorDeactivatesAUser(t *testing.T) {
+	t.Parallel()
+	h := start(t, strings.Replace(enrolling, "gatehouse:users", "gatehouse:users gatehouse:devices gatehouse:audit", 1), "")
+	user, phone := h.enrol(t, "4713")
+	asked := h.asPortal(t, "POST", "operations/authorisation", `{"user_id":"`+user+`","context":{"title":"Pay"}}`, http.StatusCreated)
+	id, _ := asked["id"].(string)
+	status := func(status string) {
+		t.Helper()
+		got := sendWith(t, h.admin(), http.MethodPost, "http://127.0.0.1/gatehouse/users/"+user+"/status", func(r *http.Request) {
+			setBody(r, "application/json", `{"status":"`+status+`","reason":"left"}`)
+		})
+		if got.Status != http.StatusOK {
+			t.Fatalf("%d %s", got.Status, got.Body)
+		}
+	}
+	device := "devices/" + phone.State().Device
+	status("locked")
+	if got := h.asPortal(t, "GET", device, "", http.StatusOK); got["status"] != "active" {
+		t.Errorf("the phone of a user who may come back is %v", got["status"])
+	}
+	status("deactivated")
+	if got := h.asPortal(t, "GET", device, "", http.StatusOK); got["status"] != "deactivated" || got["status_reason"] != "user_deactivated" {
+		t.Errorf("the phone is %v", got)
+	}
+	changes, _ := h.asPortal(t, "GET", device+"/history", "", http.StatusOK)["changes"].([]any)
+	if last, _ := changes[len(changes)-1].(map[string]any); last["reason"] != "user_deactivated" || last["by"] != "operator" {
+		t.Errorf("its history ends with %v", last)
+	}
+	if got := h.asPortal(t, "GET", "operations/"+id, "", http.StatusOK); got["state"] != "cancelled" || got["reason"] != "user_revoked" {
+		t.Errorf("the question is %v", got)
+	}
+	trail := h.asPortal(t, "GET", "audit?name=device.status&by=operator&device_id="+phone.State().Device, "", http.StatusOK)
+	if events, _ := trail["events"].([]any); len(events) != 1 || !strings.Contains(fmt.Sprint(events...), "user_deactivated") {
+		t.Errorf("the trail has %v", trail)
+	}
+	status("deactivated") // and may be said again
 }
 
 // TestPhonesAreThereWhereTheyAreConfigured: what no configuration asks for is not served, and what it asks for can be read.

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/internal/rounds"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -45,8 +46,7 @@ type Registry struct {
 	current  atomic.Pointer[snapshot]
 	lastRead atomic.Int64 // unix nanoseconds of the begin of the last good reading; zero is never
 
-	mu      sync.Mutex // one refresh at a time
-	failing bool
+	mu sync.Mutex // one refresh at a time
 }
 
 // snapshot is what holds at one moment. It does not change.
@@ -177,27 +177,8 @@ func (r *Registry) Stale() bool {
 // Run looks for changes at each [Interval] until ctx ends. That the store cannot be read is logged when it begins and when it
 // ends, not each time.
 func (r *Registry) Run(ctx context.Context) {
-	ticker := time.NewTicker(Interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			r.tell(ctx, r.Refresh(ctx))
-		}
-	}
-}
-
-func (r *Registry) tell(ctx context.Context, err error) {
-	r.mu.Lock()
-	was := r.failing
-	r.failing = err != nil
-	r.mu.Unlock()
-	switch {
-	case err != nil && !was && ctx.Err() == nil:
-		r.logger.WarnContext(ctx, "app versions that other nodes switch off are not seen", "cause", err)
-	case err == nil && was:
-		r.logger.InfoContext(ctx, "app versions that other nodes switch off are seen again")
-	}
+	rounds.Run(ctx, Interval, rounds.Trouble{
+		Logger: r.logger, Begins: "app versions that other nodes switch off are not seen",
+		Ends: "app versions that other nodes switch off are seen again",
+	}, r.Refresh)
 }

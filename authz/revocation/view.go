@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/internal/rounds"
 	"github.com/gatehouse-id/gatehouse/validation"
 )
 
@@ -56,7 +57,6 @@ type View struct {
 	mu       sync.Mutex // one refresh at a time
 	lastFull time.Time
 	lastGone time.Time // when expired entries were dropped last
-	failing  bool
 }
 
 var _ validation.Revocations = (*View)(nil)
@@ -156,27 +156,8 @@ func (v *View) Len() int {
 // Run reads the log at each [Interval] until ctx ends. That it cannot be read is logged when it begins and when it ends, not
 // each time.
 func (v *View) Run(ctx context.Context) {
-	ticker := time.NewTicker(Interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			v.tell(ctx, v.Refresh(ctx))
-		}
-	}
-}
-
-func (v *View) tell(ctx context.Context, err error) {
-	v.mu.Lock()
-	was := v.failing
-	v.failing = err != nil
-	v.mu.Unlock()
-	switch {
-	case err != nil && !was && ctx.Err() == nil:
-		v.config.Logger.WarnContext(ctx, "revocations of other nodes are not seen", "cause", err)
-	case err == nil && was:
-		v.config.Logger.InfoContext(ctx, "revocations of other nodes are seen again")
-	}
+	rounds.Run(ctx, Interval, rounds.Trouble{
+		Logger: v.config.Logger, Begins: "revocations of other nodes are not seen",
+		Ends: "revocations of other nodes are seen again",
+	}, v.Refresh)
 }

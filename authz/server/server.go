@@ -26,6 +26,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
+	"github.com/gatehouse-id/gatehouse/internal/rounds"
 	"github.com/gatehouse-id/gatehouse/internal/web"
 	"github.com/gatehouse-id/gatehouse/validation"
 )
@@ -213,18 +214,9 @@ func (s *Server) Run(ctx context.Context) {
 }
 
 func (s *Server) runRing(ctx context.Context) {
-	ticker := time.NewTicker(ringInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		if err := s.config.Ring.Tick(ctx); err != nil && ctx.Err() == nil {
-			s.config.Logger.WarnContext(ctx, "looking after the signing keys", "error", err)
-		}
-	}
+	rounds.Run(ctx, ringInterval, rounds.Trouble{
+		Logger: s.config.Logger, Begins: "looking after the signing keys", Ends: "the signing keys are looked after again",
+	}, s.config.Ring.Tick)
 }
 
 // Assertion signs for an upstream who is asking.

@@ -4,10 +4,10 @@ package audit
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/internal/rounds"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -27,27 +27,18 @@ const (
 // Run seals events until ctx ends. The head is logged every hour while there are events, so that whoever keeps the log elsewhere can
 // prove with it that the end of the trail was not taken back.
 func (t *Trail) Run(ctx context.Context) {
-	ticker := time.NewTicker(Interval)
-	defer ticker.Stop()
 	var s sealing
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			t.tick(ctx, &s)
-		}
-	}
+	rounds.Run(ctx, Interval, rounds.Trouble{
+		Logger: t.logger, Begins: "audit events are not sealed", Ends: "audit events are sealed again",
+		Over: storage.ErrClosed,
+	}, func(ctx context.Context) error { return t.tick(ctx, &s) })
 }
 
 // sealing is what one run remembers.
-type sealing struct {
-	from, full, logged time.Time
-	failing            bool
-}
+type sealing struct{ from, full, logged time.Time }
 
 // tick seals everything that is marked.
-func (t *Trail) tick(ctx context.Context, s *sealing) {
+func (t *Trail) tick(ctx context.Context, s *sealing) error {
 	now := t.now()
 	after := ""
 	if now.Sub(s.full) < fullEvery && !now.Before(s.full) {
@@ -68,12 +59,12 @@ func (t *Trail) tick(ctx context.Context, s *sealing) {
 			break
 		}
 	}
-	t.tell(ctx, s, err)
 	if err != nil {
 		s.full = time.Time{}
-		return
+		return err
 	}
 	s.from = now
+	return nil
 }
 
 // look returns a key that is below the first mark and as near to it as is known, empty when there is none: an update that finds
@@ -88,16 +79,4 @@ func (t *Trail) look(ctx context.Context, after string) (below string, err error
 		return err
 	})
 	return below, err
-}
-
-func (t *Trail) tell(ctx context.Context, s *sealing, err error) {
-	switch {
-	case ctx.Err() != nil || errors.Is(err, storage.ErrClosed):
-	case err != nil && !s.failing:
-		s.failing = true
-		t.logger.WarnContext(ctx, "audit events are not sealed", "cause", err)
-	case err == nil && s.failing:
-		s.failing = false
-		t.logger.InfoContext(ctx, "audit events are sealed again")
-	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/randid"
+	"github.com/gatehouse-id/gatehouse/internal/rounds"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -42,7 +43,7 @@ type loop struct {
 	floors         map[string]time.Time // by lane: nothing live was due before, at the last look
 	lastFull, last time.Time
 	turn           int // the lane that goes first
-	failing        bool
+	trouble        rounds.Trouble
 
 	mu    sync.Mutex           // guards what follows
 	under map[string]string    // lines being delivered, and their lanes
@@ -64,7 +65,10 @@ func (o *Outbox) Run(ctx context.Context) {
 	defer stop()
 	l := &loop{
 		Outbox: o, deliver: deliver, ended: make(chan struct{}, 1), floors: map[string]time.Time{}, under: map[string]string{},
-		rests: map[string]time.Time{},
+		rests: map[string]time.Time{}, trouble: rounds.Trouble{
+			Logger: o.config.Logger, Begins: "the outbox cannot be read: nothing is delivered", Ends: "the outbox is read again",
+			Over: storage.ErrClosed,
+		},
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -91,24 +95,11 @@ func (l *loop) look(ctx context.Context) time.Duration {
 	if err == nil && len(ready) > 0 {
 		err = l.start(ctx, ready)
 	}
-	l.tell(ctx, err)
+	l.trouble.Note(ctx, err)
 	if err != nil {
 		return Interval
 	}
 	return next
-}
-
-// tell logs that the store fails when it begins and when it ends.
-func (l *loop) tell(ctx context.Context, err error) {
-	switch {
-	case ctx.Err() != nil || errors.Is(err, storage.ErrClosed):
-	case err != nil && !l.failing:
-		l.failing = true
-		l.config.Logger.WarnContext(ctx, "the outbox cannot be read: nothing is delivered", "cause", err)
-	case err == nil && l.failing:
-		l.failing = false
-		l.config.Logger.InfoContext(ctx, "the outbox is read again")
-	}
 }
 
 // start claims lines and delivers the heads of those that it got.

@@ -71,6 +71,12 @@ var walls = slices.Concat([]wall{
 		},
 	},
 	{
+		room: []string{"internal/rounds"},
+		never: map[string]string{
+			ours: "a leaf: it repeats whatever it is given",
+		},
+	},
+	{
 		room: []string{"internal/egress"},
 		never: map[string]string{
 			ours:       "a leaf: it judges addresses, whoever is to be reached at them",
@@ -271,6 +277,16 @@ var walls = slices.Concat([]wall{
 			"net/http": "a leaf: a policy names ways to ask, and asks nobody",
 		},
 		door: []string{"mobileauth/shown"},
+	},
+	{
+		room: []string{"mobileauth/delivery"},
+		never: map[string]string{
+			"authz/...":           "a question reaches a phone whoever issues tokens for the answer",
+			"validation/...":      "a question reaches a phone whoever issues tokens for the answer",
+			"internal/web/...":    "a notification is no page",
+			"storage/badgerstore": "it keeps records in whatever store it is given",
+			"storage/memstore":    "it keeps records in whatever store it is given",
+		},
 	},
 	{
 		room: []string{"mobileauth/origin"},

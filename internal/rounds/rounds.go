@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rounds
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// Run calls round at each interval until ctx ends, and notes in trouble how it went.
+func Run(ctx context.Context, interval time.Duration, trouble Trouble, round func(context.Context) error) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			trouble.Note(ctx, round(ctx))
+		}
+	}
+}
+
+// Trouble is something that may fail for a while. It is for one goroutine.
+type Trouble struct {
+	Logger *slog.Logger
+	// Begins is logged as a warning, with the cause, by the first error after a success, and Ends by the first success after that.
+	Begins, Ends string
+	// Over is the error by which whatever is done comes to its end, such as that of a store that was closed. Optional.
+	Over error
+
+	failing bool
+}
+
+// Note takes what came of one try. What fails because ctx has ended, or with [Trouble].Over, is the end and no trouble.
+func (t *Trouble) Note(ctx context.Context, err error) {
+	switch {
+	case ctx.Err() != nil || t.Over != nil && errors.Is(err, t.Over):
+	case err != nil && !t.failing:
+		t.failing = true
+		t.Logger.WarnContext(ctx, t.Begins, "cause", err)
+	case err == nil && t.failing:
+		t.failing = false
+		t.Logger.InfoContext(ctx, t.Ends)
+	}
+}

@@ -78,6 +78,12 @@ type sealed struct {
 	Hash string          `json:"hash"`
 }
 
+// value is what is written of a seal. The hash covers the body alone, so a seal that stands in any other form was changed.
+func (s sealed) value() ([]byte, error) {
+	value, err := json.Marshal(s)
+	return append([]byte{1}, value...), err
+}
+
 func sealKey(sequence uint64) string { return fmt.Sprintf("%s%020d", sealPrefix, sequence) }
 
 // hash is HMAC-SHA-256 over what is hashed, under a label that keeps events and seals apart. Parts are told apart by the length
@@ -223,12 +229,12 @@ func putSeal(tx storage.Tx, key []byte, s seal) (Head, error) {
 		return Head{}, err
 	}
 	link := sealed{Body: body, Hash: sealHash(key, s.Sequence, body)}
-	value, err := json.Marshal(link)
+	value, err := link.value()
 	if err != nil {
 		return Head{}, err
 	}
 	until := time.UnixMilli(s.Until)
-	if err := tx.Put(storage.Item{Key: sealKey(s.Sequence), Value: append([]byte{1}, value...), ExpiresAt: until}); err != nil {
+	if err := tx.Put(storage.Item{Key: sealKey(s.Sequence), Value: value, ExpiresAt: until}); err != nil {
 		return Head{}, err
 	}
 	head := storedHead{Sequence: s.Sequence, Hash: link.Hash, Time: s.Time, Until: s.Until}

@@ -253,6 +253,9 @@ func TestVerifyFinds(t *testing.T) {
 		{"a seal changed", func(trail) func(storage.Tx) error {
 			return modify(sealed+"2", replace(`"time":1`, `"time":2`))
 		}, []string{audit.SealAltered}},
+		{"a seal in another form that says the same", func(trail) func(storage.Tx) error {
+			return modify(sealed+"2", replace(`"body":`, `"Body":`))
+		}, []string{audit.SealAltered}},
 		{"a seal that cannot be read", func(trail) func(storage.Tx) error {
 			return modify(sealed+"2", func([]byte) []byte { return []byte("\x01{") })
 		}, append([]string{audit.SealAltered, audit.SealExchanged}, slices.Repeat([]string{audit.EventInserted}, 61)...)},

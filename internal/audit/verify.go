@@ -3,6 +3,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -257,7 +258,7 @@ func (v *verifier) seal(tx storage.Tx, item storage.Item) error {
 	sequence, err := strconv.ParseUint(strings.TrimPrefix(item.Key, sealPrefix), 10, 64)
 	var stored sealed
 	var body seal
-	if err != nil || decode(item.Value, &stored) != nil || !equal(stored.Hash, sealHash(v.key, sequence, stored.Body)) ||
+	if err != nil || decode(item.Value, &stored) != nil || !written(stored, item.Value) || !equal(stored.Hash, sealHash(v.key, sequence, stored.Body)) ||
 		decode(append([]byte{1}, stored.Body...), &body) != nil || body.Sequence != sequence {
 		v.find(SealAltered, "", sequence)
 		v.last = link{max(sequence, v.last.sequence+1), stored.Hash}
@@ -275,6 +276,11 @@ func (v *verifier) seal(tx storage.Tx, item storage.Item) error {
 		}
 	}
 	return nil
+}
+
+func written(s sealed, as []byte) bool {
+	value, err := s.value()
+	return err == nil && bytes.Equal(value, as)
 }
 
 // follow checks a seal against the one before it. Seals expire in their order, so only the first that is there may lack it.

@@ -138,9 +138,9 @@ func (a *App) assemble(ctx caddy.Context) error {
 		Scopes:          a.scopeNames(),
 		DefaultScopes:   a.DefaultScope,
 		ScopeTexts:      a.scopeTexts(),
-		SessionIdle:     or(a.Sessions.Idle, 12*time.Hour),
-		SessionLifetime: or(a.Sessions.Lifetime, 7*24*time.Hour),
-		RefreshGrace:    max(or(a.Tokens.RefreshGrace, 10*time.Second), 0),
+		SessionIdle:     cmp.Or(time.Duration(a.Sessions.Idle), 12*time.Hour),
+		SessionLifetime: cmp.Or(time.Duration(a.Sessions.Lifetime), 7*24*time.Hour),
+		RefreshGrace:    max(cmp.Or(time.Duration(a.Tokens.RefreshGrace), 10*time.Second), 0),
 		ClientIP:        clientIP,
 		Proxied:         proxied,
 		Applications:    a.apps,
@@ -244,7 +244,7 @@ func (a *App) keyRing(db storage.DB, sealer storage.Sealer) (*keyset.Ring, error
 		algorithms = append(algorithms, jose.Algorithm(name))
 	}
 	ring, err := keyset.Open(keyset.Config{
-		DB: db, Sealer: sealer, Algs: algorithms, RotateEvery: or(a.Keys.RotateEvery, 30*24*time.Hour),
+		DB: db, Sealer: sealer, Algs: algorithms, RotateEvery: cmp.Or(time.Duration(a.Keys.RotateEvery), 30*24*time.Hour),
 		Retain: authz.MaxAccessTTL + 24*time.Hour, Now: time.Now, Logger: a.logger,
 	})
 	if err != nil {
@@ -337,7 +337,7 @@ func (a *App) realm(ctx caddy.Context, c *RealmConfig) (*realm.Realm, error) {
 		}
 	}
 	return &realm.Realm{
-		Name: c.Name, Authenticator: authenticator, LoginModule: module, MaxAge: or(c.MaxAge, time.Hour), Audit: c.Audit,
+		Name: c.Name, Authenticator: authenticator, LoginModule: module, MaxAge: cmp.Or(time.Duration(c.MaxAge), time.Hour), Audit: c.Audit,
 		Users: c.Users, Timeout: time.Duration(c.TimeOut),
 	}, nil
 }

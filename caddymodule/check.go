@@ -3,6 +3,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -53,13 +54,13 @@ func (a *App) check() error {
 // checkLifetimes refuses lifetimes that no client could have.
 func (a *App) checkLifetimes() error {
 	t := a.Tokens
-	if access := or(t.Access, time.Second); access < time.Second || access > authz.MaxAccessTTL {
+	if access := cmp.Or(time.Duration(t.Access), time.Second); access < time.Second || access > authz.MaxAccessTTL {
 		return fmt.Errorf("tokens: access is %v; it is a second at least and %v at most", access, authz.MaxAccessTTL)
 	}
-	if refresh := or(t.Refresh, time.Second); refresh < time.Second || refresh > authz.MaxRefreshTTL {
+	if refresh := cmp.Or(time.Duration(t.Refresh), time.Second); refresh < time.Second || refresh > authz.MaxRefreshTTL {
 		return fmt.Errorf("tokens: refresh is %v; it is a second at least and %v at most", refresh, authz.MaxRefreshTTL)
 	}
-	if idle := or(t.RefreshIdle, time.Second); idle < time.Second {
+	if idle := cmp.Or(time.Duration(t.RefreshIdle), time.Second); idle < time.Second {
 		return fmt.Errorf("tokens: refresh_idle is %v; it is a second at least", idle)
 	}
 	return nil
@@ -90,7 +91,7 @@ func (a *App) sketch(c *RealmConfig) (*realm.Realm, error) {
 		return nil, err
 	}
 	return &realm.Realm{
-		Name: c.Name, Authenticator: unloaded{}, LoginModule: unloaded{}, MaxAge: or(c.MaxAge, time.Hour), Timeout: time.Duration(c.TimeOut),
+		Name: c.Name, Authenticator: unloaded{}, LoginModule: unloaded{}, MaxAge: cmp.Or(time.Duration(c.MaxAge), time.Hour), Timeout: time.Duration(c.TimeOut),
 	}, nil
 }
 
@@ -111,7 +112,7 @@ func (c *RealmConfig) checkPatience() error {
 		var part struct {
 			TimeOut caddy.Duration `json:"time_out"`
 		}
-		if round := or(c.TimeOut, realm.DefaultTimeout); json.Unmarshal(raw, &part) == nil && time.Duration(part.TimeOut) > round {
+		if round := cmp.Or(time.Duration(c.TimeOut), realm.DefaultTimeout); json.Unmarshal(raw, &part) == nil && time.Duration(part.TimeOut) > round {
 			return fmt.Errorf("time_out of a part of it is %v; a round of the realm, by its own time_out, has %v", time.Duration(part.TimeOut), round)
 		}
 	}

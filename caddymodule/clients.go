@@ -3,6 +3,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -40,9 +41,9 @@ func (a *App) client(c *ClientConfig) (*authz.Client, error) {
 		RedirectURIs: c.RedirectURIs, PostLogoutRedirectURIs: c.PostLogoutRedirectURIs,
 		Scopes: c.Scopes, DefaultScopes: a.defaultScopes(c), Audience: c.Audience,
 		FirstParty: c.FirstParty, Native: c.Native, Introspect: c.Introspect,
-		AccessTTL:      or(c.AccessTTL, or(a.Tokens.Access, 5*time.Minute)),
-		RefreshTTL:     or(c.RefreshTTL, or(a.Tokens.Refresh, 30*24*time.Hour)),
-		RefreshIdleTTL: or(a.Tokens.RefreshIdle, 14*24*time.Hour),
+		AccessTTL:      cmp.Or(time.Duration(c.AccessTTL), time.Duration(a.Tokens.Access), 5*time.Minute),
+		RefreshTTL:     cmp.Or(time.Duration(c.RefreshTTL), time.Duration(a.Tokens.Refresh), 30*24*time.Hour),
+		RefreshIdleTTL: cmp.Or(time.Duration(a.Tokens.RefreshIdle), 14*24*time.Hour),
 		IDTokenAlg:     jose.Algorithm(c.IDTokenAlg), IntrospectionAlg: jose.Algorithm(c.IntrospectionAlg),
 	}
 	if len(client.Audience) == 0 {

@@ -4,7 +4,6 @@ package caddymodule
 
 import (
 	"encoding/json"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 )
@@ -112,12 +111,4 @@ type ClientConfig struct {
 	IDTokenAlg string `json:"id_token_alg,omitempty"`
 	// Signature algorithm of the introspection responses that it asks to be signed (RFC 9701). Default: the issuer's first.
 	IntrospectionAlg string `json:"introspection_alg,omitempty"`
-}
-
-// or returns d as a duration, or the fallback when it is zero.
-func or(d caddy.Duration, fallback time.Duration) time.Duration {
-	if d == 0 {
-		return fallback
-	}
-	return time.Duration(d)
 }

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -70,18 +71,11 @@ func appShow() *cobra.Command {
 				if rule.Override {
 					by, since = "operator", rule.ChangedAt.Local().Format(time.DateTime)
 				}
-				add(rule.Pattern, orAll(rule.Platform), rule.Status, by, since, message(&rule.Rule))
+				add(rule.Pattern, cmp.Or(rule.Platform, "all"), rule.Status, by, since, message(&rule.Rule))
 			}
 			add("others", "all", app.Default, "", "", "")
 		})
 	})
-}
-
-func orAll(platform string) string {
-	if platform == "" {
-		return "all"
-	}
-	return platform
 }
 
 // message returns the beginning of what a rule tells people.

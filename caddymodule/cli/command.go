@@ -22,7 +22,7 @@ const name = "gatehouse"
 func commands() []*cobra.Command {
 	return []*cobra.Command{
 		userCommand(), appCommand(), keysCommand(), sessionCommand(), tokenCommand(), auditCommand(), outboxCommand(), healthCommand(),
-		configCommand(), policyCommand(), importCommand(), receiptCommand(), simulator.Command(),
+		configCommand(), policyCommand(), importCommand(), receiptCommand(), onlyChildren(simulator.Command()),
 	}
 }
 
@@ -116,13 +116,11 @@ func command(use, short string, args cobra.PositionalArgs, run func(c *client, a
 
 // group returns a command that only has subcommands.
 func group(use, short string, children ...*cobra.Command) *cobra.Command {
-	cmd := &cobra.Command{Use: use, Short: short}
-	onlyChildren(cmd, children...)
-	return cmd
+	return onlyChildren(&cobra.Command{Use: use, Short: short}, children...)
 }
 
 // onlyChildren has a command refuse what is none of its subcommands, for which cobra would show its help and succeed.
-func onlyChildren(cmd *cobra.Command, children ...*cobra.Command) {
+func onlyChildren(cmd *cobra.Command, children ...*cobra.Command) *cobra.Command {
 	cmd.AddCommand(children...)
 	cmd.Args = cobra.ArbitraryArgs
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -132,6 +130,7 @@ func onlyChildren(cmd *cobra.Command, children ...*cobra.Command) {
 		}
 		return cmd.Help()
 	}
+	return cmd
 }
 
 // dashedKey is a key id that looks like flags: a thumbprint (RFC 7638) may begin with a "-".

@@ -49,11 +49,11 @@ func receiptVerify() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c, err := newClient(cmd)
+			asJSON, err := cmd.Flags().GetBool("json")
 			if err != nil {
 				return err
 			}
-			return c.printReceipt(&verified)
+			return (&client{json: asJSON, cmd: cmd}).printReceipt(&verified)
 		},
 	}
 	cmd.Flags().StringSliceVar(&pinned, "root", nil, `thumbprint of a root key that is believed (see "receipt roots")`)

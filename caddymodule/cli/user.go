@@ -160,11 +160,7 @@ func userImport() *cobra.Command {
 			if strings.HasSuffix(strings.ToLower(args[0]), ".csv") {
 				contentType = "text/csv"
 			}
-			path := usersPath + "/import"
-			if dry {
-				path += "?dry_run=true"
-			}
-			response, err := c.send(http.MethodPost, path, contentType, io.Reader(source))
+			response, err := c.send(http.MethodPost, dried(usersPath+"/import", dry), contentType, io.Reader(source))
 			if err != nil {
 				return err
 			}

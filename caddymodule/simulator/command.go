@@ -40,14 +40,6 @@ func Command() *cobra.Command {
 	} {
 		cmd.AddCommand(make(&o))
 	}
-	cmd.Args = cobra.ArbitraryArgs
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(args) > 0 {
-			cmd.SilenceUsage = true
-			return fmt.Errorf("unknown command %q for %q: see --help", args[0], cmd.CommandPath())
-		}
-		return cmd.Help()
-	}
 	return cmd
 }
 
@@ -92,11 +84,7 @@ func bare(o *options, use, short string, args cobra.PositionalArgs, run func(s *
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cmd.SilenceUsage = true
 			o.json, _ = cmd.Flags().GetBool("json") // a flag of the command that this one is under
-			base := cmd.Context()
-			if base == nil {
-				base = context.Background()
-			}
-			ctx, stop := signal.NotifyContext(base, os.Interrupt)
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
 			defer stop()
 			err := run(&session{options: o, cmd: cmd, ctx: ctx, in: bufio.NewReader(cmd.InOrStdin())}, args)
 			if ctx.Err() != nil && errors.Is(err, context.Canceled) {
@@ -162,7 +150,7 @@ func explain(err error) error {
 	return err
 }
 
-// methodNames are what a person calls the ways to prove oneself.
+// methodName is what a person calls a way to prove oneself.
 func methodName(method string) string {
 	switch method {
 	case envelope.MethodPossession:

@@ -15,8 +15,8 @@ var platforms = []string{"android", "ios", "linux", "macos", "web", "windows"}
 // Parse reads an app and adds it:
 //
 //	application <id> {
-//		ios|android|web|windows|macos|linux <identifier>
-//		platform <name> <identifier>
+//		ios|android|web|windows|macos|linux <identifier> { ... }
+//		platform <name> <identifier> { ... }
 //		version  <version> <status> { ... }
 //		enrollment { ... }
 //		pin { ... }
@@ -39,7 +39,7 @@ func Parse(into *[]Config) option.Parse {
 	}
 }
 
-// parsePlatform reads: platform <name> <identifier>
+// parsePlatform reads: platform <name> <identifier> { ... }
 func (c *Config) parsePlatform(d *caddyfile.Dispenser) error {
 	var name string
 	if err := option.String(&name)(d); err != nil {
@@ -48,7 +48,7 @@ func (c *Config) parsePlatform(d *caddyfile.Dispenser) error {
 	return c.addPlatform(d, name)
 }
 
-// addPlatform reads: <identifier>
+// addPlatform reads: <identifier> { ... }
 func (c *Config) addPlatform(d *caddyfile.Dispenser, name string) error {
 	if _, twice := c.Platforms[name]; twice {
 		return d.Errf("platform %q stands twice", name)
@@ -57,7 +57,7 @@ func (c *Config) addPlatform(d *caddyfile.Dispenser, name string) error {
 		return d.Errf("platform %q needs the identifier of the app there, such as com.example.bank", name)
 	}
 	c.Platforms[name] = d.Val()
-	return nil
+	return c.parsePush(d, name)
 }
 
 // parseVersion reads:

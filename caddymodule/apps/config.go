@@ -20,6 +20,8 @@ type Config struct {
 	ID string `json:"id"`
 	// The platforms it exists for, each with the identifier of the app there: a bundle identifier, the name of a package, an origin.
 	Platforms map[string]string `json:"platforms,omitempty"`
+	// How its phones are notified, by platform. Default: not at all; they still find what they are asked.
+	Push map[string]Push `json:"push,omitempty"`
 	// What becomes of its versions. Of those that match, the most specific one counts; a version that none matches is refused.
 	// Default: all are active.
 	Versions []Version `json:"versions,omitempty"`
@@ -66,6 +68,9 @@ func Check(configs []Config) error {
 	for i := range configs {
 		if configs[i].PIN != nil && configs[i].Enrollment == nil {
 			return fmt.Errorf("application %q: pin says what is asked of phones, and there is no enrollment that registers any", configs[i].ID)
+		}
+		if err := configs[i].checkPush(); err != nil {
+			return err
 		}
 		if _, _, err := configs[i].Policy(); err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+	"github.com/gatehouse-id/gatehouse/mobileauth/operation/record"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -91,7 +92,7 @@ type turn struct {
 	actor  audit.Actor
 	device handset.Device
 	op     Operation
-	desk   desk
+	desk   record.Desk
 	proof  evidence
 }
 
@@ -188,6 +189,8 @@ func (s *Store) judge(t *turn) (Outcome, error) {
 		return notAllowed("unknown_operation")
 	case stored.UserID != t.device.UserID:
 		return notAllowed("other_user")
+	case stored.Channel == BySMS:
+		return Outcome{Code: Gone, Reason: "switched", Operation: stored.At(t.now)}, nil
 	case !meant(&stored, &t.device):
 		return notAllowed("other_device")
 	}
@@ -218,24 +221,30 @@ func (s *Store) admit(t *turn) (reason string, err error) {
 	if st.Purpose != envelope.PurposeApproval || st.Device != t.Message.DeviceID || st.SigningKey != t.Message.KID || st.Raw() == "" {
 		return "statement", nil
 	}
-	t.device, err = s.devices.Accept(t.tx, t.Message)
+	t.device, reason, err = s.speaker(t.tx, t.Message)
+	return reason, err
+}
+
+// speaker returns the device that sends a message, which is used up, or why it may not.
+func (s *Store) speaker(tx storage.Tx, m handset.Message) (d handset.Device, reason string, err error) {
+	d, err = s.devices.Accept(tx, m)
 	switch {
 	case errors.Is(err, handset.ErrReplay):
-		return "replay", nil
+		return d, "replay", nil
 	case errors.Is(err, handset.ErrNotFound):
-		return "unknown_device", nil
+		return d, "unknown_device", nil
 	case errors.Is(err, handset.ErrUnusable):
-		return "device_unusable", nil
+		return d, "device_unusable", nil
 	case err != nil:
-		return "", err
+		return d, "", err
 	}
-	switch err := s.devices.Usable(t.tx, &t.device); {
+	switch err := s.devices.Usable(tx, &d); {
 	case errors.Is(err, handset.ErrUnusable):
-		return "device_unusable", nil
+		return d, "device_unusable", nil
 	case err != nil:
-		return "", err
+		return d, "", err
 	}
-	return "", nil
+	return d, "", nil
 }
 
 // late writes down that an operation has expired under its answer.
@@ -271,7 +280,7 @@ func (s *Store) deny(t *turn) (Outcome, error) {
 // settle ends the operation by this answer.
 func (t *turn) settle(state State, reason string) {
 	answered(&t.op, t.Answer, state, reason, t.now)
-	t.desk.drop(t.op.ID)
+	t.desk.Drop(t.op.ID)
 }
 
 func answered(o *Operation, a *Answer, state State, reason string, now time.Time) {
@@ -282,7 +291,7 @@ func answered(o *Operation, a *Answer, state State, reason string, now time.Time
 // approved makes the operation what it is once this answer is accepted.
 func approved(o *Operation, a *Answer, now time.Time, redeem time.Duration) {
 	answered(o, a, Approved, "", now)
-	o.Method, o.Factor = a.Statement.Method, a.Statement.Method != envelope.MethodPossession
+	o.Prove(a.Statement.Method)
 	o.RedeemBy = now.Add(redeem)
 }
 
@@ -299,7 +308,7 @@ func (s *Store) finish(t *turn) error {
 
 // approve takes an approval if the person is proven as was asked.
 func (s *Store) approve(t *turn) (Outcome, error) {
-	if t.desk.blocked(t.now) {
+	if t.desk.Blocked(t.now) {
 		return notAllowed(ReasonUserBlocked)
 	}
 	if !t.consistent() {
@@ -322,8 +331,8 @@ func (s *Store) approve(t *turn) (Outcome, error) {
 		t.op.Receipt = t.proof.receipt
 	}
 	approved(&t.op, t.Answer, t.now, s.limits.Redeem)
-	t.desk.drop(t.op.ID)
-	t.desk.succeed(t.op.Factor, t.op.Number != "")
+	t.desk.Drop(t.op.ID)
+	t.desk.Succeed(t.op.Factor, t.op.Number != "")
 	return Outcome{Code: Accepted, Operation: t.op}, s.finish(t)
 }
 
@@ -340,8 +349,8 @@ func (t *turn) consistent() bool {
 // operation is taken off the desk before, to end by this answer and not as one of those.
 func (s *Store) verify(t *turn) (handset.Verdict, error) {
 	aside := t.desk
-	aside.Open = append([]entry(nil), t.desk.Open...)
-	aside.drop(t.op.ID)
+	aside.Open = append([]record.Entry(nil), t.desk.Open...)
+	aside.Drop(t.op.ID)
 	risky := len(t.Factors) > 0 && t.op.DeviceID != ""
 	if risky {
 		if err := s.writeDesk(t.tx, aside); err != nil {
@@ -370,38 +379,63 @@ func (s *Store) wrong(t *turn, verdict handset.Verdict) (Outcome, error) {
 	if !verdict.OK {
 		reason = verdict.Reason
 	}
-	t.op.Tries++
-	alert := t.desk.fail(&s.limits, !verdict.OK, t.now)
-	switch {
-	case verdict.Disconnected:
-		t.settle(Failed, ReasonFactorLimit)
-	case t.op.Tries >= s.limits.Tries:
-		t.settle(Failed, ReasonAttempts)
-	case t.desk.blocked(t.now):
-		t.settle(Failed, ReasonUserBlocked)
-	default:
-		t.op.Version++
-		if err := s.writeDesk(t.tx, t.desk); err != nil {
-			return Outcome{}, err
-		}
-		remaining := min(s.limits.Tries-t.op.Tries, t.desk.left(&s.limits))
-		return Outcome{Code: Refused, Reason: reason, Remaining: remaining, Operation: t.op}, s.alert(t, alert, true)
+	of := record.WrongNumber
+	if !verdict.OK {
+		of = record.WrongFactor
 	}
-	if err := s.finish(t); err != nil {
-		return Outcome{}, err
+	m := s.miss(&t.op, &t.desk, of, t.now)
+	if verdict.Disconnected {
+		m.end = ReasonFactorLimit
 	}
-	return Outcome{Code: Refused, Reason: reason, Operation: t.op}, s.alert(t, alert, false)
+	if m.end != "" {
+		t.settle(Failed, m.end)
+		m.remaining = 0
+	}
+	err := s.missed(t.tx, &t.op, &t.desk, m)
+	return Outcome{Code: Refused, Reason: reason, Remaining: m.remaining, Operation: t.op}, err
 }
 
-// alert tells that a block is near or has come, and stores an operation that stays open.
-func (s *Store) alert(t *turn, what What, open bool) error {
-	if open {
-		if err := s.operations.Put(t.tx, t.op); err != nil {
+// miss is what a wrong answer has led to.
+type miss struct {
+	alert     What
+	end       string // why the operation ends, empty where it stays open
+	remaining int
+}
+
+// miss counts a wrong answer.
+func (s *Store) miss(o *Operation, d *record.Desk, of record.Wrong, now time.Time) miss {
+	o.Tries++
+	m := miss{alert: What(d.Fail(&s.limits, of, now)), remaining: d.Left(&s.limits)}
+	most := o.Way.Tries(s.limits.Tries)
+	switch {
+	case most > 0 && o.Tries >= most:
+		m.end = ReasonAttempts
+	case d.Blocked(now):
+		m.end = ReasonUserBlocked
+	case most > 0:
+		m.remaining = min(m.remaining, most-o.Tries)
+	}
+	return m
+}
+
+// missed stores what a wrong answer has led to, and tells of it: that the operation has ended, and that a block is near or has come.
+func (s *Store) missed(tx storage.Tx, o *Operation, d *record.Desk, m miss) error {
+	if m.end == "" {
+		o.Version++
+	}
+	if err := s.writeDesk(tx, *d); err != nil {
+		return err
+	}
+	if err := s.operations.Put(tx, *o); err != nil {
+		return err
+	}
+	if m.end != "" {
+		if err := s.tell(tx, Ended, *o); err != nil {
 			return err
 		}
 	}
-	if what == "" {
+	if m.alert == "" {
 		return nil
 	}
-	return s.tell(t.tx, what, t.op)
+	return s.tell(tx, m.alert, *o)
 }

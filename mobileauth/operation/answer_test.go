@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletype"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
@@ -34,6 +35,7 @@ func TestApproveAndRedeem(t *testing.T) {
 		got := w.get(o.ID)
 		want := shown
 		want.State, want.Method, want.Factor, want.AnsweredBy, want.Statement = operation.Approved, "pin", true, p.id, a.Statement.Raw()
+		want.Used, want.AMR, want.ACR = mobiletype.PushPIN, []string{"pop", "pin", "mfa"}, "push_pin"
 		want.AnsweredAt, want.EndedAt, want.RedeemBy = w.clock.Now(), w.clock.Now(), w.clock.Now().Add(time.Minute)
 		want.Version++
 		if diff := cmp.Diff(want, got); diff != "" {

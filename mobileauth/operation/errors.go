@@ -30,6 +30,12 @@ var (
 	ErrTransition = errors.New("the state does not allow this")
 	// ErrVersion says that the operation changed since it was read.
 	ErrVersion = errors.New("the operation has changed since it was read")
+	// ErrResendLimit says that the same was sent as often as it may be.
+	ErrResendLimit = errors.New("it was sent as often as it may be")
+	// ErrTooSoon says that the same may be sent again, and not yet: [Operation.ResendAt] says when.
+	ErrTooSoon = errors.New("it may not be sent again yet")
+	// ErrChannel says that no message may be sent now. It is for [Config].OnChange.
+	ErrChannel = errors.New("no message may be sent")
 	// ErrBusy says that as many callers wait as may.
 	ErrBusy = waiting.ErrFull
 )

@@ -49,6 +49,8 @@ func (s *Store) deliver(ctx context.Context, id, deviceID string) (o Operation, 
 		switch {
 		case err != nil:
 			return err
+		case o.UserID == d.UserID && o.Channel == BySMS:
+			return ErrTransition // it has left the phones
 		case !meant(&o, &d):
 			return ErrDevice
 		case !o.State.Open():
@@ -57,7 +59,7 @@ func (s *Store) deliver(ctx context.Context, id, deviceID string) (o Operation, 
 			return nil
 		}
 		changed = true
-		o.State, o.DeliveredAt = Delivered, now
+		o.State, o.DeliveredAt, o.Late = Delivered, now, nil
 		o.Version++
 		said := event(by, "operation.deliver", &o)
 		said.ID, said.Time, said.DeviceID = e.ID, e.Time, deviceID
@@ -122,18 +124,26 @@ func named(e, drawn audit.Event) audit.Event {
 
 // close stores an operation that has ended, takes it off its user's desk and tells of it.
 func (s *Store) close(tx storage.Tx, o *Operation, e audit.Event) error {
-	desk, err := s.readDesk(tx, o.UserID, o.EndedAt)
-	if err != nil {
-		return err
-	}
-	desk.drop(o.ID)
-	if err := s.writeDesk(tx, desk); err != nil {
+	if err := s.leave(tx, o); err != nil {
 		return err
 	}
 	if err := s.put(tx, o, e); err != nil {
 		return err
 	}
 	return s.tell(tx, Ended, *o)
+}
+
+// leave takes an operation that has ended off its user's desk.
+func (s *Store) leave(tx storage.Tx, o *Operation) error {
+	if o.UserID == "" {
+		return nil
+	}
+	desk, err := s.readDesk(tx, o.UserID, o.EndedAt)
+	if err != nil {
+		return err
+	}
+	desk.Drop(o.ID)
+	return s.writeDesk(tx, desk)
 }
 
 // Finish is how package enrolment ends a registration.
@@ -194,18 +204,18 @@ func (s *Store) AmendTx(tx storage.Tx, id string, version uint64, state State, d
 // which run when a device is taken out. What it has approved cannot be redeemed any more, since [Store.Redeem] looks at the
 // device again.
 func (s *Store) CloseForDevice(tx storage.Tx, d handset.Device) error {
-	return s.closeAll(tx, d.UserID, ReasonDeviceRevoked, func(e entry) bool { return e.DeviceID == d.ID })
+	return s.closeAll(tx, d.UserID, ReasonDeviceRevoked, func(e record.Entry) bool { return e.DeviceID == d.ID })
 }
 
 // CloseForUser cancels all open operations of a user who is locked or goes.
 func (s *Store) CloseForUser(tx storage.Tx, userID string) error {
-	return s.closeAll(tx, userID, ReasonUserRevoked, func(entry) bool { return true })
+	return s.closeAll(tx, userID, ReasonUserRevoked, func(record.Entry) bool { return true })
 }
 
 // closeAll writes two items for each operation, and the desk: the transaction is somebody else's, and must not fail because it
 // is too large. The sweep does the rest within a second, from what is written here: each operation gets its own line in the
 // audit trail, and who has to be told is told.
-func (s *Store) closeAll(tx storage.Tx, userID, reason string, rests func(entry) bool) error {
+func (s *Store) closeAll(tx storage.Tx, userID, reason string, rests func(record.Entry) bool) error {
 	now := s.now()
 	desk, err := s.readDesk(tx, userID, now)
 	if err != nil {
@@ -221,7 +231,7 @@ func (s *Store) closeAll(tx storage.Tx, userID, reason string, rests func(entry)
 		return nil
 	}
 	for _, id := range ids {
-		desk.drop(id)
+		desk.Drop(id)
 		o, err := s.operations.Get(tx, id)
 		if err != nil {
 			return err
@@ -288,7 +298,7 @@ func (s *Store) redeem(tx storage.Tx, o *Operation, clientID string, now time.Ti
 	case !now.Before(o.RedeemBy):
 		return Outcome{Code: Gone, Reason: "redeem_window"}, nil
 	}
-	if o.Kind != Registration {
+	if o.Kind != Registration && o.Channel != BySMS {
 		d, found, err := s.devices.Find(tx, o.AnsweredBy)
 		if err != nil {
 			return Outcome{}, err

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"iter"
 	"testing"
 	"time"
 
@@ -15,84 +14,14 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/storage"
+	"github.com/gatehouse-id/gatehouse/storage/memstore"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
 )
-
-var errFrail = errors.New("the block cannot be read")
-
-// frail is a store of which one operation within a transaction fails: the one that left reaches zero at. Negative is never.
-type frail struct {
-	storage.DB
-	left int
-}
-
-func (f *frail) View(ctx context.Context, fn func(storage.Tx) error) error {
-	return f.DB.View(ctx, func(tx storage.Tx) error { return fn(&frailTx{tx, f}) })
-}
-
-func (f *frail) Update(ctx context.Context, fn func(storage.Tx) error) error {
-	return f.DB.Update(ctx, func(tx storage.Tx) error { return fn(&frailTx{tx, f}) })
-}
-
-func (f *frail) strike() error {
-	f.left--
-	if f.left == 0 {
-		return errFrail
-	}
-	return nil
-}
-
-type frailTx struct {
-	storage.Tx
-	db *frail
-}
-
-func (t *frailTx) Get(key string) (storage.Item, error) {
-	if err := t.db.strike(); err != nil {
-		return storage.Item{}, err
-	}
-	return t.Tx.Get(key)
-}
-
-func (t *frailTx) Put(item storage.Item) error {
-	if err := t.db.strike(); err != nil {
-		return err
-	}
-	return t.Tx.Put(item)
-}
-
-func (t *frailTx) Insert(item storage.Item) error {
-	if err := t.db.strike(); err != nil {
-		return err
-	}
-	return t.Tx.Insert(item)
-}
-
-func (t *frailTx) Delete(key string) error {
-	if err := t.db.strike(); err != nil {
-		return err
-	}
-	return t.Tx.Delete(key)
-}
-
-func (t *frailTx) Scan(prefix, after string, limit int) iter.Seq2[storage.Item, error] {
-	return func(yield func(storage.Item, error) bool) {
-		for item, err := range t.Tx.Scan(prefix, after, limit) {
-			if broken := t.db.strike(); broken != nil {
-				yield(storage.Item{}, broken)
-				return
-			}
-			if !yield(item, err) {
-				return
-			}
-		}
-	}
-}
 
 // stage is a world over a frail store in which a phone has one operation to answer.
 type stage struct {
 	*world
-	frail *frail
+	frail *storagetest.FrailDB
 	p     *phone
 	o     operation.Operation
 	a     operation.Answer // prepared before anything fails
@@ -101,7 +30,9 @@ type stage struct {
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	w := &world{t: t, clock: storagetest.NewClock(), users: &users{out: map[string]error{}}}
-	s := &stage{world: w, frail: &frail{DB: engines[0].open(t, w.clock.Now), left: -1}}
+	db, err := memstore.Open(memstore.Config{Now: w.clock.Now})
+	must(t, err)
+	s := &stage{world: w, frail: storagetest.Frail(db)}
 	w.db = storagetest.Faulty(s.frail)
 	_, issuer := keysOfServer(t)
 	w.build(func(c *operation.Config) { c.Receipts = issuer })
@@ -213,16 +144,16 @@ func TestEveryOperationOfATransitionMayFail(t *testing.T) {
 					test.prepare(s)
 				}
 				before := s.content()
-				s.frail.left = nth
+				s.frail.Break(nth)
 				got, err := test.call(s, t.Context())
-				if s.frail.left > 0 { // it is over before its nth operation
+				if !s.frail.Broken() { // it is over before its nth operation
 					must(t, err)
 					if nth == 1 {
 						t.Error("the transition does nothing")
 					}
 					return
 				}
-				if !errors.Is(err, errFrail) {
+				if !errors.Is(err, storagetest.ErrFrail) {
 					t.Fatalf("operation %d failed: %v", nth, err)
 				}
 				if diff := cmp.Diff(before, s.content()); diff != "" && !test.parts {

@@ -20,6 +20,16 @@ type (
 	Field = record.Field
 	// Limits bound what one user, and whoever starts operations for them, can do. See record.Limits.
 	Limits = record.Limits
+	// Way is how a question is put. See record.Way.
+	Way = record.Way
+	// Texting is a message with a code. See record.Texting.
+	Texting = record.Texting
+	// StartLate is what takes over, and when. See record.StartLate.
+	StartLate = record.StartLate
+	// Skipped is a type that was not used.
+	Skipped = record.Skipped
+	// Channel is the way on which a question reaches a person, and the answer comes back.
+	Channel = record.Channel
 	// FieldError names the field that breaks a rule. Its text never repeats the value.
 	FieldError = record.FieldError
 )
@@ -44,6 +54,13 @@ const (
 	Redeemed  = record.Redeemed
 )
 
+// The channels.
+const (
+	ByPush = record.ByPush
+	ByOTP  = record.ByOTP
+	BySMS  = record.BySMS
+)
+
 // Reasons that stand with a state.
 const (
 	ReasonDenied        = record.ReasonDenied
@@ -54,6 +71,7 @@ const (
 	ReasonFactorLimit   = record.ReasonFactorLimit
 	ReasonDeviceRevoked = record.ReasonDeviceRevoked
 	ReasonUserRevoked   = record.ReasonUserRevoked
+	ReasonNotSent       = record.ReasonNotSent
 )
 
 // What [Operation].Push says.
@@ -66,6 +84,7 @@ const (
 // Bounds and special values of a [Start] and of [Limits].
 const (
 	NoNumber        = record.NoNumber
+	Unlimited       = record.Unlimited
 	MaxTimeToLive   = record.MaxTimeToLive
 	MaxOpen         = record.MaxOpen
 	MinNumber       = record.MinNumber

@@ -31,15 +31,29 @@ const (
 // endUntold is the value of an entry for an operation that has ended and of which nobody was told yet.
 const endUntold = "tell"
 
+// switchDue is the value of an entry for an operation that another way may take over.
+const switchDue = "switch"
+
 // sweeper is who ends operations, in the audit trail, where time or the end of something else does.
 const sweeper = "server"
 
-func dueItem(o *Operation) storage.Item {
-	return storage.Item{Key: dueKey(o.AnswerBy, o.ID), ExpiresAt: o.AnswerBy.Add(dueKeep)}
+// dueItems are the entries of an operation: when it ends, and when another way takes over.
+func dueItems(o *Operation) []storage.Item {
+	items := []storage.Item{{Key: dueKey(o.AnswerBy, o.ID), ExpiresAt: o.AnswerBy.Add(dueKeep)}}
+	if o.Late != nil {
+		items = append(items, storage.Item{Key: dueKey(o.Late.At, o.ID), Value: []byte(switchDue), ExpiresAt: o.AnswerBy.Add(dueKeep)})
+	}
+	return items
 }
 
 func dueKey(at time.Time, id string) string {
 	return fmt.Sprintf("%s%013d/%s", duePrefix, at.UnixMilli(), id)
+}
+
+// dueID returns the operation that an entry is about.
+func dueID(key string) string {
+	_, id, _ := strings.Cut(strings.TrimPrefix(key, duePrefix), "/")
+	return id
 }
 
 // Run does what time asks for until ctx ends: it writes down what has expired, writes into the audit trail and tells what
@@ -92,9 +106,9 @@ func (s *Store) Expire(ctx context.Context) error {
 // expireSome takes what fits into one transaction, and reports whether there may be more.
 func (s *Store) expireSome(ctx context.Context) (more bool, err error) {
 	now := s.now()
-	var keys []string
+	var keys, late []string
 	err = s.db.View(ctx, func(tx storage.Tx) error {
-		keys = nil
+		keys, late = nil, nil
 		for item, err := range tx.Scan(duePrefix, "", dueRoom) {
 			if err != nil {
 				return err
@@ -102,16 +116,23 @@ func (s *Store) expireSome(ctx context.Context) (more bool, err error) {
 			if item.Key >= dueKey(now.Add(time.Millisecond), "") {
 				break
 			}
+			if string(item.Value) == switchDue {
+				late = append(late, item.Key)
+				continue
+			}
 			keys = append(keys, item.Key)
 		}
 		return nil
 	})
-	if err != nil || len(keys) == 0 {
+	if err != nil {
 		return false, err
+	}
+	if err := s.switchDue(ctx, late, now); err != nil || len(keys) == 0 {
+		return len(late) > 0, err
 	}
 	var expired []Operation
 	err = s.db.Update(ctx, func(tx storage.Tx) error {
-		expired, more = nil, false
+		expired, more = nil, len(late) > 0
 		room := dueRoom
 		for _, key := range keys {
 			o, did, err := s.expireOne(tx, key, now)
@@ -153,8 +174,7 @@ func (s *Store) expireOne(tx storage.Tx, key string, now time.Time) (Operation, 
 	if err != nil {
 		return Operation{}, left, err
 	}
-	_, id, _ := strings.Cut(strings.TrimPrefix(key, duePrefix), "/")
-	o, found, err := s.operations.Find(tx, id)
+	o, found, err := s.operations.Find(tx, dueID(key))
 	if err != nil {
 		return o, left, err
 	}

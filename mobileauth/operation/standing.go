@@ -36,7 +36,7 @@ func (s *Store) Standing(ctx context.Context, userID string) (standing Standing,
 		if err != nil {
 			return err
 		}
-		standing = Standing{Failures: d.failures(), Barred: d.Barred, NotMe: d.NotMe, Pushes: len(d.Pushes)}
+		standing = Standing{Failures: d.Failures(), Barred: d.Barred, NotMe: d.NotMe, Pushes: len(d.Pushes)}
 		if now.Before(d.BlockedUntil) {
 			standing.BlockedUntil = d.BlockedUntil
 		}
@@ -65,7 +65,8 @@ func (s *Store) Unblock(ctx context.Context, userID, reason string) error {
 		if err != nil {
 			return err
 		}
-		d.succeed(true, true)
+		d.Succeed(true, true)
+		d.Typed()
 		d.Barred, d.BlockedUntil = false, time.Time{}
 		if err := s.writeDesk(tx, d); err != nil {
 			return err
@@ -80,4 +81,23 @@ func (s *Store) Unblock(ctx context.Context, userID, reason string) error {
 	}
 	s.audit.Log(ctx, e)
 	return nil
+}
+
+// readDesk returns the desk of a user as it stands at now.
+func (s *Store) readDesk(tx storage.Tx, userID string, now time.Time) (record.Desk, error) {
+	d, _, err := s.desks.Find(tx, userID)
+	if err != nil {
+		return record.Desk{}, err
+	}
+	d.UserID = userID
+	d.Tidy(now)
+	return d, nil
+}
+
+// writeDesk stores a desk, or removes one that says nothing.
+func (s *Store) writeDesk(tx storage.Tx, d record.Desk) error {
+	if d.Bare() {
+		return s.desks.Delete(tx, d.UserID)
+	}
+	return s.desks.Put(tx, d)
 }

@@ -3,7 +3,7 @@
 package operation
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -90,7 +90,7 @@ func (s *Store) Prepare(ctx context.Context, start Start) (Draft, error) {
 	if err != nil {
 		return Draft{}, fmt.Errorf("starting an operation: %w", err)
 	}
-	d.fingerprint = hash(string(said))
+	d.fingerprint = hash(cmp.Or(start.Fingerprint, string(said)))
 	d.event = s.audit.Prepare(event(d.actor, "operation.start", &o))
 	return d, nil
 }
@@ -108,8 +108,10 @@ func (s *Store) StartTx(tx storage.Tx, d Draft) (o Operation, created bool, err 
 	if err != nil || found {
 		return o, false, err
 	}
-	o = d.operation
-	o.Methods, o.Display = slices.Clone(o.Methods), bytes.Clone(o.Display) // the caller's, not the draft's
+	o = d.operation.Clone() // the caller's, not the draft's
+	if o.UserID == "" {
+		return o, true, s.store(tx, &d, &o)
+	}
 	if err := s.users.Active(tx, o.UserID); err != nil {
 		return Operation{}, false, refusedUser(err)
 	}
@@ -120,27 +122,29 @@ func (s *Store) StartTx(tx storage.Tx, d Draft) (o Operation, created bool, err 
 	switch {
 	case err != nil:
 		return Operation{}, false, err
-	case desk.blocked(o.CreatedAt):
+	case desk.Blocked(o.CreatedAt):
 		return Operation{}, false, ErrBlocked
 	case len(desk.Open) >= s.limits.Open:
 		return Operation{}, false, ErrTooManyOpen
 	}
-	if o.Kind != Registration {
-		o.Push = desk.push(&s.limits, o.CreatedAt)
+	if o.Channel == ByPush {
+		o.Push = desk.Push(&s.limits, o.CreatedAt)
 	}
-	desk.add(&o)
-	return o, true, s.store(tx, &d, &o, desk)
+	desk.Add(&o)
+	if err := s.writeDesk(tx, desk); err != nil {
+		return Operation{}, false, err
+	}
+	return o, true, s.store(tx, &d, &o)
 }
 
-func (s *Store) store(tx storage.Tx, d *Draft, o *Operation, desk desk) error {
-	if err := s.writeDesk(tx, desk); err != nil {
-		return err
-	}
+func (s *Store) store(tx storage.Tx, d *Draft, o *Operation) error {
 	if err := s.operations.Insert(tx, *o); err != nil {
 		return err
 	}
-	if err := tx.Put(dueItem(o)); err != nil {
-		return err
+	for _, due := range dueItems(o) {
+		if err := tx.Put(due); err != nil {
+			return err
+		}
 	}
 	if d.key != "" {
 		i := idempotency{Key: d.key, Fingerprint: d.fingerprint, Operation: o.ID, Until: o.CreatedAt.Add(keepKeys)}
@@ -182,7 +186,7 @@ func refusedUser(err error) error {
 
 // target refuses an operation that no device could answer.
 func (s *Store) target(tx storage.Tx, o *Operation) error {
-	if o.Kind == Registration {
+	if o.Channel != ByPush {
 		return nil
 	}
 	if o.DeviceID != "" {
@@ -213,6 +217,6 @@ func answerable(o *Operation, d *handset.Device) bool {
 
 // meant reports whether an operation is put to a device.
 func meant(o *Operation, d *handset.Device) bool {
-	return o.Kind != Registration && o.UserID == d.UserID && (o.DeviceID == "" || o.DeviceID == d.ID) &&
+	return o.Kind != Registration && o.Channel != BySMS && o.UserID == d.UserID && (o.DeviceID == "" || o.DeviceID == d.ID) &&
 		(o.Application == "" || o.Application == d.Application)
 }

@@ -46,7 +46,7 @@ func TestStart(t *testing.T) {
 			ID: o.ID, Kind: operation.Authorisation, State: operation.Pending, UserID: "usr_1", DeviceID: p.id, Application: "bank",
 			ClientID: "portal", ExternalID: "order 7", Methods: []string{"biometric"}, Display: o.Display,
 			DisplayHash: envelope.DisplayHash(o.Display), Number: o.Number, CallbackURL: start.Callback, Traceparent: start.Traceparent,
-			Push: operation.PushQueued, CreatedAt: w.clock.Now(), AnswerBy: w.clock.Now().Add(5 * time.Minute), Version: 1,
+			Way: operation.Way{Channel: operation.ByPush}, SentAt: w.clock.Now(), Push: operation.PushQueued, CreatedAt: w.clock.Now(), AnswerBy: w.clock.Now().Add(5 * time.Minute), Version: 1,
 		}
 		for _, got := range []operation.Operation{o, w.get(o.ID)} {
 			if diff := cmp.Diff(want, got); diff != "" {

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/waiting"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+	"github.com/gatehouse-id/gatehouse/mobileauth/operation/record"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -68,6 +69,9 @@ const (
 	Fetched   What = "fetched"   // the first device has it
 	Ended     What = "ended"     // it is not open any more: approved, denied, failed, expired, cancelled
 	WasUsed   What = "redeemed"  // the approval was redeemed
+	Resent    What = "resent"    // the same notification or code is to be sent again
+	Switched  What = "switched"  // another channel has taken over, on which it is to be sent
+	Claimed   What = "claimed"   // somebody has scanned it, and is asked now
 	NotMe     What = "not_me"    // the person says that somebody else begins operations
 	Warned    What = "last_try"  // one more wrong answer blocks the user (Regulation (EU) 2018/389, article 4(4))
 	Blocked   What = "blocked"   // the user may not answer for a while, or until an operator says so
@@ -94,7 +98,8 @@ type Config struct {
 	// Receipts makes a receipt for each approved authorisation and signature, in the transaction of the approval. Nil makes none.
 	Receipts Receipts
 	// OnChange runs in the transaction of the change: callbacks, notifications and alerts are written into the outbox there.
-	// Being part of a closure it may run several times, and draws nothing. At most six writes for each change.
+	// Being part of a closure it may run several times, and draws nothing. At most six writes for each change, twelve for one
+	// that is about a message. An error that is [ErrChannel] refuses the message, and with it what would have sent it.
 	OnChange []func(tx storage.Tx, c Change) error
 	Limits   Limits
 	// KeepFor is how long operations are kept. Default: [KeepFor].
@@ -115,7 +120,7 @@ type Store struct {
 	limits   Limits
 
 	operations storage.Table[Operation]
-	desks      storage.Table[desk]
+	desks      storage.Table[record.Desk]
 	keys       storage.Table[idempotency]
 
 	waiting *waiting.Room
@@ -129,6 +134,7 @@ const (
 	operationTable = "operation"
 	byUser         = "user"
 	byExternal     = "external"
+	byOTP          = "otp"
 )
 
 // New returns a store. It reads and writes nothing yet.
@@ -153,17 +159,39 @@ func New(c Config) (*Store, error) {
 		operations: storage.Table[Operation]{
 			Name: operationTable, Version: 1, Sealer: c.Sealer,
 			ID:     func(o *Operation) string { return o.ID },
-			Expiry: func(o *Operation) time.Time { return o.CreatedAt.Add(keep) },
+			Expiry: func(o *Operation) time.Time { return o.CreatedAt.Add(keepFor(o, keep)) },
 			Indexes: []storage.Index[Operation]{
-				{Name: byUser, Values: func(o *Operation) []string { return []string{o.UserID} }},
+				{Name: byUser, Values: func(o *Operation) []string { return unless("", o.UserID) }},
 				{Name: byExternal, Values: externalKeys},
+				{Name: byOTP, Unique: true, Values: func(o *Operation) []string { return unless("", o.OTPHash) }},
 			},
 		},
-		desks:   deskTable(c.Sealer),
+		desks: storage.Table[record.Desk]{
+			Name: "operation_desk", Version: 1, Sealer: c.Sealer,
+			ID:     func(d *record.Desk) string { return d.UserID },
+			Expiry: (*record.Desk).Expires,
+		},
 		keys:    idempotencyTable(),
 		waiting: waiting.New(limits.Waiters),
 		seen:    map[string]time.Time{},
 	}, nil
+}
+
+// keepFor is how long an operation is kept. Nobody has anything to do with one that was never scanned, and anybody who looks at a
+// page may have had it started.
+func keepFor(o *Operation, keep time.Duration) time.Duration {
+	if o.UserID == "" {
+		return min(keep, keepKeys+time.Hour)
+	}
+	return keep
+}
+
+// unless returns what an index holds of a record: nothing for a value that is none.
+func unless(none, value string) []string {
+	if value == none {
+		return nil
+	}
+	return []string{value}
 }
 
 func externalKeys(o *Operation) []string {

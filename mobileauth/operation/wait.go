@@ -125,5 +125,7 @@ func (s *Store) Waiting() int { return s.waiting.Len() }
 // transaction in which [Store.StartTx], [Store.FinishTx], [Store.AmendTx] or one of the hooks was.
 func (s *Store) Announce(_ context.Context, o Operation) {
 	s.waiting.Wake(o.ID)
-	s.waiting.Wake(o.UserID)
+	if o.UserID != "" {
+		s.waiting.Wake(o.UserID)
+	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/internal/randid"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
+	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletype"
 )
 
 // Kind says what is asked.
@@ -86,13 +87,15 @@ const (
 )
 
 // Operation is one question to one user. Once it is not open any more, nothing in it changes but that an approval is
-// redeemed. It holds the number that the person must type: show it to nobody but the client that started the operation.
+// redeemed. It holds the number that the person must type and what a phone scans: show them to nobody but the client that
+// started the operation. The code that was sent, and the number of the phone, are shown to nobody.
 type Operation struct {
 	ID     string `json:"id"`
 	Kind   Kind   `json:"kind"`
 	State  State  `json:"state"`
 	Reason string `json:"reason,omitempty"`
 
+	// UserID is who is asked; empty until somebody scans where that is not known.
 	UserID string `json:"user_id"`
 	// DeviceID is the one device that may answer; empty lets every device of the user.
 	DeviceID string `json:"device_id,omitempty"`
@@ -103,11 +106,31 @@ type Operation struct {
 	ClientID    string `json:"client_id,omitempty"`
 	ExternalID  string `json:"external_id,omitempty"`
 
-	// Methods are the accepted ways to answer, the preferred one first. See [Accepts].
+	// Asked is the mobile type that was asked for, and Skipped the types that stood before the one that is used, with the reasons.
+	Asked   string    `json:"asked,omitempty"`
+	Skipped []Skipped `json:"skipped,omitempty"`
+	// Way is how the question is put now, and Late what takes over if nobody fetches it.
+	Way
+	Late       *Late     `json:"late,omitempty"`
+	SwitchedAt time.Time `json:"switched_at,omitzero"`
+	// SentAt is when a notification or a message was last asked for, and Resent how often again.
+	SentAt time.Time `json:"sent_at,omitzero"`
+	Resent int       `json:"resent,omitempty"`
+	// OTP is what a phone scans, until one has. OTPHash names the operation for it.
+	OTP       string    `json:"otp,omitempty"`
+	OTPHash   string    `json:"otp_hash,omitempty"`
+	ClaimedAt time.Time `json:"claimed_at,omitzero"`
+
+	// Methods are the ways in which a phone may answer, the preferred one first. See [Accepts].
 	Methods []string `json:"methods,omitempty"`
 	// Method is the way in which it was approved, Factor whether that proved something beside possession.
 	Method string `json:"method,omitempty"`
 	Factor bool   `json:"factor,omitempty"`
+	// Used is the method of mobile types that this amounts to, AMR the values of RFC 8176 for it, and ACR the name of the
+	// assurance: what was really used, never what was asked for.
+	Used mobiletype.Method `json:"used,omitempty"`
+	AMR  []string          `json:"amr,omitempty"`
+	ACR  string            `json:"acr,omitempty"`
 
 	// Display are the exact bytes that the device shows, and DisplayHash their SHA-256 in base64url, which it signs.
 	Display     []byte `json:"display,omitempty"`
@@ -162,6 +185,7 @@ func (o Operation) At(now time.Time) Operation {
 func (o *Operation) End(state State, reason string, at time.Time) {
 	o.State, o.Reason, o.EndedAt = state, reason, at
 	o.Version++
+	o.forget()
 }
 
 // Accepts reports whether an operation that names the accepted methods takes an answer by method. A PIN is accepted where

@@ -52,6 +52,24 @@ type Start struct {
 	Traceparent string `json:"-"`
 	// Registration is what package enrolment keeps with the operation.
 	Registration json.RawMessage `json:"registration,omitempty"`
+
+	// Way is how the question is put; by a notification where it says nothing. Over [ByOTP] nobody is named.
+	Way
+	// Asked is the type that the client named, Skipped what became of those between it and the one of the way.
+	Asked   string    `json:"asked,omitempty"`
+	Skipped []Skipped `json:"skipped,omitempty"`
+	// Late takes over if nobody fetches the question.
+	Late *StartLate `json:"late,omitempty"`
+	// Fingerprint is what has to be the same for two starts under one key to be the same; empty is everything above.
+	Fingerprint string `json:"-"`
+}
+
+// StartLate is what takes over, and when.
+type StartLate struct {
+	After time.Duration `json:"after"`
+	// TimeToLive is how long the question can be answered from then on.
+	TimeToLive time.Duration `json:"time_to_live"`
+	Way        Way           `json:"way"`
 }
 
 // Draw checks everything that can be checked without a store, and draws what is random about the operation.
@@ -71,6 +89,9 @@ func (st *Start) Draw(limits *Limits, now time.Time) (Operation, error) {
 	if err != nil {
 		return Operation{}, err
 	}
+	if st.Channel == BySMS && st.TimeToLive == 0 {
+		ttl = SMSTimeToLive
+	}
 	o := Operation{
 		ID: newID(now), Kind: st.Kind, State: Pending, UserID: st.UserID, DeviceID: st.DeviceID,
 		Application: st.Application, ClientID: st.ClientID, ExternalID: st.ExternalID, Methods: st.methods(),
@@ -79,6 +100,12 @@ func (st *Start) Draw(limits *Limits, now time.Time) (Operation, error) {
 	}
 	if o.Number, err = drawNumber(digits); err != nil {
 		return Operation{}, err
+	}
+	if err := st.put(&o); err != nil {
+		return Operation{}, err
+	}
+	if o.Channel == BySMS {
+		return o, nil // no device shows it
 	}
 	return o, o.show(shown)
 }
@@ -91,7 +118,7 @@ func (st *Start) check() error {
 		name, value string
 		least, most int
 	}{
-		{"user_id", st.UserID, 1, MaxID}, {"device_id", st.DeviceID, 0, MaxID}, {"application", st.Application, 0, MaxID},
+		{"user_id", st.UserID, 0, MaxID}, {"device_id", st.DeviceID, 0, MaxID}, {"application", st.Application, 0, MaxID},
 		{"client_id", st.ClientID, 0, MaxID}, {"external_id", st.ExternalID, 0, MaxID}, {"callback", st.Callback, 0, MaxCallback},
 		{"idempotency_key", st.IdempotencyKey, 0, MaxID}, {"traceparent", st.Traceparent, 0, 64},
 	} {
@@ -110,7 +137,7 @@ func (st *Start) check() error {
 	if (st.Kind != Registration && len(st.Registration) > 0) || len(st.Registration) > MaxRegistration {
 		return invalid("registration", "belongs to a registration, at most %d bytes", MaxRegistration)
 	}
-	return nil
+	return st.checkWays()
 }
 
 func (st *Start) methods() []string {

@@ -88,6 +88,15 @@ func (t *Table[T]) Put(tx Tx, record T) error {
 			old = &was
 		}
 	}
+	return t.Replace(tx, old, record)
+}
+
+// Replace is [Table.Put] for whoever has read in this transaction what stands under the record's id, and does not need it
+// read again: old is exactly that, nil where nothing stands there. With another one index entries go astray.
+func (t *Table[T]) Replace(tx Tx, old *T, record T) error {
+	if old != nil && t.ID(old) != t.ID(&record) {
+		return fmt.Errorf("replacing a %s by one with another id", t.Name)
+	}
 	item, err := t.encode(&record)
 	if err != nil {
 		return err

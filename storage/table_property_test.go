@@ -103,6 +103,21 @@ func TestTableIsAMap(t *testing.T) {
 				err := update(func(tx storage.Tx) error { return table.Put(tx, record) })
 				m.expect(rt, "put", err, m.taken(record), record)
 			},
+			"replace": func(rt *rapid.T) {
+				record := drawPerson(clock).Draw(rt, "record")
+				err := update(func(tx storage.Tx) error {
+					was, found, err := table.Find(tx, record.ID)
+					if err != nil {
+						return err
+					}
+					old := &was
+					if !found {
+						old = nil
+					}
+					return table.Replace(tx, old, record)
+				})
+				m.expect(rt, "replace", err, m.taken(record), record)
+			},
 			"delete": func(rt *rapid.T) {
 				id := drawPerson(clock).Draw(rt, "record").ID
 				if err := update(func(tx storage.Tx) error { return table.Delete(tx, id) }); err != nil {

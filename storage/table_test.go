@@ -493,10 +493,15 @@ func TestTableSealsValues(t *testing.T) {
 	})
 }
 
-// counting counts the writes of a transaction.
+// counting counts what a transaction reads and writes.
 type counting struct {
 	storage.Tx
-	writes []string
+	reads, writes []string
+}
+
+func (c *counting) Get(key string) (storage.Item, error) {
+	c.reads = append(c.reads, key)
+	return c.Tx.Get(key)
 }
 
 func (c *counting) Put(item storage.Item) error {
@@ -534,6 +539,34 @@ func TestTableWritesOnlyWhatChanges(t *testing.T) {
 	}
 }
 
+// TestTableReplace: what was read is not read again, and moves its index entries all the same.
+func TestTableReplace(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	old := person{ID: "1", Logins: []string{"ann"}, Team: "red"}
+	h.put(old)
+	h.do(func(tx storage.Tx) error {
+		counted := &counting{Tx: tx}
+		if err := h.table.Replace(counted, nil, person{ID: "2", Team: "red"}); err != nil {
+			return err
+		}
+		if err := h.table.Replace(counted, &old, person{ID: "1", Logins: []string{"ann"}, Team: "blue"}); err != nil {
+			return err
+		}
+		if len(counted.reads) > 0 {
+			t.Errorf("it reads %q", counted.reads)
+		}
+		return nil
+	})
+	h.do(func(tx storage.Tx) error {
+		if err := h.table.Replace(tx, &old, person{ID: "3"}); err == nil {
+			t.Error("a record takes the place of another")
+		}
+		return nil
+	})
+	h.wantKeys("person#login/ann", "person#team/3:red/2", "person#team/4:blue/1", "person/1", "person/2")
+}
+
 func TestTablePassesErrorsOn(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
@@ -551,6 +584,7 @@ func TestTablePassesErrorsOn(t *testing.T) {
 	}
 	for what, err := range map[string]error{
 		"putting":   h.table.Put(broken{}, person{ID: "1"}),
+		"replacing": h.table.Replace(broken{}, nil, person{ID: "1"}),
 		"inserting": h.table.Insert(broken{}, person{ID: "1", Logins: []string{"ann"}}),
 		"deleting":  h.table.Delete(broken{}, "1"),
 	} {

@@ -160,7 +160,7 @@ func (t *Trail) Prepare(e Event) Event {
 // again or be rolled back. It writes two items and one for each of subject, device, operation and client, and collides with no
 // other transaction.
 func (t *Trail) Append(tx storage.Tx, e Event) error {
-	if err := t.events.Put(tx, e); err != nil {
+	if err := t.events.Replace(tx, nil, e); err != nil { // the id was drawn for it
 		return err
 	}
 	if err := tx.Put(storage.Item{Key: markPrefix + e.ID, ExpiresAt: e.Time.Add(t.keep)}); err != nil {

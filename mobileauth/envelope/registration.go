@@ -51,10 +51,7 @@ const (
 	maxPGP     = 8 << 10
 )
 
-var (
-	validLookup = regexp.MustCompile(`^[A-Za-z0-9_-]{22}$`)
-	validWord   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`)
-)
+var validWord = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`)
 
 // Registration returns the request and its body when it is signed by the key that it registers and names that key as its device.
 // That it proves the activation code is for the caller to check, with [ActivationCode.Proves].

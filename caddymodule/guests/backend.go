@@ -3,7 +3,6 @@
 package guests
 
 import (
-	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -12,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule/secret"
+	"github.com/gatehouse-id/gatehouse/caddymodule/trust"
 	"github.com/gatehouse-id/gatehouse/internal/callout"
 )
 
@@ -36,7 +36,7 @@ func (b backend) resolve(logger *slog.Logger) (c callout.Config, err error) {
 	}
 	b.header = resolved
 	c = b.config()
-	c.Roots, err = rootsOf(b.caFile)
+	c.Roots, err = trust.Pool(b.caFile)
 	return c, err
 }
 
@@ -54,20 +54,4 @@ func (b backend) config() callout.Config {
 		c.Header.Set(name, value)
 	}
 	return c
-}
-
-// rootsOf reads the certificate authorities of a file; without one it is those of the system.
-func rootsOf(path string) (*x509.CertPool, error) {
-	if path == "" {
-		return nil, nil
-	}
-	found, err := readCertificates(caddy.NewReplacer().ReplaceAll(path, ""))
-	if err != nil {
-		return nil, fmt.Errorf("ca_file %q: %w", path, err)
-	}
-	pool := x509.NewCertPool()
-	for _, certificate := range found {
-		pool.AddCert(certificate)
-	}
-	return pool, nil
 }

@@ -5,10 +5,7 @@ package guests
 import (
 	"context"
 	"crypto/x509"
-	"encoding/pem"
-	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -17,6 +14,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/authz/realm/certauth"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
+	"github.com/gatehouse-id/gatehouse/caddymodule/trust"
 )
 
 func init() { caddy.RegisterModule(Certificate{}) }
@@ -42,7 +40,7 @@ func (Certificate) CaddyModule() caddy.ModuleInfo {
 func (c *Certificate) Provision(ctx caddy.Context) error {
 	var issuers []*x509.Certificate
 	for _, path := range c.IssuerCA {
-		found, err := readCertificates(caddy.NewReplacer().ReplaceAll(path, ""))
+		found, err := trust.Certificates(path)
 		if err != nil {
 			return fmt.Errorf("issuer_ca %q: %w", path, err)
 		}
@@ -53,33 +51,6 @@ func (c *Certificate) Provision(ctx caddy.Context) error {
 		Mapping: c.mapping(), Issuers: issuers, Now: time.Now, Logger: ctx.Slogger(),
 	})
 	return err
-}
-
-// readCertificates reads the certificates of a PEM file, which holds nothing else.
-func readCertificates(path string) ([]*x509.Certificate, error) {
-	rest, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	var found []*x509.Certificate
-	for {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		if block.Type != "CERTIFICATE" {
-			return nil, fmt.Errorf("it holds a %s beside certificates", block.Type)
-		}
-		certificate, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, certificate)
-	}
-	if len(found) == 0 {
-		return nil, errors.New("it holds no certificate in PEM")
-	}
-	return found, nil
 }
 
 // Collect reads the certificate.

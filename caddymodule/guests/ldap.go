@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/realm/ldap"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 	"github.com/gatehouse-id/gatehouse/caddymodule/secret"
+	"github.com/gatehouse-id/gatehouse/caddymodule/trust"
 )
 
 func init() { caddy.RegisterModule(LDAP{}) }
@@ -96,7 +97,7 @@ func (m *LDAP) build(logger *slog.Logger) error {
 	if c.Password, err = secret.Resolve(m.BindPassword, "bind_password", logger); err != nil {
 		return fmt.Errorf("bind_password: %w", err)
 	}
-	if c.Roots, err = rootsOf(m.CAFile); err != nil {
+	if c.Roots, err = trust.Pool(m.CAFile); err != nil {
 		return err
 	}
 	if m.module, err = ldap.New(c); err != nil {

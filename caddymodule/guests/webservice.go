@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/realm/webservice"
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
+	"github.com/gatehouse-id/gatehouse/caddymodule/trust"
 	"github.com/gatehouse-id/gatehouse/internal/callout"
 )
 
@@ -145,8 +146,7 @@ func (p *KeyPair) load() ([]tls.Certificate, error) {
 	if p == nil {
 		return nil, nil
 	}
-	replacer := caddy.NewReplacer()
-	pair, err := tls.LoadX509KeyPair(replacer.ReplaceAll(p.Certificate, ""), replacer.ReplaceAll(p.Key, ""))
+	pair, err := trust.Pair(p.Certificate, p.Key)
 	if err != nil {
 		return nil, fmt.Errorf("client_certificate: %w", err)
 	}

@@ -25,13 +25,12 @@ type pushed struct {
 
 // push is the endpoint for pushed requests.
 func (h *Handler) push(w http.ResponseWriter, r *http.Request) {
+	httpx.NoStore(w)
 	handle, err := h.acceptPushed(r)
 	if err != nil {
-		httpx.NoStore(w)
 		h.ClientAuth.Refuse(w, r, authz.Failure(err), h.Logger)
 		return
 	}
-	httpx.NoStore(w)
 	httpx.WriteJSON(w, http.StatusCreated, pushed{requestURI + handle.String(), int64(authz.PushedTTL / time.Second)})
 }
 

@@ -14,7 +14,6 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
@@ -24,6 +23,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/seal"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/memstore"
+	"github.com/gatehouse-id/gatehouse/tests/adapted"
 )
 
 func init() { caddy.RegisterModule(new(memory)) }
@@ -74,12 +74,8 @@ func provision(t testing.TB, options, sites, storage string) (*running, error) {
 		storage = `{"engine":"memory","name":"` + t.Name() + `"}`
 	}
 	caddyfile := "{\n auto_https off\n gatehouse {\n issuer " + issuer + "\n" + options + "\n }\n}\n" + sites
-	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), map[string]any{"filename": "Caddyfile"})
+	config, err := adapted.Config(caddyfile)
 	if err != nil {
-		t.Fatal(err)
-	}
-	var config caddy.Config
-	if err := json.Unmarshal(adapted, &config); err != nil {
 		t.Fatal(err)
 	}
 	var app map[string]json.RawMessage
@@ -90,12 +86,9 @@ func provision(t testing.TB, options, sites, storage string) (*running, error) {
 	if config.AppsRaw["gatehouse"], err = json.Marshal(app); err != nil {
 		t.Fatal(err)
 	}
-	config.Logging = &caddy.Logging{Logs: map[string]*caddy.CustomLog{
-		"default": {BaseLog: caddy.BaseLog{WriterRaw: []byte(`{"output":"discard"}`)}},
-	}}
 	provisioning.Lock()
 	defer provisioning.Unlock()
-	ctx, err := caddy.ProvisionContext(&config)
+	ctx, err := caddy.ProvisionContext(config)
 	if err != nil {
 		return nil, err
 	}

@@ -10,15 +10,13 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
-
-	"encoding/json"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule"
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/guests"
 	"github.com/gatehouse-id/gatehouse/caddymodule/policy"
+	"github.com/gatehouse-id/gatehouse/tests/adapted"
 )
 
 // house is a configuration that runs, but for the listeners.
@@ -57,20 +55,13 @@ const options = `
 func open(t *testing.T, sites string) *house {
 	t.Helper()
 	file := "{\n auto_https off\n gatehouse {\n" + options + "storage badger " + t.TempDir() + "\n}\n}\n" + sites
-	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(file), map[string]any{"filename": "Caddyfile"})
+	config, err := adapted.Config(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var config caddy.Config
-	if err := json.Unmarshal(adapted, &config); err != nil {
-		t.Fatal(err)
-	}
-	config.Logging = &caddy.Logging{Logs: map[string]*caddy.CustomLog{
-		"default": {BaseLog: caddy.BaseLog{WriterRaw: []byte(`{"output":"discard"}`)}},
-	}}
 	provisioning.Lock()
 	defer provisioning.Unlock()
-	ctx, err := caddy.ProvisionContext(&config)
+	ctx, err := caddy.ProvisionContext(config)
 	if err != nil {
 		t.Fatal(err)
 	}

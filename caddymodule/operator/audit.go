@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule"
@@ -23,7 +22,9 @@ func listAudit(app *caddymodule.App, _ http.ResponseWriter, r *http.Request) (an
 	if q.Since.IsZero() {
 		q.Since = time.Now().Add(-24 * time.Hour)
 	}
-	q.Limit = limit(r)
+	if q.Limit, err = limit(r); err != nil {
+		return nil, err
+	}
 	return app.Trail().Query(r.Context(), q)
 }
 
@@ -80,11 +81,6 @@ func auditQuery(app *caddymodule.App, r *http.Request) (q audit.Query, err error
 			if *at, err = time.Parse(time.RFC3339, text); err != nil {
 				return q, fmt.Errorf("%s is not a time such as 2026-01-31T12:00:00Z: %w", name, errRequest)
 			}
-		}
-	}
-	if text := v.Get("limit"); text != "" {
-		if n, err := strconv.Atoi(text); err != nil || n <= 0 {
-			return q, fmt.Errorf("limit is not a number: %w", errRequest)
 		}
 	}
 	if q.Subject == "" {

@@ -164,12 +164,16 @@ const (
 )
 
 // limit reads how many items a list may have.
-func limit(r *http.Request) int {
-	n, err := strconv.Atoi(r.URL.Query().Get("limit"))
-	if err != nil || n <= 0 {
-		return UsualList
+func limit(r *http.Request) (int, error) {
+	text := r.URL.Query().Get("limit")
+	if text == "" {
+		return UsualList, nil
 	}
-	return min(n, MaxList)
+	n, err := strconv.Atoi(text)
+	if err != nil || n <= 0 {
+		return 0, fmt.Errorf("limit is not a number above 0: %w", errRequest)
+	}
+	return min(n, MaxList), nil
 }
 
 // Interface guards.

@@ -13,12 +13,12 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/guests"
 	"github.com/gatehouse-id/gatehouse/caddymodule/operator"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/tests/adapted"
 )
 
 // The running configuration is the process's: there is one server for all tests, and none for those that come before it.
@@ -58,20 +58,13 @@ func run(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	without = send(http.MethodGet, "health", "")
-	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(strings.Replace(file, "STORE", dir, 1)), map[string]any{"filename": "Caddyfile"})
+	config, err := adapted.Config(strings.Replace(file, "STORE", dir, 1))
 	if err != nil {
 		panic(err)
 	}
 	// The site is only thought of: it listens where nobody else does.
-	adapted = bytes.Replace(adapted, []byte(`"127.0.0.1:8080"`), []byte(`"127.0.0.1:0"`), 1)
-	var config caddy.Config
-	if err := json.Unmarshal(adapted, &config); err != nil {
-		panic(err)
-	}
-	config.Logging = &caddy.Logging{Logs: map[string]*caddy.CustomLog{
-		"default": {BaseLog: caddy.BaseLog{WriterRaw: []byte(`{"output":"discard"}`)}},
-	}}
-	if err := caddy.Run(&config); err != nil {
+	config.AppsRaw["http"] = bytes.Replace(config.AppsRaw["http"], []byte(`"127.0.0.1:8080"`), []byte(`"127.0.0.1:0"`), 1)
+	if err := caddy.Run(config); err != nil {
 		panic(err)
 	}
 	defer func() { _ = caddy.Stop() }()
@@ -227,9 +220,9 @@ func TestVersions(t *testing.T) {
 	events := read[audit.Page](t, send(http.MethodGet, "audit", "")).Events
 	var quoted, set, unset bool
 	for _, e := range events {
-		quoted = quoted || e.Outcome == "failed" && strings.Contains(e.Reason, `"a\nb 1.0" disabled`)
-		set = set || e.Name == "application.set" && e.Outcome == "done" && e.Reason == "operator bank 1.5 ios disabled"
-		unset = unset || e.Name == "application.unset" && e.Outcome == "done" && e.Reason == "operator bank 1.5 ios"
+		quoted = quoted || e.Outcome == "failed" && e.By == "operator" && strings.Contains(e.Reason, `"a\nb 1.0" disabled`)
+		set = set || e.Name == "application.set" && e.Outcome == "done" && e.By == "operator" && e.Reason == "bank 1.5 ios disabled"
+		unset = unset || e.Name == "application.unset" && e.Outcome == "done" && e.By == "operator" && e.Reason == "bank 1.5 ios"
 	}
 	if !quoted || !set || !unset {
 		t.Errorf("the trail says %+v", events)

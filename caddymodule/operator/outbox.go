@@ -34,7 +34,11 @@ type LetterRequest struct {
 const maxRef = 16 + outbox.MaxKey
 
 func listLetters(app *caddymodule.App, _ http.ResponseWriter, r *http.Request) (any, error) {
-	dead, err := app.Outbox().Dead(r.Context(), r.URL.Query().Get("after"), limit(r))
+	most, err := limit(r)
+	if err != nil {
+		return nil, err
+	}
+	dead, err := app.Outbox().Dead(r.Context(), r.URL.Query().Get("after"), most)
 	letters := []Letter{}
 	for i := range dead {
 		d := &dead[i]

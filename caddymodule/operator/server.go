@@ -131,7 +131,11 @@ func sessions(app *caddymodule.App, r *http.Request) ([]authz.Session, error) {
 	query := r.URL.Query()
 	name := query.Get("user")
 	if name == "" {
-		return app.Store().Sessions(r.Context(), query.Get("after"), limit(r))
+		most, err := limit(r)
+		if err != nil {
+			return nil, err
+		}
+		return app.Store().Sessions(r.Context(), query.Get("after"), most)
 	}
 	user, err := findUser(r.Context(), app, name)
 	if err != nil {

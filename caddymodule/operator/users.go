@@ -63,7 +63,11 @@ func findUser(ctx context.Context, app *caddymodule.App, name string) (identity.
 }
 
 func listUsers(app *caddymodule.App, _ http.ResponseWriter, r *http.Request) (any, error) {
-	users, err := app.Identity().List(r.Context(), r.URL.Query().Get("after"), limit(r))
+	most, err := limit(r)
+	if err != nil {
+		return nil, err
+	}
+	users, err := app.Identity().List(r.Context(), r.URL.Query().Get("after"), most)
 	return nonNil(users), err
 }
 
@@ -153,9 +157,8 @@ func attempted(app *caddymodule.App, r *http.Request, e audit.Event, err error) 
 // wrong and repeats no secret.
 func audited(app *caddymodule.App, r *http.Request, e audit.Event, err error) error {
 	e.Outcome = "done"
-	e.Reason = strings.TrimSpace("operator " + e.Reason)
 	if err != nil {
-		e.Outcome, e.Reason = "failed", e.Reason+": "+err.Error()
+		e.Outcome, e.Reason = "failed", strings.TrimPrefix(e.Reason+": "+err.Error(), ": ")
 	}
 	return errors.Join(err, app.Trail().Record(r.Context(), e))
 }
@@ -167,7 +170,7 @@ func importUsers(app *caddymodule.App, w http.ResponseWriter, r *http.Request) (
 	if strings.HasPrefix(r.Header.Get("Content-Type"), "text/csv") {
 		format = bulk.CSV
 	}
-	dry := r.URL.Query().Get("dry_run") == "true"
+	dry := dryRun(r)
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	control := http.NewResponseController(w)
 	answer := &importAnswer{encoder: json.NewEncoder(w), flush: control.Flush}

@@ -118,6 +118,12 @@ var walls = slices.Concat([]wall{
 		},
 	},
 	{
+		room: []string{"storage/storagetest"},
+		never: map[string]string{
+			"storage/badgerstore": "the proof knows no engine that it is given: package engines knows them",
+		},
+	},
+	{
 		room: []string{"storage/..."},
 		never: map[string]string{
 			"authz/...":      "the cellar knows no record: repositories are written above it",

@@ -253,7 +253,7 @@ var walls = slices.Concat([]wall{
 		},
 	},
 	{
-		room: []string{"mobileauth/operation", "mobileauth/roots", "mobileauth/receipt/issuing"},
+		room: []string{"mobileauth/operation", "mobileauth/asking", "mobileauth/budget", "mobileauth/roots", "mobileauth/receipt/issuing"},
 		never: map[string]string{
 			"authz/...":        "a question to a person is the same whoever issues tokens for the answer",
 			"validation/...":   "a question to a person is the same whoever issues tokens for the answer",
@@ -275,6 +275,14 @@ var walls = slices.Concat([]wall{
 			ours:       "a leaf: what may be shown, and who waits, is the same for whatever is asked",
 			"net/http": "a leaf: what may be shown, and who waits, is the same for whatever is asked",
 		},
+	},
+	{
+		room: []string{"mobileauth/operation/record"},
+		never: map[string]string{
+			ours:       "what an operation is does not depend on where it is kept, nor on who answers",
+			"net/http": "what an operation is does not depend on how it is answered",
+		},
+		door: []string{"internal/randid", "mobileauth/envelope", "mobileauth/mobiletype", "mobileauth/shown"},
 	},
 	{
 		room: []string{"mobileauth/mobiletype"},

@@ -91,7 +91,8 @@ type turn struct {
 	now    time.Time
 	actor  audit.Actor
 	device handset.Device
-	op     Operation
+	stored Operation // as it was read
+	op     Operation // as it becomes
 	desk   record.Desk
 	proof  evidence
 }
@@ -194,7 +195,7 @@ func (s *Store) judge(t *turn) (Outcome, error) {
 	case !meant(&stored, &t.device):
 		return notAllowed("other_device")
 	}
-	t.op = stored.At(t.now)
+	t.stored, t.op = stored, stored.At(t.now)
 	switch {
 	case t.op.State == Expired && stored.State.Open():
 		return s.late(t)
@@ -300,7 +301,7 @@ func (s *Store) finish(t *turn) error {
 	if err := s.writeDesk(t.tx, t.desk); err != nil {
 		return err
 	}
-	if err := s.operations.Put(t.tx, t.op); err != nil {
+	if err := s.operations.Replace(t.tx, &t.stored, t.op); err != nil {
 		return err
 	}
 	return s.tell(t.tx, Ended, t.op)

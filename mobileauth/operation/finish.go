@@ -41,10 +41,11 @@ func (s *Store) deliver(ctx context.Context, id, deviceID string) (o Operation, 
 	e := s.audit.Prepare(audit.Event{})
 	err = s.db.Update(ctx, func(tx storage.Tx) error {
 		changed = false
-		if o, err = s.operations.Get(tx, id); err != nil {
+		stored, err := s.operations.Get(tx, id)
+		if err != nil {
 			return err
 		}
-		o = o.At(now)
+		o = stored.At(now)
 		d, err := s.usable(tx, deviceID)
 		switch {
 		case err != nil:
@@ -63,7 +64,10 @@ func (s *Store) deliver(ctx context.Context, id, deviceID string) (o Operation, 
 		o.Version++
 		said := event(by, "operation.deliver", &o)
 		said.ID, said.Time, said.DeviceID = e.ID, e.Time, deviceID
-		if err := s.put(tx, &o, said); err != nil {
+		if err := s.operations.Replace(tx, &stored, o); err != nil {
+			return err
+		}
+		if err := s.audit.Append(tx, said); err != nil {
 			return err
 		}
 		return s.tell(tx, Fetched, o)

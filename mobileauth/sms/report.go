@@ -36,6 +36,9 @@ type Report struct {
 	// ID is the gateway's id of the message, as [Sender] returned it.
 	ID    string
 	State State
+	// Class is what a failure says of the number: [Number] and [Blocked] as for one that was refused at once, [Ambiguous] where the
+	// gateway does not tell. Empty for other states.
+	Class Class
 	// Reason is the gateway's word for a failure; see [Word]. Empty for other states.
 	Reason string
 	// At is when the report came in, by our clock.

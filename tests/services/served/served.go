@@ -72,6 +72,7 @@ type Server struct {
 	config Config
 	server *http.Server
 	ended  chan struct{}
+	end    sync.Once
 	group  sync.WaitGroup
 
 	mu          sync.Mutex
@@ -116,9 +117,9 @@ func (s *Server) count(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// Close hangs up and waits for what is under way.
+// Close hangs up and waits for what is under way. It may be called again.
 func (s *Server) Close() error {
-	close(s.ended)
+	s.end.Do(func() { close(s.ended) })
 	err := s.server.Close()
 	s.Hangup()
 	s.group.Wait()

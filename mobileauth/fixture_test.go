@@ -6,33 +6,13 @@ import (
 	"context"
 	"log/slog"
 	"testing"
-	"time"
 
 	"github.com/gatehouse-id/gatehouse/mobileauth"
 	"github.com/gatehouse-id/gatehouse/storage"
-	"github.com/gatehouse-id/gatehouse/storage/badgerstore"
 	"github.com/gatehouse-id/gatehouse/storage/memstore"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest/engines"
 )
-
-// engines are the stores that what is kept is tested over. About half of the transaction closures run twice.
-var engines = []struct {
-	name string
-	open func(t testing.TB, now func() time.Time) storage.DB
-}{
-	{"memory", func(t testing.TB, now func() time.Time) storage.DB {
-		db, err := memstore.Open(memstore.Config{Now: now})
-		must(t, err)
-		return db
-	}},
-	{"badger", func(t testing.TB, now func() time.Time) storage.DB {
-		db, err := badgerstore.Open(t.Context(), badgerstore.Config{
-			Dir: t.TempDir(), Now: now, GCEvery: -1, SweepEvery: -1, Logger: slog.New(slog.DiscardHandler),
-		})
-		must(t, err)
-		return db
-	}},
-}
 
 func must(t testing.TB, err error) {
 	t.Helper()
@@ -48,12 +28,10 @@ type house struct {
 	clock *storagetest.Clock
 }
 
-func newHouse(t testing.TB, open func(testing.TB, func() time.Time) storage.DB) *house {
+func newHouse(t testing.TB, engine engines.Engine) *house {
 	t.Helper()
 	clock := storagetest.NewClock()
-	db := open(t, clock.Now)
-	t.Cleanup(func() { _ = db.Close() }) // the test is over
-	return &house{t: t, clock: clock, db: storagetest.Faulty(storagetest.Twice(db, uint64(len(t.Name()))))}
+	return &house{t: t, clock: clock, db: engine.Open(t, clock.Now)}
 }
 
 // node returns a node that has read the store.
@@ -77,10 +55,10 @@ func (h *house) asleep(apps ...mobileauth.Application) *mobileauth.Registry {
 // over runs a test over every store.
 func over(t *testing.T, test func(t *testing.T, h *house)) {
 	t.Parallel()
-	for _, e := range engines {
-		t.Run(e.name, func(t *testing.T) {
+	for _, e := range engines.All {
+		t.Run(e.Name, func(t *testing.T) {
 			t.Parallel()
-			test(t, newHouse(t, e.open))
+			test(t, newHouse(t, e))
 		})
 	}
 }
@@ -88,7 +66,7 @@ func over(t *testing.T, test func(t *testing.T, h *house)) {
 // inMemory returns a node over a store in memory.
 func inMemory(t testing.TB, apps ...mobileauth.Application) *mobileauth.Registry {
 	t.Helper()
-	return newHouse(t, engines[0].open).node(apps...)
+	return newHouse(t, engines.All[0]).node(apps...)
 }
 
 // bank is an application for two platforms.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/mobileauth"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest/engines"
 )
 
 // ruleKey is what there is one override for.
@@ -63,7 +64,7 @@ func TestNodesAgreeWithTheModel(t *testing.T) {
 		{ID: "wallet", Platforms: map[string]string{"ios": "w", "android": "w"}},
 	}
 	rapid.Check(t, func(rt *rapid.T) {
-		h := newHouse(t, engines[0].open)
+		h := newHouse(t, engines.All[0])
 		nodes := []*mobileauth.Registry{h.node(apps...), h.node(apps...)}
 		m := &model{set: map[ruleKey]mobileauth.Status{}, seen: []map[ruleKey]mobileauth.Status{{}, {}}}
 		key := rapid.Custom(func(rt *rapid.T) ruleKey {
@@ -168,7 +169,7 @@ func TestACommitThatNobodyHeardOf(t *testing.T) {
 // TestAChangeThatThisNodeCannotReadBack: it is made, this node says that it does not know it yet, and knows it when it can read.
 func TestAChangeThatThisNodeCannotReadBack(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, engines[0].open)
+	h := newHouse(t, engines.All[0])
 	r := h.node(bank())
 	h.db.Inject(storagetest.Fault{Op: storagetest.OnView, Nth: 1, Err: errBroken})
 	if _, err := r.Set(t.Context(), "bank", rule("1.0", mobileauth.Disabled)); !errors.Is(err, errBroken) {

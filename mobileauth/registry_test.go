@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth"
 	"github.com/gatehouse-id/gatehouse/storage/memstore"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest/engines"
 )
 
 func status(r *mobileauth.Registry, version string) mobileauth.Status {
@@ -168,7 +169,7 @@ func TestPreviewChangesNothing(t *testing.T) {
 
 func TestListing(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, engines[0].open)
+	h := newHouse(t, engines.All[0])
 	r := h.node(bank(rule("1.*", mobileauth.Active), rule("2.*", mobileauth.Active)), mobileauth.Application{
 		ID: "atm", Platforms: map[string]string{"windows": "Atm"},
 	})
@@ -193,7 +194,7 @@ func TestListing(t *testing.T) {
 
 func TestNothingIsKnownBeforeTheStoreWasRead(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, engines[0].open)
+	h := newHouse(t, engines.All[0])
 	r := h.asleep(bank())
 	want(t, r, "1.0", mobileauth.Unknown)
 	if !r.Disabled("bank", "ios", "1.0") || !r.Stale() {
@@ -205,7 +206,7 @@ func TestNothingIsKnownBeforeTheStoreWasRead(t *testing.T) {
 
 func TestFailureKeepsWhatIsKnownAndTurnsStale(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, engines[0].open)
+	h := newHouse(t, engines.All[0])
 	r := h.node(bank())
 	_, err := r.Set(t.Context(), "bank", rule("1.0", mobileauth.Disabled))
 	must(t, err)
@@ -229,7 +230,7 @@ func TestFailureKeepsWhatIsKnownAndTurnsStale(t *testing.T) {
 // TestAChangeThatWasNotMadeIsNotSeen: a failed transaction leaves every node as it was.
 func TestAChangeThatWasNotMadeIsNotSeen(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, engines[0].open)
+	h := newHouse(t, engines.All[0])
 	r := h.node(bank())
 	broken := errors.New("broken")
 	h.db.Inject(storagetest.Fault{Op: storagetest.OnCommit, Nth: 1, Err: broken})
@@ -243,7 +244,7 @@ func TestAChangeThatWasNotMadeIsNotSeen(t *testing.T) {
 // TestAnOperatorWhoIsGone: a change that was made is seen by its node although nobody waits for the answer any more.
 func TestAnOperatorWhoIsGone(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, engines[0].open)
+	h := newHouse(t, engines.All[0])
 	ctx, cancel := context.WithCancel(t.Context())
 	clock := func() time.Time { return h.clock.Now() }
 	r, err := mobileauth.New(mobileauth.Config{
@@ -323,7 +324,7 @@ func TestRunSeesWhatOthersChangeWithinASecond(t *testing.T) {
 
 func TestNewNeedsEverything(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, engines[0].open)
+	h := newHouse(t, engines.All[0])
 	logger := slog.New(slog.DiscardHandler)
 	for _, c := range []mobileauth.Config{
 		{Now: h.clock.Now, Logger: logger}, {DB: h.db, Logger: logger}, {DB: h.db, Now: h.clock.Now},

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/gatehouse-id/gatehouse/mobileauth"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest/engines"
 )
 
 func TestStatus(t *testing.T) {
@@ -110,7 +111,7 @@ func TestMostSpecificRuleWins(t *testing.T) {
 			return rules
 		}
 		configured := draw("configured")
-		h := newHouse(t, engines[0].open)
+		h := newHouse(t, engines.All[0])
 		registry := h.node(bank(configured...))
 		all := map[string]mobileauth.Rule{}
 		for _, r := range configured {

@@ -25,34 +25,14 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/storage"
-	"github.com/gatehouse-id/gatehouse/storage/badgerstore"
-	"github.com/gatehouse-id/gatehouse/storage/memstore"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest/engines"
 )
 
 const (
 	issuer    = "https://id.example.com"
 	serverKey = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 )
-
-// engines are the stores that everything is tested over. About half of the transaction closures run twice.
-var engines = []struct {
-	name string
-	open func(t testing.TB, now func() time.Time) storage.DB
-}{
-	{"memory", func(t testing.TB, now func() time.Time) storage.DB {
-		db, err := memstore.Open(memstore.Config{Now: now})
-		must(t, err)
-		return db
-	}},
-	{"badger", func(t testing.TB, now func() time.Time) storage.DB {
-		db, err := badgerstore.Open(t.Context(), badgerstore.Config{
-			Dir: t.TempDir(), Now: now, GCEvery: -1, SweepEvery: -1, Logger: slog.New(slog.DiscardHandler),
-		})
-		must(t, err)
-		return db
-	}},
-}
 
 var errDown = errors.New("the store is down")
 
@@ -110,9 +90,7 @@ type world struct {
 func newWorld(t testing.TB, engine int, change ...func(*enrolment.Config, *enrolment.Policy)) *world {
 	t.Helper()
 	w := &world{t: t, clock: storagetest.NewClock(), users: &users{out: map[string]bool{}}}
-	db := engines[engine].open(t, w.clock.Now)
-	t.Cleanup(func() { _ = db.Close() }) // the test is over
-	w.db = storagetest.Faulty(storagetest.Twice(db, uint64(len(t.Name()))))
+	w.db = engines.All[engine].Open(t, w.clock.Now)
 	sealer, err := seal.New(seal.Key{ID: "k", Secret: []byte("0123456789abcdef0123456789ABCDEF")})
 	must(t, err)
 	w.trail, err = audit.New(audit.Config{DB: w.db, Logger: slog.New(slog.DiscardHandler), Now: w.clock.Now})
@@ -175,8 +153,8 @@ func pgpKey(t testing.TB) []byte {
 // over runs a test over every engine.
 func over(t *testing.T, test func(t *testing.T, w *world), change ...func(*enrolment.Config, *enrolment.Policy)) {
 	t.Parallel()
-	for i, e := range engines {
-		t.Run(e.name, func(t *testing.T) {
+	for i, e := range engines.All {
+		t.Run(e.Name, func(t *testing.T) {
 			t.Parallel()
 			test(t, newWorld(t, i, change...))
 		})

@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest/engines"
 )
 
 // modelDevice is what the model knows of a device.
@@ -325,8 +326,8 @@ func (m *model) compare(rt *rapid.T) {
 // whose closures run twice and whose commits fail now and then.
 func TestRegistrationsBehaveLikeTheModel(t *testing.T) {
 	t.Parallel()
-	for i, e := range engines {
-		t.Run(e.name, func(t *testing.T) {
+	for i, e := range engines.All {
+		t.Run(e.Name, func(t *testing.T) {
 			t.Parallel()
 			// One store for all: each check has users of its own.
 			w, checks := newWorld(t, i), 0

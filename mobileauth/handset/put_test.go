@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/storage"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest/engines"
 )
 
 // together runs n functions at once and returns their errors.
@@ -213,8 +214,8 @@ func TestKeysRegisteredAtOnce(t *testing.T) {
 // TestAUserHasABoundedNumberOfDevices, also when they are added at once; a deactivated one makes room.
 func TestAUserHasABoundedNumberOfDevices(t *testing.T) {
 	t.Parallel()
-	for i, e := range engines {
-		t.Run(e.name, func(t *testing.T) {
+	for i, e := range engines.All {
+		t.Run(e.Name, func(t *testing.T) {
 			t.Parallel()
 			h := newHouse(t, i, func(c *handset.Config) { c.MaxDevices = 3 })
 			errs := together(8, func(int) error {
@@ -250,8 +251,8 @@ func TestAUserHasABoundedNumberOfDevices(t *testing.T) {
 // TestAPendingDeviceEndsByItself and frees its place, its keys and its address.
 func TestAPendingDeviceEndsByItself(t *testing.T) {
 	t.Parallel()
-	for i, e := range engines {
-		t.Run(e.name, func(t *testing.T) {
+	for i, e := range engines.All {
+		t.Run(e.Name, func(t *testing.T) {
 			t.Parallel()
 			h := newHouse(t, i, func(c *handset.Config) { c.MaxDevices = 1 })
 			d := h.add("usr_1", func(d *handset.Device) {

@@ -10,8 +10,8 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 	"github.com/gatehouse-id/gatehouse/storage"
-	"github.com/gatehouse-id/gatehouse/storage/memstore"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest/engines"
 )
 
 const (
@@ -32,17 +32,13 @@ type house struct {
 func newHouse(t testing.TB, change ...func(*identity.Config)) *house {
 	t.Helper()
 	clock := storagetest.NewClock()
-	mem, err := memstore.Open(memstore.Config{Now: clock.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = mem.Close() })
-	h := &house{t: t, clock: clock, db: storagetest.Faulty(storagetest.Twice(mem, uint64(len(t.Name()))))}
+	h := &house{t: t, clock: clock, db: engines.All[0].Open(t, clock.Now)}
 	config := identity.Config{DB: h.db, Hasher: newHasher(t, identity.HasherConfig{Concurrent: 4, Queue: 1000}), Now: clock.Now}
 	for _, fn := range change {
 		fn(&config)
 	}
 	h.hasher = config.Hasher
+	var err error
 	if h.Store, err = identity.New(config); err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest/engines"
 )
 
 func TestApproveAndRedeem(t *testing.T) {
@@ -527,7 +528,7 @@ func TestAnswerFaults(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			for i := range engines {
+			for i := range engines.All {
 				w := newWorld(t, i)
 				p := w.phone("usr_1")
 				o := w.ask("usr_1")

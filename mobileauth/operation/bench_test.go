@@ -13,12 +13,13 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest/engines"
 )
 
 // overEngines runs a benchmark over every engine, with closures that run once.
 func overEngines(b *testing.B, bench func(b *testing.B, w *world)) {
-	for i, engine := range engines {
-		b.Run(engine.name, func(b *testing.B) {
+	for i, engine := range engines.All {
+		b.Run(engine.Name, func(b *testing.B) {
 			bench(b, newBenchWorld(b, i))
 		})
 	}
@@ -26,9 +27,7 @@ func overEngines(b *testing.B, bench func(b *testing.B, w *world)) {
 
 func newBenchWorld(b *testing.B, engine int) *world {
 	w := &world{t: b, clock: storagetest.NewClock(), users: &users{out: map[string]error{}}}
-	db := engines[engine].open(b, w.clock.Now)
-	b.Cleanup(func() { _ = db.Close() }) // the benchmark is over
-	w.db = storagetest.Faulty(db)
+	w.db = storagetest.Faulty(engines.All[engine].Plain(b, w.clock.Now))
 	w.build(func(c *operation.Config) { c.OnChange = nil })
 	return w
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest/engines"
 )
 
 func TestDeliver(t *testing.T) {
@@ -95,7 +96,7 @@ func TestDeviceTakenOut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for i := range engines {
+			for i := range engines.All {
 				w := newWorld(t, i)
 				p, q := w.phone("usr_1"), w.phone("usr_1")
 				mine, yours, anyone := w.ask("usr_1", at(p)), w.ask("usr_1", at(q)), w.ask("usr_1")
@@ -188,7 +189,7 @@ func TestUserTakenOut(t *testing.T) {
 // writes as much as they may. A transaction that was too large would leave a stolen phone in use.
 func TestLargestTransaction(t *testing.T) {
 	t.Parallel()
-	for i := range engines {
+	for i := range engines.All {
 		w := newWorld(t, i, func(c *operation.Config) {
 			c.Limits.Open, c.Limits.Tries, c.Limits.Failures = operation.MaxOpen, 10, 10
 			c.OnChange = append(c.OnChange, func(tx storage.Tx, c operation.Change) error {

@@ -14,8 +14,8 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/storage"
-	"github.com/gatehouse-id/gatehouse/storage/memstore"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest/engines"
 )
 
 // stage is a world over a frail store in which a phone has one operation to answer.
@@ -30,9 +30,7 @@ type stage struct {
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	w := &world{t: t, clock: storagetest.NewClock(), users: &users{out: map[string]error{}}}
-	db, err := memstore.Open(memstore.Config{Now: w.clock.Now})
-	must(t, err)
-	s := &stage{world: w, frail: storagetest.Frail(db)}
+	s := &stage{world: w, frail: storagetest.Frail(engines.All[0].Plain(t, w.clock.Now))}
 	w.db = storagetest.Faulty(s.frail)
 	_, issuer := keysOfServer(t)
 	w.build(func(c *operation.Config) { c.Receipts = issuer })

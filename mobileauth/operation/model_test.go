@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest/engines"
 )
 
 // modelOp is an operation as the documentation has it.
@@ -538,8 +539,8 @@ func (m *model) checkTold(rt *rapid.T) {
 // TestModel plays operators, clients, phones and failing commits in any order.
 func TestModel(t *testing.T) {
 	t.Parallel()
-	for i, engine := range engines {
-		t.Run(engine.name, func(t *testing.T) {
+	for i, engine := range engines.All {
+		t.Run(engine.Name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, i)
 			run := 0

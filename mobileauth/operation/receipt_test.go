@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/mobileauth/receipt"
 	"github.com/gatehouse-id/gatehouse/mobileauth/receipt/issuing"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest/engines"
 )
 
 // keysOfServer are what receipts are made with.
@@ -36,8 +37,8 @@ func keysOfServer(t testing.TB) (receipt.Roots, *issuing.Issuer) {
 // TestReceipt: what was approved has evidence in the same transaction, and only that.
 func TestReceipt(t *testing.T) {
 	t.Parallel()
-	for i, engine := range engines {
-		t.Run(engine.name, func(t *testing.T) {
+	for i, engine := range engines.All {
+		t.Run(engine.Name, func(t *testing.T) {
 			t.Parallel()
 			roots, issuer := keysOfServer(t)
 			w := newWorld(t, i, func(c *operation.Config) { c.Receipts = issuer })

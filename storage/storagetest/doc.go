@@ -5,5 +5,6 @@
 // histories against an engine and the reference model side by side.
 //
 // It also owns what tests of other packages wrap around a store: a [Clock] that moves by hand, [Twice], which runs closures
-// more often than a kind engine would, and [Faulty], which fails on demand.
+// more often than a kind engine would, [Faulty], which fails on
+// demand, and [Frail], which does so in the middle of a transaction. Package engines opens every engine so.
 package storagetest

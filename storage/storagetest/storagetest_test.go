@@ -181,3 +181,45 @@ func TestFaultyKeepsTheClosuresOwnError(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 }
+
+// Each kind of operation counts, and the one that is named fails once and writes nothing.
+func TestFrail(t *testing.T) {
+	t.Parallel()
+	steps := func(tx storage.Tx) error {
+		if _, err := tx.Get("a"); err != nil {
+			return err
+		}
+		if err := tx.Put(storage.Item{Key: "b"}); err != nil {
+			return err
+		}
+		if err := tx.Insert(storage.Item{Key: "c"}); err != nil {
+			return err
+		}
+		if err := tx.Delete("a"); err != nil {
+			return err
+		}
+		for _, err := range tx.Scan("", "", 0) { // two items
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for nth := 1; nth <= 7; nth++ {
+		db := storagetest.Frail(open(t))
+		if err := db.Update(t.Context(), put("a")); err != nil {
+			t.Fatal(err)
+		}
+		db.Break(nth)
+		err := db.Update(t.Context(), steps)
+		if fails := nth <= 6; errors.Is(err, storagetest.ErrFrail) != fails || db.Broken() != fails || has(t, db.DB, "b") == fails {
+			t.Errorf("operation %d: %v, broken: %v", nth, err, db.Broken())
+		}
+		if !db.Broken() {
+			continue
+		}
+		if err := db.Update(t.Context(), steps); err != nil {
+			t.Errorf("after operation %d: %v", nth, err)
+		}
+	}
+}

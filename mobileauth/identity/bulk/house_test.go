@@ -8,8 +8,8 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 	"github.com/gatehouse-id/gatehouse/storage"
-	"github.com/gatehouse-id/gatehouse/storage/memstore"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest/engines"
 )
 
 const home = "192.0.2.1"
@@ -33,12 +33,7 @@ type house struct {
 func newHouse(t testing.TB) *house {
 	t.Helper()
 	clock := storagetest.NewClock()
-	mem, err := memstore.Open(memstore.Config{Now: clock.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = mem.Close() })
-	h := &house{t: t, clock: clock, db: storagetest.Faulty(storagetest.Twice(mem, uint64(len(t.Name()))))}
+	h := &house{t: t, clock: clock, db: engines.All[0].Open(t, clock.Now)}
 	hasher, err := identity.NewHasher(identity.HasherConfig{
 		Concurrent: 4, Queue: 1000, Params: identity.Params{Memory: 64, Time: 1, Threads: 1},
 	})

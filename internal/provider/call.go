@@ -26,15 +26,7 @@ func (c *Client) call(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	defer func() { <-c.places }()
-	pioneer, err := c.door.enter(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	response, err := c.exchange(r)
-	if pioneer {
-		c.door.leave(err == nil && response.StatusCode != http.StatusUnauthorized && response.StatusCode != http.StatusForbidden)
-	}
-	return response, err
+	return c.exchange(r)
 }
 
 // enter waits for a place.
@@ -48,10 +40,11 @@ func (c *Client) enter(ctx context.Context) error {
 }
 
 func (c *Client) exchange(r *http.Request) (*http.Response, error) {
-	response, err := c.transport.Load().RoundTrip(r)
+	response, leave, err := c.roundTrip(r)
 	if err != nil {
 		return nil, err
 	}
+	defer leave()
 	defer func() { _ = response.Body.Close() }() // what matters of it was read
 	body, err := io.ReadAll(io.LimitReader(response.Body, c.config.MaxAnswer))
 	if err != nil {
@@ -59,6 +52,15 @@ func (c *Client) exchange(r *http.Request) (*http.Response, error) {
 	}
 	response.Body = io.NopCloser(bytes.NewReader(body))
 	return response, nil
+}
+
+// roundTrip makes a call by one of the two ways. Who has an answer calls leave when it was read.
+func (c *Client) roundTrip(r *http.Request) (response *http.Response, leave func(), err error) {
+	if c.single != nil {
+		return c.single.roundTrip(r)
+	}
+	response, err = c.transport.Load().RoundTrip(r)
+	return response, func() {}, err
 }
 
 // closeBody does what a RoundTripper owes to whoever made the request, also where the request was never sent.

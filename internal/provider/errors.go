@@ -66,6 +66,23 @@ func Plain(err error) error {
 	return ErrConnection
 }
 
+// Permanent reports whether the error of a call goes away only when an operator changes something: a proxy that is not willing, and
+// a certificate that one side does not take from the other.
+func Permanent(err error) bool {
+	var (
+		proxy       *ProxyError
+		network     *net.OpError
+		certificate *tls.CertificateVerificationError
+	)
+	switch {
+	case errors.As(err, &proxy):
+		return proxy.Refuses()
+	case errors.As(err, &network):
+		return network.Op == "remote error" // an alert of TLS
+	}
+	return errors.As(err, &certificate)
+}
+
 // RetryAfter reads the header field of that name, seconds or a date (RFC 9110, section 10.2.3); zero where it says nothing, and where
 // the date is over.
 func RetryAfter(header http.Header, now time.Time) time.Duration {

@@ -53,7 +53,8 @@ type Config struct {
 	// MaxAnswer bounds what is read of an answer, in bytes; the rest is not read. Default: [DefaultMaxAnswer].
 	MaxAnswer int64
 	// Single keeps to one connection, on which calls are side by side once the first was answered by anything but 401 and 403. It is
-	// for services that speak HTTP/2 and take many connections for an attack.
+	// for services that speak HTTP/2 and take many connections for an attack. A call whose connection breaks before the answer is made
+	// once more on a new one, so what is sent must do no harm twice.
 	Single bool
 }
 
@@ -62,7 +63,7 @@ type Client struct {
 	config    Config
 	transport atomic.Pointer[http.Transport]
 	places    chan struct{}
-	door      *door
+	single    *single
 }
 
 var _ http.RoundTripper = (*Client)(nil)
@@ -90,9 +91,12 @@ func New(c Config) (*Client, error) {
 	}
 	client := &Client{config: c, places: make(chan struct{}, c.Places)}
 	if c.Single {
-		client.door = newDoor()
+		var err error
+		if client.single, err = newSingle(c.URL, c.Timeout); err != nil {
+			return nil, fmt.Errorf("the address of the service: %w", err)
+		}
 	}
-	client.transport.Store(client.newTransport())
+	client.Renew()
 	return client, nil
 }
 
@@ -127,10 +131,7 @@ func checkProxy(u *url.URL) error {
 func (c *Client) newTransport() *http.Transport {
 	dialer := &net.Dialer{Timeout: c.config.Timeout, KeepAlive: pingAfter}
 	t := &http.Transport{
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			c.door.shut()
-			return dialer.DialContext(ctx, network, address)
-		},
+		DialContext: dialer.DialContext,
 		OnProxyConnectResponse: func(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
 			if answer.StatusCode == http.StatusOK {
 				return nil
@@ -144,15 +145,10 @@ func (c *Client) newTransport() *http.Transport {
 		MaxResponseHeaderBytes: maxHeader,
 		MaxIdleConnsPerHost:    c.config.Places,
 		IdleConnTimeout:        idleFor,
-		HTTP2: &http.HTTP2Config{
-			StrictMaxConcurrentRequests: true, SendPingTimeout: pingAfter, PingTimeout: pingTimeout, WriteByteTimeout: pingAfter,
-		},
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout, WriteByteTimeout: pingAfter},
 	}
 	if c.config.Proxy != nil {
 		t.Proxy = http.ProxyURL(c.config.Proxy)
-	}
-	if c.config.Single {
-		t.MaxConnsPerHost = 1
 	}
 	return t
 }
@@ -167,8 +163,15 @@ func (c *Client) HTTP() *http.Client {
 
 // Renew has later calls use new connections. Calls under way keep theirs until they end.
 func (c *Client) Renew() {
-	c.transport.Swap(c.newTransport()).CloseIdleConnections()
+	transport := c.newTransport()
+	if c.single != nil {
+		c.single.renew(transport)
+		return
+	}
+	if previous := c.transport.Swap(transport); previous != nil {
+		previous.CloseIdleConnections()
+	}
 }
 
-// Close lets go of connections that wait for the next call.
-func (c *Client) Close() { c.transport.Load().CloseIdleConnections() }
+// Close lets go of connections: at once where nothing is under way, else after the last call.
+func (c *Client) Close() { c.Renew() }

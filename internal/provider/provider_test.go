@@ -4,6 +4,7 @@ package provider_test
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -317,6 +318,27 @@ func TestPlain(t *testing.T) {
 				t.Errorf("Plain(%v) = %v, want %v", tt.err, got, tt.want)
 			}
 		})
+	}
+}
+
+func TestPermanent(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		err  error
+		want bool
+	}{
+		{"nothing", nil, false},
+		{"a proxy that does not want to", &provider.ProxyError{Status: http.StatusProxyAuthRequired}, true},
+		{"a proxy that cannot", &provider.ProxyError{Status: http.StatusBadGateway}, false},
+		{"a host that is not there", &net.OpError{Op: "dial", Err: errors.New("refused")}, false},
+		{"a service that does not take our certificate", &net.OpError{Op: "remote error", Err: errors.New("expired")}, true},
+		{"a service that nobody vouches for", fmt.Errorf("calling: %w", &tls.CertificateVerificationError{Err: errors.New("x")}), true},
+		{"too late", provider.ErrTimeout, false},
+	} {
+		if got := provider.Permanent(tt.err); got != tt.want {
+			t.Errorf("%s: Permanent = %t, want %t", tt.name, got, tt.want)
+		}
 	}
 }
 

@@ -357,7 +357,10 @@ var walls = slices.Concat([]wall{
 	{
 		room: []string{"mobileauth/push/...", "mobileauth/sms/..."},
 		never: map[string]string{
-			"storage/...": "a sender sends; the outbox remembers",
+			"storage/...":      "a sender sends; the outbox remembers",
+			"authz/...":        "a sender carries a message, whoever issues tokens for the answer",
+			"validation/...":   "a sender carries a message, whoever issues tokens for the answer",
+			"internal/web/...": "a sender speaks to a service, not to people",
 		},
 		door: []string{"mobileauth"},
 	},
@@ -435,6 +438,11 @@ var walls = slices.Concat([]wall{
 		room:  []string{ours},
 		but:   []string{"authz/realm/database", "tests/..."},
 		never: map[string]string{"modernc.org/...": "SQLite is a detail of the module that reads others' tables"},
+	},
+	{
+		room:  []string{ours},
+		but:   []string{"mobileauth/push/apns", "tests/..."},
+		never: map[string]string{"github.com/sideshow/...": "the library has traps: one package knows them all"},
 	},
 	{
 		room:  []string{ours},

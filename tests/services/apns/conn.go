@@ -199,9 +199,12 @@ type reply struct {
 func (c *conn) write(id uint32, r reply) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.streams[id] == nil {
+	s := c.streams[id]
+	if s == nil {
 		return // the client has given up
 	}
+	defer s.cancel()
+	delete(c.streams, id) // before the client can know and open the next one
 	c.block.Reset()
 	_ = c.encoder.WriteField(hpack.HeaderField{Name: ":status", Value: strconv.Itoa(r.status)}) // a buffer takes everything
 	for name, value := range r.fields {
@@ -217,7 +220,7 @@ func (c *conn) write(id uint32, r reply) {
 			err = c.framer.WriteData(id, true, r.body)
 		}
 	}
-	if err != nil || r.cut {
+	if err != nil || r.cut || c.leaving && len(c.streams) == 0 {
 		_ = c.tls.Close()
 	}
 }

@@ -194,8 +194,8 @@ func TestALibraryOfOthersIsServed(t *testing.T) {
 	}
 	client := apns2.NewTokenClient(&token.Token{AuthKey: key, KeyID: w.key.KeyID, TeamID: w.key.TeamID})
 	client.Host = w.URL
-	client.HTTPClient = &http.Client{Transport: &http2.Transport{
-		TLSClientConfig: &tls.Config{RootCAs: w.authority.Pool(), MinVersion: tls.VersionTLS12},
+	client.HTTPClient = &http.Client{Transport: &http.Transport{
+		ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: w.authority.Pool(), MinVersion: tls.VersionTLS12},
 	}}
 	notification := &apns2.Notification{DeviceToken: device, Topic: topic, Payload: []byte(alert)}
 	if r, err := client.PushWithContext(t.Context(), notification); err != nil || !r.Sent() || r.ApnsID == "" {
@@ -231,8 +231,8 @@ func TestCertificatesStandForATopicAndAnEnvironment(t *testing.T) {
 				t.Fatal(err)
 			}
 			roots := w.authority.Pool()
-			client := &apns2.Client{Host: w.URL, HTTPClient: &http.Client{Transport: &http2.Transport{
-				TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12},
+			client := &apns2.Client{Host: w.URL, HTTPClient: &http.Client{Transport: &http.Transport{
+				ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12},
 			}}}
 			r, err := client.PushWithContext(t.Context(), &apns2.Notification{DeviceToken: device, Topic: tt.topic, Payload: []byte(alert)})
 			if tt.want == 0 {

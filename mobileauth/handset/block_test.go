@@ -258,11 +258,11 @@ func TestWithoutTheStore(t *testing.T) {
 			"Seen":          func() error { return h.Seen(ctx, d.ID) },
 			"Admit":         func() error { _, err := h.Admit(ctx, h.message(d)); return err },
 			"ChangeFactor": func() error {
-				_, _, err := h.ChangeFactor(ctx, h.message(d), pin(secret(1)), "biometric", nil)
+				_, _, err := h.ChangeFactor(ctx, h.message(d), h.said(pin(secret(1))), "biometric", nil)
 				return err
 			},
 			"ChangeKeys": func() error {
-				_, _, err := h.ChangeKeys(ctx, h.message(d), pin(secret(1)), keys(t).Public())
+				_, _, err := h.ChangeKeys(ctx, h.message(d), h.said(pin(secret(1))), keys(t).Public())
 				return err
 			},
 			"ChangePush": func() error { _, err := h.ChangePush(ctx, h.message(d), nil); return err },

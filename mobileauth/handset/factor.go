@@ -50,7 +50,13 @@ type Verdict struct {
 // counted and a right one clears the count, so the transaction has to be committed whatever the verdict: it is an outcome,
 // and an error is a fault of the store. The PIN is accepted wherever biometric or a custom factor is, since that is what a
 // person falls back to whose finger is not recognised. Comparing takes the same time whatever is wrong.
+//
+// A statement is used up by being judged, as the message is that brings it: a second time, in a message of its own, it is
+// [ErrReplay].
 func (s *Store) Verify(tx storage.Tx, d *Device, p Proof, by audit.Actor) (Verdict, error) {
+	if err := s.remember(tx, d.ID+statementMark+p.Statement.ID, p.Statement.At); err != nil {
+		return Verdict{}, err
+	}
 	kind, reason := p.choose()
 	if reason != "" {
 		return Verdict{Reason: reason, Remaining: s.remaining(d)}, nil

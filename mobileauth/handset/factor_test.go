@@ -339,7 +339,7 @@ func TestRollingKeys(t *testing.T) {
 		change := func(kid string, to envelope.PublicKeys) (handset.Device, handset.Verdict, error) {
 			m := h.message(d)
 			m.KID = kid
-			return h.ChangeKeys(h.ctx(), m, pin(secret(1)), to)
+			return h.ChangeKeys(h.ctx(), m, h.said(pin(secret(1))), to)
 		}
 		old := d.SignKeyID
 		got, v, err := change(old, fresh)
@@ -387,7 +387,7 @@ func TestOldKeysEndByThemselves(t *testing.T) {
 	over(t, func(t *testing.T, h *house) {
 		d := h.add("usr_1")
 		old := d.SignKeyID
-		_, _, err := h.ChangeKeys(h.ctx(), h.message(d), pin(secret(1)), keys(t).Public())
+		_, _, err := h.ChangeKeys(h.ctx(), h.message(d), h.said(pin(secret(1))), keys(t).Public())
 		must(t, err)
 		h.clock.Advance(handset.KeyOverlap)
 		m := h.message(d)
@@ -403,13 +403,13 @@ func TestKeysAreRolledWithAFactor(t *testing.T) {
 	over(t, func(t *testing.T, h *house) {
 		d := h.add("usr_1")
 		for i, p := range []handset.Proof{{Statement: statement()}, pin(secret(9))} {
-			got, v, err := h.ChangeKeys(h.ctx(), h.message(d), p, keys(t).Public())
+			got, v, err := h.ChangeKeys(h.ctx(), h.message(d), h.said(p), keys(t).Public())
 			if err != nil || v.OK || got.SignKeyID != d.SignKeyID || h.get(d.ID).Failures != i {
 				t.Errorf("proof %d: %+v, %v", i, v, err)
 			}
 		}
 		bare := h.add("usr_1", func(d *handset.Device) { d.Factors = nil })
-		if _, v, err := h.ChangeKeys(h.ctx(), h.message(bare), handset.Proof{}, keys(t).Public()); err != nil || !v.OK {
+		if _, v, err := h.ChangeKeys(h.ctx(), h.message(bare), h.said(handset.Proof{}), keys(t).Public()); err != nil || !v.OK {
 			t.Errorf("a device without factors: %+v, %v", v, err)
 		}
 	})
@@ -418,8 +418,13 @@ func TestKeysAreRolledWithAFactor(t *testing.T) {
 func TestChangingFactors(t *testing.T) {
 	over(t, func(t *testing.T, h *house) {
 		d := h.add("usr_1")
+		var setBy string
 		set := func(p handset.Proof, kind string, s *envelope.Secret) (handset.Verdict, error) {
+			p = h.said(p)
 			_, v, err := h.ChangeFactor(h.ctx(), h.message(d), p, kind, s)
+			if v.OK && kind == envelope.FactorPIN {
+				setBy = p.Statement.ID
+			}
 			return v, err
 		}
 		next, finger := envelope.Secret(secret(2)), envelope.Secret(secret(3))
@@ -445,7 +450,7 @@ func TestChangingFactors(t *testing.T) {
 		if v, err := set(pin(secret(2)), envelope.FactorBiometric, nil); err != nil || !v.OK {
 			t.Errorf("removing biometric: %+v, %v", v, err)
 		}
-		if got := h.get(d.ID); got.Factors[0].SetBy != statement().ID {
+		if got := h.get(d.ID); got.Factors[0].SetBy != setBy {
 			t.Errorf("the PIN was set by %q", got.Factors[0].SetBy)
 		}
 		if got := h.get(d.ID); len(got.Factors) != 1 {
@@ -467,14 +472,76 @@ func TestPossessionMakesItselfWorthNoMore(t *testing.T) {
 	over(t, func(t *testing.T, h *house) {
 		d := h.add("usr_1", func(d *handset.Device) { d.Factors = nil })
 		s := envelope.Secret(secret(2))
-		_, _, err := h.ChangeFactor(h.ctx(), h.message(d), handset.Proof{Statement: statement()}, envelope.FactorPIN, &s)
+		_, _, err := h.ChangeFactor(h.ctx(), h.message(d), h.said(handset.Proof{Statement: statement()}), envelope.FactorPIN, &s)
 		if !errors.Is(err, handset.ErrTransition) || len(h.get(d.ID).Factors) != 0 {
 			t.Errorf("adding a PIN: %v", err)
 		}
 		withFinger := h.add("usr_1", func(d *handset.Device) { d.Factors[0].Kind = envelope.FactorBiometric })
 		p := proof(envelope.FactorBiometric, secret(1), envelope.FactorBiometric)
-		if _, v, err := h.ChangeFactor(h.ctx(), h.message(withFinger), p, envelope.FactorPIN, &s); err != nil || !v.OK {
+		if _, v, err := h.ChangeFactor(h.ctx(), h.message(withFinger), h.said(p), envelope.FactorPIN, &s); err != nil || !v.OK {
 			t.Errorf("adding a PIN with a finger: %+v, %v", v, err)
+		}
+	})
+}
+
+// TestAStatementIsUsedOnce: whoever has the device's key may put an old statement into a new message, and gains nothing by it: it
+// is neither done nor tested again, whatever was said to it, as long as its clock would be taken.
+func TestAStatementIsUsedOnce(t *testing.T) {
+	over(t, func(t *testing.T, h *house) {
+		d, other := h.add("usr_1"), h.add("usr_1")
+		finger, next := envelope.Secret(secret(3)), keys(t).Public()
+		uses := []struct {
+			name  string
+			proof handset.Proof
+			use   func(m handset.Message, p handset.Proof) (handset.Verdict, error)
+		}{
+			{"a factor", pin(secret(1)), func(m handset.Message, p handset.Proof) (handset.Verdict, error) {
+				_, v, err := h.ChangeFactor(h.ctx(), m, p, envelope.FactorBiometric, &finger)
+				return v, err
+			}},
+			{"a wrong PIN", pin(secret(9)), func(m handset.Message, p handset.Proof) (handset.Verdict, error) {
+				_, v, err := h.ChangeFactor(h.ctx(), m, p, envelope.FactorBiometric, nil)
+				return v, err
+			}},
+			{"any wish", pin(secret(1)), func(m handset.Message, p handset.Proof) (v handset.Verdict, err error) {
+				return v, h.update(func(tx storage.Tx) error {
+					_, v, err = h.Wish(tx, m, &p, operator)
+					return err
+				})
+			}},
+			{"keys", pin(secret(1)), func(m handset.Message, p handset.Proof) (handset.Verdict, error) {
+				_, v, err := h.ChangeKeys(h.ctx(), m, p, next)
+				return v, err
+			}},
+		}
+		for _, u := range uses {
+			p := h.said(u.proof)
+			if _, err := u.use(h.message(h.get(d.ID)), p); err != nil {
+				t.Fatalf("%s: %v", u.name, err)
+			}
+			before := h.get(d.ID)
+			for range 2 {
+				if _, err := u.use(h.message(before), p); !errors.Is(err, handset.ErrReplay) {
+					t.Errorf("%s again: %v", u.name, err)
+				}
+				h.clock.Advance(30 * time.Second)
+			}
+			if after := h.get(d.ID); after.Version != before.Version || after.Failures != before.Failures {
+				t.Errorf("%s again changes version %d, %d failures into %d, %d", u.name, before.Version, before.Failures, after.Version, after.Failures)
+			}
+			h.clock.Advance(time.Second)
+			if _, err := u.use(h.message(h.get(d.ID)), p); !errors.Is(err, handset.ErrReplay) {
+				t.Errorf("%s, when its clock is over: %v", u.name, err)
+			}
+		}
+		// Another device, and a message, may have the same id.
+		p := h.said(pin(secret(1)))
+		m := h.message(h.get(d.ID))
+		m.JTI = p.Statement.ID
+		for _, m := range []handset.Message{m, h.message(other)} {
+			if _, err := uses[0].use(m, p); err != nil {
+				t.Errorf("the same id elsewhere: %v", err)
+			}
 		}
 	})
 }
@@ -485,11 +552,11 @@ func TestWishesOfThoseWhoMayNot(t *testing.T) {
 		s := envelope.Secret(secret(2))
 		wishes := map[string]func(m handset.Message) error{
 			"factor": func(m handset.Message) error {
-				_, _, err := h.ChangeFactor(h.ctx(), m, pin(secret(1)), envelope.FactorPIN, &s)
+				_, _, err := h.ChangeFactor(h.ctx(), m, h.said(pin(secret(1))), envelope.FactorPIN, &s)
 				return err
 			},
 			"keys": func(m handset.Message) error {
-				_, _, err := h.ChangeKeys(h.ctx(), m, pin(secret(1)), keys(t).Public())
+				_, _, err := h.ChangeKeys(h.ctx(), m, h.said(pin(secret(1))), keys(t).Public())
 				return err
 			},
 			"push": func(m handset.Message) error {

@@ -14,9 +14,10 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/gatehouse-id/gatehouse/mobileauth/device"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
@@ -123,22 +124,12 @@ func (s *server) fleet(o options) ([]*pair, error) {
 
 // each calls do for 0 to n-1, so many at once, and returns an error of those there were.
 func each(n, atOnce int, do func(i int) error) error {
-	var next atomic.Int64
-	var group sync.WaitGroup
-	failures := make(chan error, atOnce)
-	for range atOnce {
-		group.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				if err := do(i); err != nil {
-					failures <- err
-					return
-				}
-			}
-		})
+	var group errgroup.Group
+	group.SetLimit(atOnce)
+	for i := range n {
+		group.Go(func() error { return do(i) })
 	}
-	group.Wait()
-	close(failures)
-	return <-failures
+	return group.Wait()
 }
 
 func (p *pair) enrol(client *http.Client, n int) error {
@@ -271,23 +262,17 @@ func latency(o options, pairs []*pair) error {
 	const rate = 100
 	n := int(o.length.Seconds()*rate) * o.rounds
 	found := make([]time.Duration, n)
-	failures := make(chan error, 2*n)
-	var group sync.WaitGroup
+	var group errgroup.Group
 	ticker := time.NewTicker(time.Second / rate)
 	defer ticker.Stop()
 	for i := range n {
 		<-ticker.C
-		group.Go(func() {
-			var err error
+		group.Go(func() (err error) {
 			found[i], err = pairs[i%len(pairs)].await()
-			if err != nil {
-				failures <- err
-			}
+			return err
 		})
 	}
-	group.Wait()
-	close(failures)
-	if err := <-failures; err != nil {
+	if err := group.Wait(); err != nil {
 		return err
 	}
 	slices.Sort(found)

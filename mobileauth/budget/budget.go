@@ -53,6 +53,12 @@ type Limits struct {
 	All int
 }
 
+// Check refuses limits that a [Store] would not take.
+func (l Limits) Check() error {
+	_, err := l.normalize()
+	return err
+}
+
 func (l Limits) normalize() (Limits, error) {
 	l.Number, l.Prefix, l.User, l.All = cmp.Or(l.Number, 10), cmp.Or(l.Prefix, 100), cmp.Or(l.User, 10), cmp.Or(l.All, 1000)
 	if min(l.Number, l.Prefix, l.User, l.All) < 1 {

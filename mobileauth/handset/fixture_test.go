@@ -21,29 +21,9 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/storage"
-	"github.com/gatehouse-id/gatehouse/storage/badgerstore"
-	"github.com/gatehouse-id/gatehouse/storage/memstore"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest/engines"
 )
-
-// engines are the stores that everything is tested over. About half of the transaction closures run twice.
-var engines = []struct {
-	name string
-	open func(t testing.TB, now func() time.Time) storage.DB
-}{
-	{"memory", func(t testing.TB, now func() time.Time) storage.DB {
-		db, err := memstore.Open(memstore.Config{Now: now})
-		must(t, err)
-		return db
-	}},
-	{"badger", func(t testing.TB, now func() time.Time) storage.DB {
-		db, err := badgerstore.Open(t.Context(), badgerstore.Config{
-			Dir: t.TempDir(), Now: now, GCEvery: -1, SweepEvery: -1, Logger: slog.New(slog.DiscardHandler),
-		})
-		must(t, err)
-		return db
-	}},
-}
 
 var (
 	operator = audit.Actor{By: "operator"}
@@ -97,9 +77,7 @@ func sealer(t testing.TB) storage.Sealer {
 func newHouse(t testing.TB, engine int, change ...func(*handset.Config)) *house {
 	t.Helper()
 	h := &house{t: t, clock: storagetest.NewClock(), users: &users{out: map[string]error{}}}
-	db := engines[engine].open(t, h.clock.Now)
-	t.Cleanup(func() { _ = db.Close() }) // the test is over
-	h.db = storagetest.Faulty(storagetest.Twice(db, uint64(len(t.Name()))))
+	h.db = engines.All[engine].Open(t, h.clock.Now)
 	var err error
 	h.trail, err = audit.New(audit.Config{DB: h.db, Logger: slog.New(slog.DiscardHandler), Now: h.clock.Now})
 	must(t, err)
@@ -124,8 +102,8 @@ func newHouse(t testing.TB, engine int, change ...func(*handset.Config)) *house 
 // over runs a test over every engine.
 func over(t *testing.T, test func(t *testing.T, h *house)) {
 	t.Parallel()
-	for i, e := range engines {
-		t.Run(e.name, func(t *testing.T) {
+	for i, e := range engines.All {
+		t.Run(e.Name, func(t *testing.T) {
 			t.Parallel()
 			test(t, newHouse(t, i))
 		})

@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest/engines"
 )
 
 // phone is what the model knows of a device.
@@ -256,8 +257,8 @@ func (w *world) compare(rt *rapid.T) {
 // fail now and then.
 func TestDevicesBehaveLikeTheModel(t *testing.T) {
 	t.Parallel()
-	for i, e := range engines {
-		t.Run(e.name, func(t *testing.T) {
+	for i, e := range engines.All {
+		t.Run(e.Name, func(t *testing.T) {
 			t.Parallel()
 			// One store for all: each check has users and addresses of its own.
 			h, checks := newHouse(t, i, func(c *handset.Config) { c.MaxDevices = modelLimit }), 0

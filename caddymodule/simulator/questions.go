@@ -85,6 +85,11 @@ func writeQuestion(to io.Writer, q device.Question) error {
 	for _, f := range q.Fields {
 		fmt.Fprintf(&text, "  %-16s %s\n", f.Label, strings.TrimSpace(f.Value+" "+f.Currency))
 	}
+	for _, more := range []string{q.Secure, q.Data} {
+		if more != "" {
+			fmt.Fprintf(&text, "\n%s\n", more)
+		}
+	}
 	fmt.Fprintf(&text, "\nuntil %s", time.Unix(q.Expires, 0).Local().Format(time.TimeOnly))
 	if q.NumberMatch > 0 {
 		fmt.Fprintf(&text, "; enter the %d digits that are shown where this began", q.NumberMatch)

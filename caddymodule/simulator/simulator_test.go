@@ -249,6 +249,8 @@ func TestQuestion(t *testing.T) {
 			Fields: []envelope.Field{{Label: "Amount", Value: "10.00", Currency: "EUR"}, {Label: "To", Value: "Bob"}},
 		}, "Pay Bob (bank, authorisation)\n\nFor the boat\n  Amount           10.00 EUR\n  To               Bob\n" + until +
 			"; enter the 6 digits that are shown where this began\n"},
+		{"more to read", envelope.Display{Title: "Pay", Kind: "signature", Secure: "from your savings", Data: "order=7"},
+			"Pay (signature)\n\nfrom your savings\n\norder=7\n" + until + "\n"},
 	} {
 		tt.display.Expires = expires.Unix()
 		var got strings.Builder

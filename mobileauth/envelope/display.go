@@ -25,6 +25,10 @@ type Display struct {
 	NumberMatch int `json:"number_match"`
 	// Methods are the ways to approve that are accepted; the first is preferred.
 	Methods []string `json:"methods"`
+	// Secure is text for the eyes of the person alone, which is in no notification: it is shown like the content, below it.
+	Secure string `json:"secure_message,omitempty"`
+	// Data is text that is signed with the rest and has to be there for the person to read, if not at first sight.
+	Data string `json:"signing_data,omitempty"`
 }
 
 // Field is one labelled value.

@@ -17,6 +17,7 @@ func TestDisplay(t *testing.T) {
 		Version: 1, Operation: "op_1", Kind: "authorisation", Application: "bank", Title: "Pay <100> & \u2028 more", Content: "Größe",
 		Fields:   []envelope.Field{{Type: "amount", Label: "Amount", Value: "100.00", Currency: "EUR"}, {Type: "text", Label: "To", Value: "Bob"}},
 		Language: "en", Created: 1, Expires: 2, NumberMatch: 2, Methods: []string{"pin", "possession"},
+		Secure: "Your new PIN is in the post", Data: "order=7&sum=100",
 	}
 	raw, err := want.Encode()
 	if err != nil || strings.HasSuffix(string(raw), "\n") || !strings.Contains(string(raw), "Pay <100> &") {

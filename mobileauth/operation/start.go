@@ -177,6 +177,23 @@ func (s *Store) repeated(tx storage.Tx, d *Draft) (Operation, bool, error) {
 	return o.At(d.operation.CreatedAt), true, nil
 }
 
+// Repeated returns the operation that a client started before under a key and with the same fingerprint, if there is one. With
+// another fingerprint it is [ErrIdempotency]. It is for callers that decide on more than [Start] says before they start.
+func (s *Store) Repeated(ctx context.Context, clientID, key, fingerprint string) (o Operation, found bool, err error) {
+	if key == "" {
+		return Operation{}, false, nil
+	}
+	d := Draft{key: hash(clientID, key), fingerprint: hash(fingerprint), operation: Operation{CreatedAt: s.now()}}
+	err = s.db.View(ctx, func(tx storage.Tx) error {
+		o, found, err = s.repeated(tx, &d)
+		return err
+	})
+	if err != nil {
+		return Operation{}, false, fmt.Errorf("looking for an operation that was started before: %w", err)
+	}
+	return o, found, nil
+}
+
 func refusedUser(err error) error {
 	if errors.Is(err, mobileauth.ErrInactive) {
 		return fmt.Errorf("%w: %w", ErrUser, err)
@@ -212,7 +229,7 @@ func (s *Store) target(tx storage.Tx, o *Operation) error {
 // answerable reports whether a device is one that may answer and has what an answer needs.
 func answerable(o *Operation, d *handset.Device) bool {
 	return d.Status == handset.Active && meant(o, d) &&
-		slices.ContainsFunc(d.Methods(), func(m string) bool { return Accepts(o.Methods, m) })
+		slices.ContainsFunc(d.Methods(), func(m string) bool { return handset.Accepts(o.Methods, m) })
 }
 
 // meant reports whether an operation is put to a device.

@@ -83,6 +83,7 @@ func (w *world) statement(change ...func(*envelope.Statement)) string {
 func display(t testing.TB) []byte {
 	return must[[]byte](t)(envelope.Display{
 		Operation: opID, Kind: "signature", Application: "bank", Title: "Contract <7>", Content: "I agree.\nTo \"all\" of it & more.",
+		Secure: "Seen by you\nalone", Data: "order=7",
 		Fields:  []envelope.Field{{Type: "amount", Label: "Amount", Value: "12.50", Currency: "EUR"}, {Type: "note", Value: "no label"}},
 		Created: noon.Add(-time.Minute).Unix(), Expires: noon.Add(time.Minute).Unix(), NumberMatch: 2, Methods: []string{"pin"},
 	}.Encode())
@@ -121,7 +122,7 @@ func TestVerify(t *testing.T) {
 	if diff := cmp.Diff([]string{"possession", "pin"}, got.Factors); diff != "" {
 		t.Error(diff)
 	}
-	lines := []string{"Contract <7>", "I agree.", `To "all" of it & more.`, "Amount: 12.50 EUR", "no label"}
+	lines := []string{"Contract <7>", "I agree.", `To "all" of it & more.`, "Amount: 12.50 EUR", "no label", "Seen by you", "alone", "order=7"}
 	if diff := cmp.Diff(lines, got.Lines()); diff != "" {
 		t.Error(diff)
 	}

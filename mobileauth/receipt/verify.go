@@ -200,7 +200,7 @@ func (r *Receipt) read(c *claims) error {
 	return nil
 }
 
-// Lines are what a person reads who was shown this: title, content, and fields with their labels.
+// Lines are what a person reads who was shown this: title, content, fields with their labels, and what else was shown or signed.
 func (r *Receipt) Lines() []string {
 	var lines []string
 	if r.Shown.Title != "" {
@@ -215,6 +215,11 @@ func (r *Receipt) Lines() []string {
 			value += " " + f.Currency
 		}
 		lines = append(lines, strings.TrimPrefix(f.Label+": "+value, ": "))
+	}
+	for _, more := range []string{r.Shown.Secure, r.Shown.Data} {
+		if more != "" {
+			lines = append(lines, strings.Split(more, "\n")...)
+		}
 	}
 	return lines
 }

@@ -26,6 +26,11 @@ var joining = []*unicode.RangeTable{
 	unicode.Khmer,
 }
 
+// Text checks one text of at most that many characters, as it is checked within a [Context]; the field is for the error.
+func Text(field, value string, allowed Content) (string, error) {
+	return text(field, value, allowed.Most, allowed.Lines)
+}
+
 // text checks a text that a person is shown and signs, and returns its composed form (NFC). It refuses, rather than remove,
 // whatever could make the text look like another one: control characters, characters that reorder text or take no room,
 // line and paragraph separators, private and unassigned code points, towers of marks, and runs of blanks. What is signed

@@ -174,6 +174,10 @@ func (st *Start) checkWays() error {
 		return invalid("device_id", "which phone scans is not known")
 	case st.Channel == ByOTP && st.NumberMatch == NoNumber:
 		return invalid("number_match", "what is scanned needs a number, or it can be shown to somebody else")
+	case st.Channel == BySMS && st.Data != "":
+		return invalid("signing_data", "nothing is signed over sms")
+	case st.Late != nil && st.Data != "":
+		return invalid("signing_data", "nothing is signed over sms, which would take over")
 	case st.Channel == BySMS && (st.DeviceID != "" || len(st.Methods) > 0):
 		return invalid("channel", "no device answers over sms")
 	case len(st.Asked) > MaxID || !Printable(st.Asked):

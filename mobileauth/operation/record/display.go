@@ -16,6 +16,8 @@ const (
 	MaxShort   = 155     // characters of content of an authentication or registration
 	MaxMedium  = 1000    // of an authorisation
 	MaxLong    = 4000    // of a signature
+	MaxSecure  = 1000    // of what is shown on the phone alone
+	MaxData    = 2000    // of what is signed with the rest
 )
 
 // Context is what the person is shown before answering.
@@ -41,22 +43,31 @@ func (k Kind) checked(c Context) (Context, error) {
 }
 
 // show makes the display of an operation, once: what is stored and signed are these bytes, never another encoding of them.
-func (o *Operation) show(c Context) error {
+func (o *Operation) show(st *Start, c Context) error {
+	secure, err := shown.Text("secure_message", st.Secure, shown.Content{Most: MaxSecure, Lines: true})
+	if err != nil {
+		return err
+	}
+	data, err := shown.Text("signing_data", st.Data, shown.Content{Most: MaxData, Lines: true})
+	if err != nil {
+		return err
+	}
 	fields := make([]envelope.Field, len(c.Fields))
 	for i, f := range c.Fields {
 		fields[i] = envelope.Field(f)
 	}
-	shown, err := envelope.Display{
+	display, err := envelope.Display{
 		Operation: o.ID, Kind: string(o.Kind), Application: o.Application, Title: c.Title, Content: c.Content, Fields: fields,
 		Language: c.Language, Created: o.CreatedAt.Unix(), Expires: o.AnswerBy.Unix(), NumberMatch: len(o.Number), Methods: o.Methods,
+		Secure: secure, Data: data,
 	}.Encode()
 	if err != nil {
 		return fmt.Errorf("encoding what is shown: %w", err)
 	}
-	if n := quotedLen(shown); n > MaxDisplay {
+	if n := quotedLen(display); n > MaxDisplay {
 		return invalid("context", "too large: %d bytes where %d are allowed", n, MaxDisplay)
 	}
-	o.Display, o.DisplayHash = shown, envelope.DisplayHash(shown)
+	o.Display, o.DisplayHash = display, envelope.DisplayHash(display)
 	return nil
 }
 

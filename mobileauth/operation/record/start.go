@@ -42,6 +42,9 @@ type Start struct {
 	// for an authentication, a PIN otherwise.
 	Methods []string `json:"methods,omitempty"`
 	Context Context  `json:"context,omitzero"`
+	// Secure is shown on the phone alone, at most [MaxSecure] characters. Data is signed with the rest, at most [MaxData].
+	Secure string `json:"secure_message,omitempty"`
+	Data   string `json:"signing_data,omitempty"`
 	// TimeToLive defaults to [Limits].TimeToLive.
 	TimeToLive time.Duration `json:"time_to_live,omitempty"`
 	// NumberMatch is how many digits the person has to type; zero takes [Limits].Number, [NoNumber] is none.
@@ -107,7 +110,7 @@ func (st *Start) Draw(limits *Limits, now time.Time) (Operation, error) {
 	if o.Channel == BySMS {
 		return o, nil // no device shows it
 	}
-	return o, o.show(shown)
+	return o, o.show(st, shown)
 }
 
 func (st *Start) check() error {

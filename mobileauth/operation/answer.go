@@ -56,15 +56,6 @@ const maxRounds = 8
 // errStale rolls an answer back whose operation is not as it was when the answer was prepared.
 var errStale = errors.New("the operation has changed meanwhile")
 
-// speaks reports whether a device may sign with a key. Nearly always it is the current one, which need not be parsed.
-func speaks(d *handset.Device, kid string, now time.Time) bool {
-	if kid != "" && kid == d.SignKeyID {
-		return true
-	}
-	_, known := d.Keys(kid, now)
-	return known
-}
-
 // Answer takes one answer, in one transaction: the message was not seen before, the device is active and the operation is
 // open and meant for it, what was shown is what was asked, number and factor are right; then the operation has its answer,
 // and everything that follows is written. What is wrong is an [Outcome]; an error means that nothing happened.
@@ -121,7 +112,7 @@ func (s *Store) evidence(ctx context.Context, a *Answer, now time.Time) (evidenc
 	if o = o.At(now); err != nil || !both || !o.State.Open() || !o.Kind.Evidenced() || !meant(&o, &d) {
 		return evidence{}, err
 	}
-	if !speaks(&d, a.Statement.SigningKey, now) {
+	if !d.Speaks(a.Statement.SigningKey, now) {
 		return evidence{}, nil // refused inside
 	}
 	e := evidence{version: o.Version}

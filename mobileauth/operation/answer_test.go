@@ -204,7 +204,7 @@ func TestAnswerRefused(t *testing.T) {
 		{"a denial of another display", func(s scene) operation.Answer {
 			changed := s.o
 			changed.Display = []byte(`{}`)
-			return s.p.denial(changed, operation.ReasonDenied)
+			return s.p.denial(changed, envelope.Denied)
 		}, "display_hash"},
 		{"no factor", func(s scene) operation.Answer { return s.reply(by("possession", s.p)) }, handset.FactorMissing},
 		{"a factor that is not accepted", func(s scene) operation.Answer { return s.reply(by("biometric", s.p)) }, handset.FactorNotAccepted},
@@ -296,7 +296,7 @@ func TestMethods(t *testing.T) {
 		p := w.phone("usr_1")
 		o := w.ask("usr_1", login, with(test.accepted...))
 		out := p.approve(o, by(test.by, p))
-		if got := out.Code == operation.Accepted; got != test.ok || operation.Accepts(test.accepted, test.by) != test.ok {
+		if got := out.Code == operation.Accepted; got != test.ok || handset.Accepts(test.accepted, test.by) != test.ok {
 			t.Errorf("%v by %s: %s %s", test.accepted, test.by, out.Code, out.Reason)
 		}
 		if got := w.get(o.ID); test.ok && (got.Method != test.by || got.Factor != (test.by != "possession")) {
@@ -304,7 +304,7 @@ func TestMethods(t *testing.T) {
 		}
 	}
 	for _, none := range []string{"", "PIN", "sms", "custom:", "custom:UP"} {
-		if operation.Accepts([]string{"possession"}, none) {
+		if handset.Accepts([]string{"possession"}, none) {
 			t.Errorf("%q is taken for a method", none)
 		}
 	}
@@ -312,7 +312,7 @@ func TestMethods(t *testing.T) {
 
 func TestDeny(t *testing.T) {
 	t.Parallel()
-	for _, reason := range []string{operation.ReasonDenied, operation.ReasonNotMe, operation.ReasonIncorrectData} {
+	for _, reason := range []string{envelope.Denied, envelope.NotMe, envelope.IncorrectData} {
 		t.Run(reason, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, 1)
@@ -328,7 +328,7 @@ func TestDeny(t *testing.T) {
 			out, err := w.Redeem(t.Context(), o.ID, "portal")
 			must(t, err)
 			expect(t, out, operation.Gone, "is_denied")
-			notMe := reason == operation.ReasonNotMe
+			notMe := reason == envelope.NotMe
 			if w.standing("usr_1").NotMe != notMe || slices.Contains(w.told("usr_1", o.ID), "not_me denied") != notMe {
 				t.Errorf("told: %v", w.told("usr_1", o.ID))
 			}
@@ -342,7 +342,7 @@ func TestAnsweredOnce(t *testing.T) {
 	end := map[operation.State]func(w *world, p *phone, o operation.Operation){
 		operation.Approved: func(_ *world, p *phone, o operation.Operation) { p.approve(o) },
 		operation.Denied: func(w *world, p *phone, o operation.Operation) {
-			w.answer(p.denial(o, operation.ReasonDenied))
+			w.answer(p.denial(o, envelope.Denied))
 		},
 		operation.Cancelled: func(w *world, _ *phone, o operation.Operation) {
 			_, err := w.Cancel(w.t.Context(), o.ID, "changed their mind")
@@ -371,7 +371,7 @@ func TestAnsweredOnce(t *testing.T) {
 			if was.State != state {
 				t.Fatalf("is %s", was.State)
 			}
-			for _, a := range []operation.Answer{p.approval(o), p.denial(o, operation.ReasonNotMe), p.approval(o, wrongPIN)} {
+			for _, a := range []operation.Answer{p.approval(o), p.denial(o, envelope.NotMe), p.approval(o, wrongPIN)} {
 				out := w.answer(a)
 				expect(t, out, operation.Gone, "is_"+string(state))
 			}
@@ -461,7 +461,7 @@ func TestTwoDevicesAtOnce(t *testing.T) {
 			for i, p := range phones {
 				a := p.approval(o)
 				if i%2 == 1 {
-					a = p.denial(o, operation.ReasonDenied)
+					a = p.denial(o, envelope.Denied)
 				}
 				group.Go(func() { accepted[i] = w.answer(a) })
 			}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 )
@@ -123,7 +124,7 @@ func TestFailuresBlock(t *testing.T) {
 		if _, _, err := w.Start(t.Context(), question("usr_1")); !errors.Is(err, operation.ErrBlocked) {
 			t.Errorf("starting while blocked: %v", err)
 		}
-		expect(t, w.answer(p.denial(ops[3], operation.ReasonDenied)), operation.Accepted, "denied")
+		expect(t, w.answer(p.denial(ops[3], envelope.Denied)), operation.Accepted, "denied")
 		for i, pause := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
 			standing := w.standing("usr_1")
 			if want := w.clock.Now().Add(pause * time.Minute); !standing.BlockedUntil.Equal(want) || standing.Failures != 5+i {
@@ -317,7 +318,7 @@ func TestNotMeStopsPushes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 0)
 	p := w.phone("usr_1")
-	w.answer(p.denial(w.ask("usr_1"), operation.ReasonNotMe))
+	w.answer(p.denial(w.ask("usr_1"), envelope.NotMe))
 	w.clock.Advance(48 * time.Hour)
 	o := w.ask("usr_1")
 	if o.Push != operation.PushHeldNotMe {
@@ -332,8 +333,8 @@ func TestNotMeStopsPushes(t *testing.T) {
 	if o := w.ask("usr_1"); o.Push != operation.PushQueued {
 		t.Errorf("after a success: %q", o.Push)
 	}
-	w.answer(p.denial(o, operation.ReasonNotMe))
-	w.answer(p.denial(w.ask("usr_1"), operation.ReasonNotMe))
+	w.answer(p.denial(o, envelope.NotMe))
+	w.answer(p.denial(w.ask("usr_1"), envelope.NotMe))
 	must(t, w.Unblock(t.Context(), "usr_1", ""))
 	if o := w.ask("usr_1"); o.Push != operation.PushQueued {
 		t.Errorf("after an operator lifted it: %q", o.Push)

@@ -6,7 +6,7 @@ import (
 	"errors"
 
 	"github.com/gatehouse-id/gatehouse/internal/waiting"
-	"github.com/gatehouse-id/gatehouse/mobileauth/shown"
+	"github.com/gatehouse-id/gatehouse/mobileauth/operation/record"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -15,7 +15,7 @@ var (
 	// ErrNotFound says that there is no such operation.
 	ErrNotFound = storage.ErrNotFound
 	// ErrInvalid says that a value breaks a rule; see [FieldError].
-	ErrInvalid = shown.ErrInvalid
+	ErrInvalid = record.ErrInvalid
 	// ErrIdempotency says that the key was used for another request.
 	ErrIdempotency = errors.New("the idempotency key belongs to another request")
 	// ErrUser says that the user is unknown, locked or deactivated.

@@ -15,7 +15,6 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation/record"
-	"github.com/gatehouse-id/gatehouse/mobileauth/shown"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -83,12 +82,18 @@ func (s *Store) put(tx storage.Tx, o *Operation, e audit.Event) error {
 	return s.audit.Append(tx, e)
 }
 
+func checkReason(reason string) error {
+	if len(reason) > MaxReason || !record.Printable(reason) {
+		return &FieldError{Field: "reason", Problem: fmt.Sprintf("want at most %d bytes of printable text", MaxReason)}
+	}
+	return nil
+}
+
 // Cancel ends an open operation for a reason in a machine's words. One that is cancelled already stays as it is; any other
 // that is not open is [ErrTransition], and the operation is returned with it.
 func (s *Store) Cancel(ctx context.Context, id, reason string) (o Operation, err error) {
-	if len(reason) > MaxReason || !record.Printable(reason) {
-		return Operation{}, fmt.Errorf("cancelling operation %q: %w", id,
-			shown.Invalid("reason", "want at most %d bytes of printable text", MaxReason))
+	if err := checkReason(reason); err != nil {
+		return Operation{}, fmt.Errorf("cancelling operation %q: %w", id, err)
 	}
 	now, by := s.now(), audit.ActorOf(ctx)
 	e := s.audit.Prepare(audit.Event{})
@@ -194,7 +199,7 @@ func (s *Store) AmendTx(tx storage.Tx, id string, version uint64, state State, d
 	case o.Kind != Registration || !o.State.Open() || state != o.State && state != Delivered:
 		return o, ErrTransition
 	case len(data) > MaxRegistration:
-		return o, shown.Invalid("registration", "longer than %d bytes", MaxRegistration)
+		return o, &FieldError{Field: "registration", Problem: fmt.Sprintf("longer than %d bytes", MaxRegistration)}
 	}
 	if o.State != state {
 		o.DeliveredAt = s.now()

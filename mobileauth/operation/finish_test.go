@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -323,7 +324,7 @@ func TestNoHookNoChange(t *testing.T) {
 		t.Errorf("delivering: %v", err)
 	}
 	for name, a := range map[string]operation.Answer{
-		"approving": p.approval(o), "denying": p.denial(o, operation.ReasonDenied), "not me": p.denial(o, operation.ReasonNotMe),
+		"approving": p.approval(o), "denying": p.denial(o, envelope.Denied), "not me": p.denial(o, envelope.NotMe),
 	} {
 		if _, err := w.Answer(t.Context(), a); !errors.Is(err, errDown) {
 			t.Errorf("%s: %v", name, err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -81,7 +82,7 @@ func TestEveryOperationOfATransitionMayFail(t *testing.T) {
 		}},
 		{name: "deliver", call: func(s *stage, ctx context.Context) (any, error) { return s.Deliver(ctx, s.o.ID, s.p.id) }},
 		{name: "approve", prepare: func(s *stage) { s.reply() }, call: answering},
-		{name: "deny", prepare: func(s *stage) { s.a = s.p.denial(s.o, operation.ReasonNotMe) }, call: answering},
+		{name: "deny", prepare: func(s *stage) { s.a = s.p.denial(s.o, envelope.NotMe) }, call: answering},
 		{name: "a wrong PIN", prepare: func(s *stage) { s.reply(wrongPIN) }, call: answering},
 		{name: "a wrong number", prepare: func(s *stage) { s.reply(number(other(s.o))) }, call: answering},
 		{name: "a factor that is not accepted", prepare: func(s *stage) { s.reply(by("biometric", s.p)) }, call: answering},

@@ -63,9 +63,6 @@ const (
 
 // Reasons that stand with a state.
 const (
-	ReasonDenied        = record.ReasonDenied
-	ReasonNotMe         = record.ReasonNotMe
-	ReasonIncorrectData = record.ReasonIncorrectData
 	ReasonAttempts      = record.ReasonAttempts
 	ReasonUserBlocked   = record.ReasonUserBlocked
 	ReasonFactorLimit   = record.ReasonFactorLimit
@@ -98,6 +95,3 @@ const (
 	MaxMedium       = record.MaxMedium
 	MaxLong         = record.MaxLong
 )
-
-// Accepts reports whether an operation that names the accepted methods takes an answer by method. See record.Accepts.
-func Accepts(accepted []string, method string) bool { return record.Accepts(accepted, method) }

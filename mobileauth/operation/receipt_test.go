@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/jose"
+	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/mobileauth/receipt"
@@ -64,7 +65,7 @@ func TestReceipt(t *testing.T) {
 			} {
 				a := p.approval(o)
 				if name == "a denial" {
-					a = p.denial(o, operation.ReasonDenied)
+					a = p.denial(o, envelope.Denied)
 				}
 				w.answer(a)
 				if w.get(o.ID).Receipt != "" {
@@ -176,6 +177,6 @@ func TestNoApprovalWithoutReceipt(t *testing.T) {
 	if got := w.get(o.ID); got.State != operation.Pending {
 		t.Errorf("it is %s", got.State)
 	}
-	expect(t, w.answer(p.denial(o, operation.ReasonDenied)), operation.Accepted, "denied")
+	expect(t, w.answer(p.denial(o, envelope.Denied)), operation.Accepted, "denied")
 	expect(t, p.approve(w.ask("usr_1", login)), operation.Accepted, "")
 }

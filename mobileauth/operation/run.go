@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/internal/rounds"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation/record"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
@@ -60,29 +61,9 @@ func dueID(key string) string {
 // [Store.CloseForDevice] and [Store.CloseForUser] have ended, and wakes those who wait for what other stores have done. That
 // the store cannot be read is logged when it begins and when it ends.
 func (s *Store) Run(ctx context.Context) {
-	ticker := time.NewTicker(Interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			s.complain(ctx, s.Tick(ctx))
-		}
-	}
-}
-
-func (s *Store) complain(ctx context.Context, err error) {
-	s.mu.Lock()
-	was := s.failing
-	s.failing = err != nil
-	s.mu.Unlock()
-	switch {
-	case err != nil && !was && ctx.Err() == nil:
-		s.logger.WarnContext(ctx, "operations that expire are not noted", "cause", err)
-	case err == nil && was:
-		s.logger.InfoContext(ctx, "operations that expire are noted again")
-	}
+	rounds.Run(ctx, Interval, rounds.Trouble{
+		Logger: s.logger, Begins: "operations that expire are not noted", Ends: "operations that expire are noted again",
+	}, s.Tick)
 }
 
 // Tick is one round of [Store.Run].

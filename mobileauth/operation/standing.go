@@ -9,7 +9,6 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation/record"
-	"github.com/gatehouse-id/gatehouse/mobileauth/shown"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -54,8 +53,8 @@ func (s *Store) Standing(ctx context.Context, userID string) (standing Standing,
 // Unblock forgets the wrong answers of a user and lets notifications be sent again. It is for an operator who knows who asked
 // for it.
 func (s *Store) Unblock(ctx context.Context, userID, reason string) error {
-	if len(reason) > MaxReason || !record.Printable(reason) {
-		return fmt.Errorf("unblocking user %q: %w", userID, shown.Invalid("reason", "want at most %d bytes of printable text", MaxReason))
+	if err := checkReason(reason); err != nil {
+		return fmt.Errorf("unblocking user %q: %w", userID, err)
 	}
 	now := s.now()
 	e := event(audit.ActorOf(ctx), "operation.unblock", &Operation{UserID: userID, Reason: reason})

@@ -125,9 +125,8 @@ type Store struct {
 
 	waiting *waiting.Room
 
-	mu      sync.Mutex
-	seen    map[string]time.Time // starts that the tail has told of
-	failing bool
+	mu   sync.Mutex
+	seen map[string]time.Time // starts that the tail has told of
 }
 
 const (
@@ -274,12 +273,8 @@ func (s *Store) tellOf(tx storage.Tx, c Change) error {
 
 // event describes something that happens to an operation, by whoever the context names.
 func event(by audit.Actor, name string, o *Operation) audit.Event {
-	client := by.ClientID
-	if client == "" {
-		client = o.ClientID
-	}
 	return audit.Event{
-		Name: name, Outcome: audit.Accepted, Reason: o.Reason, Subject: o.UserID, By: by.By, ClientID: client,
-		DeviceID: o.DeviceID, Operation: o.ID, ClientIP: by.ClientIP, RequestID: by.RequestID,
-	}
+		Name: name, Outcome: audit.Accepted, Reason: o.Reason, Subject: o.UserID, DeviceID: o.DeviceID, Operation: o.ID,
+		ClientID: cmp.Or(by.ClientID, o.ClientID),
+	}.Caused(by)
 }

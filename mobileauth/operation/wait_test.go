@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
@@ -90,7 +91,7 @@ func TestWaitWakes(t *testing.T) {
 		p := w.phone("usr_1")
 		for name, change := range map[string]func(o operation.Operation){
 			"fetched": func(o operation.Operation) { _, _ = w.Deliver(t.Context(), o.ID, p.id) },
-			"denied":  func(o operation.Operation) { w.answer(p.denial(o, operation.ReasonDenied)) },
+			"denied":  func(o operation.Operation) { w.answer(p.denial(o, envelope.Denied)) },
 			"wrong":   func(o operation.Operation) { p.approve(o, wrongPIN) },
 			"cancelled": func(o operation.Operation) {
 				_, _ = w.Cancel(t.Context(), o.ID, "")

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/randid"
-	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletype"
 )
 
@@ -67,11 +66,8 @@ func (s State) Open() bool { return s == Pending || s == Delivered }
 // May reports whether an operation can pass from s to next.
 func (s State) May(next State) bool { return slices.Contains(transitions[s], next) }
 
-// Reasons that stand with a state. Those of a denial are the person's own words.
+// Reasons that stand with a state. Those of a denial are the person's own words, as package envelope has them.
 const (
-	ReasonDenied        = "denied"         // the person said no
-	ReasonNotMe         = "not_me"         // the person did not begin this
-	ReasonIncorrectData = "incorrect_data" // what was shown is wrong
 	ReasonAttempts      = "attempts"       // too many wrong answers to this operation
 	ReasonUserBlocked   = "user_blocked"   // too many wrong answers in a row to operations of this user
 	ReasonFactorLimit   = "factor_limit"   // the device was disconnected after too many wrong factors
@@ -121,7 +117,7 @@ type Operation struct {
 	OTPHash   string    `json:"otp_hash,omitempty"`
 	ClaimedAt time.Time `json:"claimed_at,omitzero"`
 
-	// Methods are the ways in which a phone may answer, the preferred one first. See [Accepts].
+	// Methods are the ways in which a phone may answer, the preferred one first. See handset.Accepts.
 	Methods []string `json:"methods,omitempty"`
 	// Method is the way in which it was approved, Factor whether that proved something beside possession.
 	Method string `json:"method,omitempty"`
@@ -186,20 +182,6 @@ func (o *Operation) End(state State, reason string, at time.Time) {
 	o.State, o.Reason, o.EndedAt = state, reason, at
 	o.Version++
 	o.forget()
-}
-
-// Accepts reports whether an operation that names the accepted methods takes an answer by method. A PIN is accepted where
-// a fingerprint, a face or a custom factor is asked, and anything is where possession is enough.
-func Accepts(accepted []string, method string) bool {
-	if !envelope.ValidMethod(method) {
-		return false
-	}
-	if slices.Contains(accepted, method) || slices.Contains(accepted, envelope.MethodPossession) {
-		return true
-	}
-	return method == envelope.FactorPIN && slices.ContainsFunc(accepted, func(m string) bool {
-		return m == envelope.FactorBiometric || strings.HasPrefix(m, envelope.FactorCustom)
-	})
 }
 
 const (

@@ -86,7 +86,7 @@ type Config struct {
 // Store keeps the counters. It is safe for concurrent use, and any number of them may stand over one database.
 type Store struct {
 	db       storage.DB
-	key      []byte
+	sealer   storage.Sealer
 	now      func() time.Time
 	limits   Limits
 	counters storage.Table[counter]
@@ -123,12 +123,8 @@ func New(c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("creating a budget of messages: %w", err)
 	}
-	key, err := c.Sealer.Derive("sms budget")
-	if err != nil {
-		return nil, fmt.Errorf("creating a budget of messages: %w", err)
-	}
 	return &Store{
-		db: c.DB, key: key, now: c.Now, limits: limits,
+		db: c.DB, sealer: c.Sealer, now: c.Now, limits: limits,
 		counters: storage.Table[counter]{
 			Name: counterTable, Version: 1,
 			ID:     func(c *counter) string { return c.ID },
@@ -152,7 +148,11 @@ type line struct {
 }
 
 // lines are the counters of a message. The one of the country comes first: it is counted also where it is not limited.
-func (s *Store) lines(m Message) []line {
+func (s *Store) lines(m Message) ([]line, error) {
+	key, err := s.sealer.Derive("sms budget")
+	if err != nil {
+		return nil, fmt.Errorf("deriving the key of a budget of messages: %w", err)
+	}
 	country := cmp.Or(m.Number.Country(), "none")
 	most, limited := s.limits.Countries[country]
 	if !limited {
@@ -160,16 +160,16 @@ func (s *Store) lines(m Message) []line {
 	}
 	return []line{
 		{OfCountry, byCountry + country, country, most},
-		{OfNumber, s.name("number", m.Number.E164()), "", s.limits.Number},
-		{OfPrefix, s.name("prefix", m.Number.Prefix()), "", s.limits.Prefix},
-		{OfUser, s.name("user", m.UserID), "", s.limits.User},
+		{OfNumber, name(key, "number", m.Number.E164()), "", s.limits.Number},
+		{OfPrefix, name(key, "prefix", m.Number.Prefix()), "", s.limits.Prefix},
+		{OfUser, name(key, "user", m.UserID), "", s.limits.User},
 		{OfAll, "all", "", s.limits.All},
-	}
+	}, nil
 }
 
 // name is the id of a counter, from which nobody reads what it counts.
-func (s *Store) name(kind, value string) string {
-	mac := hmac.New(sha256.New, s.key)
+func name(key []byte, kind, value string) string {
+	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(kind + "\n" + value))
 	return kind + ":" + base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:18])
 }
@@ -209,8 +209,12 @@ func (c *counter) spent(now time.Time) int {
 // nothing. It makes at most five writes.
 func (s *Store) Spend(tx storage.Tx, m Message) error {
 	now := s.now()
-	counters := make([]counter, 0, 5)
-	for _, l := range s.lines(m) {
+	lines, err := s.lines(m)
+	if err != nil {
+		return err
+	}
+	counters := make([]counter, 0, len(lines))
+	for _, l := range lines {
 		c, err := s.read(tx, l, now)
 		if err != nil {
 			return err
@@ -232,7 +236,11 @@ func (s *Store) Spend(tx storage.Tx, m Message) error {
 // Check says what [Store.Spend] would, and counts nothing.
 func (s *Store) Check(tx storage.Tx, m Message) error {
 	now := s.now()
-	for _, l := range s.lines(m) {
+	lines, err := s.lines(m)
+	if err != nil {
+		return err
+	}
+	for _, l := range lines {
 		c, err := s.read(tx, l, now)
 		if err != nil {
 			return err
@@ -246,7 +254,11 @@ func (s *Store) Check(tx storage.Tx, m Message) error {
 
 // Typed counts that the code of a message was typed in.
 func (s *Store) Typed(tx storage.Tx, n phonenumber.Number) error {
-	c, err := s.read(tx, s.lines(Message{Number: n})[0], s.now())
+	lines, err := s.lines(Message{Number: n})
+	if err != nil {
+		return err
+	}
+	c, err := s.read(tx, lines[0], s.now())
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
 	"github.com/gatehouse-id/gatehouse/caddymodule/pool"
 	"github.com/gatehouse-id/gatehouse/caddymodule/secret"
+	"github.com/gatehouse-id/gatehouse/caddymodule/securitytest"
 	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
@@ -72,7 +73,7 @@ type App struct {
 	// The realms that determine the user, in order of preference. Default: the first realm.
 	UserIdentity []string `json:"user_identity,omitempty"`
 	// The security tests, in which realms have an order.
-	SecurityTests []SecurityTestConfig `json:"security_tests,omitempty"`
+	SecurityTests []securitytest.Config `json:"security_tests,omitempty"`
 	// The assurance levels, weakest first.
 	Levels []LevelConfig `json:"acr,omitempty"`
 	// The scopes and the realms they require.

@@ -28,6 +28,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/development"
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
 	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
+	"github.com/gatehouse-id/gatehouse/caddymodule/securitytest"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
@@ -73,7 +74,7 @@ func (a *App) setDefaults() {
 		}}
 	}
 	if len(a.UserIdentity) == 0 {
-		names := func(r RealmConfig) bool { return !apps.NamesNobody(r.AuthenticatorRaw) }
+		names := func(r RealmConfig) bool { return !apps.AsksVersion(r.AuthenticatorRaw) }
 		a.UserIdentity = []string{a.Realms[max(0, slices.IndexFunc(a.Realms, names))].Name}
 	}
 	if len(a.Audience) == 0 {
@@ -253,13 +254,24 @@ func (a *App) keyRing(db storage.DB, sealer storage.Sealer) (*keyset.Ring, error
 	return ring, nil
 }
 
+// applicationRealms returns the realms that ask an app for its version. They must not have been loaded yet.
+func (a *App) applicationRealms() []string {
+	var names []string
+	for i := range a.Realms {
+		if apps.AsksVersion(a.Realms[i].AuthenticatorRaw) {
+			names = append(names, a.Realms[i].Name)
+		}
+	}
+	return names
+}
+
 // securityModel builds the engine of realms as they are loaded.
 func (a *App) securityModel(load func(*RealmConfig) (*realm.Realm, error)) (*realm.Engine, error) {
 	c := realm.Config{
 		Scopes: map[string][]string{}, Identity: a.UserIdentity, Linker: &identitystore.Linker{Users: a.users},
 	}
 	var err error
-	if c.Tests, err = a.securityTests(); err != nil {
+	if c.Tests, err = securitytest.Tests(a.SecurityTests, a.UserIdentity[0], a.applicationRealms()); err != nil {
 		return nil, err
 	}
 	for i := range a.Realms {

@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/passwords"
 	"github.com/gatehouse-id/gatehouse/caddymodule/people"
 	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
+	"github.com/gatehouse-id/gatehouse/caddymodule/securitytest"
 )
 
 // parseGlobal reads the global option. Several blocks of it add up; an option that stands once may stand in one of them. The
@@ -116,7 +117,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"development":   option.Switch(&a.Development),
 			"realm":         a.parseRealm,
 			"user_identity": option.Strings(&a.UserIdentity),
-			"security_test": a.parseSecurityTest,
+			"security_test": securitytest.Parse(&a.SecurityTests),
 			"acr":           a.parseLevel,
 			"scope":         a.parseScope,
 			"default_scope": option.Strings(&a.DefaultScope),

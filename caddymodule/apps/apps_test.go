@@ -115,7 +115,7 @@ func TestCheckRealm(t *testing.T) {
 		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v", test.name, err)
 		}
-		if got := apps.NamesNobody([]byte(test.authenticator)); got != strings.Contains(test.authenticator, "application") {
+		if got := apps.AsksVersion([]byte(test.authenticator)); got != strings.Contains(test.authenticator, "application") {
 			t.Errorf("%s: names nobody is %v", test.name, got)
 		}
 	}

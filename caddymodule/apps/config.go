@@ -96,8 +96,8 @@ func read(authenticator json.RawMessage) (guest, bool) {
 	return g, err == nil && g.Type == Authenticator
 }
 
-// NamesNobody reports whether an authenticator is of a kind that proves nothing about people.
-func NamesNobody(authenticator json.RawMessage) bool {
+// AsksVersion reports whether an authenticator asks an app for its version, which proves nothing about people.
+func AsksVersion(authenticator json.RawMessage) bool {
 	_, ok := read(authenticator)
 	return ok
 }

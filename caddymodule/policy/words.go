@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule"
+	"github.com/gatehouse-id/gatehouse/caddymodule/securitytest"
 )
 
 // words know what the names in a rule stand for.
@@ -95,7 +96,7 @@ func (e words) realms(scopes []string) string {
 }
 
 func (e words) isTest(name string) bool {
-	return slices.ContainsFunc(e.app.SecurityTests, func(t caddymodule.SecurityTestConfig) bool { return t.Name == name })
+	return slices.ContainsFunc(e.app.SecurityTests, func(t securitytest.Config) bool { return t.Name == name })
 }
 
 // Match puts a matcher set in words: as its JSON says it, without the punctuation.

@@ -31,11 +31,14 @@ type modelOp struct {
 	redeemBy time.Time
 	// accepted is the answer that counted.
 	accepted *operation.Answer
+
+	way modelWay
 }
 
 // modelUser is what counts for and against a user.
 type modelUser struct {
 	factors, numbers int
+	codes            int
 	blockedUntil     time.Time
 	barred, notMe    bool
 	pushes           []time.Time
@@ -218,6 +221,10 @@ func (m *model) deliver(rt *rapid.T) {
 	meant := p.status == handset.Active && p.user == o.real.UserID && (o.real.DeviceID == "" || o.real.DeviceID == p.id)
 	_, err := m.w.Deliver(m.w.t.Context(), o.real.ID, p.id)
 	switch {
+	case meant && o.way.channel == operation.BySMS:
+		if !errors.Is(err, operation.ErrTransition) {
+			rt.Fatalf("delivered what goes over sms: %v", err)
+		}
 	case !meant:
 		if !errors.Is(err, operation.ErrDevice) {
 			rt.Fatalf("delivered to a device it is not meant for: %v", err)
@@ -229,7 +236,7 @@ func (m *model) deliver(rt *rapid.T) {
 	case err != nil:
 		rt.Fatalf("delivering: %v", err)
 	default:
-		o.state = operation.Delivered
+		o.state, o.way.late = operation.Delivered, false
 	}
 }
 
@@ -263,6 +270,7 @@ func (m *model) redeem(rt *rapid.T) {
 		want = operation.NotAllowed
 	case o.state != operation.Approved || !m.now().Before(o.redeemBy):
 		want = operation.Gone
+	case o.way.channel == operation.BySMS:
 	case m.phones[i].status != handset.Active:
 		want = operation.NotAllowed
 	}
@@ -316,7 +324,11 @@ func (m *model) plan(rt *rapid.T, o *modelOp, p *modelPhone) plan {
 func (m *model) expect(a plan) (code operation.Code, remaining int) {
 	o, p, user := a.o, a.p, m.users[a.p.user]
 	switch {
-	case p.status != handset.Active, p.user != o.real.UserID, o.real.DeviceID != "" && o.real.DeviceID != p.id:
+	case p.status != handset.Active, p.user != o.real.UserID:
+		return operation.NotAllowed, 0
+	case o.way.channel == operation.BySMS:
+		return operation.Gone, 0
+	case o.real.DeviceID != "" && o.real.DeviceID != p.id:
 		return operation.NotAllowed, 0
 	case o.accepted != nil && o.by == p.id && o.accepted.Statement.Raw() == a.answer.Statement.Raw():
 		return operation.Accepted, 0
@@ -343,9 +355,7 @@ func (m *model) expect(a plan) (code operation.Code, remaining int) {
 		if !a.bare || o.real.Number != "" {
 			user.numbers = 0
 		}
-		if user.factors+user.numbers == 0 {
-			user.blockedUntil = time.Time{}
-		}
+		user.clear()
 		return operation.Accepted, 0
 	}
 	return operation.Refused, m.wrong(a)
@@ -361,16 +371,7 @@ func (m *model) wrong(a plan) int {
 	} else {
 		user.numbers++
 	}
-	n := user.factors + user.numbers
-	if n >= 100 {
-		user.barred = true
-	} else if n >= 5 {
-		pause := time.Minute
-		for range n - 5 {
-			pause = min(2*pause, time.Hour)
-		}
-		user.blockedUntil = m.now().Add(pause)
-	}
+	n := user.count(m.now())
 	switch {
 	case p.failures >= 5:
 		o.state, o.reason, o.by = operation.Failed, operation.ReasonFactorLimit, p.id
@@ -430,7 +431,7 @@ func (m *model) race(rt *rapid.T) {
 	able := func(p *modelPhone) bool {
 		return p.status == handset.Active && p.user == o.real.UserID && (o.real.DeviceID == "" || o.real.DeviceID == p.id)
 	}
-	if !o.open() || !able(p) || !able(q) || m.users[p.user].blocked(m.now()) {
+	if !o.open() || o.way.channel == operation.BySMS || !able(p) || !able(q) || m.users[p.user].blocked(m.now()) {
 		rt.Skip("nobody to race")
 	}
 	plans := []plan{{o: o, p: p, approve: true, answer: p.approval(o.real)}, {o: o, p: q, reason: "denied", answer: q.denial(o.real, "denied")}}
@@ -471,6 +472,7 @@ func (m *model) lock(rt *rapid.T) {
 func (m *model) check(rt *rapid.T) {
 	for _, o := range m.ops {
 		got := m.w.get(o.real.ID)
+		m.checkWay(rt, o, &got)
 		if got.State != o.state || got.Reason != o.reason || got.Tries != o.tries || got.AnsweredBy != o.by || !got.RedeemBy.Equal(o.redeemBy) {
 			rt.Fatalf("operation %+v, want %+v", got, *o)
 		}
@@ -480,7 +482,7 @@ func (m *model) check(rt *rapid.T) {
 	}
 	for id, user := range m.users {
 		got := m.w.standing(id)
-		want := operation.Standing{Failures: user.factors + user.numbers, Barred: user.barred, NotMe: user.notMe, Open: m.openOf(id)}
+		want := operation.Standing{Failures: user.failures(), Barred: user.barred, NotMe: user.notMe, Open: m.openOf(id)}
 		if m.now().Before(user.blockedUntil) {
 			want.BlockedUntil = user.blockedUntil
 		}
@@ -489,6 +491,8 @@ func (m *model) check(rt *rapid.T) {
 				want.Pushes++
 			}
 		}
+		slices.Sort(want.Open) // what is claimed or goes over to SMS is put behind the others
+		slices.Sort(got.Open)
 		if diff := cmp.Diff(want, got); diff != "" {
 			rt.Fatalf("standing (-want +got):\n%s", diff)
 		}
@@ -509,13 +513,15 @@ func (m *model) checkPending(rt *rapid.T, p *modelPhone) {
 	must(m.w.t, err)
 	var want, got []string
 	for _, o := range m.ops {
-		if o.open() && o.real.UserID == p.user && (o.real.DeviceID == "" || o.real.DeviceID == p.id) {
+		if o.open() && o.way.channel != operation.BySMS && o.real.UserID == p.user && (o.real.DeviceID == "" || o.real.DeviceID == p.id) {
 			want = append(want, o.real.ID)
 		}
 	}
 	for _, o := range open {
 		got = append(got, o.ID)
 	}
+	slices.Sort(want)
+	slices.Sort(got)
 	if diff := cmp.Diff(want, got); diff != "" {
 		rt.Fatalf("pending (-want +got):\n%s", diff)
 	}
@@ -528,6 +534,15 @@ func (m *model) checkTold(rt *rapid.T) {
 		counts := map[string]int{}
 		for _, told := range m.w.told(o.real.UserID, o.real.ID) {
 			counts[strings.Fields(told)[0]]++
+		}
+		if o.way.scanned { // begun for nobody
+			counts["started"]++
+		}
+		if o.way.scanned && o.real.UserID == "" {
+			continue
+		}
+		if counts["resent"] != o.way.resent || counts["switched"] > 1 || o.way.scanned && counts["claimed"] != 1 {
+			rt.Fatalf("of one that was sent again %d times was told %v", o.way.resent, counts)
 		}
 		want := map[bool]int{true: 1}
 		if counts["started"] != 1 || counts["ended"] != want[!o.open()] || counts["redeemed"] != want[o.state == operation.Redeemed] || counts["fetched"] > 1 {
@@ -557,8 +572,17 @@ func TestModel(t *testing.T) {
 					"answer2": m.answer,
 					"race":    m.race,
 					"lock":    m.lock,
+					"text":    m.text,
+					"scan":    m.scan,
+					"late":    m.startLate,
+					"code":    m.code,
+					"code2":   m.code,
+					"resend":  m.resend,
+					"claim":   m.claim,
 					"expire": func(*rapid.T) {
+						m.settle()
 						must(t, w.Expire(t.Context()))
+						m.takeOver()
 					},
 					"advance": func(rt *rapid.T) {
 						w.clock.Advance(time.Duration(rapid.SampledFrom([]int{1, 20, 90, 7200}).Draw(rt, "seconds")) * time.Second)

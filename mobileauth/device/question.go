@@ -42,11 +42,37 @@ func (d *Device) Fetch(ctx context.Context, operation string) (Question, error) 
 	if err := r.Decode(&body); err != nil {
 		return Question{}, fmt.Errorf("reading an operation: %w: %w", err, ErrAnswer)
 	}
-	shown, err := envelope.ParseDisplay(body.Display, operation)
+	return question(operation, body.Display)
+}
+
+// question reads what is to be shown of an operation.
+func question(operation string, display []byte) (Question, error) {
+	shown, err := envelope.ParseDisplay(display, operation)
 	if err != nil {
 		return Question{}, fmt.Errorf("reading an operation: %w: %w", err, ErrAnswer)
 	}
-	return Question{Display: shown, shown: body.Display}, nil
+	return Question{Display: shown, shown: display}, nil
+}
+
+// Scan claims the question behind the text of a QR code or a link, and returns it to be shown. One of another server is [ErrInput]:
+// what it asks would be answered by nobody. The same device may scan the same again.
+func (d *Device) Scan(ctx context.Context, text string) (Question, error) {
+	scanned, err := envelope.ParseScan(text)
+	if err != nil {
+		return Question{}, fmt.Errorf("scanning: %w: %w", err, ErrInput)
+	}
+	if scanned.Issuer != d.State().Issuer {
+		return Question{}, fmt.Errorf("scanning what another server shows: %w", ErrInput)
+	}
+	r, err := d.call(ctx, envelope.PathClaim, plain(envelope.ClaimRequest{OTP: scanned.OTP}))
+	if err != nil {
+		return Question{}, err
+	}
+	var body envelope.ClaimAnswer
+	if err := r.Decode(&body); err != nil {
+		return Question{}, fmt.Errorf("reading what was claimed: %w: %w", err, ErrAnswer)
+	}
+	return question(body.Operation, body.Display)
 }
 
 // Proof is how the person proves themselves: nothing but the phone, the PIN, or a factor in the vault.

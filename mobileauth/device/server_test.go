@@ -50,6 +50,8 @@ type server struct {
 	push      *envelope.PushAddress
 	digits    string
 	display   map[string][]byte
+	scans     map[string]string // operations by what a phone scans
+	mixUp     string            // the operation whose bytes are sent instead
 	numbers   map[string]string
 	answers   []envelope.Statement
 }
@@ -117,6 +119,14 @@ func (s *server) ask(d envelope.Display, number string) string {
 	}
 	s.display[d.Operation], s.numbers[d.Operation] = raw, number
 	return d.Operation
+}
+
+// claims returns which operation's bytes a claim is answered with.
+func (s *server) claims(operation string) string {
+	if s.mixUp != "" {
+		return s.mixUp
+	}
+	return operation
 }
 
 // do runs something while no request is served.
@@ -282,6 +292,16 @@ func (s *server) serve(r envelope.Request) (any, envelope.Code, error) {
 			return nil, envelope.CodeGone, nil
 		}
 		return envelope.FetchAnswer{Display: shown}, envelope.CodeOK, nil
+	case envelope.PathClaim:
+		var body envelope.ClaimRequest
+		if err := r.Decode(&body); err != nil {
+			return nil, "", err
+		}
+		operation, ok := s.scans[body.OTP]
+		if !ok {
+			return nil, envelope.CodeGone, nil
+		}
+		return envelope.ClaimAnswer{Operation: operation, Display: s.display[s.claims(operation)]}, envelope.CodeOK, nil
 	case envelope.PathDevice:
 		answer := envelope.DeviceAnswer{Device: "dev_1", Status: s.status, Policy: policy, Factors: []envelope.FactorInfo{}}
 		for kind := range s.factors {

@@ -80,6 +80,28 @@ func (h *Handler) fetch(ctx context.Context, c *call) (reply, error) {
 	return done(envelope.FetchAnswer{Display: o.Display})
 }
 
+// claim gives a question that was put to nobody to the phone that has scanned it.
+func (h *Handler) claim(ctx context.Context, c *call) (reply, error) {
+	var in envelope.ClaimRequest
+	if err := c.request.Decode(&in); err != nil {
+		return reply{}, err
+	}
+	out, err := h.Operations.Claim(ctx, operation.Claim{Message: c.message(), OTP: in.OTP})
+	if err != nil {
+		return reply{}, err
+	}
+	switch out.Code {
+	case operation.Accepted:
+		return done(envelope.ClaimAnswer{Operation: out.Operation.ID, Display: out.Operation.Display})
+	case operation.Gone:
+		return reply{code: envelope.CodeGone}, nil
+	}
+	if out.Reason == "replay" {
+		return reply{}, &refusal{c.device.ID, out.Reason, handset.ErrReplay}
+	}
+	return reply{code: envelope.CodeNotAllowed}, nil
+}
+
 // answer takes what the person decided.
 func (h *Handler) answer(ctx context.Context, c *call) (reply, error) {
 	s, factors, err := h.stated(c, envelope.PurposeApproval)

@@ -127,7 +127,7 @@ func New(c Config) (*Handler, error) {
 	}
 	h := &Handler{Config: c, asked: newMemory(2 * envelope.Window), decoy: decoy}
 	h.endpoints = map[string]endpoint{
-		envelope.PathPending: h.pending, envelope.PathFetch: h.fetch, envelope.PathAnswer: h.answer,
+		envelope.PathPending: h.pending, envelope.PathFetch: h.fetch, envelope.PathClaim: h.claim, envelope.PathAnswer: h.answer,
 		envelope.PathPush: h.push, envelope.PathFactor: h.factor, envelope.PathKeys: h.keys,
 		envelope.PathDevice: h.device, envelope.PathDisconnect: h.disconnect,
 		envelope.PathTransfer: h.transfer, envelope.PathRelease: h.release,

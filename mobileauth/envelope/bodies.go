@@ -65,6 +65,23 @@ type FetchAnswer struct {
 	Display Bytes `json:"display"`
 }
 
+// ClaimRequest says what was scanned, see [Scan]. The answer is a [ClaimAnswer].
+type ClaimRequest struct {
+	OTP string `json:"otp"`
+}
+
+// ClaimAnswer names the operation that was claimed and holds the exact bytes to show, which [ParseDisplay] reads.
+type ClaimAnswer struct {
+	Operation string `json:"operation"`
+	Display   Bytes  `json:"display"`
+}
+
+// String hides what was scanned.
+func (ClaimRequest) String() string { return "what was scanned" }
+
+// GoString hides what was scanned.
+func (r ClaimRequest) GoString() string { return r.String() }
+
 // Stated is the body of every request that carries a statement: answer, factor, keys, transfer, disconnect, devices/release.
 type Stated struct {
 	// Statement is the device's compact JWS.

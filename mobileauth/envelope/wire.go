@@ -34,6 +34,7 @@ const (
 	PathRegistrations = "/mobile/v1/registrations"
 	PathPending       = "/mobile/v1/pending"
 	PathFetch         = "/mobile/v1/fetch"
+	PathClaim         = "/mobile/v1/claim"
 	PathAnswer        = "/mobile/v1/answer"
 	PathPush          = "/mobile/v1/push"
 	PathFactor        = "/mobile/v1/factor"

@@ -29,6 +29,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/exchange"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletest"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/memstore"
@@ -40,27 +41,6 @@ const (
 	bob   = "usr_bob"
 	pin   = "493817"
 )
-
-// people are active until they are locked.
-type people struct {
-	mu     sync.Mutex
-	locked map[string]bool
-}
-
-func (p *people) Active(_ storage.Tx, id string) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.locked[id] {
-		return mobileauth.ErrInactive
-	}
-	return nil
-}
-
-func (p *people) lock(id string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.locked[id] = true
-}
 
 // anyVersion is a registry of apps all of whose versions are active.
 type anyVersion struct{}
@@ -74,7 +54,7 @@ type server struct {
 	t          testing.TB
 	clock      *storagetest.Clock
 	db         *storagetest.FaultyDB
-	users      *people
+	users      *mobiletest.Users
 	lines      *lines
 	keys       *exchange.Ring
 	ring       *keyset.Ring
@@ -134,7 +114,7 @@ func must(t testing.TB, err error) {
 
 func newServer(t testing.TB, change ...func(*enrolment.Policy)) *server {
 	t.Helper()
-	s := &server{t: t, clock: storagetest.NewClock(), users: &people{locked: map[string]bool{}}, lines: new(lines)}
+	s := &server{t: t, clock: storagetest.NewClock(), users: &mobiletest.Users{}, lines: new(lines)}
 	db, err := memstore.Open(memstore.Config{Now: s.clock.Now})
 	must(t, err)
 	s.db = storagetest.Faulty(db)

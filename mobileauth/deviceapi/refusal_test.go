@@ -224,7 +224,7 @@ func TestLockedUser(t *testing.T) {
 	s := newServer(t)
 	p := s.enrol(alice)
 	o := s.ask(alice)
-	s.users.lock(alice)
+	s.users.Lock(alice)
 	if _, err := p.Pending(t.Context(), 0); err == nil {
 		t.Error("the phone of a locked user is told what is asked")
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/mobileauth/enrolment"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletest"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
 )
@@ -58,7 +59,7 @@ func TestDigitsAtOnce(t *testing.T) {
 		_, err := w.register(p)
 		must(t, err)
 		judged := make([]enrolment.Confirmation, 8)
-		for _, err := range together(8, func(i int) (err error) {
+		for _, err := range mobiletest.Together(8, func(i int) (err error) {
 			judged[i], err = w.Confirm(w.ctx(), b.Operation.ID, other(p.digits(b.Operation.ID)))
 			return err
 		}) {
@@ -79,7 +80,7 @@ func TestDigitsAtOnce(t *testing.T) {
 		p = w.phone(b.Code)
 		_, err = w.register(p)
 		must(t, err)
-		for _, err := range together(8, func(i int) (err error) {
+		for _, err := range mobiletest.Together(8, func(i int) (err error) {
 			judged[i], err = w.Confirm(w.ctx(), b.Operation.ID, p.digits(b.Operation.ID))
 			return err
 		}) {
@@ -142,7 +143,7 @@ func TestConfirmingForALockedUser(t *testing.T) {
 		p := w.phone(b.Code)
 		answer, err := w.register(p)
 		must(t, err)
-		w.users.lock("usr_1")
+		w.users.Lock("usr_1")
 		c, err := w.Confirm(w.ctx(), b.Operation.ID, p.digits(b.Operation.ID))
 		if err != nil || c.Code != operation.NotAllowed || c.Reason != enrolment.ReasonUser || w.device(answer.Device).Status != handset.Pending {
 			t.Errorf("it is %+v, %v", c, err)
@@ -254,7 +255,7 @@ func TestTwoFirstDevicesAtOnce(t *testing.T) {
 					_, err := w.register(phones[i])
 					must(t, err)
 				}
-				for _, err := range together(n, func(i int) error {
+				for _, err := range mobiletest.Together(n, func(i int) error {
 					_, err := w.Confirm(w.ctx(), begun[i].Operation.ID, phones[i].digits(begun[i].Operation.ID))
 					return err
 				}) {

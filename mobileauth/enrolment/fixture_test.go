@@ -5,14 +5,9 @@ package enrolment_test
 import (
 	"bytes"
 	"context"
-	"crypto/ecdh"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +18,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope/pgp"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletest"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
@@ -43,27 +39,6 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// users are those that are not active.
-type users struct {
-	mu  sync.Mutex
-	out map[string]bool
-}
-
-func (u *users) Active(_ storage.Tx, id string) error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.out[id] {
-		return fmt.Errorf("user %q: %w", id, mobileauth.ErrInactive)
-	}
-	return nil
-}
-
-func (u *users) lock(id string) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.out[id] = true
-}
-
 // versions are the statuses of versions of the one application there is.
 type versions map[string]mobileauth.Status
 
@@ -80,7 +55,7 @@ type world struct {
 	t       testing.TB
 	db      *storagetest.FaultyDB
 	clock   *storagetest.Clock
-	users   *users
+	users   *mobiletest.Users
 	trail   *audit.Trail
 	devices *handset.Store
 	ops     *operation.Store
@@ -89,7 +64,7 @@ type world struct {
 
 func newWorld(t testing.TB, engine int, change ...func(*enrolment.Config, *enrolment.Policy)) *world {
 	t.Helper()
-	w := &world{t: t, clock: storagetest.NewClock(), users: &users{out: map[string]bool{}}}
+	w := &world{t: t, clock: storagetest.NewClock(), users: &mobiletest.Users{}}
 	w.db = engines.All[engine].Open(t, w.clock.Now)
 	sealer, err := seal.New(seal.Key{ID: "k", Secret: []byte("0123456789abcdef0123456789ABCDEF")})
 	must(t, err)
@@ -193,21 +168,10 @@ func secret(fill byte) envelope.Secret {
 	return envelope.Secret(bytes.Repeat([]byte{fill}, envelope.SecretLen))
 }
 
-func newKeys(t testing.TB) envelope.Keys {
-	t.Helper()
-	sign, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
-	enc, err := ecdh.P256().GenerateKey(rand.Reader)
-	must(t, err)
-	keys, err := envelope.NewKeys(sign, enc)
-	must(t, err)
-	return keys
-}
-
 // phone makes a phone with a code.
 func (w *world) phone(code string, change ...func(*phone)) *phone {
 	w.t.Helper()
-	p := &phone{keys: newKeys(w.t)}
+	p := &phone{keys: mobiletest.Keys(w.t)}
 	p.said = envelope.Registration{
 		Keys: p.keys.Public(), Application: "bank", Version: "1.0", Platform: "ios", Name: "Phone", Model: "X",
 		Factors: map[string]envelope.Secret{envelope.FactorPIN: secret(1)},
@@ -284,22 +248,6 @@ func (w *world) says(d handset.Device, p *phone, s envelope.Statement, pin envel
 func (w *world) judge(d handset.Device, p *phone, target string, decision envelope.Decision) (handset.Verdict, error) {
 	m, proof := w.says(d, p, envelope.Statement{Purpose: envelope.PurposeDevice, Target: target, Decision: decision}, secret(1))
 	return w.Judge(w.t.Context(), m, proof)
-}
-
-// together runs n functions at once and returns their errors.
-func together(n int, run func(i int) error) []error {
-	errs := make([]error, n)
-	start := make(chan struct{})
-	var wg sync.WaitGroup
-	for i := range n {
-		wg.Go(func() {
-			<-start
-			errs[i] = run(i)
-		})
-	}
-	close(start)
-	wg.Wait()
-	return errs
 }
 
 // refusedFor reports whether an error is a refused message of a reason.

@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/enrolment"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletest"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
 )
@@ -351,7 +352,7 @@ func TestAPlaceThatWasTakenTwice(t *testing.T) {
 		must(t, err)
 		answers := []string{one.Device, two.Device}
 		done := 0
-		for _, err := range together(2, func(i int) error {
+		for _, err := range mobiletest.Together(2, func(i int) error {
 			v, err := w.judge(old, p, answers[i], envelope.Approve)
 			if err == nil && !v.OK {
 				err = errors.New(v.Reason)

@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth"
 	"github.com/gatehouse-id/gatehouse/mobileauth/enrolment"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletest"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
@@ -113,7 +114,7 @@ func TestACodeUsedTwiceAtOnce(t *testing.T) {
 		codes, err := w.NewRecoveryCodes(w.ctx(), "usr_1")
 		must(t, err)
 		outs := make([]enrolment.Recovered, 6)
-		for _, err := range together(6, func(i int) (err error) { outs[i], err = w.use("usr_1", codes[0]); return err }) {
+		for _, err := range mobiletest.Together(6, func(i int) (err error) { outs[i], err = w.use("usr_1", codes[0]); return err }) {
 			must(t, err)
 		}
 		good := 0
@@ -137,14 +138,14 @@ func TestARecoveryThatFailsKeepsTheCode(t *testing.T) {
 		if _, err := w.use("usr_1", codes[0]); !errors.Is(err, errDown) {
 			t.Fatalf("with the store down: %v", err)
 		}
-		w.users.lock("usr_1")
+		w.users.Lock("usr_1")
 		if _, err := w.use("usr_1", codes[0]); !errors.Is(err, operation.ErrUser) {
 			t.Errorf("of a locked user: %v", err)
 		}
 		if _, err := w.NewRecoveryCodes(w.ctx(), "usr_1"); !errors.Is(err, mobileauth.ErrInactive) {
 			t.Errorf("codes of a locked user: %v", err)
 		}
-		delete(w.users.out, "usr_1")
+		w.users.Say("usr_1", nil)
 		w.policy.Recovery = false
 		if _, err := w.use("usr_1", codes[0]); !errors.Is(err, enrolment.ErrOff) {
 			t.Errorf("switched off: %v", err)

@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope/pgp"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletest"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
@@ -106,7 +107,7 @@ func TestAStartThatIsRepeated(t *testing.T) {
 
 func TestStartsThatAreRefused(t *testing.T) {
 	over(t, func(t *testing.T, w *world) {
-		w.users.lock("usr_locked")
+		w.users.Lock("usr_locked")
 		tests := []struct {
 			name  string
 			start enrolment.Start
@@ -201,7 +202,7 @@ func TestWhoHasNoCode(t *testing.T) {
 			t.Errorf("another code: %v", err)
 		}
 		p := w.phone(b.Code)
-		p.said.Keys = newKeys(t).Public()
+		p.said.Keys = mobiletest.Keys(t).Public()
 		if _, err := w.register(p); !refusedFor(err, enrolment.ReasonProof) {
 			t.Errorf("a proof for other keys: %v", err)
 		}
@@ -231,7 +232,7 @@ func TestWrongProofsAreCounted(t *testing.T) {
 			phones[i] = wrong()
 		}
 		proofs, over := 0, 0
-		for _, err := range together(12, func(i int) error { _, err := w.register(phones[i]); return err }) {
+		for _, err := range mobiletest.Together(12, func(i int) error { _, err := w.register(phones[i]); return err }) {
 			switch {
 			case refusedFor(err, enrolment.ReasonProof):
 				proofs++
@@ -271,7 +272,7 @@ func TestACodeIsForOnePhone(t *testing.T) {
 		phones := []*phone{w.phone(b.Code), w.phone(b.Code), w.phone(b.Code), w.phone(b.Code)}
 		var winner *phone
 		answers := make([]envelope.RegistrationAnswer, len(phones))
-		for i, err := range together(len(phones), func(i int) (err error) { answers[i], err = w.register(phones[i]); return err }) {
+		for i, err := range mobiletest.Together(len(phones), func(i int) (err error) { answers[i], err = w.register(phones[i]); return err }) {
 			switch {
 			case err == nil && winner == nil:
 				winner = phones[i]
@@ -481,7 +482,7 @@ func TestRegistrationsOfALockedUserOrHandset(t *testing.T) {
 		if !refusedFor(err, enrolment.ReasonDevice) || !errors.Is(err, handset.ErrBlocked) {
 			t.Errorf("on a locked handset: %v", err)
 		}
-		w.users.lock("usr_1")
+		w.users.Lock("usr_1")
 		if _, err := w.register(w.phone(b.Code)); !refusedFor(err, enrolment.ReasonUser) {
 			t.Errorf("of a locked user: %v", err)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/internal/seal"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletest"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
 )
@@ -19,7 +20,7 @@ import (
 func TestHashOfAHandset(t *testing.T) {
 	over(t, func(t *testing.T, h *house) {
 		hashes := make([]string, 8)
-		for _, err := range together(8, func(i int) (err error) { hashes[i], err = h.Hash(t.Context(), "one"); return err }) {
+		for _, err := range mobiletest.Together(8, func(i int) (err error) { hashes[i], err = h.Hash(t.Context(), "one"); return err }) {
 			must(t, err)
 		}
 		for _, hash := range hashes {
@@ -128,7 +129,7 @@ func TestAHandsetThatIsRegisteredWhileItIsLocked(t *testing.T) {
 	over(t, func(t *testing.T, h *house) {
 		hash, err := h.Hash(t.Context(), "one")
 		must(t, err)
-		errs := together(9, func(i int) error {
+		errs := mobiletest.Together(9, func(i int) error {
 			if i == 4 {
 				_, err := h.LockHash(h.ctx(), hash, "")
 				return err
@@ -262,7 +263,7 @@ func TestWithoutTheStore(t *testing.T) {
 				return err
 			},
 			"ChangeKeys": func() error {
-				_, _, err := h.ChangeKeys(ctx, h.message(d), h.said(pin(secret(1))), keys(t).Public())
+				_, _, err := h.ChangeKeys(ctx, h.message(d), h.said(pin(secret(1))), mobiletest.Keys(t).Public())
 				return err
 			},
 			"ChangePush": func() error { _, err := h.ChangePush(ctx, h.message(d), nil); return err },

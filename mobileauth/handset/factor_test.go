@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletest"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -151,7 +152,7 @@ func TestGuessesAtOnce(t *testing.T) {
 	over(t, func(t *testing.T, h *house) {
 		d := h.add("usr_1")
 		verdicts := make([]handset.Verdict, 20)
-		errs := together(20, func(i int) (err error) {
+		errs := mobiletest.Together(20, func(i int) (err error) {
 			verdicts[i], err = h.answer(d.ID, pin(secret(byte(100+i))))
 			return err
 		})
@@ -265,7 +266,7 @@ func TestAMessageSentOftenAtOnceIsAcceptedOnce(t *testing.T) {
 		d := h.add("usr_1")
 		m := handset.Message{DeviceID: d.ID, KID: d.SignKeyID, JTI: envelope.NewID(), IssuedAt: h.clock.Now()}
 		accepted := 0
-		for _, err := range together(16, func(int) error { _, err := h.Admit(t.Context(), m); return err }) {
+		for _, err := range mobiletest.Together(16, func(int) error { _, err := h.Admit(t.Context(), m); return err }) {
 			if err == nil {
 				accepted++
 			} else if !errors.Is(err, handset.ErrReplay) {
@@ -335,7 +336,7 @@ func TestLastSeenIsCoarse(t *testing.T) {
 func TestRollingKeys(t *testing.T) {
 	over(t, func(t *testing.T, h *house) {
 		d := h.add("usr_1")
-		fresh, other := keys(t).Public(), keys(t).Public()
+		fresh, other := mobiletest.Keys(t).Public(), mobiletest.Keys(t).Public()
 		change := func(kid string, to envelope.PublicKeys) (handset.Device, handset.Verdict, error) {
 			m := h.message(d)
 			m.KID = kid
@@ -387,7 +388,7 @@ func TestOldKeysEndByThemselves(t *testing.T) {
 	over(t, func(t *testing.T, h *house) {
 		d := h.add("usr_1")
 		old := d.SignKeyID
-		_, _, err := h.ChangeKeys(h.ctx(), h.message(d), h.said(pin(secret(1))), keys(t).Public())
+		_, _, err := h.ChangeKeys(h.ctx(), h.message(d), h.said(pin(secret(1))), mobiletest.Keys(t).Public())
 		must(t, err)
 		h.clock.Advance(handset.KeyOverlap)
 		m := h.message(d)
@@ -403,13 +404,13 @@ func TestKeysAreRolledWithAFactor(t *testing.T) {
 	over(t, func(t *testing.T, h *house) {
 		d := h.add("usr_1")
 		for i, p := range []handset.Proof{{Statement: statement()}, pin(secret(9))} {
-			got, v, err := h.ChangeKeys(h.ctx(), h.message(d), h.said(p), keys(t).Public())
+			got, v, err := h.ChangeKeys(h.ctx(), h.message(d), h.said(p), mobiletest.Keys(t).Public())
 			if err != nil || v.OK || got.SignKeyID != d.SignKeyID || h.get(d.ID).Failures != i {
 				t.Errorf("proof %d: %+v, %v", i, v, err)
 			}
 		}
 		bare := h.add("usr_1", func(d *handset.Device) { d.Factors = nil })
-		if _, v, err := h.ChangeKeys(h.ctx(), h.message(bare), h.said(handset.Proof{}), keys(t).Public()); err != nil || !v.OK {
+		if _, v, err := h.ChangeKeys(h.ctx(), h.message(bare), h.said(handset.Proof{}), mobiletest.Keys(t).Public()); err != nil || !v.OK {
 			t.Errorf("a device without factors: %+v, %v", v, err)
 		}
 	})
@@ -489,7 +490,7 @@ func TestPossessionMakesItselfWorthNoMore(t *testing.T) {
 func TestAStatementIsUsedOnce(t *testing.T) {
 	over(t, func(t *testing.T, h *house) {
 		d, other := h.add("usr_1"), h.add("usr_1")
-		finger, next := envelope.Secret(secret(3)), keys(t).Public()
+		finger, next := envelope.Secret(secret(3)), mobiletest.Keys(t).Public()
 		uses := []struct {
 			name  string
 			proof handset.Proof
@@ -556,7 +557,7 @@ func TestWishesOfThoseWhoMayNot(t *testing.T) {
 				return err
 			},
 			"keys": func(m handset.Message) error {
-				_, _, err := h.ChangeKeys(h.ctx(), m, h.said(pin(secret(1))), keys(t).Public())
+				_, _, err := h.ChangeKeys(h.ctx(), m, h.said(pin(secret(1))), mobiletest.Keys(t).Public())
 				return err
 			},
 			"push": func(m handset.Message) error {
@@ -580,7 +581,7 @@ func TestWishesOfThoseWhoMayNot(t *testing.T) {
 			if err := wish(m); !errors.Is(err, handset.ErrReplay) {
 				t.Errorf("%s again: %v", name, err)
 			}
-			h.users.lock(d.UserID)
+			h.users.Lock(d.UserID)
 			m.JTI = envelope.NewID()
 			if err := wish(m); !errors.Is(err, handset.ErrUnusable) {
 				t.Errorf("%s of a locked user: %v", name, err)

@@ -4,10 +4,6 @@ package handset_test
 
 import (
 	"context"
-	"crypto/ecdh"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,9 +13,9 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/seal"
-	"github.com/gatehouse-id/gatehouse/mobileauth"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletest"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest/engines"
@@ -37,33 +33,13 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// users are those that are not active.
-type users struct {
-	mu  sync.Mutex
-	out map[string]error
-}
-
-func (u *users) Active(_ storage.Tx, id string) error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.out[id]
-}
-
-func (u *users) lock(id string) { u.say(id, fmt.Errorf("user %q: %w", id, mobileauth.ErrInactive)) }
-
-func (u *users) say(id string, err error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.out[id] = err
-}
-
 // house is a store of devices under test.
 type house struct {
 	*handset.Store
 	t     testing.TB
 	db    *storagetest.FaultyDB
 	clock *storagetest.Clock
-	users *users
+	users *mobiletest.Users
 	trail *audit.Trail
 }
 
@@ -76,7 +52,7 @@ func sealer(t testing.TB) storage.Sealer {
 // newHouse counts revocations in the store, where a closure that runs twice counts once.
 func newHouse(t testing.TB, engine int, change ...func(*handset.Config)) *house {
 	t.Helper()
-	h := &house{t: t, clock: storagetest.NewClock(), users: &users{out: map[string]error{}}}
+	h := &house{t: t, clock: storagetest.NewClock(), users: &mobiletest.Users{}}
 	h.db = engines.All[engine].Open(t, h.clock.Now)
 	var err error
 	h.trail, err = audit.New(audit.Config{DB: h.db, Logger: slog.New(slog.DiscardHandler), Now: h.clock.Now})
@@ -133,18 +109,6 @@ func (h *house) update(fn func(tx storage.Tx) error) error {
 
 func (h *house) ctx() context.Context { return audit.WithActor(h.t.Context(), operator) }
 
-// keys draws the keys of a device.
-func keys(t testing.TB) envelope.Keys {
-	t.Helper()
-	sign, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
-	enc, err := ecdh.P256().GenerateKey(rand.Reader)
-	must(t, err)
-	k, err := envelope.NewKeys(sign, enc)
-	must(t, err)
-	return k
-}
-
 func secret(fill byte) handset.Secret {
 	s := make([]byte, envelope.SecretLen)
 	for i := range s {
@@ -159,7 +123,7 @@ func fresh(t testing.TB, userID string, change ...func(*handset.Device)) handset
 		ID: handset.NewID(), UserID: userID, Name: "Phone", Application: "bank", Platform: "ios", Status: handset.Active,
 		Factors: []handset.Factor{{Kind: envelope.FactorPIN, Secret: secret(1)}},
 	}
-	must(t, d.SetKeys(keys(t).Public()))
+	must(t, d.SetKeys(mobiletest.Keys(t).Public()))
 	for _, fn := range change {
 		fn(&d)
 	}
@@ -219,15 +183,7 @@ func (h *house) said(p handset.Proof) handset.Proof {
 
 // statement is one that a device signed. Which is of no matter here: it is opened elsewhere.
 var statement = sync.OnceValue(func() envelope.Statement {
-	sign, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	enc, err := ecdh.P256().GenerateKey(rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	k, err := envelope.NewKeys(sign, enc)
+	k, err := mobiletest.Draw()
 	if err != nil {
 		panic(err)
 	}

@@ -7,31 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletest"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest/engines"
 )
-
-// together runs n functions at once and returns their errors.
-func together(n int, run func(i int) error) []error {
-	errs := make([]error, n)
-	start := make(chan struct{})
-	var wg sync.WaitGroup
-	for i := range n {
-		wg.Go(func() {
-			<-start
-			errs[i] = run(i)
-		})
-	}
-	close(start)
-	wg.Wait()
-	return errs
-}
 
 func TestEveryFieldHasItsRule(t *testing.T) {
 	t.Parallel()
@@ -154,7 +138,7 @@ func TestLargestDeviceFits(t *testing.T) {
 // TestAKeyIsRegisteredOnce: not twice, not in the other role, not while its device is remembered, not one that a device had.
 func TestAKeyIsRegisteredOnce(t *testing.T) {
 	over(t, func(t *testing.T, h *house) {
-		own, other, rolled := keys(t).Public(), keys(t).Public(), keys(t).Public()
+		own, other, rolled := mobiletest.Keys(t).Public(), mobiletest.Keys(t).Public(), mobiletest.Keys(t).Public()
 		first := h.add("usr_1", func(d *handset.Device) { must(t, d.SetKeys(own)) })
 		refused := func(when string, pair envelope.PublicKeys) {
 			t.Helper()
@@ -191,8 +175,8 @@ func TestAKeyIsRegisteredOnce(t *testing.T) {
 
 func TestKeysRegisteredAtOnce(t *testing.T) {
 	over(t, func(t *testing.T, h *house) {
-		pair := keys(t).Public()
-		errs := together(8, func(i int) error {
+		pair := mobiletest.Keys(t).Public()
+		errs := mobiletest.Together(8, func(i int) error {
 			d := fresh(t, fmt.Sprint("usr_", i), func(d *handset.Device) { must(t, d.SetKeys(pair)) })
 			_, err := h.tryAdd(d)
 			return err
@@ -218,7 +202,7 @@ func TestAUserHasABoundedNumberOfDevices(t *testing.T) {
 		t.Run(e.Name, func(t *testing.T) {
 			t.Parallel()
 			h := newHouse(t, i, func(c *handset.Config) { c.MaxDevices = 3 })
-			errs := together(8, func(int) error {
+			errs := mobiletest.Together(8, func(int) error {
 				_, err := h.tryAdd(fresh(t, "usr_1"))
 				return err
 			})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletest"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -286,7 +287,7 @@ func TestRenamingTakesTheVersion(t *testing.T) {
 func TestOneOfTwoWritersWins(t *testing.T) {
 	over(t, func(t *testing.T, h *house) {
 		d := h.add("usr_1")
-		errs := together(8, func(i int) error {
+		errs := mobiletest.Together(8, func(i int) error {
 			_, err := h.Rename(h.ctx(), d.ID, fmt.Sprint("name ", i), d.Version)
 			return err
 		})
@@ -331,11 +332,11 @@ func TestAQuarantinedOrUserlessDeviceIsNotUsable(t *testing.T) {
 			}
 		}
 		d := h.reach(handset.Active)
-		h.users.lock(d.UserID)
+		h.users.Lock(d.UserID)
 		if err := h.update(func(tx storage.Tx) error { return h.Usable(tx, &d) }); !errors.Is(err, handset.ErrUnusable) {
 			t.Errorf("of a locked user: %v", err)
 		}
-		h.users.say(d.UserID, errDown)
+		h.users.Say(d.UserID, errDown)
 		err := h.update(func(tx storage.Tx) error { return h.Usable(tx, &d) })
 		if !errors.Is(err, errDown) || errors.Is(err, handset.ErrUnusable) {
 			t.Errorf("of a user who cannot be looked up: %v", err)

@@ -5,10 +5,6 @@ package restapi_test
 import (
 	"bytes"
 	"context"
-	"crypto/ecdh"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,6 +25,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
+	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletest"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/mobileauth/restapi"
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -325,17 +322,6 @@ func (w *world) addUser(body string) *answer {
 	return w.do(http.MethodPost, "/users", body).is(http.StatusCreated)
 }
 
-func newKeys(t testing.TB) envelope.Keys {
-	t.Helper()
-	sign, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
-	enc, err := ecdh.P256().GenerateKey(rand.Reader)
-	must(t, err)
-	k, err := envelope.NewKeys(sign, enc)
-	must(t, err)
-	return k
-}
-
 // addDevice adds an active device with a PIN.
 func (w *world) addDevice(userID string, change ...func(*handset.Device)) handset.Device {
 	w.t.Helper()
@@ -344,7 +330,7 @@ func (w *world) addDevice(userID string, change ...func(*handset.Device)) handse
 		ID: handset.NewID(), UserID: userID, Name: "Phone", Application: "bank", Platform: "ios", Status: handset.Active,
 		Factors: []handset.Factor{{Kind: envelope.FactorPIN, Secret: secret}},
 	}
-	must(w.t, d.SetKeys(newKeys(w.t).Public()))
+	must(w.t, d.SetKeys(mobiletest.Keys(w.t).Public()))
 	for _, fn := range change {
 		fn(&d)
 	}

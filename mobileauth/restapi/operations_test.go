@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletest"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/mobileauth/restapi"
 )
@@ -30,7 +31,7 @@ type person struct {
 
 func (w *world) person() *person {
 	w.t.Helper()
-	p := &person{w: w, userID: w.addUser(alice).get("id"), keys: newKeys(w.t)}
+	p := &person{w: w, userID: w.addUser(alice).get("id"), keys: mobiletest.Keys(w.t)}
 	var err error
 	p.secret, err = envelope.NewSecret()
 	must(w.t, err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletest"
 	"github.com/gatehouse-id/gatehouse/mobileauth/restapi"
 )
 
@@ -16,7 +17,7 @@ func (w *world) scan(started *answer) (digits string) {
 	w.t.Helper()
 	code, err := envelope.ParseActivationCode(started.get("activation_code"))
 	must(w.t, err)
-	keys := newKeys(w.t)
+	keys := mobiletest.Keys(w.t)
 	secret, err := envelope.NewSecret()
 	must(w.t, err)
 	said := envelope.Registration{

@@ -118,6 +118,13 @@ var walls = slices.Concat([]wall{
 		},
 	},
 	{
+		room: []string{"mobileauth/mobiletest"},
+		never: map[string]string{
+			"mobileauth/...": "of the phones it has keys and people; what a package keeps its own tests know",
+		},
+		door: []string{"mobileauth", "mobileauth/envelope"},
+	},
+	{
 		room: []string{"storage/storagetest"},
 		never: map[string]string{
 			"storage/badgerstore": "the proof knows no engine that it is given: package engines knows them",

@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"slices"
 	"time"
@@ -201,17 +202,8 @@ func (s *Store) ByHash(ctx context.Context, hash, after string, limit int) (devi
 		if !ValidHash(hash) {
 			return nil
 		}
-		for r, err := range s.devices.List(tx, byHash, hash, after, page(limit)) {
-			if err != nil {
-				return err
-			}
-			d, err := s.complete(tx, r)
-			if err != nil {
-				return err
-			}
-			devices = append(devices, d)
-		}
-		return nil
+		devices, err = s.collect(tx, s.devices.List(tx, byHash, hash, after, page(limit)))
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("listing devices of a handset: %w", err)
@@ -223,21 +215,25 @@ func (s *Store) ByHash(ctx context.Context, hash, after string, limit int) (devi
 // [DefaultPage] when it is not positive and [MaxPage] at most. A page shorter than that is the last.
 func (s *Store) List(ctx context.Context, after string, limit int) (devices []Device, err error) {
 	err = s.db.View(ctx, func(tx storage.Tx) error {
-		devices = nil
-		for r, err := range s.devices.All(tx, after, page(limit)) {
-			if err != nil {
-				return err
-			}
-			d, err := s.complete(tx, r)
-			if err != nil {
-				return err
-			}
-			devices = append(devices, d)
-		}
-		return nil
+		devices, err = s.collect(tx, s.devices.All(tx, after, page(limit)))
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("listing devices: %w", err)
+	}
+	return devices, nil
+}
+
+func (s *Store) collect(tx storage.Tx, rows iter.Seq2[record, error]) (devices []Device, err error) {
+	for r, err := range rows {
+		if err != nil {
+			return nil, err
+		}
+		d, err := s.complete(tx, r)
+		if err != nil {
+			return nil, err
+		}
+		devices = append(devices, d)
 	}
 	return devices, nil
 }

@@ -159,7 +159,7 @@ func (s *Store) resend(tx storage.Tx, o *Operation, now time.Time) error {
 	case desk.Blocked(now):
 		return ErrBlocked
 	}
-	if o.Channel == ByPush {
+	if o.Channel == ByPush && o.Push != PushNone {
 		if held := desk.Push(&s.limits, now); held != PushQueued {
 			return ErrResendLimit
 		}

@@ -94,6 +94,7 @@ func (w *world) build(change ...func(*operation.Config)) {
 	w.config = operation.Config{
 		DB: w.db, Sealer: sealer, Users: w.users, Devices: w.handset, Audit: w.trail, Now: w.clock.Now,
 		OnChange: []func(storage.Tx, operation.Change) error{record},
+		Pushes:   func(*handset.Device) bool { return true },
 	}
 	for _, fn := range change {
 		fn(&w.config)

@@ -73,6 +73,7 @@ const (
 
 // What [Operation].Push says.
 const (
+	PushNone       = record.PushNone
 	PushQueued     = record.PushQueued
 	PushHeldBudget = record.PushHeldBudget
 	PushHeldNotMe  = record.PushHeldNotMe

@@ -115,7 +115,8 @@ func (s *Store) StartTx(tx storage.Tx, d Draft) (o Operation, created bool, err 
 	if err := s.users.Active(tx, o.UserID); err != nil {
 		return Operation{}, false, refusedUser(err)
 	}
-	if err := s.target(tx, &o); err != nil {
+	reached, err := s.target(tx, &o)
+	if err != nil {
 		return Operation{}, false, err
 	}
 	desk, err := s.readDesk(tx, o.UserID, o.CreatedAt)
@@ -127,8 +128,11 @@ func (s *Store) StartTx(tx storage.Tx, d Draft) (o Operation, created bool, err 
 	case len(desk.Open) >= s.limits.Open:
 		return Operation{}, false, ErrTooManyOpen
 	}
-	if o.Channel == ByPush {
+	switch {
+	case o.Channel == ByPush && reached:
 		o.Push = desk.Push(&s.limits, o.CreatedAt)
+	case o.Channel == ByPush:
+		o.Push = PushNone
 	}
 	desk.Add(&o)
 	if err := s.writeDesk(tx, desk); err != nil {
@@ -201,29 +205,30 @@ func refusedUser(err error) error {
 	return err
 }
 
-// target refuses an operation that no device could answer.
-func (s *Store) target(tx storage.Tx, o *Operation) error {
+// target refuses an operation that no device could answer, and reports whether one that could can be notified.
+func (s *Store) target(tx storage.Tx, o *Operation) (reached bool, err error) {
 	if o.Channel != ByPush {
-		return nil
+		return false, nil
 	}
 	if o.DeviceID != "" {
 		d, found, err := s.devices.Find(tx, o.DeviceID)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if !found || !answerable(o, &d) {
-			return ErrDevice
+			return false, ErrDevice
 		}
-		return nil
+		return s.pushes(&d), nil
 	}
 	devices, err := s.devices.Live(tx, o.UserID)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if !slices.ContainsFunc(devices, func(d handset.Device) bool { return answerable(o, &d) }) {
-		return ErrDevice
+	devices = slices.DeleteFunc(devices, func(d handset.Device) bool { return !answerable(o, &d) })
+	if len(devices) == 0 {
+		return false, ErrDevice
 	}
-	return nil
+	return slices.ContainsFunc(devices, func(d handset.Device) bool { return s.pushes(&d) }), nil
 }
 
 // answerable reports whether a device is one that may answer and has what an answer needs.

@@ -101,7 +101,10 @@ type Config struct {
 	// Being part of a closure it may run several times, and draws nothing. At most six writes for each change, twelve for one
 	// that is about a message. An error that is [ErrChannel] refuses the message, and with it what would have sent it.
 	OnChange []func(tx storage.Tx, c Change) error
-	Limits   Limits
+	// Pushes reports whether a notification can be sent to a device: it has an address, and a service is configured that
+	// reaches it. Nil is that there is no service at all.
+	Pushes func(d *handset.Device) bool
+	Limits Limits
 	// KeepFor is how long operations are kept. Default: [KeepFor].
 	KeepFor time.Duration
 }
@@ -117,6 +120,7 @@ type Store struct {
 	clock    func() time.Time
 	logger   *slog.Logger
 	onChange []func(storage.Tx, Change) error
+	pushes   func(*handset.Device) bool
 	limits   Limits
 
 	operations storage.Table[Operation]
@@ -151,10 +155,13 @@ func New(c Config) (*Store, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	if c.Pushes == nil {
+		c.Pushes = func(*handset.Device) bool { return false }
+	}
 	keep := cmp.Or(c.KeepFor, KeepFor)
 	return &Store{
 		db: c.DB, users: c.Users, devices: c.Devices, audit: c.Audit, receipts: c.Receipts, clock: c.Now, logger: c.Logger,
-		onChange: slices.Clone(c.OnChange), limits: limits,
+		onChange: slices.Clone(c.OnChange), limits: limits, pushes: c.Pushes,
 		operations: storage.Table[Operation]{
 			Name: operationTable, Version: 1, Sealer: c.Sealer,
 			ID:     func(o *Operation) string { return o.ID },

@@ -77,6 +77,7 @@ const (
 
 // What [Operation].Push says about the notification of a phone. It is a hint that is queued with the start or never.
 const (
+	PushNone       = "none" // there is nothing to notify: no device with an address, or no service that reaches it
 	PushQueued     = "queued"
 	PushHeldBudget = "held_budget" // the user had as many as are sent in a minute, or without a success
 	PushHeldNotMe  = "held_not_me" // the user said that somebody else begins operations
@@ -143,7 +144,7 @@ type Operation struct {
 
 	CallbackURL string `json:"callback_url,omitempty"`
 	Traceparent string `json:"traceparent,omitempty"`
-	// Push is one of [PushQueued], [PushHeldBudget] and [PushHeldNotMe], or empty for what is never pushed.
+	// Push is one of [PushNone], [PushQueued], [PushHeldBudget] and [PushHeldNotMe], or empty for what is never pushed.
 	Push string `json:"push,omitempty"`
 
 	CreatedAt   time.Time `json:"created_at"`

@@ -223,6 +223,17 @@ func TestWhatIsWrongHasItsReason(t *testing.T) {
 	}
 }
 
+func TestAnOpenServiceKnowsEveryDevice(t *testing.T) {
+	t.Parallel()
+	w := start(t, func(c *apns.Config) { c.Open = true })
+	w.Kill(strings.Repeat("de", 32), now)
+	for token, want := range map[string]int{strings.Repeat("ab", 32): 200, device: 200, "zz": 400, strings.Repeat("de", 32): 410} {
+		if status, _, body := w.curl(t, append(w.fields(t, nil), "-d", alert, w.URL+"/3/device/"+token)...); status != want {
+			t.Errorf("%s: %d %s, want %d", token, status, body, want)
+		}
+	}
+}
+
 func TestARevokedKeySignsNothing(t *testing.T) {
 	t.Parallel()
 	w := start(t, nil)

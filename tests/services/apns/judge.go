@@ -316,11 +316,11 @@ func (s *Service) device(token, topic string) verdict {
 	d, known := s.devices[token]
 	s.mu.Unlock()
 	switch {
-	case !hexToken.MatchString(token) || !known:
+	case !hexToken.MatchString(token) || !known && !s.config.Open:
 		return verdict{status: http.StatusBadRequest, reason: "BadDeviceToken"}
 	case !d.dead.IsZero():
 		return verdict{status: http.StatusGone, reason: "Unregistered", since: d.dead}
-	case d.topic != topic:
+	case known && d.topic != topic:
 		return verdict{status: http.StatusBadRequest, reason: "DeviceTokenNotForTopic"}
 	case d.throttled:
 		return verdict{status: http.StatusTooManyRequests, reason: "TooManyRequests"}

@@ -27,6 +27,8 @@ type Config struct {
 	Topics []string
 	// Sandbox is the service for builds in development.
 	Sandbox bool
+	// Open has every device token that nothing was said of lead to whatever app is asked for.
+	Open bool
 	// Streams is how many are allowed on a connection once a valid token was seen on it. Default: 100.
 	Streams int
 	// Keep is how many requests are kept for [Service.Requests]. Default: 1000.

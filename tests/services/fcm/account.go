@@ -11,7 +11,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -55,11 +54,15 @@ func (a *account) file(tokenURI string) ([]byte, error) {
 	}, "", "  ")
 }
 
-// verify judges an assertion (RFC 7523, section 3) at a moment, and says what is wrong with it as Google does.
-func (a *account) verify(assertion, audience string, now time.Time) error {
+// refusal is what Google says of an assertion; its word is empty where there is nothing to say.
+type refusal struct{ word, text string }
+
+// verify judges an assertion (RFC 7523, section 3) at a moment.
+func (a *account) verify(assertion, audience string, now time.Time) refusal {
+	const grant = "invalid_grant"
 	parts := strings.Split(assertion, ".")
 	if len(parts) != 3 {
-		return errors.New("Invalid JWT: three parts are needed") //nolint:staticcheck // Google's way
+		return refusal{grant, "Invalid JWT: three parts are needed"}
 	}
 	var header struct{ Alg, Typ, Kid string }
 	var claims struct {
@@ -68,28 +71,26 @@ func (a *account) verify(assertion, audience string, now time.Time) error {
 	}
 	signature, err := base64.RawURLEncoding.DecodeString(parts[2])
 	if err != nil || decode(parts[0], &header) != nil || decode(parts[1], &claims) != nil {
-		return errors.New("Invalid JWT: it cannot be read") //nolint:staticcheck // Google's way
+		return refusal{grant, "Invalid JWT: it cannot be read"}
 	}
 	digest := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
 	at := time.Unix(claims.Iat, 0)
 	switch {
 	case header.Alg != "RS256" || header.Typ != "JWT" || header.Kid != a.keyID:
-		return errors.New("Invalid JWT: alg, typ or kid") //nolint:staticcheck // Google's way
+		return refusal{grant, "Invalid JWT: alg, typ or kid"}
 	case rsa.VerifyPKCS1v15(&a.private.PublicKey, crypto.SHA256, digest[:], signature) != nil:
-		return errors.New("Invalid JWT Signature.") //nolint:staticcheck // Google's way
+		return refusal{grant, "Invalid JWT Signature."}
 	case claims.Iss != a.email:
-		return errors.New("Invalid grant: account not found") //nolint:staticcheck // Google's way
+		return refusal{grant, "Invalid grant: account not found"}
 	case claims.Aud != audience:
-		return errors.New("Invalid JWT: failed audience check") //nolint:staticcheck // Google's way
+		return refusal{grant, "Invalid JWT: failed audience check"}
 	case claims.Exp-claims.Iat > 3600 || claims.Exp <= now.Unix() || at.After(now.Add(skew)) || at.Before(now.Add(-time.Hour-skew)):
-		return errors.New("Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe.") //nolint:staticcheck // Google's way
+		return refusal{grant, "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe."}
 	case !slices.Contains(scopes, claims.Scope):
-		return errScope
+		return refusal{"invalid_scope", "Invalid OAuth scope or ID token audience provided."}
 	}
-	return nil
+	return refusal{}
 }
-
-var errScope = errors.New("Invalid OAuth scope or ID token audience provided.") //nolint:staticcheck // Google's way
 
 func decode(part string, into any) error {
 	data, err := base64.RawURLEncoding.DecodeString(part)

@@ -37,6 +37,11 @@ type world struct {
 
 func start(t *testing.T) *world {
 	t.Helper()
+	return startWith(t, false)
+}
+
+func startWith(t *testing.T, open bool) *world {
+	t.Helper()
 	for _, tool := range []string{"curl", "openssl"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skip(tool + " is not installed")
@@ -48,7 +53,7 @@ func start(t *testing.T) *world {
 	}
 	w := &world{ca: filepath.Join(t.TempDir(), "ca.pem"), key: filepath.Join(t.TempDir(), "key.pem")}
 	if w.Service, err = fcm.Start(fcm.Config{
-		Authority: authority, Now: func() time.Time { return time.Now().Add(time.Duration(w.later.Load())) }, Project: project,
+		Authority: authority, Now: func() time.Time { return time.Now().Add(time.Duration(w.later.Load())) }, Project: project, Open: open,
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -161,6 +166,21 @@ func TestAMessageArrives(t *testing.T) {
 	}
 	if status, _ = w.curl(t, w.URL+"/inbox/"+phone+"?wait=0s"); status != http.StatusNoContent {
 		t.Errorf("it was delivered: %d", status)
+	}
+}
+
+func TestAnOpenServiceKnowsEveryAddress(t *testing.T) {
+	t.Parallel()
+	w := startWith(t, true)
+	token := w.token(t)
+	w.Unregister("gone-gone-gone-gone")
+	for address, want := range map[string]int{phone: 200, "nobody-nobody-nobody": 200, "gone-gone-gone-gone": 404} {
+		if status, said := w.send(t, token, path, `{"message":{"token":"`+address+`","android":{"restricted_package_name":"a.b"}}}`); status != want {
+			t.Errorf("%s: %d %s, want %d", address, status, said, want)
+		}
+	}
+	if status, _ := w.curl(t, w.URL+"/inbox/nobody-nobody-nobody"); status != http.StatusOK {
+		t.Errorf("nothing arrived: %d", status)
 	}
 }
 

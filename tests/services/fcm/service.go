@@ -32,6 +32,8 @@ type Config struct {
 	AssertedAt func() time.Time
 	// Project is the Firebase project. Required.
 	Project string
+	// Open has every registration token that nothing was said of lead to whatever app is asked for.
+	Open bool
 	// TokenLife is how long an access token is good, in seconds. Default: 3599.
 	TokenLife int
 }
@@ -145,16 +147,12 @@ func (s *Service) grant(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	revoked := s.revoked
 	s.mu.Unlock()
-	err := s.account.verify(r.PostForm.Get("assertion"), s.tokenURI(), s.config.AssertedAt())
-	switch {
-	case errors.Is(err, errScope):
-		refuseToken(w, "invalid_scope", err.Error())
-		return
-	case err != nil:
-		refuseToken(w, "invalid_grant", err.Error())
-		return
-	case revoked:
-		refuseToken(w, "invalid_grant", "Invalid JWT Signature.")
+	wrong := s.account.verify(r.PostForm.Get("assertion"), s.tokenURI(), s.config.AssertedAt())
+	if wrong.word == "" && revoked {
+		wrong = refusal{"invalid_grant", "Invalid JWT Signature."}
+	}
+	if wrong.word != "" {
+		refuseToken(w, wrong.word, wrong.text)
 		return
 	}
 	token := "ya29." + randid.Secret()
@@ -205,7 +203,10 @@ func (s *Service) send(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	st, registered := s.apps[m.Token]
 	s.mu.Unlock()
-	if !registered {
+	switch {
+	case !registered && s.config.Open:
+		st.app = m.Android.Package
+	case !registered:
 		st.code = "INVALID_ARGUMENT"
 	}
 	if wrong := faultOf(st.code); wrong != nil {

@@ -173,6 +173,7 @@ func (a *App) assemblePhones(pages *web.Renderer, shown *phones.Account) error {
 		Trail: a.trail, Apps: a.apps, Applied: a.node.Revoked().Refresh, Secret: a.secret, Now: time.Now, Logger: a.logger, Docs: docs,
 		Account: shown,
 		Backend: &backend.Authenticator{Clients: a.server.ClientAuth(), Tokens: a.server.AccessValidator()},
+		Clients: phones.NewClients(a.server.ClientAuth().Clients, a.clientIDs()),
 	})
 	if err != nil {
 		return err

@@ -35,6 +35,14 @@ func (a *App) registry(credentials func(*ClientConfig, *authz.Client) error) (*a
 	return authz.NewClients(sites, clients...)
 }
 
+// clientIDs are those of the configuration.
+func (a *App) clientIDs() (ids []string) {
+	for i := range a.Clients {
+		ids = append(ids, a.Clients[i].ID)
+	}
+	return ids
+}
+
 func (a *App) client(c *ClientConfig) (*authz.Client, error) {
 	client := &authz.Client{
 		ID: c.ID, Name: c.Name, Auth: authz.AuthNone,

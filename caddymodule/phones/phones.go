@@ -58,6 +58,8 @@ type Parts struct {
 	Apps    *mobileauth.Registry
 	Outbox  *outbox.Outbox
 	Backend restapi.Authenticator
+	// Clients are those that back ends may read about.
+	Clients restapi.Clients
 	Docs    http.Handler
 	// Account shows the phones on the account page: New fills it in. It is optional.
 	Account *Account
@@ -226,6 +228,7 @@ func (p *Phones) buildFaces(*Config) error {
 		Issuer: parts.Issuer, Authenticator: parts.Backend, Users: parts.Users, Devices: p.devices, Operations: p.operations,
 		Applications: parts.Apps, Trail: parts.Trail, Enrolment: p.enrolment, Callbacks: p, DB: parts.DB,
 		Sealer: parts.Sealer, Applied: parts.Applied, Docs: parts.Docs, Now: parts.Now, Logger: parts.Logger,
+		Clients: parts.Clients,
 	})
 	return err
 }

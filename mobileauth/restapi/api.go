@@ -61,6 +61,8 @@ type Config struct {
 	Trail         *audit.Trail
 	// Enrolment registers devices; nil has no registrations and no recovery codes.
 	Enrolment *enrolment.Store
+	// Clients are those of the issuer; nil is none.
+	Clients Clients
 	// Callbacks decides on callback URLs; nil allows none.
 	Callbacks Callbacks
 	// DB and Sealer keep what was asked under an Idempotency-Key.
@@ -159,6 +161,7 @@ const (
 	ScopeUsers      = "gatehouse:users"
 	ScopeDevices    = "gatehouse:devices"
 	ScopeOperations = "gatehouse:operations"
+	ScopeClients    = "gatehouse:clients"
 	ScopeAudit      = "gatehouse:audit"
 	readOnly        = ":read"
 	// ScopeAllOperations lets a client see and end operations that others have started. It comes on top of another.
@@ -169,7 +172,7 @@ const (
 func Scopes() []string {
 	return []string{
 		ScopeUsers, ScopeUsers + readOnly, ScopeDevices, ScopeDevices + readOnly, ScopeOperations, ScopeOperations + readOnly,
-		ScopeAllOperations, ScopeAudit, ScopeAudit + readOnly,
+		ScopeAllOperations, ScopeClients, ScopeClients + readOnly, ScopeAudit, ScopeAudit + readOnly,
 	}
 }
 
@@ -215,6 +218,9 @@ func (a *API) resources() map[string]resource {
 
 		"/applications":               {get: apps(a.listApplications)},
 		"/applications/{application}": {get: apps(a.showApplication)},
+
+		"/clients":          {get: read(ScopeClients, a.listClients)},
+		"/clients/{client}": {get: read(ScopeClients, a.showClient)},
 
 		"/audit":        {get: read(ScopeAudit, a.queryAudit)},
 		"/audit/export": {get: read(ScopeAudit, a.exportAudit)},

@@ -213,7 +213,7 @@ func (w *told) observe(pattern string, status int) {
 }
 
 // all are the credentials of a client that may do everything but look at others' operations.
-const all = "Test portal gatehouse:users gatehouse:devices gatehouse:operations gatehouse:audit"
+const all = "Test portal gatehouse:users gatehouse:devices gatehouse:operations gatehouse:clients gatehouse:audit"
 
 // answer is an answer that the description knows.
 type answer struct {

@@ -173,6 +173,30 @@ func TestOperatorDeactivatesAUser(t *testing.T) {
 	status("deactivated") // and may be said again
 }
 
+// TestBackEndsReadTheConfiguration: the apps, with the status of their versions, and the clients, without their secrets.
+func TestBackEndsReadTheConfiguration(t *testing.T) {
+	t.Parallel()
+	h := start(t, strings.Replace(enrolling, "gatehouse:users", "gatehouse:clients:read", 1), "")
+	apps := fmt.Sprint(h.asPortal(t, "GET", "applications", "", http.StatusOK))
+	if app := h.asPortal(t, "GET", "applications/pocket", "", http.StatusOK); !strings.Contains(apps, "com.example.pocket") || app["default"] == "" {
+		t.Errorf("the apps are %s, one is %v", apps, app)
+	}
+	list := h.asPortal(t, "GET", "clients", "", http.StatusOK)
+	clients, _ := list["clients"].([]any)
+	portal := h.asPortal(t, "GET", "clients/portal", "", http.StatusOK)
+	if len(clients) == 0 || fmt.Sprint(portal["grant_types"]) != "[client_credentials]" || portal["token_endpoint_auth_method"] != "client_secret_basic" {
+		t.Errorf("the clients are %v, this one is %v", clients, portal)
+	}
+	if text := fmt.Sprint(list, portal); strings.Contains(text, portalSecret) || strings.Contains(text, "secret_hash") {
+		t.Errorf("a secret is told: %s", text)
+	}
+	for _, client := range clients {
+		if c, _ := client.(map[string]any); strings.Contains(fmt.Sprint(c["id"]), "127.0.0.1") {
+			t.Errorf("a guarded site is listed: %v", c)
+		}
+	}
+}
+
 // TestPhonesAreThereWhereTheyAreConfigured: what no configuration asks for is not served, and what it asks for can be read.
 func TestPhonesAreThereWhereTheyAreConfigured(t *testing.T) {
 	t.Parallel()

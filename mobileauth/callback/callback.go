@@ -3,18 +3,16 @@
 package callback
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"time"
 
-	"github.com/gatehouse-id/gatehouse/internal/egress"
 	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/internal/outbox"
+	"github.com/gatehouse-id/gatehouse/internal/signedpost"
 )
 
 // Kind is that of callbacks in the outbox.
@@ -31,13 +29,9 @@ const (
 
 // Defaults and limits of a [Config].
 const (
-	DefaultTimeout = 5 * time.Second
+	DefaultTimeout = signedpost.DefaultTimeout
 	// MaxAnswer is how much of an answer is read, in bytes: enough to see whether it is empty and to use the connection again.
-	MaxAnswer = 4 << 10
-	// maxHeader bounds the header of an answer, in bytes.
-	maxHeader = 16 << 10
-	// idle is how many connections to one receiver are kept, and for how long.
-	idle, idleFor = 4, 90 * time.Second
+	MaxAnswer = signedpost.MaxAnswer
 )
 
 // Notice is what a receiver is told.
@@ -91,18 +85,13 @@ type Config struct {
 
 // Sender is the outbox handler for callbacks. It is safe for concurrent use.
 type Sender struct {
-	key       func() (jose.PrivateKey, error)
-	now       func() time.Time
-	timeout   time.Duration
 	receivers map[string]*receiver
 }
 
-// receiver is one address with a client of its own: what is allowed for one is not for another, and no connection is shared.
+// receiver is one address with a client of its own.
 type receiver struct {
-	url, host, credentials string
-	client                 *http.Client
-	transport              *http.Transport
-	trouble                trouble
+	client  *signedpost.Client
+	trouble trouble
 }
 
 var _ outbox.Handler = (*Sender)(nil)
@@ -115,44 +104,20 @@ func New(c Config) (*Sender, error) {
 	if c.Timeout < 0 {
 		return nil, errors.New("the time-out of callbacks is negative")
 	}
-	if c.Timeout == 0 {
-		c.Timeout = DefaultTimeout
-	}
-	s := &Sender{key: c.Key, now: c.Now, timeout: c.Timeout, receivers: map[string]*receiver{}}
-	for i := range c.Receivers {
-		r := &c.Receivers[i]
-		host, err := r.check()
+	s := &Sender{receivers: map[string]*receiver{}}
+	for _, r := range c.Receivers {
+		client, err := signedpost.New(signedpost.Config{
+			Receiver: r, Key: c.Key, Typ: Typ, Field: SignatureField, Now: c.Now, Roots: c.Roots, Resolver: c.Resolver, Timeout: c.Timeout,
+		})
 		if err != nil {
 			return nil, err
 		}
 		if _, twice := s.receivers[r.URL]; twice {
-			return nil, fmt.Errorf("one address of the receiver at %q is given twice", host)
+			return nil, fmt.Errorf("one address of the receiver at %q is given twice", client.Host())
 		}
-		s.receivers[r.URL] = newReceiver(&c, r, host)
+		s.receivers[r.URL] = &receiver{client: client}
 	}
 	return s, nil
-}
-
-func newReceiver(c *Config, r *Receiver, host string) *receiver {
-	guard := &egress.Guard{Allow: r.Allow}
-	dialer := &net.Dialer{Control: guard.Control, Resolver: c.Resolver}
-	transport := &http.Transport{
-		Proxy:                  nil, // the environment has no say in where this goes
-		DialContext:            dialer.DialContext,
-		TLSClientConfig:        &tls.Config{RootCAs: c.Roots, MinVersion: tls.VersionTLS12},
-		ForceAttemptHTTP2:      true,
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: maxHeader,
-		MaxIdleConnsPerHost:    idle,
-		IdleConnTimeout:        idleFor,
-	}
-	return &receiver{
-		url: r.URL, host: host, credentials: r.Credentials.header, transport: transport,
-		client: &http.Client{
-			Transport:     transport,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-	}
 }
 
 // Allowed reports whether an address is one of the configuration's, letter by letter.
@@ -164,6 +129,6 @@ func (s *Sender) Allowed(address string) bool {
 // Close lets go of connections that wait for the next call.
 func (s *Sender) Close() {
 	for _, r := range s.receivers {
-		r.transport.CloseIdleConnections()
+		r.client.Close()
 	}
 }

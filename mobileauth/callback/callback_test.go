@@ -133,7 +133,7 @@ func TestAnswers(t *testing.T) {
 		{"a redirect to nowhere", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "http://[s3cret")
 			w.WriteHeader(302)
-		}, "connection broke", 0, false},
+		}, "redirects", 0, false},
 		{"a connection that breaks", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "broke", 0, false},
 		{"an answer that breaks off", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")

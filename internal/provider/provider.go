@@ -54,7 +54,7 @@ type Config struct {
 	MaxAnswer int64
 	// Single keeps to one connection, on which calls are side by side once the first was answered by anything but 401 and 403. It is
 	// for services that speak HTTP/2 and take many connections for an attack. A call whose connection breaks before the answer is made
-	// once more on a new one, so what is sent must do no harm twice.
+	// again on a new one, twice at most, so what is sent must do no harm when it comes more often.
 	Single bool
 }
 

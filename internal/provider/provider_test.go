@@ -27,17 +27,24 @@ import (
 type service struct {
 	*httptest.Server
 	connections atomic.Int32
+	closed      chan struct{} // one for each connection that is over, as far as it holds
 	roots       *x509.CertPool
 }
 
 func serve(t *testing.T, handler http.HandlerFunc) *service {
 	t.Helper()
-	s := &service{Server: httptest.NewUnstartedServer(handler), roots: x509.NewCertPool()}
+	s := &service{Server: httptest.NewUnstartedServer(handler), roots: x509.NewCertPool(), closed: make(chan struct{}, 100)}
 	s.EnableHTTP2 = true
 	s.Config.ErrorLog = log.New(io.Discard, "", 0) // clients that hang up are what is tested
 	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
 			s.connections.Add(1)
+		}
+		if state == http.StateClosed {
+			select {
+			case s.closed <- struct{}{}:
+			default:
+			}
 		}
 	}
 	s.StartTLS()
@@ -239,6 +246,43 @@ func TestARenewedClientConnectsAgain(t *testing.T) {
 		if got := s.connections.Load(); got != want {
 			t.Errorf("call %d: %d connections, want %d", i, got, want)
 		}
+	}
+}
+
+// A service that leaves the connection while a crowd is on it is asked again on the next one, and nobody hears of it.
+func TestACrowdMovesOnWhenTheServiceHangsUp(t *testing.T) {
+	t.Parallel()
+	var calls atomic.Int32
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		if n := calls.Add(1); n == 50 || n == 150 {
+			w.Header().Set("Connection", "close") // GOAWAY, in HTTP/2
+		}
+	})
+	c := client(t, provider.Config{URL: s.URL, Roots: s.roots, Single: true})
+	var group sync.WaitGroup
+	for range 200 {
+		group.Go(func() {
+			if status, _, err := get(t, c, s.URL); err != nil || status != http.StatusOK {
+				t.Errorf("answer = %d %v", status, err)
+			}
+		})
+	}
+	group.Wait()
+	if n := s.connections.Load(); n < 2 || n > 4 {
+		t.Errorf("%d connections, want one for each time that it was left", n)
+	}
+}
+
+func TestAClosedClientKeepsNoConnection(t *testing.T) {
+	t.Parallel()
+	for _, single := range []bool{false, true} {
+		s := serve(t, func(http.ResponseWriter, *http.Request) {})
+		c := client(t, provider.Config{URL: s.URL, Roots: s.roots, Single: single})
+		if _, _, err := get(t, c, s.URL); err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		<-s.closed
 	}
 }
 

@@ -105,26 +105,28 @@ func newSingle(address string, timeout time.Duration) (*single, error) {
 	}, nil
 }
 
-// roundTrip makes a call, and once more where the connection broke before there was an answer. Who gets one calls leave when it was
-// read.
+// tries is how often a call is made that finds its connection broken: the first time, and when the next connection is left as well.
+const tries = 3
+
+// roundTrip makes a call, and again where the connection broke before there was an answer. Who gets one calls leave when it was read.
 func (s *single) roundTrip(r *http.Request) (response *http.Response, leave func(), err error) {
-	response, leave, broken, err := s.try(r)
-
-	if err == nil || !broken || r.Context().Err() != nil {
-		return response, leave, err
-	}
-	again := r.Clone(r.Context())
-	if r.Body != nil && r.Body != http.NoBody {
-		if r.GetBody == nil {
-			return nil, nil, err
+	for try := 1; ; try++ {
+		var broken bool
+		response, leave, broken, err = s.try(r)
+		if err == nil || !broken || try == tries || r.Context().Err() != nil {
+			return response, leave, err
 		}
-		if again.Body, err = r.GetBody(); err != nil {
-			return nil, nil, err
+		again := r.Clone(r.Context())
+		if r.Body != nil && r.Body != http.NoBody {
+			if r.GetBody == nil {
+				return nil, nil, err
+			}
+			if again.Body, err = r.GetBody(); err != nil {
+				return nil, nil, err
+			}
 		}
+		r = again
 	}
-	response, leave, _, err = s.try(again)
-
-	return response, leave, err
 }
 
 func (s *single) try(r *http.Request) (response *http.Response, leave func(), broken bool, err error) {
@@ -204,14 +206,18 @@ func (s *single) dial(ctx context.Context, d *dialing, transport *http.Transport
 		conn.SetStateHook(func(*http.ClientConn) { s.changed.wake() })
 	}
 	s.mu.Lock()
-	previous := s.link
+	unused := s.link // the one that was left
 	s.dialing, s.link, d.err = nil, nil, err
 	if err == nil {
-		s.link = &link{conn: conn}
+		if made := (&link{conn: conn}); s.transport == transport {
+			s.link = made
+		} else {
+			s.link, unused = unused, made // it was renewed or closed meanwhile: who waits looks again
+		}
 	}
 	s.mu.Unlock()
 	close(d.done)
-	s.retire(previous)
+	s.retire(unused)
 }
 
 // leave gives a place back, and reports whether the connection was left.

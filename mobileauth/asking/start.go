@@ -105,6 +105,9 @@ func (s *Service) check(r *Request) ([]mobiletype.Type, error) {
 	if r.Message, err = shown.Text("message", r.Message, shown.Content{Most: mobiletype.MaxMessage}); err != nil {
 		return nil, err
 	}
+	if err := r.checkTexts(); err != nil {
+		return nil, err
+	}
 	checked, err := shown.Context{Language: r.Language}.Check(shown.Content{})
 	if err != nil {
 		return nil, shown.Invalid("language_code", "want a language such as en or pt-BR")
@@ -121,6 +124,18 @@ func (s *Service) check(r *Request) ([]mobiletype.Type, error) {
 		return nil, shown.Invalid("message", "the type has none of its own")
 	}
 	return chain, nil
+}
+
+// checkTexts refuses what no phone would show, also where no phone will be asked.
+func (r *Request) checkTexts() (err error) {
+	if r.Context, err = r.Context.Check(shown.Content{Most: operation.MaxLong, Lines: true}); err != nil {
+		return err
+	}
+	if r.Secure, err = shown.Text("secure_message", r.Secure, shown.Content{Most: operation.MaxSecure, Lines: true}); err != nil {
+		return err
+	}
+	r.Data, err = shown.Text("signing_data", r.Data, shown.Content{Most: operation.MaxData, Lines: true})
+	return err
 }
 
 // run tries the types of the chain in turn.

@@ -233,6 +233,8 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		{"two lines", "push", "message", func(r *asking.Request) { r.Message = "a\nb" }},
 		{"a text that reorders", "push", "message", func(r *asking.Request) { r.Message = "Pay 1\u202e000" }},
 		{"a secret that hides", "push", "secure_message", func(r *asking.Request) { r.Secure = "a\u200bb" }},
+		{"a secret that hides, over sms", "sms", "secure_message", func(r *asking.Request) { r.Secure = "a\u200bb" }},
+		{"a title that hides, over sms", "sms", "context.title", func(r *asking.Request) { r.Context.Title = "a\u200bb" }},
 		{"a long secret", "push", "secure_message", func(r *asking.Request) { r.Secure = strings.Repeat("x", 1001) }},
 		{"data that hides", "pin", "signing_data", func(r *asking.Request) { r.Data = "a\u2066b" }},
 		{"data of a type that does not sign", "push", "signing_data", func(r *asking.Request) { r.Data = "x" }},

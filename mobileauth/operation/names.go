@@ -95,4 +95,6 @@ const (
 	MaxShort        = record.MaxShort
 	MaxMedium       = record.MaxMedium
 	MaxLong         = record.MaxLong
+	MaxSecure       = record.MaxSecure
+	MaxData         = record.MaxData
 )

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"path"
@@ -61,6 +62,8 @@ type Config struct {
 	Trail         *audit.Trail
 	// Enrolment registers devices; nil has no registrations and no recovery codes.
 	Enrolment *enrolment.Store
+	// Asking starts operations by mobile type. Nil has none.
+	Asking Asking
 	// Clients are those of the issuer; nil is none.
 	Clients Clients
 	// Callbacks decides on callback URLs; nil allows none.
@@ -166,13 +169,15 @@ const (
 	readOnly        = ":read"
 	// ScopeAllOperations lets a client see and end operations that others have started. It comes on top of another.
 	ScopeAllOperations = "gatehouse:operations:all"
+	// ScopeNumbers lets a client say to which number a message goes. It comes on top of another.
+	ScopeNumbers = "gatehouse:operations:numbers"
 )
 
 // Scopes returns all scopes of the API.
 func Scopes() []string {
 	return []string{
 		ScopeUsers, ScopeUsers + readOnly, ScopeDevices, ScopeDevices + readOnly, ScopeOperations, ScopeOperations + readOnly,
-		ScopeAllOperations, ScopeClients, ScopeClients + readOnly, ScopeAudit, ScopeAudit + readOnly,
+		ScopeAllOperations, ScopeNumbers, ScopeClients, ScopeClients + readOnly, ScopeAudit, ScopeAudit + readOnly,
 	}
 }
 
@@ -187,7 +192,8 @@ func open(serve func(*call) error) endpoint { return endpoint{nil, serve} }
 // resources are all there are.
 func (a *API) resources() map[string]resource {
 	const get, post, patch, del = http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete
-	anybody := endpoint{slices.DeleteFunc(Scopes(), func(s string) bool { return s == ScopeAllOperations }), nil}
+	alone := func(scope string) bool { return scope != ScopeAllOperations && scope != ScopeNumbers }
+	anybody := endpoint{slices.DeleteFunc(Scopes(), func(s string) bool { return !alone(s) }), nil}
 	apps := func(serve func(*call) error) endpoint { return endpoint{anybody.scopes, serve} }
 	all := map[string]resource{
 		"/openapi.json": {get: open(a.description)},
@@ -201,6 +207,7 @@ func (a *API) resources() map[string]resource {
 		"/users/{user}/password":      {post: write(ScopeUsers, a.setPassword)},
 		"/users/{user}/release-names": {post: write(ScopeUsers, a.releaseNames)},
 		"/users/{user}/devices":       {get: read(ScopeDevices, a.listDevicesOf)},
+		"/users/{user}/methods":       {get: read(ScopeOperations, a.listMethods)},
 		"/users/{user}/standing":      {get: read(ScopeOperations, a.showStanding)},
 		"/users/{user}/unblock":       {post: write(ScopeOperations, a.unblockUser)},
 		"/devices":                    {get: read(ScopeDevices, a.listDevices)},
@@ -215,6 +222,8 @@ func (a *API) resources() map[string]resource {
 		"/operations/{operation}":        {get: read(ScopeOperations, a.showOperation), post: write(ScopeOperations, a.startOperation)},
 		"/operations/{operation}/cancel": {post: write(ScopeOperations, a.cancelOperation)},
 		"/operations/{operation}/redeem": {post: write(ScopeOperations, a.redeemOperation)},
+		"/operations/{operation}/verify": {post: write(ScopeOperations, a.verifyOperation)},
+		"/operations/{operation}/resend": {post: write(ScopeOperations, a.resendOperation)},
 
 		"/applications":               {get: apps(a.listApplications)},
 		"/applications/{application}": {get: apps(a.showApplication)},
@@ -225,6 +234,7 @@ func (a *API) resources() map[string]resource {
 		"/audit":        {get: read(ScopeAudit, a.queryAudit)},
 		"/audit/export": {get: read(ScopeAudit, a.exportAudit)},
 	}
+	maps.Copy(all, a.qrPictures())
 	if a.config.Enrolment != nil {
 		all["/operations/{operation}/confirm"] = resource{post: write(ScopeOperations, a.confirmOperation)}
 		all["/users/{user}/recovery-codes"] = resource{

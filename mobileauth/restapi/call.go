@@ -24,6 +24,7 @@ import (
 
 // call is one request on its way through an endpoint.
 type call struct {
+	api    *API
 	w      http.ResponseWriter
 	r      *http.Request
 	caller Caller
@@ -44,7 +45,7 @@ func (t *route) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if origin.RequestID == "" {
 		origin.RequestID = randid.New("rq")
 	}
-	c := &call{w: w, trace: wire.TraceOf(r, origin.RequestID)}
+	c := &call{api: t.api, w: w, trace: wire.TraceOf(r, origin.RequestID)}
 	c.trace.Echo(w.Header())
 	w.Header().Set("Cache-Control", "no-store")
 	c.r = r.WithContext(httpx.WithCaller(r.Context(), origin))

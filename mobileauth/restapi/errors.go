@@ -3,6 +3,7 @@
 package restapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -41,6 +42,8 @@ var meanings = []struct {
 	{operation.ErrUser, wire.NotPossible, "the user is unknown, locked or deactivated"},
 	{operation.ErrDevice, wire.NotPossible, "the device is unknown, not active, of another app or of another user"},
 	{operation.ErrBlocked, wire.UserBlocked, "the user gave too many wrong answers and may not answer now"},
+	{operation.ErrResendLimit, wire.ResendLimit, "the same is sent as often as the type allows"},
+	{operation.ErrChannel, wire.MessageLimit, "no more messages are sent now to this number, or at all"},
 	{operation.ErrTooManyOpen, wire.TooManyOpen, "let the user answer those that are open, or cancel them"},
 	{handset.ErrLimit, wire.InvalidState, "the user has as many devices as one may have"},
 	{handset.ErrBlocked, wire.InvalidState, "the handset is locked"},
@@ -68,7 +71,7 @@ func problemOf(err error) *wire.Problem {
 	if errors.As(err, &p) {
 		return p
 	}
-	if p := fieldProblem(err); p != nil {
+	if p := cmp.Or(fieldProblem(err), impossible(err)); p != nil {
 		return p.Because(err)
 	}
 	for _, m := range meanings {

@@ -12,59 +12,14 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
+	"github.com/gatehouse-id/gatehouse/mobileauth/restapi/view"
 	"github.com/gatehouse-id/gatehouse/mobileauth/restapi/wire"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
-// shownOperation is an operation as the API shows one.
-type shownOperation struct {
-	ID          string          `json:"id"`
-	Kind        operation.Kind  `json:"kind"`
-	State       operation.State `json:"state"`
-	Reason      string          `json:"reason,omitempty"`
-	UserID      string          `json:"user_id"`
-	DeviceID    string          `json:"device_id,omitempty"`
-	AnsweredBy  string          `json:"answered_by,omitempty"`
-	Application string          `json:"application,omitempty"`
-	ClientID    string          `json:"client_id"`
-	ExternalID  string          `json:"external_id,omitempty"`
-	Methods     []string        `json:"methods"`
-	Method      string          `json:"method,omitempty"`
-	Factor      bool            `json:"factor"`
-	// Number is shown where the operation began, so only its client gets it, and only while it is of use.
-	Number string `json:"number,omitempty"`
-	// Display are the exact bytes that the person sees and the device signs.
-	Display     string `json:"display,omitempty"`
-	DisplayHash string `json:"display_hash,omitempty"`
-	Tries       int    `json:"tries"`
-	Statement   string `json:"statement,omitempty"`
-	Receipt     string `json:"receipt,omitempty"`
-	CallbackURL string `json:"callback_url,omitempty"`
-	Push        string `json:"push,omitempty"`
-	Version     uint64 `json:"version"`
-
-	CreatedAt   time.Time `json:"created_at"`
-	DeliveredAt time.Time `json:"delivered_at,omitzero"`
-	AnsweredAt  time.Time `json:"answered_at,omitzero"`
-	EndedAt     time.Time `json:"ended_at,omitzero"`
-	AnswerBy    time.Time `json:"answer_by"`
-	RedeemBy    time.Time `json:"redeem_by,omitzero"`
-	RedeemedAt  time.Time `json:"redeemed_at,omitzero"`
-}
-
-func (c *call) showOperation(o *operation.Operation) shownOperation {
-	out := shownOperation{
-		ID: o.ID, Kind: o.Kind, State: o.State, Reason: o.Reason, UserID: o.UserID, DeviceID: o.DeviceID, AnsweredBy: o.AnsweredBy,
-		Application: o.Application, ClientID: o.ClientID, ExternalID: o.ExternalID, Methods: nonNil(o.Methods), Method: o.Method,
-		Factor: o.Factor, Display: string(o.Display), DisplayHash: o.DisplayHash, Tries: o.Tries, Statement: o.Statement,
-		Receipt: o.Receipt, CallbackURL: o.CallbackURL, Push: o.Push, Version: o.Version, CreatedAt: o.CreatedAt,
-		DeliveredAt: o.DeliveredAt, AnsweredAt: o.AnsweredAt, EndedAt: o.EndedAt, AnswerBy: o.AnswerBy, RedeemBy: o.RedeemBy,
-		RedeemedAt: o.RedeemedAt,
-	}
-	if o.State.Open() && o.ClientID == c.caller.ClientID {
-		out.Number = o.Number
-	}
-	return out
+// showOperation returns an operation as the caller sees it.
+func (c *call) showOperation(o *operation.Operation) view.Operation {
+	return view.Of(o, view.To{Mine: o.ClientID == c.caller.ClientID, Issuer: c.api.config.Issuer, Prefix: c.api.prefix})
 }
 
 func (c *call) sendOperation(status int, o operation.Operation) error {
@@ -97,6 +52,7 @@ type newOperation struct {
 	TimeToLive      *int              `json:"time_to_live"`
 	NumberMatch     *int              `json:"number_match"`
 	CallbackURL     string            `json:"callback_url"`
+	byType
 }
 
 // startOperation starts an operation of the kind in the path.
@@ -123,7 +79,7 @@ func (a *API) ask(c *call, kind operation.Kind) error {
 	if err := c.body(&in); err != nil {
 		return err
 	}
-	userID, err := a.askedUser(c.r.Context(), in.UserID, in.UserExternalRef)
+	userID, err := a.askedUser(c.r.Context(), in.UserID, in.UserExternalRef, in.Type)
 	if err != nil {
 		return err
 	}
@@ -141,7 +97,18 @@ func (a *API) ask(c *call, kind operation.Kind) error {
 	if err := a.checkCallback(c, in.CallbackURL); err != nil {
 		return err
 	}
-	o, created, err := a.config.Operations.Start(c.r.Context(), start)
+	var o operation.Operation
+	var created bool
+	switch {
+	case in.Type == "" && in.byType != (byType{}):
+		return wire.New(wire.InvalidValue, "only a type is asked in these ways").With("type", "want the mobile type")
+	case in.Type == "":
+		o, created, err = a.config.Operations.Start(c.r.Context(), start)
+	case len(in.Methods) > 0:
+		return wire.New(wire.InvalidValue, "").With("methods", "the type says how it is answered")
+	default:
+		o, created, err = a.askByType(c, start, &in.byType)
+	}
 	if err != nil {
 		return err
 	}
@@ -158,16 +125,25 @@ func (c *call) started(id string, created bool) int {
 	return http.StatusOK
 }
 
-// askedUser finds out who is asked. A reference that nobody has is refused like a user who cannot be asked.
-func (a *API) askedUser(ctx context.Context, id, ref string) (string, error) {
+// nobody is a user who is not there: what a reference that nobody has stands for, where the answer is the same for both.
+const nobody = "usr_nobody"
+
+// askedUser finds out who is asked. A reference that nobody has is refused like a user who cannot be asked. A type may be one that
+// is put to whoever scans it, so with one nobody need be named.
+func (a *API) askedUser(ctx context.Context, id, ref, typ string) (string, error) {
 	switch {
+	case id == "" && ref == "" && typ != "":
+		return "", nil
 	case (id == "") == (ref == ""):
 		return "", wire.New(wire.InvalidValue, "say who is asked").With("user_id", "want either user_id or user_external_ref")
 	case id != "":
 		return id, nil
 	}
 	u, err := a.config.Users.ByExternalRef(ctx, ref)
-	if errors.Is(err, storage.ErrNotFound) {
+	switch {
+	case errors.Is(err, storage.ErrNotFound) && typ != "":
+		return nobody, nil
+	case errors.Is(err, storage.ErrNotFound):
 		return "", operation.ErrUser
 	}
 	return u.ID, err
@@ -232,9 +208,9 @@ func (a *API) listOperations(c *call) error {
 		return err
 	}
 	answer := struct {
-		Operations []shownOperation `json:"operations"`
+		Operations []view.Operation `json:"operations"`
 		Next       string           `json:"next,omitempty"`
-	}{Operations: []shownOperation{}}
+	}{Operations: []view.Operation{}}
 	for i := range seen {
 		answer.Operations = append(answer.Operations, c.showOperation(&seen[i]))
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/mobileauth/enrolment"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
+	"github.com/gatehouse-id/gatehouse/mobileauth/restapi/view"
 	"github.com/gatehouse-id/gatehouse/mobileauth/restapi/wire"
 )
 
@@ -24,7 +25,7 @@ type newRegistration struct {
 
 // begun is a registration as the API shows one that has just begun.
 type begun struct {
-	shownOperation
+	view.Operation
 	ActivationCode string `json:"activation_code,omitempty"`
 	QR             string `json:"qr,omitempty"`
 	// RecoveryCode stands in the place of the one that was used.
@@ -43,7 +44,7 @@ func (a *API) startRegistration(c *call) error {
 	if err := c.body(&in); err != nil {
 		return err
 	}
-	userID, err := a.askedUser(c.r.Context(), in.UserID, in.UserExternalRef)
+	userID, err := a.askedUser(c.r.Context(), in.UserID, in.UserExternalRef, "")
 	if err != nil {
 		return err
 	}
@@ -113,7 +114,7 @@ func (a *API) confirmOperation(c *call) error {
 	answer := struct {
 		Confirmed bool           `json:"confirmed"`
 		Left      int            `json:"tries_left"`
-		Operation shownOperation `json:"operation"`
+		Operation view.Operation `json:"operation"`
 		Device    *device        `json:"device,omitempty"`
 	}{done.Code == operation.Accepted, done.Remaining, c.showOperation(&done.Operation), nil}
 	if answer.Confirmed {

@@ -28,6 +28,9 @@ const (
 	NotPossible       Code = "not_possible"
 	TooManyOpen       Code = "too_many_open"
 	UserBlocked       Code = "user_blocked"
+	WrongCode         Code = "wrong_code"
+	ResendLimit       Code = "resend_limit"
+	MessageLimit      Code = "message_limit"
 	IdempotencyReused Code = "idempotency_key_reused"
 	Gone              Code = "gone"
 	VersionMismatch   Code = "version_mismatch"
@@ -57,6 +60,9 @@ var kinds = map[Code]struct {
 	NotPossible:       {http.StatusConflict, "The user or device cannot be asked now"},
 	TooManyOpen:       {http.StatusConflict, "As many operations of the user are open as may be"},
 	UserBlocked:       {http.StatusConflict, "The user gave too many wrong answers"},
+	ResendLimit:       {http.StatusConflict, "It was sent as often as it may be"},
+	MessageLimit:      {http.StatusConflict, "No more messages may be sent"},
+	WrongCode:         {http.StatusUnprocessableEntity, "The code is wrong"},
 	Gone:              {http.StatusGone, "This was deleted"},
 	VersionMismatch:   {http.StatusPreconditionFailed, "The record has changed since it was read"},
 	BodyTooLarge:      {http.StatusRequestEntityTooLarge, "The body is too large"},
@@ -94,6 +100,8 @@ type Problem struct {
 	Code   Code
 	Detail string
 	Params []Param
+	// Remaining is how many tries are left, where that is told.
+	Remaining *int
 	// RetryAfter is for 429 and 503; zero is two seconds.
 	RetryAfter time.Duration
 	// Challenge is the WWW-Authenticate header of a 401 or 403.
@@ -147,6 +155,7 @@ type document struct {
 	Code      Code    `json:"code"`
 	Detail    string  `json:"detail,omitempty"`
 	Params    []Param `json:"invalid_params,omitempty"`
+	Remaining *int    `json:"remaining,omitempty"`
 	RequestID string  `json:"request_id,omitempty"`
 	TraceID   string  `json:"trace_id,omitempty"`
 }
@@ -158,7 +167,7 @@ const leastRetry = 2 * time.Second
 func (p *Problem) Write(w http.ResponseWriter, base string, t Trace) {
 	body, err := json.Marshal(document{
 		Type: base + string(p.Code), Title: kinds[p.Code].title, Status: p.Status(), Code: p.Code, Detail: p.Detail,
-		Params: p.Params, RequestID: t.RequestID, TraceID: t.ID(),
+		Params: p.Params, Remaining: p.Remaining, RequestID: t.RequestID, TraceID: t.ID(),
 	})
 	if err != nil { // cannot be: these are texts and numbers
 		body = nil

@@ -244,7 +244,7 @@ func (s *Store) ChangeFactor(ctx context.Context, m handset.Message, p handset.P
 		if err != nil {
 			return handset.Device{}, handset.Verdict{}, err
 		}
-		if policy, found := s.Policies(d.Application); !found || !policy.allows(kind) {
+		if policy, found := s.Policies(d.Application); !found || !policy.Allows(kind) {
 			return handset.Device{}, handset.Verdict{}, fmt.Errorf("changing a factor: %w: %w", handset.ErrInvalid, ErrOff)
 		}
 	}

@@ -139,8 +139,8 @@ func (p *Policy) Wire() envelope.Policy {
 	}
 }
 
-// allows reports whether a factor may be registered. The PIN always may: it is what the others fall back to.
-func (p *Policy) allows(kind string) bool {
+// Allows reports whether a factor may be registered and used. The PIN always may: it is what the others fall back to.
+func (p *Policy) Allows(kind string) bool {
 	switch kind {
 	case envelope.FactorPIN:
 		return true

@@ -199,7 +199,7 @@ func (s *Store) checkSaid(n *newcomer) error {
 		return refuse(ReasonPIN)
 	}
 	for kind := range n.said.Factors {
-		if !n.policy.allows(kind) {
+		if !n.policy.Allows(kind) {
 			return refuse(ReasonFactor)
 		}
 	}

@@ -184,6 +184,12 @@ func (s *Store) Active(tx storage.Tx, id string) error {
 	return nil
 }
 
+// Find returns a user in the caller's transaction, whatever their status. False says that there is none of the id.
+func (s *Store) Find(tx storage.Tx, id string) (User, bool, error) {
+	r, found, err := s.users.Find(tx, id)
+	return r.User, found, err
+}
+
 func (s *Store) view(ctx context.Context, read func(storage.Tx) (record, error)) (User, error) {
 	var found record
 	err := s.db.View(ctx, func(tx storage.Tx) (err error) {

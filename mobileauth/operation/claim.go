@@ -76,7 +76,7 @@ func (s *Store) claim(tx storage.Tx, o *Operation, d *handset.Device, name strin
 		return Outcome{Code: Gone, Reason: "claimed"}, nil
 	}
 	o.UserID, o.DeviceID = d.UserID, d.ID
-	if !answerable(o, d) {
+	if !Answerable(o, d) {
 		return notAllowed("device_unsuited")
 	}
 	desk, err := s.readDesk(tx, d.UserID, now)

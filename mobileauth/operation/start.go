@@ -215,7 +215,7 @@ func (s *Store) target(tx storage.Tx, o *Operation) (reached bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if !found || !answerable(o, &d) {
+		if !found || !Answerable(o, &d) {
 			return false, ErrDevice
 		}
 		return s.pushes(&d), nil
@@ -224,15 +224,15 @@ func (s *Store) target(tx storage.Tx, o *Operation) (reached bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	devices = slices.DeleteFunc(devices, func(d handset.Device) bool { return !answerable(o, &d) })
+	devices = slices.DeleteFunc(devices, func(d handset.Device) bool { return !Answerable(o, &d) })
 	if len(devices) == 0 {
 		return false, ErrDevice
 	}
 	return slices.ContainsFunc(devices, func(d handset.Device) bool { return s.pushes(&d) }), nil
 }
 
-// answerable reports whether a device is one that may answer and has what an answer needs.
-func answerable(o *Operation, d *handset.Device) bool {
+// Answerable reports whether a device is one that may answer and has what an answer needs.
+func Answerable(o *Operation, d *handset.Device) bool {
 	return d.Status == handset.Active && meant(o, d) &&
 		slices.ContainsFunc(d.Methods(), func(m string) bool { return handset.Accepts(o.Methods, m) })
 }

@@ -104,6 +104,10 @@ type Config struct {
 	// Pushes reports whether a notification can be sent to a device: it has an address, and a service is configured that
 	// reaches it. Nil is that there is no service at all.
 	Pushes func(d *handset.Device) bool
+	// Ended is told of an operation that is not open any more, on the node that ended it and after the commit: for metrics. It may be
+	// told of the same one several times, and is told of none that ended with others because its user or device is out. It must not
+	// block. Nil is told nothing.
+	Ended  func(o Operation)
 	Limits Limits
 	// KeepFor is how long operations are kept. Default: [KeepFor].
 	KeepFor time.Duration
@@ -120,6 +124,7 @@ type Store struct {
 	clock    func() time.Time
 	logger   *slog.Logger
 	onChange []func(storage.Tx, Change) error
+	ended    func(Operation)
 	pushes   func(*handset.Device) bool
 	limits   Limits
 
@@ -161,7 +166,7 @@ func New(c Config) (*Store, error) {
 	keep := cmp.Or(c.KeepFor, KeepFor)
 	return &Store{
 		db: c.DB, users: c.Users, devices: c.Devices, audit: c.Audit, receipts: c.Receipts, clock: c.Now, logger: c.Logger,
-		onChange: slices.Clone(c.OnChange), limits: limits, pushes: c.Pushes,
+		onChange: slices.Clone(c.OnChange), ended: c.Ended, limits: limits, pushes: c.Pushes,
 		operations: storage.Table[Operation]{
 			Name: operationTable, Version: 1, Sealer: c.Sealer,
 			ID:     func(o *Operation) string { return o.ID },

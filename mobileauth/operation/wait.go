@@ -128,4 +128,7 @@ func (s *Store) Announce(_ context.Context, o Operation) {
 	if o.UserID != "" {
 		s.waiting.Wake(o.UserID)
 	}
+	if !o.State.Open() && s.ended != nil {
+		s.ended(o)
+	}
 }

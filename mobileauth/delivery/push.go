@@ -98,7 +98,7 @@ func (p *Pushes) send(ctx context.Context, o *operation.Operation, d *handset.De
 	}
 	began := p.config.Now()
 	err := route.Sender.Send(ctx, push.Message{
-		ID: uuidOf(id), Operation: o.ID, Address: d.Push.Address, App: route.App, Sandbox: route.Sandbox,
+		ID: uuidOf(id), Operation: o.ID, Device: d.ID, Address: d.Push.Address, App: route.App, Sandbox: route.Sandbox,
 		Expires: o.AnswerBy, StoredAt: d.Push.At,
 	})
 	now := p.config.Now()

@@ -61,7 +61,7 @@ func TestPushIsSent(t *testing.T) {
 	}
 	sent.ID = ""
 	want := push.Message{
-		Operation: o.ID, Address: d.Push.Address, App: "com.example.bank", Sandbox: true, Expires: o.AnswerBy, StoredAt: d.Push.At,
+		Operation: o.ID, Device: d.ID, Address: d.Push.Address, App: "com.example.bank", Sandbox: true, Expires: o.AnswerBy, StoredAt: d.Push.At,
 	}
 	if sent != want {
 		t.Errorf("sent %#v for the address %q", sent, sent.Address)

@@ -23,6 +23,8 @@ type Message struct {
 	ID string
 	// Operation is the opaque id of what is asked: letters, digits, "_" and "-". It is all that the notification says.
 	Operation string
+	// Device is our id of the phone. Services of others are not told.
+	Device string
 	// Address is where the phone is reached, as the phone gave it. A web push subscription is its JSON.
 	Address string
 	// App is the application on the phone's platform: the bundle id, or the name of the package.

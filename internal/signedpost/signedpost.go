@@ -106,6 +106,8 @@ type Answer struct {
 	Status int
 	// RetryAfter is how long the receiver wants to be left alone; zero where it does not say.
 	RetryAfter time.Duration
+	// Body is what was read of it, [MaxAnswer] bytes at most. It may hold anything, what was sent included.
+	Body []byte
 	// page says that it was a page of HTML instead of an answer.
 	page bool
 }
@@ -157,7 +159,7 @@ func (c *Client) Post(ctx context.Context, header http.Header, content []byte) e
 	if err != nil {
 		return fmt.Errorf("reading the answer: %w", provider.Plain(err))
 	}
-	return c.accepted(response, len(answer) > 0)
+	return c.accepted(response, answer)
 }
 
 // sign returns a JWS with its content taken out (RFC 7515, appendix F).
@@ -175,14 +177,16 @@ func (c *Client) sign(content []byte) (string, error) {
 
 // accepted judges an answer. A page of HTML comes from something in front of the receiver, which asks to log in or to come back
 // later, and not from the receiver.
-func (c *Client) accepted(response *http.Response, filled bool) error {
+func (c *Client) accepted(response *http.Response, answer []byte) error {
 	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
-	page := filled && (kind == "text/html" || kind == "application/xhtml+xml")
+	page := len(answer) > 0 && (kind == "text/html" || kind == "application/xhtml+xml")
 	good := response.StatusCode >= 200 && response.StatusCode <= 299
 	if good && !page {
 		return nil
 	}
-	return &Answer{Status: response.StatusCode, RetryAfter: provider.RetryAfter(response.Header, c.c.Now()), page: good && page}
+	return &Answer{
+		Status: response.StatusCode, RetryAfter: provider.RetryAfter(response.Header, c.c.Now()), Body: answer, page: good && page,
+	}
 }
 
 // Close lets go of connections that wait for the next call.

@@ -104,12 +104,18 @@ func TestAnswers(t *testing.T) {
 		{"accepted", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(202) }, 0, 0, nil},
 		{"accepted, at length", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, strings.Repeat("{", 1<<20)) }, 0, 0, nil},
 		{"a page", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>s3cret") }, 200, 0, nil},
+		{"a reason", func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(422)
+			_, _ = io.WriteString(w, strings.Repeat("s3cret", 1000))
+		}, 422, 0, nil},
 		{"gone", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(410) }, 410, 0, nil},
 		{"too many", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", "9")
 			w.WriteHeader(429)
 		}, 429, 9 * time.Second, nil},
-		{"a redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/s3cret/2", http.StatusTemporaryRedirect) }, 307, 0, nil},
+		{"a redirect", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/s3cret/2", http.StatusTemporaryRedirect)
+		}, 307, 0, nil},
 		{"a redirect to nowhere", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "http://[s3cret")
 			w.WriteHeader(302)
@@ -132,6 +138,8 @@ func TestAnswers(t *testing.T) {
 				t.Errorf("Post = %v, want %v", err, tt.err)
 			case tt.status != 0 && (!errors.As(err, &answer) || !errors.Is(err, signedpost.ErrAnswer) || answer.Status != tt.status || answer.RetryAfter != tt.after):
 				t.Errorf("Post = %v, want status %d", err, tt.status)
+			case answer != nil && len(answer.Body) > signedpost.MaxAnswer || tt.status == 422 && len(answer.Body) != signedpost.MaxAnswer:
+				t.Errorf("%d bytes were read", len(answer.Body))
 			case err != nil && strings.Contains(err.Error(), "s3cret") || calls.Load() != 1:
 				t.Errorf("after %d calls: %v", calls.Load(), err)
 			}

@@ -8,12 +8,15 @@ import (
 	"fmt"
 
 	"github.com/gatehouse-id/gatehouse/internal/randid"
+	sender "github.com/gatehouse-id/gatehouse/mobileauth/push/webpush"
 	"github.com/gatehouse-id/gatehouse/tests/services/apns"
 	"github.com/gatehouse-id/gatehouse/tests/services/fcm"
 	"github.com/gatehouse-id/gatehouse/tests/services/loopback"
 	"github.com/gatehouse-id/gatehouse/tests/services/proxy"
 	"github.com/gatehouse-id/gatehouse/tests/services/smsgateway"
 	"github.com/gatehouse-id/gatehouse/tests/services/twilio"
+	"github.com/gatehouse-id/gatehouse/tests/services/webhook"
+	"github.com/gatehouse-id/gatehouse/tests/services/webpush"
 )
 
 // service is one that this command knows.
@@ -33,6 +36,8 @@ type started struct {
 var services = []service{
 	{"apns", startAPNs},
 	{"fcm", startFCM},
+	{"webpush", startWebPush},
+	{"webhook", startWebhook},
 	{"twilio", startTwilio},
 	{"smsgateway", startGateway},
 	{"proxy", startProxy},
@@ -107,6 +112,60 @@ func startFCM(s *stage) (started, error) {
 	}
 }`, path, google.TokenHost(), google.URL, s.ca()),
 		close: google.Close,
+	}, nil
+}
+
+func startWebPush(s *stage) (started, error) {
+	service, err := webpush.Start(webpush.Config{Authority: s.authority, Now: s.now})
+	if err != nil {
+		return started{}, err
+	}
+	key, file, err := sender.GenerateKey()
+	if err != nil {
+		return started{}, errors.Join(err, service.Close())
+	}
+	path, err := s.write("vapid.pem", file)
+	if err != nil {
+		return started{}, errors.Join(err, service.Close())
+	}
+	return started{
+		says: []string{
+			"Web push: POST " + service.URL + "/subscribe?key=" + key.Public() + " answers with an address",
+			"its inbox: " + service.URL + inbox,
+		},
+		caddyfile: fmt.Sprintf(`push browsers {
+	webpush {
+		vapid_key_file %q
+		contact mailto:ops@example.com
+		allow 127.0.0.0/8
+		ca_file %q
+	}
+}`, path, s.ca()),
+		close: service.Close,
+	}, nil
+}
+
+func startWebhook(s *stage) (started, error) {
+	token := randid.Secret()
+	service, err := webhook.Start(webhook.Config{Authority: s.authority, Now: s.now, Authorization: "Bearer " + token})
+	if err != nil {
+		return started{}, err
+	}
+	path, err := s.write("webhook.token", []byte(token))
+	if err != nil {
+		return started{}, errors.Join(err, service.Close())
+	}
+	return started{
+		says: []string{"A push service of your own: " + service.URL + "/push, which does not look at signatures here", "its inbox: " + service.URL + inbox},
+		caddyfile: fmt.Sprintf(`push own {
+	webhook {
+		url %s/push
+		bearer {file.%s}
+		allow 127.0.0.0/8
+		ca_file %q
+	}
+}`, service.URL, path, s.ca()),
+		close: service.Close,
 	}, nil
 }
 

@@ -159,19 +159,23 @@ func (a *App) assemble(ctx caddy.Context) error {
 	if a.server, err = server.New(config); err != nil {
 		return err
 	}
-	return a.assemblePhones(pages, shown)
+	return a.assemblePhones(ctx, pages, shown)
 }
 
-func (a *App) assemblePhones(pages *web.Renderer, shown *phones.Account) error {
+func (a *App) assemblePhones(ctx caddy.Context, pages *web.Renderer, shown *phones.Account) error {
 	path := authz.BasePath(a.Issuer) + restapi.Path
 	docs, err := apidocs.New(restapi.OpenAPI(strings.TrimSuffix(a.Issuer, "/")+restapi.Path), path+"/openapi.json", pages)
+	if err != nil {
+		return err
+	}
+	guests, err := phones.Load(ctx, a.Mobile, a.Development)
 	if err != nil {
 		return err
 	}
 	a.phones, err = phones.New(a.Mobile, a.Applications, phones.Parts{
 		Issuer: a.Issuer, DB: a.node, Sealer: a.node, Outbox: a.node.Outbox(), Users: a.users, Store: a.node.Store(), Ring: a.ring,
 		Trail: a.trail, Apps: a.apps, Applied: a.node.Revoked().Refresh, Secret: a.secret, Now: time.Now, Logger: a.logger, Docs: docs,
-		Account: shown,
+		Account: shown, Guests: guests,
 		Backend: &backend.Authenticator{Clients: a.server.ClientAuth(), Tokens: a.server.AccessValidator()},
 		Clients: phones.NewClients(a.server.ClientAuth().Clients, a.clientIDs()),
 	})

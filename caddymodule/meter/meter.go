@@ -9,6 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gatehouse-id/gatehouse/internal/outbox"
+	"github.com/gatehouse-id/gatehouse/mobileauth/delivery"
+	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 )
 
 // The collectors live as long as the process: Caddy makes a new registry at each reload, and counters made with it would
@@ -40,6 +42,24 @@ var (
 		Namespace: "gatehouse", Name: "outbox_delivered_seconds", Help: "Time from the cause of an outbox item to its delivery.",
 		Buckets: prometheus.ExponentialBuckets(0.005, 5, 9), // to half an hour
 	}, []string{"kind"})
+	mobileSends = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "gatehouse", Name: "mobile_sends_total",
+		Help: "Tries to send a notification or a message, and reports of what became of one, by channel, service and outcome.",
+	}, []string{"channel", "service", "outcome"})
+	mobileSendSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: "gatehouse", Name: "mobile_send_seconds", Help: "How long push services and gateways took for what they accepted.",
+		Buckets: prometheus.ExponentialBuckets(0.005, 3, 8),
+	}, []string{"channel", "service"})
+	mobileAnswers = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "gatehouse", Name: "mobile_answers_total", Help: "Questions that ended, by type, method really used and outcome.",
+	}, []string{"type", "method", "outcome"})
+	mobileAnswerSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: "gatehouse", Name: "mobile_answer_seconds", Help: "Time from a question to its answer, by channel.",
+		Buckets: prometheus.ExponentialBuckets(1, 2, 10),
+	}, []string{"channel"})
+	originMissed = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "gatehouse", Name: "mobile_origin_missed_total", Help: "Messages shown without where they come from, by reason.",
+	}, []string{"reason"})
 	gauges = newGauges()
 )
 
@@ -47,7 +67,7 @@ var (
 func Register(registry *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{
 		gateDecisions, endpointRequests, tokensIssued, realmAttempts, storeSeconds, servicesOpen, deliveries, deliverySeconds,
-		gauges,
+		mobileSends, mobileSendSeconds, mobileAnswers, mobileAnswerSeconds, originMissed, gauges,
 	} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
@@ -85,6 +105,29 @@ func Delivery(o outbox.Observation) {
 		deliverySeconds.WithLabelValues(o.Kind).Observe(o.Age.Seconds())
 	}
 }
+
+// Send observes a try to send a notification or a message, or a report of what became of one.
+func Send(o delivery.Observation) {
+	mobileSends.WithLabelValues(string(o.Channel), o.Service, string(o.Outcome)).Inc()
+	if o.Outcome == delivery.Sent {
+		mobileSendSeconds.WithLabelValues(string(o.Channel), o.Service).Observe(o.Took.Seconds())
+	}
+}
+
+// Answer observes a question that ended.
+func Answer(o *operation.Operation) {
+	outcome := string(o.State)
+	if o.State == operation.Denied || o.State == operation.Failed {
+		outcome += "_" + o.Reason
+	}
+	mobileAnswers.WithLabelValues(o.Type, o.Method, outcome).Inc()
+	if o.State == operation.Approved {
+		mobileAnswerSeconds.WithLabelValues(string(o.Channel)).Observe(o.EndedAt.Sub(o.CreatedAt).Seconds())
+	}
+}
+
+// OriginMissed counts a message that is shown without where it comes from.
+func OriginMissed(reason string) { originMissed.WithLabelValues(reason).Inc() }
 
 // Service tells whether a web service that judges logins is left alone, because it has failed too often.
 func Service(name string, alone bool) {

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
+	"github.com/gatehouse-id/gatehouse/caddymodule/channels"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/mobileauth/callback"
@@ -43,6 +45,8 @@ type Config struct {
 	PushesSinceSuccess int `json:"pushes_since_success,omitempty"`
 	// The attributes by which back ends can search for users.
 	Searchable []string `json:"searchable,omitempty"`
+	// How people are asked by named types, and over which channels.
+	channels.Config
 }
 
 // Callback is an address that is told when a question was answered.
@@ -70,19 +74,20 @@ type Callback struct {
 //		pushes               <per minute> <since the last approval>
 //		searchable           <attribute...>
 //	}
+//
+// and what package channels reads.
 func Parse(into **Config) option.Parse {
 	return func(d *caddyfile.Dispenser) error {
 		c := new(Config)
 		*into = c
-		return option.Block{
-			Options: map[string]option.Parse{
-				"callback": c.parseCallback, "answer_window": option.Duration(&c.AnswerWindow),
-				"redeem_window": option.Duration(&c.RedeemWindow), "number_match": numbers(&c.NumberMatch, &c.LeastNumberMatch),
-				"attempts": numbers(&c.Attempts, &c.UserAttempts), "open": option.Number(&c.Open),
-				"pushes": numbers(&c.PushesPerMinute, &c.PushesSinceSuccess), "searchable": option.Strings(&c.Searchable),
-			},
-			Repeat: []string{"callback"},
-		}.Parse(d)
+		options, repeat := c.Options()
+		maps.Copy(options, map[string]option.Parse{
+			"callback": c.parseCallback, "answer_window": option.Duration(&c.AnswerWindow),
+			"redeem_window": option.Duration(&c.RedeemWindow), "number_match": numbers(&c.NumberMatch, &c.LeastNumberMatch),
+			"attempts": numbers(&c.Attempts, &c.UserAttempts), "open": option.Number(&c.Open),
+			"pushes": numbers(&c.PushesPerMinute, &c.PushesSinceSuccess), "searchable": option.Strings(&c.Searchable),
+		})
+		return option.Block{Options: options, Repeat: append(repeat, "callback")}.Parse(d)
 	}
 }
 
@@ -135,7 +140,15 @@ func Check(c *Config, applications []apps.Config, algorithms []string) error {
 		return fmt.Errorf("keys: phones are answered under %s: add it to algorithms", jose.ES256)
 	}
 	if c == nil {
-		return nil
+		c = new(Config)
+	}
+	for _, name := range apps.Services(applications) {
+		if !c.Known(name) {
+			return fmt.Errorf("mobile: an application names the push service %q, which is not configured: add \"push %s\"", name, name)
+		}
+	}
+	if err := c.Config.Check(); err != nil {
+		return fmt.Errorf("mobile: %w", err)
 	}
 	if err := c.checkLimits(); err != nil {
 		return fmt.Errorf("mobile: %w", err)

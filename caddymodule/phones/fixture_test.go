@@ -18,6 +18,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
+	"github.com/gatehouse-id/gatehouse/caddymodule/channels"
 	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
@@ -139,6 +140,7 @@ func (h *house) build(c *phones.Config) {
 	registry, err := apps.Registry(bank(t), db, logger)
 	must(t, err)
 	h.parts = phones.Parts{
+		Guests: new(channels.Guests),
 		Issuer: h.url, DB: db, Sealer: sealer, Users: users, Store: store, Ring: ring, Trail: trail, Apps: registry, Outbox: out,
 		Backend: portal{}, Docs: http.NotFoundHandler(), Applied: func(context.Context) error { h.applied.Add(1); return nil },
 		Secret: func(text, _ string) (string, error) { return text, nil }, Now: time.Now, Logger: logger,

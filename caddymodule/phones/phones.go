@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
+	"github.com/gatehouse-id/gatehouse/caddymodule/channels"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
@@ -22,7 +24,9 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/outbox"
 	"github.com/gatehouse-id/gatehouse/internal/rounds"
 	"github.com/gatehouse-id/gatehouse/mobileauth"
+	"github.com/gatehouse-id/gatehouse/mobileauth/asking"
 	"github.com/gatehouse-id/gatehouse/mobileauth/callback"
+	"github.com/gatehouse-id/gatehouse/mobileauth/delivery"
 	"github.com/gatehouse-id/gatehouse/mobileauth/deviceapi"
 	"github.com/gatehouse-id/gatehouse/mobileauth/enrolment"
 	"github.com/gatehouse-id/gatehouse/mobileauth/exchange"
@@ -61,6 +65,8 @@ type Parts struct {
 	// Clients are those that back ends may read about.
 	Clients restapi.Clients
 	Docs    http.Handler
+	// Guests are what the configuration names to send notifications and messages, and to find places.
+	Guests *channels.Guests
 	// Account shows the phones on the account page: New fills it in. It is optional.
 	Account *Account
 	// Applied runs after what takes users or devices out.
@@ -84,6 +90,8 @@ type Phones struct {
 	enrolment  *enrolment.Store
 	device     *deviceapi.Handler
 	api        *restapi.API
+	asking     *asking.Service
+	carriers   carriers
 	outs       atomic.Uint64 // how often a device was taken out, or was about to be
 }
 
@@ -113,7 +121,7 @@ func New(c *Config, applications []apps.Config, parts Parts) (*Phones, error) {
 	if c == nil {
 		c = new(Config)
 	}
-	p := &Phones{parts: parts, policies: map[string]enrolment.Policy{}}
+	p := &Phones{parts: parts, carriers: carriers{guests: parts.Guests, apps: applications}, policies: map[string]enrolment.Policy{}}
 	for i := range applications {
 		policy, registers, err := applications[i].Policy()
 		if err != nil {
@@ -123,7 +131,9 @@ func New(c *Config, applications []apps.Config, parts Parts) (*Phones, error) {
 			p.policies[applications[i].ID] = policy
 		}
 	}
-	for _, build := range []func(*Config) error{p.buildKeys, p.buildCallbacks, p.buildRecords, p.buildEnrolment, p.buildFaces} {
+	for _, build := range []func(*Config) error{
+		p.buildKeys, p.buildCallbacks, p.buildBudget, p.buildRecords, p.buildEnrolment, p.buildCarriers, p.buildFaces,
+	} {
 		if err := build(c); err != nil {
 			return nil, fmt.Errorf("mobile: %w", err)
 		}
@@ -176,7 +186,7 @@ func (p *Phones) buildRecords(c *Config) (err error) {
 	p.operations, err = operation.New(operation.Config{
 		DB: parts.DB, Sealer: parts.Sealer, Users: parts.Users, Devices: p.devices, Audit: parts.Trail, Now: parts.Now,
 		Logger: parts.Logger, Receipts: receipts, Limits: c.limits(),
-		OnChange: []func(storage.Tx, operation.Change) error{p.callBack},
+		OnChange: p.hooks(), Pushes: p.carriers.reaches, Ended: p.carriers.ended,
 	})
 	return err
 }
@@ -226,7 +236,7 @@ func (p *Phones) buildFaces(*Config) error {
 	}
 	p.api, err = restapi.New(restapi.Config{
 		Issuer: parts.Issuer, Authenticator: parts.Backend, Users: parts.Users, Devices: p.devices, Operations: p.operations,
-		Applications: parts.Apps, Trail: parts.Trail, Enrolment: p.enrolment, Callbacks: p, DB: parts.DB,
+		Applications: parts.Apps, Trail: parts.Trail, Enrolment: p.enrolment, Asking: p.asking, Callbacks: p, DB: parts.DB,
 		Sealer: parts.Sealer, Applied: parts.Applied, Docs: parts.Docs, Now: parts.Now, Logger: parts.Logger,
 		Clients: parts.Clients,
 	})
@@ -276,8 +286,11 @@ func (p *Phones) Run(ctx context.Context) {
 	if p == nil {
 		return
 	}
-	remove := p.parts.Outbox.Handle(callback.Kind, p.callbacks)
-	defer remove()
+	for kind, handler := range map[string]outbox.Handler{
+		callback.Kind: p.callbacks, delivery.PushKind: p.carriers.pushes, delivery.SMSKind: p.carriers.messages,
+	} {
+		defer p.parts.Outbox.Handle(kind, handler)()
+	}
 	var loops sync.WaitGroup
 	loops.Go(func() { p.operations.Run(ctx) })
 	loops.Go(func() { p.tick(ctx) })
@@ -286,6 +299,9 @@ func (p *Phones) Run(ctx context.Context) {
 			p.parts.Logger.WarnContext(ctx, "making users searchable", "error", err)
 		}
 	})
+	for _, run := range p.parts.Guests.Runners() {
+		loops.Go(func() { run(ctx) })
+	}
 	loops.Wait()
 	p.callbacks.Close()
 }
@@ -314,8 +330,10 @@ func (p *Phones) Roots() ([]byte, error) { return p.roots.JWKS() }
 
 // Faces returns the handlers by the path below the issuer with which everything of theirs begins.
 func (p *Phones) Faces() map[string]http.Handler {
-	return map[string]http.Handler{
+	faces := map[string]http.Handler{
 		deviceapi.Prefix:   http.StripPrefix(strings.TrimSuffix(authz.BasePath(p.parts.Issuer), "/"), p.device),
 		restapi.Path + "/": p.api,
 	}
+	maps.Copy(faces, p.carriers.gateways)
+	return faces
 }

@@ -5,6 +5,7 @@ package standard
 
 import (
 	_ "github.com/gatehouse-id/gatehouse/caddymodule"
+	_ "github.com/gatehouse-id/gatehouse/caddymodule/carriers"
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/cli"
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/demo"
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/guests"

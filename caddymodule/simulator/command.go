@@ -36,7 +36,7 @@ func Command() *cobra.Command {
 	flags.StringVarP(&o.file, "file", "f", "phone.json", "the phone")
 	flags.StringVar(&o.ca, "ca", "", "certificate authority (PEM) that vouches for the server, beside those of the system")
 	for _, make := range []func(*options) *cobra.Command{
-		enroll, status, list, show, approve, deny, watch, pin, keys, push, transfer, release, disconnect,
+		enroll, status, list, show, scan, approve, deny, watch, pin, keys, push, transfer, release, disconnect,
 	} {
 		cmd.AddCommand(make(&o))
 	}

@@ -54,6 +54,19 @@ func show(o *options) *cobra.Command {
 	})
 }
 
+func scan(o *options) *cobra.Command {
+	return held(o, "scan <text>", "Claims what a QR code asks, and shows it", cobra.ExactArgs(1), func(s *session, args []string) error {
+		q, err := s.device.Scan(s.ctx, args[0])
+		if err != nil {
+			return err
+		}
+		if s.json {
+			return s.say(q.Display, "")
+		}
+		return writeQuestion(s.cmd.OutOrStdout(), q)
+	})
+}
+
 // question fetches an operation: the one that is named, or the only one there is.
 func (s *session) question(args []string) (device.Question, error) {
 	if len(args) == 1 {

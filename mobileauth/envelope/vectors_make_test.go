@@ -71,6 +71,22 @@ func (s stage) invitations(tb testing.TB) []invitationVector {
 	}
 }
 
+func scans() []scanVector {
+	const otp = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+	good := envelope.Scan{Issuer: issuer, OTP: otp}.Text()
+	return []scanVector{
+		{Name: "good", Text: good, Good: true, Issuer: issuer, OTP: otp},
+		{Name: "version 2", Text: strings.Replace(good, "v=1", "v=2", 1)},
+		{Name: "another scheme", Text: strings.Replace(good, "gatehouse://", "https://", 1)},
+		{Name: "an invitation", Text: strings.Replace(good, "claim", "enroll", 1)},
+		{Name: "no otp", Text: good[:strings.Index(good, "&otp=")]},
+		{Name: "an otp in lower case", Text: strings.Replace(good, "ABC", "abc", 1)},
+		{Name: "a parameter twice", Text: good + "&v=1"},
+		{Name: "a parameter more", Text: good + "&next=https%3A%2F%2Fevil.example"},
+		{Name: "an issuer with a user", Text: strings.Replace(good, "auth.example.com", "auth.example.com%40evil.example", 1)},
+	}
+}
+
 func display() envelope.Display {
 	return envelope.Display{
 		Operation: "op_1", Kind: "authorisation", Application: "bank", Title: "Pay <Bob> & co", Content: "Größe: 5 €",
@@ -91,8 +107,11 @@ func (s stage) displays(tb testing.TB) []displayVector {
 	}
 	good := alter("good", "", "")
 	good.Good = true
+	more := alter("good, with more to read", `"methods":["pin","possession"]`,
+		`"methods":["pin","possession"],"secure_message":"from your savings\nof today","signing_data":"order=7"`)
+	more.Good = true
 	return []displayVector{
-		good, alter("another operation", "op_1", "op_2"), alter("version 2", `"v":1`, `"v":2`),
+		good, more, alter("another operation", "op_1", "op_2"), alter("version 2", `"v":1`, `"v":2`),
 		alter("a member that is not known", `"kind"`, `"surcharge":"50.00","kind"`), alter("a title twice", `"title"`, `"title":"Sign in","title"`),
 		alter("no methods", `["pin","possession"]`, `[]`), alter("not JSON", `{`, ``),
 	}

@@ -38,6 +38,7 @@ type vectors struct {
 	Activation   []activationVector         `json:"activation"`
 	Registration registrationVector         `json:"registration"`
 	Invitations  []invitationVector         `json:"invitations"`
+	Scans        []scanVector               `json:"scans"`
 	Displays     []displayVector            `json:"displays"`
 	Factors      []factorVector             `json:"factors"`
 	Requests     []requestVector            `json:"requests"`
@@ -73,6 +74,14 @@ type invitationVector struct {
 	Operation string `json:"operation,omitempty"`
 	Code      string `json:"code,omitempty"`
 	Key       string `json:"key,omitempty"`
+}
+
+type scanVector struct {
+	Name   string `json:"name"`
+	Text   string `json:"text"`
+	Good   bool   `json:"good"`
+	Issuer string `json:"issuer,omitempty"`
+	OTP    string `json:"otp,omitempty"`
 }
 
 type displayVector struct {
@@ -236,7 +245,7 @@ func (s stage) make(tb testing.TB) vectors {
 	tb.Helper()
 	return vectors{
 		About: about, Now: noon.Unix(), Issuer: issuer, Device: "dev_1", Keys: s.keys, ServerKeys: s.known, KnownKeys: s.known.Digest(),
-		Activation: s.activation(), Registration: s.registration(tb), Invitations: s.invitations(tb), Displays: s.displays(tb),
+		Activation: s.activation(), Registration: s.registration(tb), Invitations: s.invitations(tb), Scans: scans(), Displays: s.displays(tb),
 		Factors: s.factors(tb), Requests: s.requests(tb), Answers: s.answers(tb), Statements: s.statements(tb),
 	}
 }
@@ -353,6 +362,12 @@ func (s stage) checkPlain(t *testing.T, v vectors) {
 		got, err := envelope.ParseInvitation(i.Text)
 		if i.Good != (err == nil) || (i.Good && (got.Issuer != i.Issuer || got.Operation != i.Operation || got.Code.Text() != i.Code || got.Key != i.Key)) {
 			t.Errorf("invitation %q: %+v, %v", i.Name, got, err)
+		}
+	}
+	for _, i := range v.Scans {
+		got, err := envelope.ParseScan(i.Text)
+		if i.Good != (err == nil) || i.Good && (got != envelope.Scan{Issuer: i.Issuer, OTP: i.OTP}) {
+			t.Errorf("scan %q: %+v, %v", i.Name, got, err)
 		}
 	}
 	for _, d := range v.Displays {

@@ -40,6 +40,12 @@ for (const i of v.invitations) {
     return differs("invitation", [got.issuer, got.operation, got.code.text, got.key], [i.issuer, i.operation, i.code, i.key]);
   });
 }
+for (const s of v.scans) {
+  await expect("scan " + s.name, s.good, () => {
+    const got = p.parseScan(s.text);
+    return differs("scan", [got.issuer, got.otp], [s.issuer, s.otp]);
+  });
+}
 for (const d of v.displays) {
   const bytes = Buffer.from(d.display, "base64url");
   await expect("display " + d.name, d.good, () => p.parseDisplay(bytes, d.operation) && "");

@@ -27,6 +27,7 @@ type vectors struct {
 	ServerKeys  envelope.ServerKeys        `json:"server_keys"`
 	Activation  []json.RawMessage          `json:"activation"`
 	Invitations []json.RawMessage          `json:"invitations"`
+	Scans       []json.RawMessage          `json:"scans"`
 	Displays    []json.RawMessage          `json:"displays"`
 	Factors     []json.RawMessage          `json:"factors"`
 	Requests    []json.RawMessage          `json:"requests"`
@@ -36,7 +37,7 @@ type vectors struct {
 
 // count is how many checks there are: each display is checked twice, and there is one registration.
 func (v vectors) count() int {
-	return len(v.Activation) + len(v.Invitations) + 2*len(v.Displays) + len(v.Factors) + len(v.Requests) + len(v.Answers) +
+	return len(v.Activation) + len(v.Invitations) + len(v.Scans) + 2*len(v.Displays) + len(v.Factors) + len(v.Requests) + len(v.Answers) +
 		len(v.Statements) + 1
 }
 

@@ -283,9 +283,19 @@ export function parseInvitation(text) {
   return { issuer: values.get("issuer"), operation: values.get("operation"), code: parseCode(values.get("code")), key: values.get("key") };
 }
 
+export function parseScan(text) {
+  need(text.startsWith("gatehouse://claim?"), "nothing to claim");
+  const values = new URLSearchParams(text.slice("gatehouse://claim?".length));
+  need([...values.keys()].sort().join() === "issuer,otp,v" && values.get("v") === "1", "other parameters");
+  const issuer = new URL(values.get("issuer"));
+  need(/^https?:$/.test(issuer.protocol) && !issuer.username && !issuer.search && !issuer.hash, "another issuer");
+  need(/^[A-Z2-7]{26,64}$/.test(values.get("otp")), "no otp");
+  return { issuer: values.get("issuer"), otp: values.get("otp") };
+}
+
 // ---- what is shown
 
-const members = ["v", "operation", "kind", "application", "title", "content", "fields", "language", "created", "expires", "number_match", "methods"];
+const members = ["v", "operation", "kind", "application", "title", "content", "fields", "language", "created", "expires", "number_match", "methods", "secure_message", "signing_data"];
 
 export const displayHash = (bytes) => b64(sha256(bytes));
 

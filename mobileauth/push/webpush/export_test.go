@@ -14,3 +14,6 @@ var (
 	Encode = encode
 	Derive = derive
 )
+
+// Reason reads a service's word for a failure.
+var Reason = reason

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"testing"
 
+	"github.com/gatehouse-id/gatehouse/mobileauth/push"
 	"github.com/gatehouse-id/gatehouse/mobileauth/push/webpush"
 )
 
@@ -84,4 +85,16 @@ func TestSealAtItsLimit(t *testing.T) {
 	if webpush.MaxPayload != 3993 {
 		t.Errorf("MaxPayload = %d", webpush.MaxPayload)
 	}
+}
+
+// Whatever a host answers that a device has named: what is kept of it is a word.
+func FuzzReason(f *testing.F) {
+	for _, body := range []string{`{"reason":"BadJwtToken"}`, `{"errno":109}`, `{"reason":"a b"}`, `{"errno":-1}`, `<h1>`, `{"reason":{}}`} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if got := webpush.Reason(body); got != push.Word(got) || len(got) > push.MaxReason {
+			t.Errorf("%q: %q", body, got)
+		}
+	})
 }

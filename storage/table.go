@@ -152,6 +152,33 @@ func (t *Table[T]) Lookup(tx Tx, index, value string) (T, error) {
 	return t.Get(tx, string(item.Value))
 }
 
+// Entry is a record as a unique index has it, under one of its values.
+type Entry[T any] struct {
+	Value  string
+	Record T
+}
+
+// Prefix yields the records whose value in a unique index begins with prefix, in ascending byte order of the value, beginning
+// after the given value. A record comes with each of its values that does. Each takes two reads, whatever the index holds.
+func (t *Table[T]) Prefix(tx Tx, index, prefix, after string) iter.Seq2[Entry[T], error] {
+	start := ""
+	if after != "" {
+		start = t.uniqueKey(index, after)
+	}
+	return func(yield func(Entry[T], error) bool) {
+		for item, err := range tx.Scan(t.uniqueKey(index, prefix), start, 0) {
+			var e Entry[T]
+			if err == nil {
+				e.Value = strings.TrimPrefix(item.Key, t.uniqueKey(index, ""))
+				e.Record, err = t.Get(tx, string(item.Value))
+			}
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
 // List yields the records that an index holds under the given value, in ascending order of their id, beginning after the
 // given id, at most limit of them (0 is no limit).
 func (t *Table[T]) List(tx Tx, index, value, after string, limit int) iter.Seq2[T, error] {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -147,6 +148,29 @@ func (m model) expect(rt *rapid.T, what string, err error, refused bool, record 
 	}
 }
 
+// comparePrefix reads what of an index begins alike, after a value.
+func (m model) comparePrefix(table *storage.Table[person], tx storage.Tx, prefix, after string) error {
+	var want, got []string
+	for _, record := range m.live() {
+		for _, login := range slices.Compact(slices.Sorted(slices.Values(record.Logins))) {
+			if strings.HasPrefix(login, prefix) && login > after {
+				want = append(want, login+" "+record.ID)
+			}
+		}
+	}
+	slices.Sort(want)
+	for entry, err := range table.Prefix(tx, "login", prefix, after) {
+		if err != nil {
+			return err
+		}
+		got = append(got, entry.Value+" "+entry.Record.ID)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		return fmt.Errorf("logins from %q after %q (-want +got):\n%s", prefix, after, diff)
+	}
+	return nil
+}
+
 // compare reads everything in every way.
 func (m model) compare(table *storage.Table[person], tx storage.Tx) error {
 	var all []person
@@ -166,6 +190,13 @@ func (m model) compare(table *storage.Table[person], tx storage.Tx) error {
 		case i < 0 && errors.Is(err, storage.ErrNotFound):
 		case i < 0 || err != nil || got.ID != all[i].ID:
 			return fmt.Errorf("login %q leads to %+v and %w", login, got, err)
+		}
+	}
+	for _, prefix := range []string{"", "a", "ann", "b", "d/", "x"} {
+		for _, after := range []string{"", "ann", "bob", "bobby"} {
+			if err := m.comparePrefix(table, tx, prefix, after); err != nil {
+				return err
+			}
 		}
 	}
 	for _, team := range []string{"red", "red/1", "blue"} {

@@ -63,11 +63,14 @@ func userAdd() *cobra.Command {
 }
 
 func userList() *cobra.Command {
-	var after string
+	var after, prefix string
 	var limit int
 	cmd := command("list", "Lists users", cobra.NoArgs, func(c *client, _ []string) error {
 		var users []identity.User
 		query := url.Values{"after": {after}, "limit": {fmt.Sprint(limit)}}
+		if prefix != "" {
+			query.Set("login_prefix", prefix)
+		}
 		if err := c.call(http.MethodGet, usersPath+"?"+query.Encode(), nil, &users); err != nil {
 			return err
 		}
@@ -77,11 +80,16 @@ func userList() *cobra.Command {
 			}
 		})
 		if n := len(users); err == nil && n > 0 && n >= min(limit, operator.MaxList) {
-			c.hintMore(users[n-1].ID)
+			last := users[n-1].ID
+			if prefix != "" {
+				last = users[n-1].Beginning(prefix)
+			}
+			c.hintMore(last)
 		}
 		return err
 	})
-	cmd.Flags().StringVar(&after, "after", "", "begin after this id")
+	cmd.Flags().StringVar(&after, "after", "", "begin after this id, or after this login name where they are found by one")
+	cmd.Flags().StringVar(&prefix, "login-prefix", "", "only those of whom a login name begins so")
 	cmd.Flags().IntVar(&limit, "limit", 100, "at most so many, up to 1000")
 	return cmd
 }

@@ -168,6 +168,13 @@ func TestUsers(t *testing.T) {
 	}
 	answers := []*httptest.ResponseRecorder{added}
 	wantProblem(t, "twice", send(http.MethodPost, "users", `{"login":"ALICE"}`), http.StatusConflict, "")
+	if found := read[[]struct{ ID string }](t, send(http.MethodGet, "users?login_prefix=ALI", "")); len(found) != 1 || found[0].ID != user.ID {
+		t.Errorf("by the beginning of her name: %v", found)
+	}
+	if found := read[[]struct{ ID string }](t, send(http.MethodGet, "users?login_prefix=ali&after=alice", "")); len(found) != 0 {
+		t.Errorf("after her: %v", found)
+	}
+	wantProblem(t, "a prefix of nothing", send(http.MethodGet, "users?login_prefix=%20", ""), http.StatusBadRequest, "login")
 	for _, step := range []struct{ path, body, status string }{
 		{"users/alice/status", `{"status":"locked","reason":"lost"}`, "locked"},
 		{"users/" + user.ID + "/status", `{"status":"active"}`, "active"},

@@ -67,7 +67,12 @@ func listUsers(app *caddymodule.App, _ http.ResponseWriter, r *http.Request) (an
 	if err != nil {
 		return nil, err
 	}
-	users, err := app.Identity().List(r.Context(), r.URL.Query().Get("after"), most)
+	query := r.URL.Query()
+	if prefix := query.Get("login_prefix"); prefix != "" {
+		page, err := app.Identity().ByLoginPrefix(r.Context(), prefix, query.Get("after"), most)
+		return nonNil(page.Users), err
+	}
+	users, err := app.Identity().List(r.Context(), query.Get("after"), most)
 	return nonNil(users), err
 }
 

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/gatehouse-id/gatehouse/storage"
 )
@@ -96,6 +97,76 @@ func (s *Store) mark(key []byte) searchMark {
 
 func (m searchMark) equal(other searchMark) bool {
 	return m.Key == other.Key && slices.Equal(m.Names, other.Names)
+}
+
+// Page is a part of the users whose names begin alike.
+type Page struct {
+	Users []User
+	// Next is the name after which the next page begins, empty on the last.
+	Next string
+}
+
+// ByLoginPrefix returns the users of whom a login name begins as the given one does, in any spelling, in ascending order of that
+// name and beginning after the given name: at most limit of them, as with [Store.List]. A user with several such names comes once,
+// with the first. An empty prefix, and one that no name can begin with, is an [ErrInvalid].
+func (s *Store) ByLoginPrefix(ctx context.Context, prefix, after string, limit int) (Page, error) {
+	name, err := Canonical(prefix)
+	if err != nil {
+		return Page{}, fmt.Errorf("searching users: %w", err)
+	}
+	return s.byPrefix(ctx, byLogin, name, after, limit)
+}
+
+// ByExternalRefPrefix is [Store.ByLoginPrefix] for the external reference, which has one spelling.
+func (s *Store) ByExternalRefPrefix(ctx context.Context, prefix, after string, limit int) (Page, error) {
+	if prefix == "" || len(prefix) > MaxExternalRef {
+		return Page{}, fmt.Errorf("searching users: %w", invalid("external_ref", fmt.Sprintf("want 1 to %d bytes", MaxExternalRef)))
+	}
+	return s.byPrefix(ctx, byExternalRef, prefix, after, limit)
+}
+
+// Beginning returns the login name under which [Store.ByLoginPrefix] finds the user, empty where it does not.
+func (u *User) Beginning(prefix string) string {
+	name, err := Canonical(prefix)
+	if err != nil {
+		return ""
+	}
+	return u.beginning(name)
+}
+
+func (u *User) beginning(prefix string) (first string) {
+	for _, login := range u.Logins {
+		if strings.HasPrefix(login, prefix) && (first == "" || login < first) {
+			first = login
+		}
+	}
+	return first
+}
+
+func (s *Store) byPrefix(ctx context.Context, index, prefix, after string, limit int) (page Page, err error) {
+	limit = pageSize(limit)
+	err = s.db.View(ctx, func(tx storage.Tx) error {
+		page = Page{}
+		last := ""
+		for e, err := range s.users.Prefix(tx, index, prefix, after) {
+			if err != nil {
+				return err
+			}
+			if index == byLogin && e.Value != e.Record.beginning(prefix) {
+				continue
+			}
+			if len(page.Users) == limit {
+				page.Next = last
+				return nil
+			}
+			page.Users, last = append(page.Users, e.Record.User), e.Value
+		}
+		return nil
+	})
+	if err != nil {
+		return Page{}, fmt.Errorf("searching users: %w", err)
+	}
+	return page, nil
 }
 
 // ByAttribute returns the users whose attribute has exactly the given value, in ascending order of their id and paged like

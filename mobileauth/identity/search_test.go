@@ -5,10 +5,13 @@ package identity_test
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/gatehouse-id/gatehouse/internal/seal"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
@@ -205,6 +208,105 @@ func TestSearchableIsBounded(t *testing.T) {
 		h := newHouse(t)
 		if _, err := identity.New(identity.Config{DB: h.db, Hasher: h.hasher, Now: h.clock.Now, Searchable: names}); err == nil {
 			t.Errorf("%q was accepted", names)
+		}
+	}
+}
+
+// TestSearchByPrefix walks the pages of what begins alike, against a list that is searched from end to end.
+func TestSearchByPrefix(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		h := newHouse(t, sealed(t, "k"))
+		letters := rapid.StringOfN(rapid.SampledFrom([]rune("abé/#~")), 1, 4, -1)
+		taken := map[string]bool{}
+		var users []identity.User
+		for range rapid.IntRange(0, 12).Draw(rt, "users") {
+			p := identity.Profile{}
+			for _, name := range rapid.SliceOfN(letters, 1, 3).Draw(rt, "logins") {
+				if !taken[name] {
+					p.Logins = append(p.Logins, name)
+				}
+				taken[name] = true
+			}
+			if ref := letters.Draw(rt, "ref"); !taken["ref "+ref] {
+				p.ExternalRef = ref
+				taken["ref "+ref] = true
+			}
+			if len(p.Logins) > 0 {
+				users = append(users, h.addUser(identity.NewUser{Profile: p}))
+			}
+		}
+		for search, names := range map[string]func(u identity.User) []string{
+			"login": func(u identity.User) []string { return u.Logins },
+			"ref":   func(u identity.User) []string { return strings.Fields(u.ExternalRef) },
+		} {
+			prefix, limit := letters.Draw(rt, "prefix"), rapid.IntRange(1, 4).Draw(rt, "limit")
+			first := map[string]string{} // the first name that begins so, and whose it is
+			for _, u := range users {
+				var fits []string
+				for _, name := range names(u) {
+					if strings.HasPrefix(name, prefix) {
+						fits = append(fits, name)
+					}
+				}
+				if len(fits) > 0 {
+					first[slices.Min(fits)] = u.ID
+				}
+			}
+			var want, got []string
+			for _, name := range slices.Sorted(maps.Keys(first)) {
+				want = append(want, first[name])
+			}
+			for after, more := "", true; more; {
+				find := h.ByLoginPrefix
+				if search == "ref" {
+					find = h.ByExternalRefPrefix
+				}
+				page, err := find(t.Context(), prefix, after, limit)
+				if err != nil || len(page.Users) > limit || page.Next != "" && len(page.Users) < limit {
+					rt.Fatalf("a page of %d: %v", len(page.Users), err)
+				}
+				for _, u := range page.Users {
+					got = append(got, u.ID)
+					if begins := u.Beginning(prefix); search == "login" && first[begins] != u.ID {
+						rt.Fatalf("%s is found by %q", u.ID, begins)
+					}
+				}
+				after, more = page.Next, page.Next != ""
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				rt.Fatalf("%s %q: %s", search, prefix, diff)
+			}
+		}
+	})
+}
+
+func TestSearchByPrefixIsFolded(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice := h.addWith("Alice", nil)
+	for _, prefix := range []string{"AL", "al", " aLi", "\uff21l"} {
+		if page, err := h.ByLoginPrefix(t.Context(), prefix, "", 0); err != nil || len(page.Users) != 1 || page.Next != "" {
+			t.Errorf("%q: %+v, %v", prefix, page, err)
+		}
+	}
+	if _, err := h.Delete(t.Context(), alice.ID, alice.Version); err != nil {
+		t.Fatal(err)
+	}
+	if page, err := h.ByLoginPrefix(t.Context(), "al", "", 0); err != nil || len(page.Users) != 0 {
+		t.Errorf("a deleted user: %+v, %v", page, err)
+	}
+	for _, bad := range []string{"", " ", "\u202e", strings.Repeat("x", 1000), "\xff"} {
+		if _, err := h.ByLoginPrefix(t.Context(), bad, "", 0); !errors.Is(err, identity.ErrInvalid) {
+			t.Errorf("%q: %v", bad, err)
+		}
+		if u := (identity.User{Profile: identity.Profile{Logins: []string{"x"}}}); u.Beginning(bad) != "" {
+			t.Errorf("%q: %q", bad, u.Beginning(bad))
+		}
+	}
+	for _, bad := range []string{"", strings.Repeat("x", identity.MaxExternalRef+1)} {
+		if _, err := h.ByExternalRefPrefix(t.Context(), bad, "", 0); !errors.Is(err, identity.ErrInvalid) {
+			t.Errorf("%d bytes: %v", len(bad), err)
 		}
 	}
 }

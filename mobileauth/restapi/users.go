@@ -4,6 +4,7 @@ package restapi
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -101,20 +102,23 @@ func (c *call) created(u identity.User) error {
 	return c.sendUser(http.StatusCreated, u)
 }
 
+// searches are the parameters by which users are found, of which a request has one at most.
+var searches = []string{"login", "login_prefix", "external_ref", "external_ref_prefix", "attribute"}
+
 // listUsers lists all users, or those with a name, reference or attribute.
 func (a *API) listUsers(c *call) error {
-	query, p, err := c.paged("login", "external_ref", "attribute", "include_deleted")
+	query, p, err := c.paged(append([]string{"include_deleted"}, searches...)...)
 	if err != nil {
 		return err
 	}
 	narrowed := 0
-	for _, name := range []string{"login", "external_ref", "attribute"} {
+	for _, name := range searches {
 		if _, ok := query[name]; ok {
 			narrowed++
 		}
 	}
 	if narrowed > 1 {
-		return wire.New(wire.InvalidParameter, "search by one of login, external_ref and attribute")
+		return wire.New(wire.InvalidParameter, "search by one of "+strings.Join(searches, ", "))
 	}
 	deleted, ok := map[string]bool{"": false, "false": false, "true": true}[query["include_deleted"]]
 	if !ok {
@@ -151,12 +155,37 @@ func (a *API) findUsers(ctx context.Context, query map[string]string, p page) (f
 	if ref, ok := query["external_ref"]; ok {
 		return one(users.ByExternalRef(ctx, ref))
 	}
+	if prefix, ok := query["login_prefix"]; ok {
+		return beginning(ctx, p, prefix, users.ByLoginPrefix)
+	}
+	if prefix, ok := query["external_ref_prefix"]; ok {
+		return beginning(ctx, p, prefix, users.ByExternalRefPrefix)
+	}
 	if attribute, ok := query["attribute"]; ok {
 		found, err = a.usersWith(ctx, attribute, p)
 	} else {
 		found, err = users.List(ctx, p.after, p.limit)
 	}
 	return found, next(p, found, func(u *identity.User) string { return u.ID }), err
+}
+
+// beginning searches for names that begin alike. The cursor holds a name, which may have any character.
+func beginning(ctx context.Context, p page, prefix string,
+	search func(_ context.Context, prefix, after string, limit int) (identity.Page, error),
+) ([]identity.User, string, error) {
+	after, err := base64.RawURLEncoding.DecodeString(p.after)
+	if err != nil {
+		return nil, "", wire.New(wire.InvalidCursor, "begin anew without a cursor").Because(err)
+	}
+	found, err := search(ctx, prefix, string(after), p.limit)
+	var field *identity.FieldError
+	if errors.As(err, &field) {
+		return nil, "", wire.New(wire.InvalidParameter, "the name cannot begin so").With("prefix", field.Problem).Because(err)
+	}
+	if err != nil || found.Next == "" {
+		return found.Users, "", err
+	}
+	return found.Users, wire.Cursor(p.list, base64.RawURLEncoding.EncodeToString([]byte(found.Next))), nil
 }
 
 func (a *API) usersWith(ctx context.Context, attribute string, p page) ([]identity.User, error) {

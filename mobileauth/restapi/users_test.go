@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
@@ -347,5 +349,47 @@ func TestStoreDown(t *testing.T) {
 				t.Error("the log does not say why")
 			}
 		})
+	}
+}
+
+func TestFindByPrefix(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, name := range []string{"anna", "anne smith", "bob", "anón", "an"} {
+		w.addUser(`{"logins":["` + name + `","` + name + `-2"],"external_ref":"crm ` + name + `"}`)
+	}
+	for _, tt := range []struct {
+		query string
+		want  []string
+	}{
+		{"login_prefix=AN", []string{"an", "anna", "anne smith", "anón"}},
+		{"login_prefix=anne%20", []string{"anne smith"}}, // no name ends with a space
+		{"login_prefix=anne%20s", []string{"anne smith"}}, {"login_prefix=an%C3%B3", []string{"anón"}},
+		{"external_ref_prefix=crm%20a", []string{"an", "anna", "anne smith", "anón"}}, {"external_ref_prefix=CRM", []string{}},
+	} {
+		for _, limit := range []string{"1", "2", "50"} {
+			got := []string{}
+			for cursor, more := "", true; more; {
+				var page struct {
+					Users []struct{ Logins []string }
+					Next  string
+				}
+				w.do("GET", "/users?limit="+limit+"&"+tt.query+cursor, "").is(200).json(&page)
+				for _, u := range page.Users {
+					got = append(got, u.Logins[0])
+				}
+				cursor, more = "&cursor="+page.Next, page.Next != ""
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("%s by %s: %s", tt.query, limit, diff)
+			}
+		}
+	}
+	for query, code := range map[string]string{
+		"login_prefix=": "invalid_parameter", "external_ref_prefix=": "invalid_parameter", "login_prefix=a&login=b": "invalid_parameter",
+		"login_prefix=a&external_ref_prefix=b": "invalid_parameter", "login_prefix=%E2%80%AE": "invalid_parameter",
+		"login_prefix=a&cursor=AAAA": "invalid_cursor",
+	} {
+		w.do("GET", "/users?"+query, "").is(400).refused(code)
 	}
 }

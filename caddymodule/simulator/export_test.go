@@ -36,7 +36,13 @@ func Person(in io.Reader, out io.Writer) *session {
 	cmd.SetIn(in)
 	cmd.SetOut(out)
 	cmd.SetErr(out)
-	return &session{options: new(options), cmd: cmd, in: bufio.NewReader(in)}
+	return &session{options: new(options), cmd: cmd, in: bufio.NewReader(in), ctx: context.Background()}
+}
+
+// During has the person go away with ctx.
+func (s *session) During(ctx context.Context) *session {
+	s.ctx = ctx
+	return s
 }
 
 // Ask, AskPIN and NewPIN are what a person is asked.

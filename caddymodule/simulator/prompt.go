@@ -17,7 +17,7 @@ func (s *session) ask(question string) (string, error) {
 	if terminal := s.terminal(); terminal >= 0 {
 		s.cmd.PrintErr(question)
 	}
-	line, err := s.in.ReadString('\n')
+	line, err := s.patient(func() (string, error) { return s.in.ReadString('\n') })
 	line = strings.TrimSpace(line)
 	if err != nil && (line == "" || !errors.Is(err, io.EOF)) {
 		return "", fmt.Errorf("asking %q: there is no answer on standard input: %w", strings.TrimRight(question, ": "), err)
@@ -32,12 +32,43 @@ func (s *session) askPIN(question string) (string, error) {
 		return s.ask(question)
 	}
 	s.cmd.PrintErr(question)
-	pin, err := term.ReadPassword(terminal)
+	pin, err := s.patient(func() (string, error) {
+		pin, err := term.ReadPassword(terminal)
+		return string(pin), err
+	})
 	s.cmd.PrintErrln()
 	if err != nil {
 		return "", fmt.Errorf("reading the PIN: %w", err)
 	}
-	return string(pin), nil
+	return pin, nil
+}
+
+// patient waits for what a person types, until the person goes away: nothing else can end a read from a terminal. Whoever reads is
+// left behind then, for the moment that the program still has, and the terminal is given back as it was.
+func (s *session) patient(read func() (string, error)) (string, error) {
+	terminal := s.terminal()
+	if terminal < 0 {
+		return read()
+	}
+	before, err := term.GetState(terminal)
+	if err != nil {
+		return "", fmt.Errorf("asking the terminal: %w", err)
+	}
+	type typed struct {
+		text string
+		err  error
+	}
+	done := make(chan typed, 1)
+	go func() {
+		text, err := read()
+		done <- typed{text, err}
+	}()
+	select {
+	case t := <-done:
+		return t.text, t.err
+	case <-s.ctx.Done():
+		return "", errors.Join(s.ctx.Err(), term.Restore(terminal, before))
+	}
 }
 
 // terminal returns the terminal of the person, -1 where there is none.

@@ -58,6 +58,8 @@ type house struct {
 	faces  atomic.Pointer[http.ServeMux]
 	url    string
 	client *http.Client
+	// applications are those of the configuration.
+	applications []apps.Config
 	// applied counts how often the gates were told.
 	applied atomic.Int64
 }
@@ -88,7 +90,7 @@ func bank(t *testing.T) []apps.Config {
 }
 
 // newHouse starts a mobile side, whose loops end with the test.
-func newHouse(t *testing.T, c *phones.Config) *house {
+func newHouse(t *testing.T, c *phones.Config, change ...func(*house)) *house {
 	t.Helper()
 	h := &house{t: t}
 	front := httptest.NewServer(http.HandlerFunc(h.serve))
@@ -97,7 +99,8 @@ func newHouse(t *testing.T, c *phones.Config) *house {
 	memory, err := memstore.Open(memstore.Config{Now: time.Now})
 	must(t, err)
 	h.db = storagetest.Faulty(memory)
-	h.build(c)
+	h.applications = bank(t)
+	h.build(c, change...)
 	must(t, h.parts.Ring.Load(t.Context()))
 	must(t, h.parts.Apps.Refresh(t.Context()))
 	must(t, h.phones.Load(t.Context()))
@@ -118,7 +121,7 @@ func newHouse(t *testing.T, c *phones.Config) *house {
 	return h
 }
 
-func (h *house) build(c *phones.Config) {
+func (h *house) build(c *phones.Config, change ...func(*house)) {
 	t := h.t
 	t.Helper()
 	logger := slog.New(slog.DiscardHandler)
@@ -145,7 +148,10 @@ func (h *house) build(c *phones.Config) {
 		Backend: portal{}, Docs: http.NotFoundHandler(), Applied: func(context.Context) error { h.applied.Add(1); return nil },
 		Secret: func(text, _ string) (string, error) { return text, nil }, Now: time.Now, Logger: logger,
 	}
-	h.phones, err = phones.New(c, bank(t), h.parts)
+	for _, fn := range change {
+		fn(h)
+	}
+	h.phones, err = phones.New(c, h.applications, h.parts)
 	must(t, err)
 	mux := http.NewServeMux()
 	for prefix, face := range h.phones.Faces() {

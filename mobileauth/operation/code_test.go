@@ -178,10 +178,12 @@ func TestRightCodeClearsCodesAlone(t *testing.T) {
 	w := newWorld(t, 0)
 	p := w.phone("usr_1")
 	expect(t, p.approve(w.ask("usr_1"), wrongPIN), operation.Refused, "factor_wrong")
+	matched := w.ask("usr_1", digits(2))
+	expect(t, p.approve(matched, number(off2(matched.Number))), operation.Refused, "number_wrong")
 	o := w.ask("usr_1", texting)
 	w.verify(o, off(o.SMS.Code))
 	expect(t, w.verify(o, o.SMS.Code), operation.Accepted, "")
-	if s := w.standing("usr_1"); s.Failures != 1 {
+	if s := w.standing("usr_1"); s.Failures != 2 {
 		t.Errorf("standing %+v", s)
 	}
 }

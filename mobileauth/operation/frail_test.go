@@ -62,6 +62,17 @@ func (s *stage) update(fn func(tx storage.Tx) error) error { return s.db.Update(
 
 func answering(s *stage, ctx context.Context) (any, error) { return s.Answer(ctx, s.a) }
 
+// typing types the code of the stage's operation, or another one.
+func typing(wrong bool) func(s *stage, ctx context.Context) (any, error) {
+	return func(s *stage, ctx context.Context) (any, error) {
+		code := s.o.SMS.Code
+		if wrong {
+			code = off(code)
+		}
+		return s.Verify(ctx, s.o.ID, "portal", code)
+	}
+}
+
 // TestEveryOperationOfATransitionMayFail: each read and each write of each transition fails once; it errs with that cause,
 // comes with nothing, and has changed nothing.
 func TestEveryOperationOfATransitionMayFail(t *testing.T) {
@@ -128,6 +139,47 @@ func TestEveryOperationOfATransitionMayFail(t *testing.T) {
 				_, err := s.FinishTx(tx, s.o.ID, operation.Finish{State: operation.Approved})
 				return err
 			})
+		}},
+		{name: "text", call: func(s *stage, ctx context.Context) (any, error) {
+			o, _, err := s.Start(ctx, question("usr_1", texting))
+			return o, err
+		}},
+		{name: "type the code", prepare: func(s *stage) { s.o = s.ask("usr_1", texting) }, call: typing(false)},
+		{name: "type a wrong code", prepare: func(s *stage) { s.o = s.ask("usr_1", texting) }, call: typing(true)},
+		{name: "type the last wrong code", prepare: func(s *stage) { s.o = s.ask("usr_1", texting, attempts(1)) }, call: typing(true)},
+		{name: "type a code too late", prepare: func(s *stage) {
+			s.o = s.ask("usr_1", texting)
+			s.clock.Advance(time.Hour)
+		}, call: typing(false)},
+		{name: "resend", prepare: func(s *stage) {
+			s.o = s.ask("usr_1", func(st *operation.Start) { st.Resends = 1 })
+			s.clock.Advance(time.Minute)
+		}, call: func(s *stage, ctx context.Context) (any, error) { return s.Resend(ctx, s.o.ID, "portal") }},
+		{name: "scan", prepare: func(s *stage) {
+			s.o = s.ask("", scanning)
+			s.a.Message = s.p.message()
+		}, call: func(s *stage, ctx context.Context) (any, error) {
+			return s.Claim(ctx, operation.Claim{Message: s.a.Message, OTP: s.o.OTP})
+		}},
+		{name: "scan nothing", prepare: func(s *stage) { s.a.Message = s.p.message() }, call: func(s *stage, ctx context.Context) (any, error) {
+			return s.Claim(ctx, operation.Claim{Message: s.a.Message, OTP: "nothing"})
+		}},
+		{name: "take over", prepare: func(s *stage) {
+			s.ask("usr_1", late)
+			s.clock.Advance(30 * time.Second)
+		}, call: func(s *stage, ctx context.Context) (any, error) { return nil, s.Expire(ctx) }, parts: true},
+		{name: "not sent", prepare: func(s *stage) { s.o = s.ask("usr_1", texting) }, call: func(s *stage, ctx context.Context) (any, error) {
+			return s.NotSent(ctx, s.o.ID, operation.BySMS)
+		}},
+		{name: "not notified", prepare: func(s *stage) { s.o = s.ask("usr_1", late) }, call: func(s *stage, ctx context.Context) (any, error) {
+			return s.NotSent(ctx, s.o.ID, operation.ByPush)
+		}},
+		{name: "look for what was started", call: func(s *stage, ctx context.Context) (any, error) {
+			o, _, err := s.Repeated(ctx, "portal", "k", "another request")
+			if errors.Is(err, operation.ErrIdempotency) {
+				err = nil
+			}
+			return o, err
 		}},
 		{name: "get", call: func(s *stage, ctx context.Context) (any, error) { return s.Get(ctx, s.o.ID) }},
 		{name: "wait", call: func(s *stage, ctx context.Context) (any, error) { return s.Wait(ctx, s.o.ID, 0, time.Minute) }},

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package view_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletype"
+	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
+	"github.com/gatehouse-id/gatehouse/mobileauth/restapi/view"
+)
+
+// full is an operation that has everything that is secret about any.
+func full() operation.Operation {
+	return operation.Operation{
+		ID: "op_1", State: operation.Pending, UserID: "usr_1", Number: "4711", OTP: "SCANNED", OTPHash: "NAMED", Methods: []string{"biometric"},
+		Registration: json.RawMessage(`"ACTIVATION"`),
+		Way: operation.Way{Channel: operation.ByPush, Resends: 1, SMS: &operation.Texting{
+			To: "+31612345678", Masked: "+31 ** *** **78", Text: "TEXT", Code: "493817",
+		}},
+	}
+}
+
+// TestSecrets: what only the starter may know it gets while it is of use; code, number of the phone and what enrolment keeps nobody.
+func TestSecrets(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		mine bool
+		end  bool
+		want []string
+	}{
+		{"the starter", true, false, []string{"4711", "SCANNED", "qr.png"}},
+		{"another client", false, false, nil},
+		{"the starter, afterwards", true, true, nil},
+	} {
+		o := full()
+		if test.end {
+			o.End(operation.Failed, "", time.Now())
+		}
+		said, err := json.Marshal(view.Of(&o, view.To{Mine: test.mine, Issuer: "https://id.example.com", Prefix: "/api/v1"}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, secret := range []string{"4711", "SCANNED", "qr.png", "NAMED", "ACTIVATION", "+31612345678", "TEXT", "493817"} {
+			told := false
+			for _, w := range test.want {
+				told = told || w == secret
+			}
+			if strings.Contains(string(said), secret) != told {
+				t.Errorf("%s: %q in %s", test.name, secret, said)
+			}
+		}
+	}
+}
+
+// TestAuthMethod: until it is approved it is the method that is asked, then the one that was used.
+func TestAuthMethod(t *testing.T) {
+	t.Parallel()
+	o := full()
+	if got := view.Of(&o, view.To{}).AuthMethod; got != mobiletype.PushFingerprint {
+		t.Errorf("it is %s", got)
+	}
+	o.Used = mobiletype.PushPIN
+	if got := view.Of(&o, view.To{}).AuthMethod; got != mobiletype.PushPIN {
+		t.Errorf("it was %s", got)
+	}
+	registration := operation.Operation{Kind: operation.Registration}
+	if got := view.Of(&registration, view.To{}); got.AuthMethod != "" || got.Methods == nil {
+		t.Errorf("a registration is %+v", got)
+	}
+}
+
+func TestPhone(t *testing.T) {
+	t.Parallel()
+	d := handset.Device{ID: "dev_1", Push: &handset.Push{Address: "ADDRESS"}}
+	if got := view.PhoneOf(d); !got.Push {
+		t.Errorf("%+v", got)
+	}
+	d.Push.DeadAt = time.Now()
+	if got := view.PhoneOf(d); got.Push {
+		t.Errorf("a dead address: %+v", got)
+	}
+}

@@ -4,7 +4,9 @@ package carriers
 
 import (
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"os"
 	"time"
@@ -16,12 +18,8 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/trust"
 )
 
-// Outward is how a service of somebody else is reached: the options that all guests of push and sms have.
-type Outward struct {
-	// The address of the service, where it is not the provider's own.
-	Endpoint string `json:"endpoint,omitempty"`
-	// The proxy by which it is reached: http or https, usually {env.NAME}. Default: none, whatever the environment says.
-	Proxy string `json:"proxy,omitempty"`
+// Called is how a service of somebody else is called: the options that all guests of push and sms have.
+type Called struct {
 	// A file with the certificate authorities that may vouch for the service. Default: those of the system.
 	CAFile string `json:"ca_file,omitempty"`
 	// How long one request may take. Default: 5s.
@@ -30,12 +28,37 @@ type Outward struct {
 	Places int `json:"places,omitempty"`
 }
 
+// options adds those of c to a guest's own.
+func (c *Called) options(own map[string]option.Parse) map[string]option.Parse {
+	own["ca_file"], own["time_out"] = option.String(&c.CAFile), option.Duration(&c.Timeout)
+	own["places"] = option.Number(&c.Places)
+	return own
+}
+
+// Proxied is how a service is called that a proxy may stand before.
+type Proxied struct {
+	// The proxy by which it is reached: http or https, usually {env.NAME}. Default: none, whatever the environment says.
+	Proxy string `json:"proxy,omitempty"`
+	Called
+}
+
+// options adds those of p to a guest's own.
+func (p *Proxied) options(own map[string]option.Parse) map[string]option.Parse {
+	own["proxy"] = option.String(&p.Proxy)
+	return p.Called.options(own)
+}
+
+// Outward is how a service is reached that has an address of its own.
+type Outward struct {
+	// The address of the service, where it is not the provider's own.
+	Endpoint string `json:"endpoint,omitempty"`
+	Proxied
+}
+
 // options adds those of o to a guest's own.
 func (o *Outward) options(own map[string]option.Parse) map[string]option.Parse {
-	own["endpoint"], own["proxy"] = option.String(&o.Endpoint), option.String(&o.Proxy)
-	own["ca_file"], own["time_out"] = option.String(&o.CAFile), option.Duration(&o.Timeout)
-	own["places"] = option.Number(&o.Places)
-	return own
+	own["endpoint"] = option.String(&o.Endpoint)
+	return o.Proxied.options(own)
 }
 
 // reached is an Outward as it is where the server runs.
@@ -48,21 +71,47 @@ type reached struct {
 }
 
 func (o *Outward) resolve() (r reached, err error) {
-	r = reached{timeout: time.Duration(o.Timeout), places: o.Places}
-	if r.endpoint, err = known(o.Endpoint, "endpoint"); err != nil {
+	if r, err = o.Proxied.resolve(); err != nil {
 		return r, err
 	}
-	proxy, err := known(o.Proxy, "proxy")
-	if err != nil {
-		return r, err
-	}
-	if proxy != "" {
-		if r.proxy, err = url.Parse(proxy); err != nil {
-			return r, fmt.Errorf("proxy: it is no address") // which may hold a password
-		}
-	}
-	r.roots, err = trust.Pool(o.CAFile)
+	r.endpoint, err = known(o.Endpoint, "endpoint")
 	return r, err
+}
+
+func (p *Proxied) resolve() (r reached, err error) {
+	if r, err = p.Called.resolve(); err != nil {
+		return r, err
+	}
+	proxy, err := known(p.Proxy, "proxy")
+	if err != nil || proxy == "" {
+		return r, err
+	}
+	if r.proxy, err = url.Parse(proxy); err != nil {
+		return r, errors.New("proxy: it is no address") // which may hold a password
+	}
+	return r, nil
+}
+
+func (c *Called) resolve() (r reached, err error) {
+	r = reached{timeout: time.Duration(c.Timeout), places: c.Places}
+	r.roots, err = trust.Pool(c.CAFile)
+	return r, err
+}
+
+// networks reads addresses and networks.
+func networks(texts []string) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, text := range texts {
+		network, err := netip.ParsePrefix(text)
+		if address, plain := netip.ParseAddr(text); plain == nil {
+			network, err = address.Prefix(address.BitLen())
+		}
+		if err != nil {
+			return nil, fmt.Errorf("allow %q is neither an address nor a network such as 10.0.0.0/8", text)
+		}
+		all = append(all, network)
+	}
+	return all, nil
 }
 
 // known resolves the placeholders of an option. One that is not known is an error that names it.

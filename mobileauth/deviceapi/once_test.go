@@ -147,3 +147,40 @@ func TestStatementsAreUsedOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestReordering: messages that were made one after the other arrive in the other order, as a network may have them. Each is judged by
+// what is so when it arrives: the answer that came first is the answer.
+func TestReordering(t *testing.T) {
+	t.Parallel()
+	for _, approvesFirst := range []bool{true, false} {
+		s := newServer(t)
+		p := s.enrol(alice)
+		o := s.ask(alice)
+		factor, _ := func() (handset.Factor, bool) { d := p.record(); return d.Factor(envelope.FactorPIN) }()
+		answers := func(st envelope.Statement, proven bool) string {
+			st.Purpose, st.Operation, st.DisplayHash = envelope.PurposeApproval, o.ID, o.DisplayHash
+			said := p.say(st)
+			body := envelope.Stated{Statement: said.Raw()}
+			if proven {
+				body.Factors = envelope.Factors{envelope.FactorPIN: said.MAC(envelope.Secret(factor.Secret))}
+			}
+			return p.sealed(p.request(envelope.PathAnswer), body)
+		}
+		fetch := p.sealed(p.request(envelope.PathFetch), envelope.FetchRequest{Operation: o.ID})
+		deny := answers(envelope.Statement{Decision: envelope.Deny, Reason: envelope.Denied}, false)
+		approve := answers(envelope.Statement{Decision: envelope.Approve, Method: envelope.FactorPIN}, true)
+		arrive, want := []string{deny, approve}, operation.Denied
+		if approvesFirst {
+			arrive, want = []string{approve, deny}, operation.Approved
+		}
+		for i, message := range append(arrive, deny, approve) {
+			status, _, _ := s.post(envelope.PathAnswer, message)
+			if (status == http.StatusOK) != (i < 2) || s.state(o.ID) != want { // what was seen before is refused altogether
+				t.Errorf("approved first: %v, %d: status %d, the operation is %s", approvesFirst, i, status, s.state(o.ID))
+			}
+		}
+		if status, _, _ := s.post(envelope.PathFetch, fetch); status != http.StatusOK || s.state(o.ID) != want {
+			t.Errorf("fetched after the answer: status %d, the operation is %s", status, s.state(o.ID))
+		}
+	}
+}

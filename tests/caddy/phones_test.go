@@ -8,8 +8,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -194,6 +197,64 @@ func TestBackEndsReadTheConfiguration(t *testing.T) {
 		if c, _ := client.(map[string]any); strings.Contains(fmt.Sprint(c["id"]), "127.0.0.1") {
 			t.Errorf("a guarded site is listed: %v", c)
 		}
+	}
+}
+
+// TestCallbackOutlivesACrash: what was answered before the server died is told after it, to a receiver that was away meanwhile, and
+// the answer stands.
+func TestCallbackOutlivesACrash(t *testing.T) {
+	t.Parallel()
+	var up atomic.Bool
+	tried, told := make(chan struct{}, 1), make(chan string, 8)
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || !up.Load() {
+			select {
+			case tried <- struct{}{}:
+			default:
+			}
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		told <- string(body)
+	}))
+	t.Cleanup(receiver.Close)
+	h := start(t, enrolling+`
+		mobile {
+			callback `+receiver.URL+`/done {
+				allow 127.0.0.0/8 ::1
+			}
+		}`, "")
+	user, phone := h.enrol(t, "4714")
+	asked := h.asPortal(t, "POST", "operations/authorisation",
+		`{"user_id":"`+user+`","context":{"title":"Pay"},"callback_url":"`+receiver.URL+`/done"}`, http.StatusCreated)
+	id, _ := asked["id"].(string)
+	number, _ := asked["number"].(string)
+	question, err := phone.Fetch(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := phone.Approve(t.Context(), question, device.Approval{Number: number, Proof: device.Proof{PIN: phonePIN}}); err != nil {
+		t.Fatal(err)
+	}
+	<-tried
+	if err := h.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	up.Store(true)
+	if err := h.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var notice struct{ Operation, State string }
+	if err := json.Unmarshal([]byte(<-told), &notice); err != nil || notice.Operation != id || notice.State != "approved" {
+		t.Errorf("it is told %+v, %v", notice, err)
+	}
+	// The next one is told of after this: had the first been told of twice, it would stand before it.
+	if got := h.asPortal(t, "POST", "operations/"+id+"/redeem", "", http.StatusOK); got["state"] != "redeemed" {
+		t.Errorf("the answer is %v", got)
+	}
+	if err := json.Unmarshal([]byte(<-told), &notice); err != nil || notice.State != "redeemed" {
+		t.Errorf("then it is told %+v, %v", notice, err)
 	}
 }
 

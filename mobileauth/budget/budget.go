@@ -133,6 +133,9 @@ func New(c Config) (*Store, error) {
 	}, nil
 }
 
+// Limits returns the limits that hold, defaults included. They are not to be changed.
+func (s *Store) Limits() Limits { return s.limits }
+
 // Message is what is to be sent.
 type Message struct {
 	Number phonenumber.Number

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package budget_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gatehouse-id/gatehouse/internal/seal"
+	"github.com/gatehouse-id/gatehouse/mobileauth/budget"
+	"github.com/gatehouse-id/gatehouse/storage/memstore"
+)
+
+// TestLimitsThatHold are those that were given, and for the others the defaults.
+func TestLimitsThatHold(t *testing.T) {
+	t.Parallel()
+	db, err := memstore.Open(memstore.Config{Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	sealer, err := seal.New(seal.Key{ID: "k", Secret: []byte("0123456789abcdef0123456789abcdef")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := budget.New(budget.Config{DB: db, Sealer: sealer, Now: time.Now, Limits: budget.Limits{User: 3, Countries: map[string]int{"nl": 7}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := budget.Limits{Number: 10, Prefix: 100, User: 3, Countries: map[string]int{"NL": 7}, All: 1000}
+	if diff := cmp.Diff(want, s.Limits()); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -144,10 +144,23 @@ func TestDesk(t *testing.T) {
 					rt.Fatalf("after %d: %q, %+v", n, alert, d)
 				}
 			},
-			"factor": func(*rapid.T) { d.Succeed(true, false); factors, numbers = 0, 0 },
-			"number": func(*rapid.T) { d.Succeed(false, true); numbers = 0 },
-			"code":   func(*rapid.T) { d.Typed(); codes = 0 },
-			"later":  func(*rapid.T) { now = now.Add(time.Hour) },
+			"right": func(rt *rapid.T) {
+				if d.Blocked(now) {
+					rt.Skip("nothing is taken from whoever is blocked")
+				}
+				switch rapid.IntRange(0, 2).Draw(rt, "of") {
+				case 0:
+					d.Succeed(true, false)
+					factors, numbers = 0, 0
+				case 1:
+					d.Succeed(false, true)
+					numbers = 0
+				default:
+					d.Typed()
+					codes = 0
+				}
+			},
+			"later": func(*rapid.T) { now = now.Add(time.Hour) },
 			"": func(rt *rapid.T) {
 				if d.Failures() != factors+numbers+codes {
 					rt.Fatalf("%+v, want %d, %d and %d", d, factors, numbers, codes)

@@ -94,7 +94,7 @@ type pair struct {
 
 // fleet registers so many people, each with a phone.
 func (s *server) fleet(o options) ([]*pair, error) {
-	client := &http.Client{Timeout: 2 * time.Minute, Transport: newLines(o)}
+	client := &http.Client{Timeout: 2 * time.Minute, Transport: lines{&http.Transport{MaxIdleConnsPerHost: 1024}}}
 	backs := make([]*backEnd, backEnds)
 	for i := range backs {
 		backs[i] = &backEnd{base: "http://" + s.issuer, http: client}

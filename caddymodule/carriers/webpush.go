@@ -21,9 +21,9 @@ func init() { caddy.RegisterModule(WebPush{}) }
 type WebPush struct {
 	// The files of the VAPID keys: PEM, JWK, or what other libraries print. New subscriptions are made with the first; the others are
 	// kept for the subscriptions that were made with them.
-	KeyFiles []string `json:"key_files,omitempty"`
+	KeyFiles []string `json:"vapid_key_files,omitempty"`
 	// How the services reach the operator: a mailto: or https: address.
-	Subject string `json:"subject,omitempty"`
+	Contact string `json:"contact,omitempty"`
 	// The hosts at which subscriptions may be, *.example.com for all below one. Default: any.
 	Hosts []string `json:"hosts,omitempty"`
 	// The addresses and networks, beside the public ones, that those hosts may stand for.
@@ -71,23 +71,23 @@ func (m *WebPush) config() (c webpush.Config, err error) {
 	}
 	c = webpush.Config{Hosts: m.Hosts, Proxy: to.proxy, Roots: to.roots, Timeout: to.timeout, Places: to.places, Now: time.Now}
 	if len(m.KeyFiles) == 0 {
-		return c, errors.New("it needs the file of a VAPID key: key_file <path>")
+		return c, errors.New("it needs the file of a VAPID key: vapid_key_file <path>")
 	}
 	for _, path := range m.KeyFiles {
-		data, err := readFile(path, "key_file")
+		data, err := readFile(path, "vapid_key_file")
 		if err != nil {
 			return c, err
 		}
 		key, err := webpush.ParseKey(data)
 		if err != nil {
-			return c, fmt.Errorf("key_file %q: %w", path, err)
+			return c, fmt.Errorf("vapid_key_file %q: %w", path, err)
 		}
 		c.Keys = append(c.Keys, key)
 	}
-	if m.Subject == "" {
-		return c, errors.New("it needs the address at which the services reach you: subject mailto:<address>, or an https address")
+	if m.Contact == "" {
+		return c, errors.New("it needs the address at which the services reach you: contact mailto:<address>, or an https address")
 	}
-	if c.Subject, err = known(m.Subject, "subject"); err != nil {
+	if c.Subject, err = known(m.Contact, "contact"); err != nil {
 		return c, err
 	}
 	if d := m.Declarative; d != nil {
@@ -108,28 +108,28 @@ func (m *WebPush) Cleanup() error {
 // UnmarshalCaddyfile reads:
 //
 //	webpush {
-//		key_file    <path...>
-//		subject     <address>
-//		hosts       <host...>
-//		allow       <address...>
-//		declarative {
+//		vapid_key_file <path...>
+//		contact        <address>
+//		hosts          <host...>
+//		allow          <address...>
+//		declarative    {
 //			title    <text>
 //			body     <text>
 //			navigate <url>
 //		}
-//		proxy       <url>
-//		ca_file     <path>
-//		time_out    <duration>
-//		places      <number>
+//		proxy          <url>
+//		ca_file        <path>
+//		time_out       <duration>
+//		places         <number>
 //	}
 func (m *WebPush) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the module's name
 	return read(d, option.Block{
 		Options: m.options(map[string]option.Parse{
-			"key_file": option.Strings(&m.KeyFiles), "subject": option.String(&m.Subject), "hosts": option.Strings(&m.Hosts),
+			"vapid_key_file": option.Strings(&m.KeyFiles), "contact": option.String(&m.Contact), "hosts": option.Strings(&m.Hosts),
 			"allow": option.Strings(&m.Allow), "declarative": m.parseDeclarative,
 		}),
-		Repeat: []string{"key_file", "allow"},
+		Repeat: []string{"vapid_key_file", "allow"},
 	})
 }
 

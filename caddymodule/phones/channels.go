@@ -18,14 +18,17 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
 	"github.com/gatehouse-id/gatehouse/caddymodule/channels"
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
+	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/mobileauth/asking"
 	"github.com/gatehouse-id/gatehouse/mobileauth/budget"
 	"github.com/gatehouse-id/gatehouse/mobileauth/delivery"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
+	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletype"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/mobileauth/origin"
+	"github.com/gatehouse-id/gatehouse/mobileauth/phonenumber"
 	"github.com/gatehouse-id/gatehouse/mobileauth/sms"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
@@ -48,6 +51,9 @@ type carriers struct {
 	gateways map[string]http.Handler
 	// told are the operations whose end was counted.
 	told once
+	// types and numbers are what the configuration says, for operators.
+	types   *mobiletype.Set
+	numbers phonenumber.Policy
 }
 
 // Load provisions the guests that send notifications and messages, and find places. It starts nothing. Guests for development are
@@ -131,6 +137,16 @@ func (c *carriers) route(d *handset.Device) (delivery.Route, bool) {
 	return delivery.Route{}, false
 }
 
+// address refuses an address that the service of a phone could not use. One of a service that is not configured for the application
+// is kept, and not used as long as it is not.
+func (c *carriers) address(d *handset.Device) error {
+	route, found := c.route(d)
+	if !found {
+		return nil
+	}
+	return route.Sender.Check(d.Push.Address)
+}
+
 // reaches reports whether a phone can be notified.
 func (c *carriers) reaches(d *handset.Device) bool {
 	if !delivery.Reachable(d) {
@@ -156,6 +172,9 @@ func (p *Phones) buildCarriers(c *Config) (err error) {
 	if carriers.gateways, err = carriers.receivers(parts.Issuer); err != nil {
 		return err
 	}
+	if err := carriers.sign(p.signer); err != nil {
+		return err
+	}
 	describer, err := p.describer(c)
 	if err != nil {
 		return err
@@ -164,6 +183,7 @@ func (p *Phones) buildCarriers(c *Config) (err error) {
 	if err != nil {
 		return err
 	}
+	carriers.types, carriers.numbers = types, c.Policy()
 	for _, warning := range types.Warnings() {
 		parts.Logger.Warn("mobile: " + warning)
 	}
@@ -175,6 +195,24 @@ func (p *Phones) buildCarriers(c *Config) (err error) {
 		},
 	})
 	return err
+}
+
+// signing is a push service that is told by signed calls.
+type signing interface {
+	// Sign gives it the key, before anything is sent.
+	Sign(key func() (jose.PrivateKey, error)) error
+}
+
+// sign gives the issuer's key to the push services that want it.
+func (c *carriers) sign(key func() (jose.PrivateKey, error)) error {
+	for name, sender := range c.guests.Push {
+		if s, ok := sender.(signing); ok {
+			if err := s.Sign(key); err != nil {
+				return fmt.Errorf("push %q: %w", name, err)
+			}
+		}
+	}
+	return nil
 }
 
 // describer says where questions come from.

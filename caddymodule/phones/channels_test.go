@@ -29,7 +29,12 @@ func (p *pager) Send(_ context.Context, m push.Message) error {
 	return nil
 }
 
-func (*pager) Check(string) error { return nil }
+func (*pager) Check(address string) error {
+	if strings.Trim(address, "0123456789abcdef") != "" {
+		return push.ErrAddress
+	}
+	return nil
+}
 
 type pigeons struct {
 	sent    chan sms.Message
@@ -98,6 +103,9 @@ func TestTypeIsPushed(t *testing.T) {
 	t.Parallel()
 	h, p, _ := reached(t)
 	user, phone := h.enrol()
+	if err := phone.SetPush(t.Context(), &envelope.PushAddress{Service: "apple", Address: "../somewhere else"}); err == nil {
+		t.Error("an address that is none is taken")
+	}
 	must(t, phone.SetPush(t.Context(), &envelope.PushAddress{Service: "apple", Address: "feedfacefeedface"}))
 	status, asked := h.call("POST", "/operations/authentication", `{"type":"push_pin","user_id":"`+user+`",
 		"user_agent":"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_14_3) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/73.0.3683.75 Safari/537.36"}`)

@@ -203,7 +203,7 @@ func (p *Phones) buildEnrolment(*Config) (err error) {
 	parts := &p.parts
 	p.enrolment, err = enrolment.New(enrolment.Config{
 		DB: parts.DB, Sealer: parts.Sealer, Users: parts.Users, Devices: p.devices, Operations: p.operations,
-		Applications: parts.Apps, Audit: parts.Trail, Issuer: parts.Issuer, Now: parts.Now,
+		Applications: parts.Apps, Audit: parts.Trail, Issuer: parts.Issuer, Now: parts.Now, Address: p.carriers.address,
 		Policies: func(application string) (enrolment.Policy, bool) {
 			policy, found := p.policies[application]
 			return policy, found

@@ -219,7 +219,7 @@ func (s *Store) transfer(ctx context.Context, m handset.Message, p handset.Proof
 }
 
 // ChangePush sets where notifications reach the device that sends the message, if its application sends any; nil is always
-// taken. A policy without push is handset.ErrInvalid.
+// taken. A policy without push, and an address that is none, are handset.ErrInvalid.
 func (s *Store) ChangePush(ctx context.Context, m handset.Message, push *handset.Push) (handset.Device, error) {
 	if push != nil {
 		d, err := s.Devices.Get(ctx, m.DeviceID)
@@ -229,8 +229,23 @@ func (s *Store) ChangePush(ctx context.Context, m handset.Message, push *handset
 		if p, found := s.Policies(d.Application); !found || !p.Push {
 			return handset.Device{}, fmt.Errorf("changing a push address: %w: %w", handset.ErrInvalid, ErrOff)
 		}
+		d.Push = push
+		if err := s.address(&d); err != nil {
+			return handset.Device{}, fmt.Errorf("changing a push address: %w", err)
+		}
 	}
 	return s.Devices.ChangePush(ctx, m, push)
+}
+
+// address refuses a push address that its service could not use.
+func (s *Store) address(d *handset.Device) error {
+	if s.Address == nil {
+		return nil
+	}
+	if err := s.Address(d); err != nil {
+		return fmt.Errorf("%w: %w", handset.ErrInvalid, err)
+	}
+	return nil
 }
 
 // ChangeFactor sets the secret of a factor of the device that sends the message, or removes the factor where secret is nil, as

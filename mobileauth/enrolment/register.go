@@ -177,6 +177,9 @@ func (s *Store) newcomer(ctx context.Context, in envelope.Request, r envelope.Re
 	}
 	if r.Push != nil && p.Push {
 		n.device.Push = &handset.Push{Service: r.Push.Service, Address: r.Push.Address, At: s.now()}
+		if err := s.address(&n.device); err != nil {
+			return nil, refuseFor(ReasonDevice, err)
+		}
 	}
 	for kind, secret := range r.Factors {
 		n.device.Factors = append(n.device.Factors, handset.Factor{Kind: kind, Secret: secret[:], At: s.now(), SetBy: in.ID})

@@ -59,6 +59,8 @@ type Config struct {
 	Now       func() time.Time
 	// Attestation grades evidence. Default: [Unverified].
 	Attestation Grader
+	// Address refuses a device whose push address cannot be one of its service. Nil takes any.
+	Address func(d *handset.Device) error
 	// PGP makes keys for devices whose policy says [OpenPGP]. Default: those of package pgp.
 	PGP PGP
 }
@@ -82,7 +84,7 @@ type code struct {
 func New(c Config) (*Store, error) {
 	if c.DB == nil || c.Sealer == nil || c.Users == nil || c.Devices == nil || c.Operations == nil || c.Applications == nil ||
 		c.Policies == nil || c.Audit == nil || c.Issuer == "" || c.ServerKey == nil || c.Now == nil {
-		return nil, errors.New("creating a store of registrations: only Attestation and PGP may be left out")
+		return nil, errors.New("creating a store of registrations: only Attestation, Address and PGP may be left out")
 	}
 	if c.Attestation == nil {
 		c.Attestation = Unverified{}

@@ -25,8 +25,10 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
+	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletype"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/mobileauth/origin"
+	"github.com/gatehouse-id/gatehouse/mobileauth/phonenumber"
 	"github.com/gatehouse-id/gatehouse/mobileauth/sms"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
@@ -49,6 +51,9 @@ type carriers struct {
 	gateways map[string]http.Handler
 	// told are the operations whose end was counted.
 	told once
+	// types and numbers are what the configuration says, for operators.
+	types   *mobiletype.Set
+	numbers phonenumber.Policy
 }
 
 // Load provisions the guests that send notifications and messages, and find places. It starts nothing. Guests for development are
@@ -132,6 +137,16 @@ func (c *carriers) route(d *handset.Device) (delivery.Route, bool) {
 	return delivery.Route{}, false
 }
 
+// address refuses an address that the service of a phone could not use. One of a service that is not configured for the application
+// is kept, and not used as long as it is not.
+func (c *carriers) address(d *handset.Device) error {
+	route, found := c.route(d)
+	if !found {
+		return nil
+	}
+	return route.Sender.Check(d.Push.Address)
+}
+
 // reaches reports whether a phone can be notified.
 func (c *carriers) reaches(d *handset.Device) bool {
 	if !delivery.Reachable(d) {
@@ -168,6 +183,7 @@ func (p *Phones) buildCarriers(c *Config) (err error) {
 	if err != nil {
 		return err
 	}
+	carriers.types, carriers.numbers = types, c.Policy()
 	for _, warning := range types.Warnings() {
 		parts.Logger.Warn("mobile: " + warning)
 	}

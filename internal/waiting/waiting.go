@@ -24,8 +24,8 @@ type Wish struct {
 	Again time.Duration
 }
 
-// Room is where callers wait for something that has a name. It holds one channel for each name that is waited for, and nothing
-// for any other. It is safe for concurrent use.
+// Room is where callers wait for something that has a name. It holds one seat for each caller, and nothing for a name that
+// nobody waits for. It is safe for concurrent use.
 type Room struct {
 	seed   maphash.Seed
 	shards [64]shard
@@ -34,21 +34,30 @@ type Room struct {
 }
 
 type shard struct {
-	mu     sync.Mutex
-	topics map[string]*topic
+	mu    sync.Mutex
+	first map[string]*Seat // by name, the one who came last
 }
 
-// topic is everybody who waits for one name since it was last woken.
-type topic struct {
-	woken   chan struct{} // closed when it is
-	waiters int
+// Seat is the place of one caller, who is woken there. It belongs to one goroutine at a time.
+type Seat struct {
+	room  *Room
+	name  string
+	again time.Duration
+	// ready has room for one: more than to look again nobody has to be told.
+	ready chan struct{}
+	end   *time.Timer
+	over  atomic.Bool
+	// left says that the seat was given back.
+	left bool
+	// newer and older are those who wait for the same name, guarded by the shard.
+	newer, older *Seat
 }
 
 // New returns a room in which so many callers can wait at once.
 func New(most int) *Room {
 	r := &Room{seed: maphash.MakeSeed(), most: int64(most)}
 	for i := range r.shards {
-		r.shards[i].topics = map[string]*topic{}
+		r.shards[i].first = map[string]*Seat{}
 	}
 	return r
 }
@@ -57,52 +66,86 @@ func (r *Room) shard(name string) *shard {
 	return &r.shards[maphash.String(r.seed, name)%uint64(len(r.shards))]
 }
 
-// enter takes one of the places for waiters; false when all are taken. leave gives it back.
-func (r *Room) enter() bool {
-	if r.taken.Add(1) > r.most {
-		r.taken.Add(-1)
-		return false
-	}
-	return true
-}
-
-func (r *Room) leave() { r.taken.Add(-1) }
-
 // Len returns how many callers wait.
 func (r *Room) Len() int { return int(r.taken.Load()) }
 
-// join begins to listen. Whoever joins first and reads then misses nothing.
-func (r *Room) join(name string) *topic {
-	s := r.shard(name)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	t := s.topics[name]
-	if t == nil {
-		t = &topic{woken: make(chan struct{})}
-		s.topics[name] = t
+// Take gives a caller a seat until [Seat.Leave], or fails with [ErrFull]. The time begins to run. Whoever looks after that
+// misses nothing: what happens before [Seat.Wait] ends it at once.
+func (r *Room) Take(w Wish) (*Seat, error) {
+	if r.taken.Add(1) > r.most {
+		r.taken.Add(-1)
+		return nil, ErrFull
 	}
-	t.waiters++
-	return t
+	s := &Seat{room: r, name: w.Name, again: w.Again, ready: make(chan struct{}, 1)}
+	s.end = time.AfterFunc(w.Most, s.expire)
+	sh := r.shard(w.Name)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if s.older = sh.first[w.Name]; s.older != nil {
+		s.older.newer = s
+	}
+	sh.first[w.Name] = s
+	return s, nil
 }
 
-// part ends listening.
-func (r *Room) part(name string, t *topic) {
-	s := r.shard(name)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if t.waiters--; t.waiters == 0 && s.topics[name] == t {
-		delete(s.topics, name)
+// Leave gives the seat back. A seat that was given back, and none, can be so again.
+func (s *Seat) Leave() {
+	if s == nil || s.left {
+		return
+	}
+	s.left = true
+	s.end.Stop()
+	s.room.taken.Add(-1)
+	sh := s.room.shard(s.name)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if s.older != nil {
+		s.older.newer = s.newer
+	}
+	switch {
+	case s.newer != nil:
+		s.newer.older = s.older
+	case s.older != nil:
+		sh.first[s.name] = s.older
+	default:
+		delete(sh.first, s.name)
+	}
+}
+
+// expire ends the time.
+func (s *Seat) expire() {
+	s.over.Store(true)
+	s.wake()
+}
+
+// wake has the caller look again. One that was told and has not looked yet will see this too.
+func (s *Seat) wake() {
+	select {
+	case s.ready <- struct{}{}:
+	default:
+	}
+}
+
+// Wait returns when it is time to look again, with false when the time is over, and when ctx ends with its cause.
+func (s *Seat) Wait(ctx context.Context) (more bool, err error) {
+	if s.again > 0 {
+		defer time.AfterFunc(s.again, s.wake).Stop()
+	}
+	select {
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	case <-s.ready:
+		return !s.over.Load(), nil
 	}
 }
 
 // Wake has everybody who waits for name now look again.
 func (r *Room) Wake(name string) {
-	s := r.shard(name)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if t := s.topics[name]; t != nil {
-		close(t.woken)
-		delete(s.topics, name)
+	sh := r.shard(name)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for s := sh.first[name]; s != nil; s = s.older {
+		s.wake()
 	}
 }
 
@@ -114,37 +157,16 @@ func (r *Room) Hold(ctx context.Context, w Wish, look func() (enough bool, err e
 		_, err := look()
 		return err
 	}
-	if !r.enter() {
-		enough, err := look()
-		if !enough && err == nil {
-			err = ErrFull
-		}
-		return err
-	}
-	defer r.leave()
-	end := time.NewTimer(w.Most)
-	defer end.Stop()
-	var again <-chan time.Time
-	if w.Again > 0 {
-		ticker := time.NewTicker(w.Again)
-		defer ticker.Stop()
-		again = ticker.C
-	}
+	seat, full := r.Take(w)
+	defer seat.Leave()
 	for {
-		topic := r.join(w.Name)
-		done, err := look() // after joining, so that nothing is missed
-		if !done && err == nil {
-			select {
-			case <-ctx.Done():
-				err = context.Cause(ctx)
-			case <-end.C:
-				done = true
-			case <-topic.woken:
-			case <-again:
-			}
+		if enough, err := look(); enough || err != nil {
+			return err
 		}
-		r.part(w.Name, topic)
-		if done || err != nil {
+		if full != nil {
+			return full
+		}
+		if more, err := seat.Wait(ctx); !more {
 			return err
 		}
 	}

@@ -139,6 +139,51 @@ func TestFull(t *testing.T) {
 	})
 }
 
+// TestSeatsOfOneName are left in any order, and those who stay are still woken.
+func TestSeatsOfOneName(t *testing.T) {
+	t.Parallel()
+	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {1, 2, 0}} {
+		r := waiting.New(3)
+		var seats []*waiting.Seat
+		for range order {
+			s, err := r.Take(waiting.Wish{Name: "a", Most: time.Minute})
+			if err != nil {
+				t.Fatal(err)
+			}
+			seats = append(seats, s)
+		}
+		for i, leaves := range order {
+			r.Wake("a")
+			r.Wake("a") // seen in one look
+			for _, stays := range order[i:] {
+				if more, err := seats[stays].Wait(t.Context()); !more || err != nil {
+					t.Errorf("%v: seat %d: %t, %v", order, stays, more, err)
+				}
+			}
+			seats[leaves].Leave()
+			seats[leaves].Leave()
+			if want := len(order) - i - 1; r.Len() != want {
+				t.Errorf("%v: %d wait, not %d", order, r.Len(), want)
+			}
+		}
+		r.Wake("a")
+	}
+}
+
+// TestNobodyLeaves: a seat that was not to be had needs no giving back.
+func TestNobodyLeaves(t *testing.T) {
+	t.Parallel()
+	r := waiting.New(0)
+	s, err := r.Take(waiting.Wish{Name: "a", Most: time.Minute})
+	if !errors.Is(err, waiting.ErrFull) {
+		t.Errorf("it has a seat: %v", err)
+	}
+	s.Leave()
+	if r.Len() != 0 {
+		t.Errorf("%d wait", r.Len())
+	}
+}
+
 // TestNothingIsMissed: a change between the look and the waiting wakes all the same, whoever is quicker.
 func TestNothingIsMissed(t *testing.T) {
 	t.Parallel()

@@ -205,17 +205,25 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	caller := s.caller(r)
 	recorder := &recorder{ResponseWriter: w, status: http.StatusOK}
-	found.handler.ServeHTTP(recorder, r.WithContext(httpx.WithCaller(r.Context(), caller)))
+	found.handler.ServeHTTP(recorder, s.told(r))
+	s.observe(found.name, recorder.status)
+}
+
+func (s *Server) observe(name string, status int) {
 	if observe := s.config.Observe.Endpoint; observe != nil {
-		observe(found.name, strconv.Itoa(recorder.status))
+		observe(name, strconv.Itoa(status))
 	}
+}
+
+// told returns a request that says where it comes from.
+func (s *Server) told(r *http.Request) *http.Request {
+	return r.WithContext(httpx.WithCaller(r.Context(), s.caller(r)))
 }
 
 // RenderError answers with a page about an error.
 func (s *Server) RenderError(w http.ResponseWriter, r *http.Request, err error) {
-	s.pages.Refuse(w, r.WithContext(httpx.WithCaller(r.Context(), s.caller(r))), err)
+	s.pages.Refuse(w, s.told(r), err)
 }
 
 // caller says where a request comes from.

@@ -511,7 +511,7 @@ func TestPhoneWithoutNotifications(t *testing.T) {
 		return err
 	}))
 	o := w.ask("usr_1", "push")
-	open, err := w.operations.Pending(t.Context(), id, 0)
+	open, err := w.operations.Watch(t.Context(), &handset.Device{ID: id, UserID: "usr_1"}, 0).Open()
 	must(t, err)
 	if len(open) != 1 || open[0].ID != o.ID {
 		t.Errorf("it lists %v", open)

@@ -89,3 +89,19 @@ func BenchmarkAnswer(b *testing.B) {
 		b.StartTimer()
 	}
 }
+
+// BenchmarkPending is the server's part of a phone's asking what is pending, without waiting.
+func BenchmarkPending(b *testing.B) {
+	s := newServer(b)
+	p := s.enrol(alice)
+	b.ReportAllocs()
+	for b.Loop() {
+		b.StopTimer()
+		s.clock.Advance(time.Minute) // so that it does not send too much
+		raw := p.sealed(p.request(envelope.PathPending), envelope.PendingRequest{})
+		b.StartTimer()
+		if status := s.handle(envelope.PathPending, raw); status != http.StatusOK {
+			b.Fatalf("%d, %s", status, s.lines.reason())
+		}
+	}
+}

@@ -5,7 +5,6 @@ package deviceapi
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
@@ -22,42 +21,6 @@ type reply struct {
 }
 
 func done(body any) (reply, error) { return reply{envelope.CodeOK, body}, nil }
-
-// seenEvery is how exact it is known when a phone was there that only asks: noting it is a write.
-const seenEvery = time.Hour
-
-// pending lists the operations that the phone may answer, and waits for one.
-func (h *Handler) pending(ctx context.Context, c *call) (reply, error) {
-	var in envelope.PendingRequest
-	if err := c.request.Decode(&in); err != nil {
-		return reply{}, err
-	}
-	if err := h.once(c); err != nil {
-		return reply{}, err
-	}
-	if h.Now().Sub(c.device.LastSeenAt) > seenEvery {
-		if err := h.Devices.Seen(ctx, c.device.ID); err != nil {
-			return reply{}, err
-		}
-	}
-	wait := min(max(0, time.Duration(in.Wait)*time.Second), operation.MaxWait)
-	open, err := h.Operations.Pending(ctx, c.device.ID, wait)
-	switch {
-	case errors.Is(err, operation.ErrDevice):
-		return reply{code: envelope.CodeNotAllowed}, nil
-	case errors.Is(err, operation.ErrBusy):
-		return reply{code: envelope.CodeRetry}, nil
-	case err != nil:
-		return reply{}, err
-	}
-	out := envelope.PendingAnswer{Operations: make([]envelope.Summary, len(open))}
-	for i, o := range open {
-		out.Operations[i] = envelope.Summary{
-			Operation: o.ID, Kind: string(o.Kind), Created: o.CreatedAt.Unix(), Expires: o.AnswerBy.Unix(),
-		}
-	}
-	return done(out)
-}
 
 // fetch gives the phone what it has to show.
 func (h *Handler) fetch(ctx context.Context, c *call) (reply, error) {

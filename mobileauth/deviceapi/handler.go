@@ -127,7 +127,7 @@ func New(c Config) (*Handler, error) {
 	}
 	h := &Handler{Config: c, asked: newMemory(2 * envelope.Window), decoy: decoy}
 	h.endpoints = map[string]endpoint{
-		envelope.PathPending: h.pending, envelope.PathFetch: h.fetch, envelope.PathClaim: h.claim, envelope.PathAnswer: h.answer,
+		envelope.PathFetch: h.fetch, envelope.PathClaim: h.claim, envelope.PathAnswer: h.answer,
 		envelope.PathPush: h.push, envelope.PathFactor: h.factor, envelope.PathKeys: h.keys,
 		envelope.PathDevice: h.device, envelope.PathDisconnect: h.disconnect,
 		envelope.PathTransfer: h.transfer, envelope.PathRelease: h.release,
@@ -140,33 +140,49 @@ const Prefix = "/mobile/"
 
 // ServeHTTP answers a request whose path is one of the endpoints, without the issuer's own path in front.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	httpx.NoStore(w)
+	if r.URL.Path == envelope.PathPending {
+		h.servePending(w, r)
+		return
+	}
 	path := r.URL.Path
 	serve, ok := h.endpoints[path]
 	if !ok && path != envelope.PathRegistrations {
+		httpx.NoStore(w)
 		problem(w, http.StatusNotFound, "not_found", "There is no such endpoint", 0)
 		return
 	}
-	if !httpx.Allow(w, r, http.MethodPost) {
+	raw, ok := h.receive(w, r)
+	if !ok {
 		return
+	}
+	sealed, err := h.serve(r.Context(), serve, path, raw)
+	h.respond(w, r, sealed, err)
+}
+
+// receive returns what a phone has sent; false when the request was answered already.
+func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (raw string, ok bool) {
+	httpx.NoStore(w)
+	if !httpx.Allow(w, r, http.MethodPost) {
+		return "", false
 	}
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != envelope.ContentType {
 		problem(w, http.StatusUnsupportedMediaType, "media_type", "The body has to be "+envelope.ContentType, 0)
-		return
+		return "", false
 	}
 	if wait := h.Refusals.Wait(h.address(r)); wait > 0 {
 		slowDown(w, wait, "Too many messages were refused")
-		return
+		return "", false
 	}
-	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(envelope.Limit(path))))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(envelope.Limit(r.URL.Path))))
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
 		problem(w, http.StatusRequestEntityTooLarge, "too_large", "The message is too large", 0)
-		return
+		return "", false
 	}
-	if err != nil {
-		return // the phone is gone
-	}
-	sealed, err := h.serve(r.Context(), serve, path, string(raw))
+	return string(body), err == nil // where it is not, the phone is gone
+}
+
+// respond writes a sealed answer, or what is told of an error.
+func (h *Handler) respond(w http.ResponseWriter, r *http.Request, sealed string, err error) {
 	if err != nil {
 		h.fail(w, r, err)
 		return
@@ -189,24 +205,17 @@ func (h *Handler) serve(ctx context.Context, do endpoint, path, raw string) (str
 	if err != nil {
 		return "", err
 	}
-	if wait := h.Messages.Take(c.device.ID).Wait; wait > 0 {
-		return "", &haste{wait}
-	}
-	ctx = h.acting(ctx, c.device.ID)
-	out, err := do(ctx, c)
+	out, err := do(h.acting(ctx, c.device.ID), c)
 	if err != nil {
 		return "", h.blame(err, c.device.ID)
 	}
-	if err := h.wrap(c, &out); err != nil {
-		return "", err
-	}
-	return h.seal(c.request.Reply(h.Now(), h.known(c)), out, c.keys.Enc)
+	return h.pay(&c.owed, out)
 }
 
 // watch returns what is to be done before the answer to a message goes out. That it fails is no fault of the phone's, whose
 // message has had its effect: it is logged.
 func (h *Handler) watch(ctx context.Context, path string) (settle func()) {
-	asks := path == envelope.PathPending || path == envelope.PathFetch || path == envelope.PathDevice
+	asks := path == envelope.PathFetch || path == envelope.PathDevice
 	if h.Watch == nil || asks {
 		return func() {}
 	}

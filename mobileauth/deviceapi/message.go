@@ -10,7 +10,6 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
-	"github.com/gatehouse-id/gatehouse/mobileauth/envelope/pgp"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 )
 
@@ -19,8 +18,7 @@ type call struct {
 	request envelope.Request
 	device  handset.Device
 	keys    envelope.PublicKeys
-	// channel is what bodies are wrapped in beside, where the device has OpenPGP keys.
-	channel *pgp.Channel
+	owed    owed
 }
 
 // message is what says who sent it, for the packages that accept it in their transaction.
@@ -67,8 +65,8 @@ func (h *Handler) privateKey(ctx context.Context, kid string) (jose.DecryptionKe
 	return k, true, nil
 }
 
-// whose checks that the device which a message names has signed it. A device with a key of its own at the server is heard
-// under no other: its messages cannot be read by whoever has the common key.
+// whose checks that the device which a message names has signed it, and counts the message. A device with a key of its own at
+// the server is heard under no other: its messages cannot be read by whoever has the common key.
 func (h *Handler) whose(ctx context.Context, u envelope.Unverified) (*call, error) {
 	id, kid := u.Claimed()
 	d, err := h.Devices.Get(ctx, id)
@@ -91,47 +89,38 @@ func (h *Handler) whose(ctx context.Context, u envelope.Unverified) (*call, erro
 	if d.ServerKeyID != "" && request.ServerKey != d.ServerKeyID {
 		return nil, &refusal{id, string(envelope.ReasonServerKey), errors.New("encrypted to the common key")}
 	}
-	return h.unwrap(&call{request: request, device: d, keys: keys})
+	if wait := h.Messages.Take(d.ID).Wait; wait > 0 {
+		return nil, &haste{wait}
+	}
+	c := &call{request: request, device: d, keys: keys, owed: owe(request, &d, keys.Enc)}
+	return c, h.unwrap(c)
 }
 
 // unwrap opens the body of a device that has OpenPGP keys. One in clear is refused: what the application is configured with is not
 // for the phone to choose.
-func (h *Handler) unwrap(c *call) (*call, error) {
+func (h *Handler) unwrap(c *call) error {
 	if len(c.device.PGP) == 0 {
-		return c, nil
-	}
-	if len(c.device.PGPServerKey) == 0 { // a deactivated device has lost the key that was made for it
-		return nil, &refusal{c.device.ID, "device_unusable", handset.ErrUnusable}
-	}
-	var err error
-	if c.channel, err = pgp.NewChannel(c.device.PGPServerKey, c.device.PGP); err != nil {
-		return nil, fmt.Errorf("reading the OpenPGP keys of device %q: %w", c.device.ID, err)
-	}
-	if c.request.Body, err = c.channel.Unwrap(c.request.Body, h.Now()); err != nil {
-		return nil, &refusal{c.device.ID, "pgp", err}
-	}
-	return c, nil
-}
-
-// wrap encrypts the body of an answer to a device that has OpenPGP keys, whatever the answer is.
-func (h *Handler) wrap(c *call, out *reply) error {
-	if c.channel == nil {
 		return nil
 	}
-	body, err := c.channel.Wrap(out.body, h.Now())
-	if err != nil {
-		return fmt.Errorf("answering device %q: %w", c.device.ID, err)
+	if len(c.device.PGPServerKey) == 0 { // a deactivated device has lost the key that was made for it
+		return &refusal{c.device.ID, "device_unusable", handset.ErrUnusable}
 	}
-	out.body = body
+	channel, err := c.owed.open()
+	if err != nil {
+		return err
+	}
+	if c.request.Body, err = channel.Unwrap(c.request.Body, h.Now()); err != nil {
+		return &refusal{c.device.ID, "pgp", err}
+	}
 	return nil
 }
 
 // known are the server's keys that a device should know: its own where it has one, else those of everybody.
-func (h *Handler) known(c *call) envelope.ServerKeys {
+func (h *Handler) known(o *owed) envelope.ServerKeys {
 	keys := h.published()
-	if c.device.ServerKeyID != "" {
+	if o.own {
 		keys.Enc = nil
-		if own, err := jose.ParseDecryption(c.device.ServerKey); err == nil {
+		if own, err := jose.ParseDecryption(o.serverKey); err == nil {
 			keys.Enc = encKeys(own.Public())
 		}
 	}
@@ -182,16 +171,6 @@ func encKeys(publics ...jose.EncryptionKey) []envelope.EncKey {
 		}
 	}
 	return keys
-}
-
-// seal signs and encrypts an answer.
-func (h *Handler) seal(a envelope.Answer, out reply, to envelope.EncKey) (string, error) {
-	signer, err := h.Signer.SignerFor(jose.ES256)
-	if err != nil {
-		return "", fmt.Errorf("answering a phone: %w", err)
-	}
-	a.Code = out.code
-	return envelope.SealAnswer(a, out.body, signer, to)
 }
 
 // once accepts a message that has no effect: it was not seen by this node, and the device is not out.

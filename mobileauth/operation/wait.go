@@ -40,23 +40,73 @@ func settled(o *Operation, now time.Time) bool {
 	return !o.State.Open() && (o.State != Approved || !now.Before(o.RedeemBy))
 }
 
-// Pending returns the open operations that a device may answer now, the oldest first. Where there is none beside those that
-// the caller knows already, it waits for one up to wait, as [Store.Wait] does, woken by starts and ends in this store and by
-// [Store.Run]. A device that is not active is [ErrDevice].
-func (s *Store) Pending(ctx context.Context, deviceID string, wait time.Duration, known ...string) ([]Operation, error) {
-	open, userID, err := s.pending(ctx, deviceID)
-	if err != nil || wait <= 0 || news(open, known) {
-		return open, err
-	}
-	look := func() (bool, error) {
-		open, _, err = s.pending(ctx, deviceID)
-		return news(open, known), err
-	}
-	if err := s.waiting.Hold(ctx, waiting.Wish{Name: userID, Most: min(wait, MaxWait)}, look); err != nil {
-		return open, fmt.Errorf("waiting for operations: %w", err)
-	}
-	return open, nil
+// Watch is a device that watches for operations of its user. It has looked already:
+//
+//	w := store.Watch(ctx, device, wait)
+//	for w.Waits() {
+//		w.Wait(ctx)
+//		w.Look(ctx)
+//	}
+//	open, err := w.Open()
+//
+// Phones watch in great numbers, so the waiting is a call of its own, which keeps little and needs little stack. A watch that
+// waits holds one of the places of its store until it has looked to the end. It belongs to one goroutine at a time.
+type Watch struct {
+	store  *Store
+	device string
+	known  []string
+	seat   *waiting.Seat
+	more   bool
+	open   []Operation
+	err    error
 }
+
+// Watch looks for open operations that a device may answer, other than those that the caller knows already. Where there are
+// none the watch waits for up to wait, as [Store.Wait] does, woken by starts and ends in this store and by [Store.Run]. Of the
+// device its id and its user's are used: what else matters is read each time.
+func (s *Store) Watch(ctx context.Context, d *handset.Device, wait time.Duration, known ...string) *Watch {
+	w := &Watch{store: s, device: d.ID, known: known, more: true}
+	var full error
+	if wait > 0 { // a place is taken first, so that nothing is missed
+		w.seat, full = s.waiting.Take(waiting.Wish{Name: d.UserID, Most: min(wait, MaxWait)})
+	}
+	if w.Look(ctx); full != nil && !w.done() {
+		w.err = fmt.Errorf("waiting for operations: %w", full)
+	}
+	return w
+}
+
+// Waits reports whether the watch goes on.
+func (w *Watch) Waits() bool { return w.seat != nil }
+
+// Wait returns when the watch has to look again.
+func (w *Watch) Wait(ctx context.Context) { w.more, w.err = w.seat.Wait(ctx) }
+
+// Look looks again where the time is not over, and ends the watch when there is news.
+func (w *Watch) Look(ctx context.Context) {
+	stay := false
+	defer func() {
+		if !stay {
+			w.seat.Leave()
+			w.seat = nil
+		}
+	}()
+	if w.err != nil {
+		w.err = fmt.Errorf("waiting for operations: %w", w.err)
+		return
+	}
+	if w.more {
+		w.open, w.err = w.store.pending(ctx, w.device)
+		stay = !w.done()
+	}
+}
+
+// done reports whether there is news.
+func (w *Watch) done() bool { return w.err != nil || news(w.open, w.known) }
+
+// Open returns the open operations of the last look, the oldest first. A device that is not active is [ErrDevice]. Where as many
+// callers wait as may, and there was no news, it is [ErrBusy] beside them; where the context of a wait has ended, its cause.
+func (w *Watch) Open() ([]Operation, error) { return w.open, w.err }
 
 // news reports whether the open operations are others than those that are known.
 func news(open []Operation, known []string) bool {
@@ -66,7 +116,7 @@ func news(open []Operation, known []string) bool {
 	return slices.ContainsFunc(open, func(o Operation) bool { return !slices.Contains(known, o.ID) })
 }
 
-func (s *Store) pending(ctx context.Context, deviceID string) (open []Operation, userID string, err error) {
+func (s *Store) pending(ctx context.Context, deviceID string) (open []Operation, err error) {
 	now := s.now()
 	err = s.db.View(ctx, func(tx storage.Tx) error {
 		open = nil
@@ -74,14 +124,13 @@ func (s *Store) pending(ctx context.Context, deviceID string) (open []Operation,
 		if err != nil {
 			return err
 		}
-		userID = d.UserID
 		open, err = s.openFor(tx, &d, now)
 		return err
 	})
 	if err != nil {
-		return nil, "", fmt.Errorf("listing what is pending: %w", err)
+		return nil, fmt.Errorf("listing what is pending: %w", err)
 	}
-	return open, userID, nil
+	return open, nil
 }
 
 // usable returns a device that may speak for its user now; any other is [ErrDevice].

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
+	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
@@ -25,6 +26,20 @@ func bubble(t *testing.T, test func(t *testing.T, w *world), change ...func(*ope
 		w := newWorld(t, 0, append(change, func(c *operation.Config) {})...)
 		test(t, w)
 	})
+}
+
+// Pending has a device watch to the end.
+func (w *world) Pending(ctx context.Context, deviceID string, wait time.Duration, known ...string) ([]operation.Operation, error) {
+	d, err := w.handset.Get(ctx, deviceID)
+	if d.ID = deviceID; err != nil && !errors.Is(err, handset.ErrNotFound) { // of one that is not there the watch says so
+		return nil, err
+	}
+	watch := w.Watch(ctx, &d, wait, known...)
+	for watch.Waits() {
+		watch.Wait(ctx)
+		watch.Look(ctx)
+	}
+	return watch.Open()
 }
 
 // later does something after a while, with the store's clock moved on as far, and closes the channel.

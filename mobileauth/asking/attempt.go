@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/gatehouse-id/gatehouse/mobileauth"
 	"github.com/gatehouse-id/gatehouse/mobileauth/budget"
@@ -136,9 +137,9 @@ func (a *attempt) begin(ctx context.Context, t mobiletype.Type) (start operation
 }
 
 // text makes the start one over SMS, or says why it cannot be. What is consented to has to stand in the message: neither fields nor
-// what only a phone shows do, and nothing is signed.
+// what only a phone shows do, nor a text without a place for the code, of which the code alone is sent. Nothing is signed.
 func (a *attempt) text(start *operation.Start, t mobiletype.Type, message string) (reason string) {
-	unsaid := len(a.Context.Fields) > 0 || a.Context.Title != "" || a.Secure != ""
+	unsaid := len(a.Context.Fields) > 0 || a.Context.Title != "" || a.Secure != "" || !strings.Contains(message, mobiletype.Code)
 	if a.Kind == operation.Signature || a.Data != "" || a.Kind == operation.Authorisation && unsaid {
 		return NotOverSMS
 	}

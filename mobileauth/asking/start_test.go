@@ -203,12 +203,20 @@ func TestSecureMessageAndData(t *testing.T) {
 			r.Context.Fields = []operation.Field{{Type: "amount", Value: "1", Currency: "EUR"}}
 		}},
 		"long content": {pay, func(r *asking.Request) { r.Context.Content = strings.Repeat("x", 156) }},
+		"consent to what is not sent with the code": {pay, func(r *asking.Request) { r.Message = "Pay 1000 EUR to Mallory?" }},
 	} {
 		_, _, err := w.Start(t.Context(), request("usr_2", "pin", change...))
 		var impossible *asking.ImpossibleError
 		if !errors.As(err, &impossible) || !slices.Equal(reasons(impossible.Skipped), []string{"pin no_device", "sms not_over_sms"}) {
 			t.Errorf("%s over sms: %v", name, err)
 		}
+	}
+	said := func(m string) func(*asking.Request) { return func(r *asking.Request) { r.Message = m } }
+	if o := w.ask("usr_2", "pin", pay, said("{code} pays 10 EUR to Ann.")); o.SMS.Text != "{code} pays 10 EUR to Ann." {
+		t.Errorf("consent to what stands in the message: %+v", *o.SMS)
+	}
+	if o := w.ask("usr_2", "pin", said("Sign in")); o.Channel != operation.BySMS {
+		t.Errorf("a sign-in that says nothing but the code goes over %s", o.Channel)
 	}
 }
 

@@ -115,7 +115,7 @@ func (a answer) class() push.Class {
 	case a.code == "UNREGISTERED" && a.http == http.StatusNotFound, a.code == "SENDER_ID_MISMATCH" && a.http == http.StatusForbidden:
 		return push.Dead
 	case a.code == "THIRD_PARTY_AUTH_ERROR":
-		return push.Config
+		return push.Refused // the project cannot write to phones of this platform: of which one is, its device has a say
 	}
 	switch a.http {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:

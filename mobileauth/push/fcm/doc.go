@@ -19,5 +19,6 @@
 //
 // The word that decides is the errorCode of Firebase's own detail, then the status, then that of HTTP. An address is dead when Firebase
 // says UNREGISTERED or SENDER_ID_MISMATCH. What has the same status without that detail is about the project (404) or its rights (403),
-// and INVALID_ARGUMENT is as often about the message as about the address: neither makes an address dead.
+// and INVALID_ARGUMENT is as often about the message as about the address: neither makes an address dead. THIRD_PARTY_AUTH_ERROR is
+// about one platform, whose address any device can have made: it is held against that address and not against the sender.
 package fcm

@@ -61,7 +61,7 @@ func TestFirebasesAnswers(t *testing.T) {
 	}{
 		{"400 INVALID_ARGUMENT of the message", errorOf(400, "INVALID_ARGUMENT", field+","+firebase("INVALID_ARGUMENT")), push.Refused, "INVALID_ARGUMENT", 0},
 		{"400 INVALID_ARGUMENT of the address", errorOf(400, "INVALID_ARGUMENT", firebase("INVALID_ARGUMENT")), push.Refused, "invalid_address", 0},
-		{"401 THIRD_PARTY_AUTH_ERROR", errorOf(401, "UNAUTHENTICATED", firebase("THIRD_PARTY_AUTH_ERROR")), push.Config, "THIRD_PARTY_AUTH_ERROR", 0},
+		{"401 THIRD_PARTY_AUTH_ERROR", errorOf(401, "UNAUTHENTICATED", firebase("THIRD_PARTY_AUTH_ERROR")), push.Refused, "THIRD_PARTY_AUTH_ERROR", 0},
 		{"403 SENDER_ID_MISMATCH", errorOf(403, "PERMISSION_DENIED", firebase("SENDER_ID_MISMATCH")), push.Dead, "SENDER_ID_MISMATCH", 0},
 		{"403 without FcmError", errorOf(403, "PERMISSION_DENIED", ""), push.Config, "PERMISSION_DENIED", 0},
 		{"404 UNREGISTERED", errorOf(404, "NOT_FOUND", firebase("UNREGISTERED")), push.Dead, "UNREGISTERED", 0},

@@ -56,8 +56,10 @@ func broken(err error) *push.Failure {
 		f.Class, f.Reason, f.Err = push.Refused, "address_not_public", egress.ErrAddress
 	case errors.As(err, &certificate):
 		f.Reason = "certificate"
+	case errors.As(err, &proxy) && proxy.Status == http.StatusProxyAuthRequired:
+		f.Class, f.Reason = push.Config, "proxy" // it does not know us, wherever we want to go
 	case errors.As(err, &proxy) && proxy.Refuses():
-		f.Class, f.Reason = push.Config, "proxy"
+		f.Class, f.Reason = push.Refused, "proxy" // it does not go there, and a device has named the host and the port
 	case errors.As(err, &proxy):
 		f.Reason = "proxy"
 	case errors.Is(f.Err, provider.ErrTimeout):

@@ -319,7 +319,7 @@ func TestAProxy(t *testing.T) {
 	for _, tt := range []struct {
 		status int
 		class  push.Class
-	}{{407, push.Config}, {502, push.Transient}} {
+	}{{407, push.Config}, {403, push.Refused}, {405, push.Refused}, {502, push.Transient}} {
 		s := w.sender(t, func(c *webpush.Config) { c.Proxy, c.Hosts = tunnel.URL, []string{"127.0.0.1"} })
 		tunnel.Refuse(tt.status)
 		if f := failure(t, s.Send(t.Context(), message(sub.JSON))); f.Class != tt.class || f.Reason != "proxy" {

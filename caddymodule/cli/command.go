@@ -21,8 +21,8 @@ const name = "gatehouse"
 // commands returns a new copy of each of our commands, in the order in which help names them.
 func commands() []*cobra.Command {
 	return []*cobra.Command{
-		userCommand(), appCommand(), keysCommand(), sessionCommand(), tokenCommand(), auditCommand(), outboxCommand(), healthCommand(),
-		configCommand(), policyCommand(), importCommand(), receiptCommand(), onlyChildren(simulator.Command()),
+		userCommand(), appCommand(), keysCommand(), sessionCommand(), tokenCommand(), auditCommand(), outboxCommand(), mobileCommand(),
+		healthCommand(), configCommand(), policyCommand(), importCommand(), receiptCommand(), onlyChildren(simulator.Command()),
 	}
 }
 
@@ -32,7 +32,7 @@ var ours bool
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  name,
-		Usage: "<user|app|keys|session|token|audit|outbox|health|config|policy|import|receipt|device> ...",
+		Usage: "<user|app|keys|session|token|audit|outbox|mobile|health|config|policy|import|receipt|device> ...",
 		Short: "Works on the users, apps, keys, sessions and tokens of a running Gatehouse",
 		Long:  strings.TrimSpace(manner),
 		CobraFunc: func(cmd *cobra.Command) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/caddymodule"
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
+	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
 	"github.com/gatehouse-id/gatehouse/caddymodule/policy"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
@@ -68,6 +69,9 @@ func (a *Admin) Provision(ctx caddy.Context) error {
 		"POST /gatehouse/outbox/discard":        discardLetter,
 		"GET /gatehouse/receipts/roots":         receiptRoots,
 		"POST /gatehouse/policy":                explainPolicy,
+		"GET /gatehouse/mobile/status":          mobileStatus,
+		"POST /gatehouse/mobile/test/push":      testPush,
+		"POST /gatehouse/mobile/test/sms":       testSMS,
 
 		"GET /gatehouse/applications":                                     listApplications,
 		"GET /gatehouse/applications/{application}":                       showApplication,
@@ -129,7 +133,7 @@ func statusOf(err error) int {
 	for status, kinds := range map[int][]error{
 		http.StatusNotFound:   {storage.ErrNotFound, keyset.ErrNoKey, mobileauth.ErrNoApplication, mobileauth.ErrNoOverride},
 		http.StatusConflict:   {storage.ErrExists, identity.ErrVersion, identity.ErrTransition, keyset.ErrTooEarly},
-		http.StatusBadRequest: {identity.ErrInvalid, identity.ErrHash, mobileauth.ErrInvalid, errRequest, policy.ErrQuestion, audit.ErrQuery},
+		http.StatusBadRequest: {identity.ErrInvalid, identity.ErrHash, mobileauth.ErrInvalid, errRequest, policy.ErrQuestion, audit.ErrQuery, phones.ErrTrial},
 		http.StatusServiceUnavailable: {
 			storage.ErrClosed, storage.ErrConflict, storage.ErrFull, storage.ErrUnavailable, storage.ErrUnknown, identity.ErrBusy,
 			context.DeadlineExceeded,

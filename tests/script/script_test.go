@@ -80,6 +80,25 @@ const caddyfile = `{
 			}
 			enrollment
 		}
+		mobile {
+			type sms_code {
+				method sms
+				message en "Your code: {code}"
+			}
+			type push_pin {
+				method push_pin
+				message en "Sign in"
+				fallback sms_code 20s
+			}
+			sms http nowhere {
+				url http://127.0.0.1:1/send
+				bearer token-0123456789
+				body ` + "`" + `{"to":"{to}","text":"{text}"}` + "`" + `
+			}
+			sms_limits {
+				countries NL
+			}
+		}
 		client machine {
 			secret machine-secret-0123456789-0123456789
 			grants client_credentials

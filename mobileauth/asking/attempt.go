@@ -151,8 +151,17 @@ func (a *attempt) text(start *operation.Start, t mobiletype.Type, message string
 	}
 	start.DeviceID, start.Secure, start.NumberMatch = "", "", 0
 	start.Context = operation.Context{Content: message}
-	start.SMS = &operation.Texting{To: a.number.E164(), Masked: a.number.Masked(), Text: message, Origin: t.Origin}
+	start.SMS = &operation.Texting{To: a.number.E164(), Masked: a.number.Masked(), Text: message, Origin: t.Origin, Other: a.other()}
 	return ""
+}
+
+// other reports whether the message goes to a number that the client has named while the user has another.
+func (a *attempt) other() bool {
+	if a.Number == "" || a.person.Number == "" {
+		return false
+	}
+	own, err := phonenumber.Parse(a.person.Number)
+	return err != nil || own != a.number
 }
 
 // methods returns what phones may answer with, or why none can: where none has the fingerprint or the factor that is asked for, the

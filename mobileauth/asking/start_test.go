@@ -220,6 +220,30 @@ func TestSecureMessageAndData(t *testing.T) {
 	}
 }
 
+// TestOtherNumbers: a code that goes to another number than the user's is known as one.
+func TestOtherNumbers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.people["usr_1"] = asking.Person{Number: mobile}
+	w.people["usr_2"] = asking.Person{}
+	w.people["usr_3"] = asking.Person{Number: "call me"}
+	for _, test := range []struct {
+		user, number string
+		other        bool
+	}{
+		{"usr_1", "", false},
+		{"usr_1", "+31 (0)6 1234 5678", false}, // their own in another spelling
+		{"usr_1", "+31622222222", true},
+		{"usr_2", "+31622222222", false}, // the only one there is
+		{"usr_3", "+31622222222", true},
+	} {
+		o := w.ask(test.user, "sms", func(r *asking.Request) { r.Number, r.MayNumber = test.number, true })
+		if o.SMS.Other != test.other {
+			t.Errorf("%q for %s: other is %t", test.number, test.user, o.SMS.Other)
+		}
+	}
+}
+
 func TestRequestsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -188,6 +188,25 @@ func TestRightCodeClearsCodesAlone(t *testing.T) {
 	}
 }
 
+// TestCodeToAnotherNumberClearsNothing: whoever has a code sent to a number of their own has not shown that they have the user's, and
+// gets no more guesses at codes that go there.
+func TestCodeToAnotherNumberClearsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 0)
+	guessed := w.ask("usr_1", texting)
+	w.verify(guessed, off(guessed.SMS.Code))
+	w.verify(guessed, off(guessed.SMS.Code))
+	o := w.ask("usr_1", texting, func(s *operation.Start) { s.SMS.To, s.SMS.Other = "+31687654321", true })
+	expect(t, w.verify(o, o.SMS.Code), operation.Accepted, "")
+	if s := w.standing("usr_1"); s.Failures != 2 {
+		t.Errorf("standing %+v", s)
+	}
+	expect(t, w.verify(guessed, guessed.SMS.Code), operation.Accepted, "")
+	if s := w.standing("usr_1"); s.Failures != 0 {
+		t.Errorf("standing %+v", s)
+	}
+}
+
 // TestThousandGuesses: a code is guessed a thousand times, from many addresses and over many operations that allow any number of
 // attempts. The pauses grow, and in the end only an operator helps.
 func TestThousandGuesses(t *testing.T) {

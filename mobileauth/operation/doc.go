@@ -31,11 +31,12 @@
 // # Channels
 //
 // A question is put to the phones of a user, to whoever scans it, or over SMS ([Way]). A code that is sent is typed where the
-// operation began, and [Store.Verify] judges it: wrong ones are counted like wrong numbers and PINs, in a count of their own that
-// only a right code clears. The same code is sent again ([Store.Resend]), so that nobody gets more guesses by asking for more of
-// them. What is scanned belongs to the first phone that claims it ([Store.Claim]). Where nobody fetches a question in time,
-// another way may take over ([StartLate]): from then on no phone can answer, and the result says what was really used. The code
-// and the phone's number stand in the sealed record and nowhere else; the code is forgotten when the operation ends.
+// operation began, and [Store.Verify] judges it: wrong ones are counted like wrong numbers and PINs, in a count of their own
+// that only a right code clears, and none that went to a number which is not the user's ([Texting].Other). The same code is
+// sent again ([Store.Resend]), so that nobody gets more guesses by asking for more of them. What is scanned belongs to the
+// first phone that claims it ([Store.Claim]). Where nobody fetches a question in time, another way may take over
+// ([StartLate]): from then on no phone can answer, and the result says what was really used. The code and the phone's number
+// stand in the sealed record and nowhere else; the code is forgotten when the operation ends.
 //
 // # Pushes
 //

@@ -67,6 +67,8 @@ type Texting struct {
 	// To is the number in the form of E.164, and Masked what may be shown of it.
 	To     string `json:"to"`
 	Masked string `json:"masked"`
+	// Other says that the client has named a number while the user has another.
+	Other bool `json:"other,omitempty"`
 	// Text is the message with the place of the code in it, Origin the host that the code is bound to.
 	Text   string `json:"text,omitempty"`
 	Origin string `json:"origin,omitempty"`

@@ -42,7 +42,8 @@
 //
 // A user gets [Limits].PushesPerMinute notifications a minute and [Limits].PushesSinceSuccess since the last approval, within a
 // day. The operations themselves are started all the same; the phone finds them when it is opened. When a person says that
-// it was not them who began, no notification is sent until they approve something or an operator lifts it.
+// it was not them who began, no notification is sent until they approve something or an operator lifts it. Nothing takes over later
+// from a question whose notification was held back: whoever asks often enough could otherwise have SMS instead of the phone.
 //
 // # Waiting
 //

@@ -130,7 +130,9 @@ func (s *Store) StartTx(tx storage.Tx, d Draft) (o Operation, created bool, err 
 	}
 	switch {
 	case o.Channel == ByPush && reached:
-		o.Push = desk.Push(&s.limits, o.CreatedAt)
+		if o.Push = desk.Push(&s.limits, o.CreatedAt); o.Push != PushQueued {
+			o.Late = nil // it is us who do not notify: who brings that about must not get the weaker way for it
+		}
 	case o.Channel == ByPush:
 		o.Push = PushNone
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletype"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -128,6 +129,52 @@ func TestSMSDoesNotTakeOver(t *testing.T) {
 			if slices.Contains(w.told("usr_1", o.ID), "switched pending") {
 				t.Error("a message was told of")
 			}
+		})
+	}
+}
+
+// TestHeldNotificationsDoNotGoOver: a notification that was held back is no phone that cannot be reached. Neither asking until nothing
+// is sent any more, nor going on after the person has said that it was not them, gets the way that proves less.
+func TestHeldNotificationsDoNotGoOver(t *testing.T) {
+	t.Parallel()
+	reached := func(c *operation.Config) { c.Pushes = func(*handset.Device) bool { return true } }
+	for _, test := range []struct {
+		name, push string
+		first      func(w *world, p *phone)
+		goesOver   bool
+	}{
+		{"notified", operation.PushQueued, func(*world, *phone) {}, true},
+		{"asked too often", operation.PushHeldBudget, func(w *world, _ *phone) {
+			for range 5 {
+				_, err := w.Cancel(w.t.Context(), w.ask("usr_1", late).ID, "client")
+				must(w.t, err)
+			}
+		}, false},
+		{"not me", operation.PushHeldNotMe, func(w *world, p *phone) {
+			expect(w.t, w.answer(p.denial(w.ask("usr_1", late), "not_me")), operation.Accepted, "not_me")
+		}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 0, reached)
+			p := w.phone("usr_1")
+			test.first(w, p)
+			o := w.ask("usr_1", late)
+			if o.Push != test.push || (o.Late != nil) != test.goesOver {
+				t.Fatalf("it began with the notification %q and goes over by %+v", o.Push, o.Late)
+			}
+			w.clock.Advance(30 * time.Second)
+			must(t, w.Tick(t.Context()))
+			if got := w.get(o.ID); (got.Channel == operation.BySMS) != test.goesOver {
+				t.Errorf("it is %+v", got)
+			}
+			if test.goesOver {
+				return
+			}
+			if got, err := w.NotSent(t.Context(), o.ID, operation.ByPush); err != nil || got.Channel != operation.ByPush {
+				t.Errorf("it is %+v, %v", got, err)
+			}
+			expect(t, p.approve(o), operation.Accepted, "")
 		})
 	}
 }

@@ -107,12 +107,15 @@ func (m *model) startLate(rt *rapid.T) {
 	if !ok {
 		return
 	}
-	if held := m.users[p.user].push(m.now()); held != o.Push {
-		rt.Fatalf("push %q, want %q", o.Push, held)
+	held := m.users[p.user].push(m.now())
+	if held != o.Push || (held == operation.PushQueued) != (o.Late != nil) {
+		rt.Fatalf("push %q, want %q, and it goes over by %+v", o.Push, held, o.Late)
 	}
-	m.ops = append(m.ops, &modelOp{real: o, state: operation.Pending, answerBy: m.now().Add(2 * time.Minute), way: modelWay{
-		channel: operation.ByPush, late: true, lateAt: m.now().Add(30 * time.Second), code: o.Late.Way.SMS.Code, most: 3, sent: m.now(),
-	}})
+	way := modelWay{channel: operation.ByPush, late: o.Late != nil, lateAt: m.now().Add(30 * time.Second), most: 3, sent: m.now()}
+	if way.late {
+		way.code = o.Late.Way.SMS.Code
+	}
+	m.ops = append(m.ops, &modelOp{real: o, state: operation.Pending, answerBy: m.now().Add(2 * time.Minute), way: way})
 }
 
 // takeOver lets SMS take over what nobody has fetched, and gives that up for users who may not answer.

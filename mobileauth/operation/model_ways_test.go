@@ -249,11 +249,12 @@ func (m *model) claim(rt *rapid.T) {
 	if err := errors.Join(errs...); err != nil {
 		rt.Fatal(err)
 	}
-	// The model follows the winner first, if there is one.
+	// The model follows whoever may not first, since that changes nothing, and then the winner, if there is one.
 	order := []int{0, 1}[:len(phones)]
-	if len(outs) == 2 && outs[1].Code == operation.Accepted && outs[1].Reason == "" {
-		order = []int{1, 0}
+	rank := func(i int) int {
+		return map[operation.Code]int{operation.NotAllowed: 0, operation.Accepted: 1, operation.Gone: 2}[outs[i].Code]
 	}
+	slices.SortStableFunc(order, func(i, j int) int { return rank(i) - rank(j) })
 	for _, i := range order {
 		if want := m.claimed(o, phones[i]); outs[i].Code != want {
 			rt.Fatalf("scanned by %s: %+v, want %s", phones[i].id, outs[i], want)

@@ -92,7 +92,7 @@ func (p *Pushes) Deliver(ctx context.Context, delivery outbox.Delivery) error {
 func (p *Pushes) send(ctx context.Context, o *operation.Operation, d *handset.Device, id string, seen Observation) error {
 	route, found := p.config.Route(d)
 	if !found {
-		seen.Outcome = NoService
+		seen.Service, seen.Outcome = "", NoService // the name is what a phone says, and no metric has a label of that
 		p.config.Observe(seen)
 		return outbox.Permanent(fmt.Errorf("no push service %q is configured for the application of the phone", d.Push.Service))
 	}

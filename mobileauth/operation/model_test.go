@@ -585,7 +585,7 @@ func TestModel(t *testing.T) {
 						m.takeOver()
 					},
 					"advance": func(rt *rapid.T) {
-						w.clock.Advance(time.Duration(rapid.SampledFrom([]int{1, 20, 90, 7200}).Draw(rt, "seconds")) * time.Second)
+						w.clock.Advance(time.Duration(rapid.SampledFrom([]int{1, 20, 90, 3700}).Draw(rt, "seconds")) * time.Second)
 					},
 					"": func(rt *rapid.T) {
 						m.settle()

@@ -44,7 +44,6 @@ type APNs struct {
 	Outward
 
 	push.Sender `json:"-"`
-	close       func()
 }
 
 // CaddyModule returns the Caddy module information.
@@ -119,14 +118,6 @@ func (m *APNs) certificate(logger *slog.Logger) (*apns.Certificate, error) {
 		}
 	}
 	return apns.ParsePKCS12(data, password)
-}
-
-// Cleanup lets go of connections.
-func (m *APNs) Cleanup() error {
-	if m.close != nil {
-		m.close()
-	}
-	return nil
 }
 
 // UnmarshalCaddyfile reads:

@@ -29,7 +29,6 @@ type FCM struct {
 	Outward
 
 	push.Sender `json:"-"`
-	close       func()
 }
 
 // CaddyModule returns the Caddy module information.
@@ -79,14 +78,6 @@ func (m *FCM) config() (c fcm.Config, err error) {
 		c.Account, err = fcm.ParseServiceAccount(data)
 	}
 	return c, err
-}
-
-// Cleanup lets go of connections.
-func (m *FCM) Cleanup() error {
-	if m.close != nil {
-		m.close()
-	}
-	return nil
 }
 
 // UnmarshalCaddyfile reads:

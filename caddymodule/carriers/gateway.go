@@ -59,7 +59,6 @@ type Gateway struct {
 	Proxied
 
 	reported `json:"-"`
-	close    func()
 }
 
 // HMAC says how a body is signed.
@@ -265,14 +264,6 @@ func withinJSON(value string) string {
 		return ""
 	}
 	return string(quoted[1 : len(quoted)-1])
-}
-
-// Cleanup lets go of connections.
-func (m *Gateway) Cleanup() error {
-	if m.close != nil {
-		m.close()
-	}
-	return nil
 }
 
 // Interface guards.

@@ -26,6 +26,16 @@ type Called struct {
 	Timeout caddy.Duration `json:"time_out,omitempty"`
 	// How many requests are under way at once. Default: 64.
 	Places int `json:"places,omitempty"`
+
+	close func() // what calls it lets go of connections; nil until it is provisioned
+}
+
+// Cleanup lets go of connections.
+func (c *Called) Cleanup() error {
+	if c.close != nil {
+		c.close()
+	}
+	return nil
 }
 
 // options adds those of c to a guest's own.

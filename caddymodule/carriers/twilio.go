@@ -42,7 +42,6 @@ type Twilio struct {
 	Outward
 
 	reported `json:"-"`
-	close    func()
 }
 
 // CaddyModule returns the Caddy module information.
@@ -102,14 +101,6 @@ func password(text, of string, logger *slog.Logger) (sms.Secret, error) {
 		return "", fmt.Errorf("%s: %w", of, err)
 	}
 	return sms.Secret(resolved), nil
-}
-
-// Cleanup lets go of connections.
-func (m *Twilio) Cleanup() error {
-	if m.close != nil {
-		m.close()
-	}
-	return nil
 }
 
 // UnmarshalCaddyfile reads:

@@ -35,7 +35,6 @@ type Webhook struct {
 
 	push.Sender `json:"-"`
 	config      webhook.Config
-	close       func()
 }
 
 // CaddyModule returns the Caddy module information.
@@ -104,14 +103,6 @@ func (m *Webhook) credentials(logger *slog.Logger) (none signedpost.Credentials,
 		return signedpost.Bearer(string(token))
 	}
 	return none, nil
-}
-
-// Cleanup lets go of connections.
-func (m *Webhook) Cleanup() error {
-	if m.close != nil {
-		m.close()
-	}
-	return nil
 }
 
 // UnmarshalCaddyfile reads:

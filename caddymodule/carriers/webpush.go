@@ -33,7 +33,6 @@ type WebPush struct {
 	Proxied
 
 	push.Sender `json:"-"`
-	close       func()
 }
 
 // Declarative is what a browser shows by itself, the same for every question (Declarative Web Push).
@@ -95,14 +94,6 @@ func (m *WebPush) config() (c webpush.Config, err error) {
 	}
 	c.Allow, err = networks(m.Allow)
 	return c, err
-}
-
-// Cleanup lets go of connections.
-func (m *WebPush) Cleanup() error {
-	if m.close != nil {
-		m.close()
-	}
-	return nil
 }
 
 // UnmarshalCaddyfile reads:

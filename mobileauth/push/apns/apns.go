@@ -18,6 +18,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/internal/provider"
 	"github.com/gatehouse-id/gatehouse/mobileauth/push"
+	"github.com/gatehouse-id/gatehouse/mobileauth/push/way"
 )
 
 // The addresses of Apple's service.
@@ -250,22 +251,5 @@ func failure(err error, stored time.Time) error {
 	case errors.Is(err, errHeld):
 		return &push.Failure{Class: push.Overloaded, Reason: tooManyUpdates, RetryAfter: updatePause, Err: errHeld}
 	}
-	plain := provider.Plain(err)
-	f := &push.Failure{Class: push.Transient, Reason: reasonConnection, Err: plain}
-	var proxy *provider.ProxyError
-	switch {
-	case errors.As(plain, &proxy):
-		f.Class, f.Reason = push.Overloaded, reasonProxy
-	case errors.Is(plain, provider.ErrTimeout):
-		f.Reason = reasonTimeout
-	case errors.Is(plain, provider.ErrCancelled):
-		f.Reason = reasonCancelled
-	}
-	if provider.Permanent(plain) {
-		f.Class = push.Config
-		if proxy == nil {
-			f.Reason = reasonCertificate
-		}
-	}
-	return f
+	return way.Failure(err)
 }

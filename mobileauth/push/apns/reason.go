@@ -11,20 +11,15 @@ import (
 
 // Reasons of Apple's that are acted upon, and the words for what is none of them.
 const (
-	expiredToken      = "ExpiredProviderToken" //nolint:gosec // the name of a reason
-	tooManyUpdates    = "TooManyProviderTokenUpdates"
-	tooManyRequests   = "TooManyRequests"
-	idleTimeout       = "IdleTimeout"
-	shutdown          = "Shutdown"
-	unregistered      = "Unregistered"
-	expiredDevice     = "ExpiredToken"
-	reasonStale       = "stale_notice"
-	reasonUnexpected  = "unexpected_answer"
-	reasonTimeout     = "timeout"
-	reasonConnection  = "connection"
-	reasonProxy       = "proxy"
-	reasonCancelled   = "cancelled"
-	reasonCertificate = "certificate"
+	expiredToken     = "ExpiredProviderToken" //nolint:gosec // the name of a reason
+	tooManyUpdates   = "TooManyProviderTokenUpdates"
+	tooManyRequests  = "TooManyRequests"
+	idleTimeout      = "IdleTimeout"
+	shutdown         = "Shutdown"
+	unregistered     = "Unregistered"
+	expiredDevice    = "ExpiredToken"
+	reasonStale      = "stale_notice"
+	reasonUnexpected = "unexpected_answer"
 )
 
 // updatePause is how long all notifications wait after Apple has complained of too many tokens.

@@ -13,14 +13,9 @@ import (
 
 // Words of ours, for what is none of Google's.
 const (
-	reasonUnexpected  = "unexpected_answer"
-	reasonToken       = "access_token"
-	reasonAddress     = "invalid_address"
-	reasonTimeout     = "timeout"
-	reasonConnection  = "connection"
-	reasonProxy       = "proxy"
-	reasonCancelled   = "cancelled"
-	reasonCertificate = "certificate"
+	reasonUnexpected = "unexpected_answer"
+	reasonToken      = "access_token"
+	reasonAddress    = "invalid_address"
 )
 
 // How long to wait where the service does not say.

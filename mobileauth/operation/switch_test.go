@@ -55,7 +55,7 @@ func TestSMSTakesOver(t *testing.T) {
 		}
 		got := w.get(o.ID)
 		if got.Channel != operation.BySMS || got.Type != "sms_code" || got.Asked != "push_pin" || len(got.SMS.Code) != 6 || got.Late != nil ||
-			got.Number != "" || got.Resends != 2 || !got.AnswerBy.Equal(w.clock.Now().Add(5*time.Minute)) || got.State != operation.Pending {
+			got.Number != "" || got.DeviceID != "" || got.Resends != 2 || !got.AnswerBy.Equal(w.clock.Now().Add(5*time.Minute)) || got.State != operation.Pending {
 			t.Errorf("it is %+v", got)
 		}
 		if diff := cmp.Diff([]operation.Skipped{{Type: "push_pin", Reason: "not_fetched"}}, got.Skipped); diff != "" {

@@ -9,95 +9,26 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+	"github.com/gatehouse-id/gatehouse/mobileauth/restapi/view"
 	"github.com/gatehouse-id/gatehouse/mobileauth/restapi/wire"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
-// device is a device as the API shows one. It has no key but by its thumbprint, and no push address: whoever has that can send
-// to the phone.
-type device struct {
-	ID           string         `json:"id"`
-	UserID       string         `json:"user_id"`
-	Name         string         `json:"name,omitempty"`
-	Application  string         `json:"application"`
-	Platform     string         `json:"platform"`
-	AppVersion   string         `json:"app_version,omitempty"`
-	Model        string         `json:"model,omitempty"`
-	OS           string         `json:"os,omitempty"`
-	Status       handset.Status `json:"status"`
-	StatusReason string         `json:"status_reason,omitempty"`
-	// Handset tells the same phone across users.
-	Handset     string      `json:"handset,omitempty"`
-	SignKeyID   string      `json:"sign_key_id"`
-	EncKeyID    string      `json:"enc_key_id"`
-	Encryption  string      `json:"encryption"`
-	Factors     []factor    `json:"factors"`
-	Failures    int         `json:"failures"`
-	Push        *push       `json:"push,omitempty"`
-	Attestation attestation `json:"attestation"`
-
-	CreatedAt     time.Time `json:"created_at"`
-	ActivatedAt   time.Time `json:"activated_at,omitzero"`
-	LastSeenAt    time.Time `json:"last_seen_at,omitzero"`
-	LockedAt      time.Time `json:"locked_at,omitzero"`
-	DeactivatedAt time.Time `json:"deactivated_at,omitzero"`
-}
-
-type factor struct {
-	Kind  string    `json:"kind"`
-	SetAt time.Time `json:"set_at"`
-}
-
-type push struct {
-	Service string    `json:"service"`
-	SetAt   time.Time `json:"set_at"`
-	DeadAt  time.Time `json:"dead_at,omitzero"`
-}
-
-type attestation struct {
-	Format string `json:"format,omitempty"`
-	Grade  string `json:"grade"`
-}
-
-func showDevice(d *handset.Device) device {
-	out := device{
-		ID: d.ID, UserID: d.UserID, Name: d.Name, Application: d.Application, Platform: d.Platform, AppVersion: d.AppVersion,
-		Model: d.Model, OS: d.OS, Status: d.Status, StatusReason: d.StatusReason, Handset: d.Hash, SignKeyID: d.SignKeyID,
-		EncKeyID: d.EncKeyID, Encryption: "jose", Factors: []factor{}, Failures: d.Failures,
-		Attestation: attestation{d.Attestation.Format, d.Attestation.Grade},
-		CreatedAt:   d.CreatedAt, ActivatedAt: d.ActivatedAt, LastSeenAt: d.LastSeenAt, LockedAt: d.LockedAt,
-		DeactivatedAt: d.DeactivatedAt,
-	}
-	if len(d.PGP) > 0 {
-		out.Encryption = "openpgp"
-	}
-	if out.Attestation.Grade == "" {
-		out.Attestation.Grade = handset.Absent
-	}
-	for _, f := range d.Factors {
-		out.Factors = append(out.Factors, factor{f.Kind, f.At})
-	}
-	if d.Push != nil {
-		out.Push = &push{d.Push.Service, d.Push.At, d.Push.DeadAt}
-	}
-	return out
-}
-
 type deviceList struct {
-	Devices []device `json:"devices"`
-	Next    string   `json:"next,omitempty"`
+	Devices []view.Device `json:"devices"`
+	Next    string        `json:"next,omitempty"`
 }
 
 func showDevices(devices []handset.Device) deviceList {
-	list := deviceList{Devices: []device{}}
+	list := deviceList{Devices: []view.Device{}}
 	for i := range devices {
-		list.Devices = append(list.Devices, showDevice(&devices[i]))
+		list.Devices = append(list.Devices, view.DeviceOf(&devices[i]))
 	}
 	return list
 }
 
 func (c *call) sendDevice(d handset.Device) error {
-	return c.sendVersion(http.StatusOK, d.Version, showDevice(&d))
+	return c.sendVersion(http.StatusOK, d.Version, view.DeviceOf(&d))
 }
 
 func (a *API) listDevices(c *call) error {

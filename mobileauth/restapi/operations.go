@@ -31,6 +31,9 @@ func (c *call) sees(o *operation.Operation) bool {
 	return o.ClientID == c.caller.ClientID || c.caller.Scopes.Has(ScopeAllOperations)
 }
 
+// seesUserOf reports whether the caller may know of an operation that it is a certain user's.
+func (c *call) seesUserOf(o *operation.Operation) bool { return c.sees(o) && !o.Nameless() }
+
 // operationOf returns the operation of the path, if the caller may know of it.
 func (a *API) operationOf(c *call) (operation.Operation, error) {
 	o, err := a.config.Operations.Get(c.r.Context(), c.r.PathValue("operation"))
@@ -203,7 +206,11 @@ func (a *API) listOperations(c *call) error {
 		}
 		return a.config.Operations.ByExternalID(c.r.Context(), c.caller.ClientID, external, after, p.limit)
 	}
-	seen, more, err := c.seen(p, read)
+	may := c.sees
+	if user != "" {
+		may = c.seesUserOf
+	}
+	seen, more, err := c.seen(p, may, read)
 	if err != nil {
 		return err
 	}
@@ -222,14 +229,16 @@ func (a *API) listOperations(c *call) error {
 
 // seen reads a page of those operations that the caller may know of, and whether there are more of them. The others leave no
 // trace: neither in the cursor, nor in that a page is short, nor in that it has a next.
-func (c *call) seen(p page, read func(after string) ([]operation.Operation, error)) (seen []operation.Operation, more bool, err error) {
+func (c *call) seen(p page, may func(*operation.Operation) bool, read func(after string) ([]operation.Operation, error)) (
+	seen []operation.Operation, more bool, err error,
+) {
 	for after := p.after; ; {
 		found, err := read(after)
 		if err != nil {
 			return nil, false, err
 		}
 		for i := range found {
-			if !c.sees(&found[i]) {
+			if !may(&found[i]) {
 				continue
 			}
 			if len(seen) == p.limit {
@@ -390,7 +399,7 @@ func (a *API) showStanding(c *call) error {
 	})
 }
 
-// openTo returns those of the open operations that the caller may know of.
+// openTo returns those of a user's open operations that the caller may know of.
 func (a *API) openTo(c *call, ids []string) ([]string, error) {
 	open := []string{}
 	for _, id := range ids {
@@ -400,7 +409,7 @@ func (a *API) openTo(c *call, ids []string) ([]string, error) {
 			continue
 		case err != nil:
 			return nil, err
-		case c.sees(&o):
+		case c.seesUserOf(&o):
 			open = append(open, id)
 		}
 	}

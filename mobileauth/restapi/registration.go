@@ -115,10 +115,10 @@ func (a *API) confirmOperation(c *call) error {
 		Confirmed bool           `json:"confirmed"`
 		Left      int            `json:"tries_left"`
 		Operation view.Operation `json:"operation"`
-		Device    *device        `json:"device,omitempty"`
+		Device    *view.Device   `json:"device,omitempty"`
 	}{done.Code == operation.Accepted, done.Remaining, c.showOperation(&done.Operation), nil}
 	if answer.Confirmed {
-		shown := showDevice(&done.Device)
+		shown := view.DeviceOf(&done.Device)
 		answer.Device = &shown
 	}
 	return c.sendVersion(http.StatusOK, done.Operation.Version, answer)

@@ -207,12 +207,24 @@ func TestWhoeverScans(t *testing.T) {
 	}
 	w.do("GET", "/operations/"+id+"/qr.svg", "").is(409).refused("invalid_state")
 	claimed := w.do("GET", "/operations/"+id, "").is(200)
-	if claimed.get("user_id") != p.userID || claimed.get("claimed_at") == "" || claimed.get("otp")+claimed.get("link") != "" || claimed.get("number") == "" {
+	if claimed.get("user_id")+claimed.get("device_id") != "" || strings.Contains(claimed.body, p.userID) || claimed.get("claimed_at") == "" || claimed.get("otp")+claimed.get("link") != "" || claimed.get("number") == "" {
 		t.Errorf("%s", claimed.body)
 	}
+	known := func(want bool) {
+		t.Helper()
+		listed, standing := w.do("GET", "/operations?user_id="+p.userID, "").is(200), w.do("GET", "/users/"+p.userID+"/standing", "").is(200)
+		all := w.do("GET", "/operations?user_id="+p.userID, "", "Authorization", other).is(200)
+		for _, a := range []*answer{listed, standing, all} {
+			if told := strings.Contains(a.body, id); told != (want && a.body != standing.body) {
+				t.Errorf("whose it is can be read from %s", a.body)
+			}
+		}
+	}
+	known(false)
 	if out := p.answer(claimed, envelope.Approve); out.Code != operation.Accepted {
 		t.Fatalf("%+v", out)
 	}
+	known(true)
 	if a := w.do("GET", "/operations/"+id, "").is(200); a.get("user_id") != p.userID || a.get("state") != "approved" || a.get("auth_method") != "push_pin" {
 		t.Errorf("%s", a.body)
 	}

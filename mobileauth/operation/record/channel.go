@@ -129,11 +129,11 @@ func (o *Operation) Prove(factor string) {
 }
 
 // Switch lets the later way take over at a time: it is as if the operation had been asked so from the beginning, but for what is
-// counted. The reason says what became of the first.
+// counted. So no device is named any more: none answers over SMS. The reason says what became of the first.
 func (o *Operation) Switch(at time.Time, reason string) {
 	o.Skipped = append(slices.Clip(o.Skipped), Skipped{Type: o.Type, Reason: reason})
 	o.Way, o.AnswerBy, o.SwitchedAt = o.Late.Way, at.Add(o.Late.TimeToLive), at
-	o.Late, o.Methods, o.Number, o.Push = nil, nil, "", ""
+	o.Late, o.Methods, o.Number, o.Push, o.DeviceID = nil, nil, "", "", ""
 	o.SentAt, o.Resent = at, 0
 	o.Version++
 }

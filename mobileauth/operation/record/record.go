@@ -178,6 +178,10 @@ func (o Operation) At(now time.Time) Operation {
 	return o
 }
 
+// Nameless reports whether nobody but the server may know who has scanned the operation: it was put to whoever does that, and has not
+// been approved. Holding a phone against a code is not yet telling its page who one is.
+func (o *Operation) Nameless() bool { return o.OTPHash != "" && o.Used == "" }
+
 // End closes the operation and counts the change.
 func (o *Operation) End(state State, reason string, at time.Time) {
 	o.State, o.Reason, o.EndedAt = state, reason, at

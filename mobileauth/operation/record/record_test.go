@@ -56,11 +56,15 @@ func TestSwitch(t *testing.T) {
 	if len(code) != record.CodeDigits || !o.Late.At.Equal(noon.Add(time.Minute)) || o.Channel != record.ByPush {
 		t.Fatalf("drawn %+v", o)
 	}
+	o.DeviceID = "dev_1"
 	before := o.Clone()
 	o.Switch(noon.Add(time.Minute), record.SkippedNotFetched)
 	if o.Channel != record.BySMS || o.SMS.Code != code || o.Late != nil || o.Number != "" || len(o.Methods) != 0 || o.Version != 2 ||
 		!o.AnswerBy.Equal(noon.Add(6*time.Minute)) || !o.ResendAt().Equal(noon.Add(90*time.Second)) {
 		t.Errorf("switched to %+v", o)
+	}
+	if o.DeviceID != "" {
+		t.Errorf("over sms the device %s is to answer", o.DeviceID)
 	}
 	if before.Late == nil || before.Number == "" || len(before.Skipped) != 0 {
 		t.Error("the copy changed with it")

@@ -56,7 +56,8 @@ type Operation struct {
 	Way
 }
 
-// Of shows an operation.
+// Of shows an operation. Who has scanned one that was put to nobody is told when that person has approved it, and to nobody before: a
+// statement names the device as well.
 func Of(o *operation.Operation, to To) Operation {
 	out := Operation{
 		ID: o.ID, Kind: o.Kind, State: o.State, Reason: o.Reason, UserID: o.UserID, DeviceID: o.DeviceID, AnsweredBy: o.AnsweredBy,
@@ -68,6 +69,9 @@ func Of(o *operation.Operation, to To) Operation {
 	}
 	if out.Methods == nil {
 		out.Methods = []string{}
+	}
+	if o.Nameless() {
+		out.UserID, out.DeviceID, out.AnsweredBy, out.Statement = "", "", "", ""
 	}
 	if o.State.Open() && to.Mine {
 		out.Number = o.Number

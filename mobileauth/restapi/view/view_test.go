@@ -58,6 +58,60 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
+// TestNameless: who has scanned is told when they have approved, to the starter as to others, and never when they have not.
+func TestNameless(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name  string
+		state operation.State
+		want  bool
+	}{
+		{"scanned", operation.Delivered, false},
+		{"denied", operation.Denied, false},
+		{"failed", operation.Failed, false},
+		{"expired", operation.Expired, false},
+		{"cancelled", operation.Cancelled, false},
+		{"approved", operation.Approved, true},
+		{"redeemed", operation.Redeemed, true},
+	} {
+		o := full()
+		o.Channel, o.SMS, o.State = operation.ByOTP, nil, test.state
+		o.DeviceID, o.AnsweredBy, o.Statement = "dev_1", "dev_1", "SIGNED BY dev_1"
+		if test.want {
+			o.Prove("pin")
+		}
+		for _, mine := range []bool{true, false} {
+			said, err := json.Marshal(view.Of(&o, view.To{Mine: mine}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range []string{"usr_1", "dev_1"} {
+				if strings.Contains(string(said), name) != test.want {
+					t.Errorf("%s: %s in %s", test.name, name, said)
+				}
+			}
+		}
+	}
+	put := operation.Operation{UserID: "usr_1", DeviceID: "dev_1", State: operation.Pending}
+	if got := view.Of(&put, view.To{}); got.UserID != "usr_1" || got.DeviceID != "dev_1" {
+		t.Errorf("what was put to somebody is %+v", got)
+	}
+}
+
+// TestDevice: what is shown of a device has no key and no address.
+func TestDevice(t *testing.T) {
+	t.Parallel()
+	d := handset.Device{ID: "dev_1", PGP: []byte("KEY"), Push: &handset.Push{Service: "fcm", Address: "ADDRESS"}, Factors: []handset.Factor{{Kind: "pin"}}}
+	got := view.DeviceOf(&d)
+	if got.Encryption != "openpgp" || got.Push.Service != "fcm" || got.Attestation.Grade != handset.Absent || len(got.Factors) != 1 {
+		t.Errorf("%+v", got)
+	}
+	said, err := json.Marshal(got)
+	if err != nil || strings.Contains(string(said), "ADDRESS") || strings.Contains(string(said), "KEY") {
+		t.Errorf("%s, %v", said, err)
+	}
+}
+
 // TestAuthMethod: until it is approved it is the method that is asked, then the one that was used.
 func TestAuthMethod(t *testing.T) {
 	t.Parallel()

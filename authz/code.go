@@ -106,7 +106,7 @@ func (s *Store) complete(tx storage.Tx, c Completion, draft *Revocation) (full b
 			return false, err
 		}
 	}
-	now, err := s.moment(tx)
+	now, err := s.cutoffs.Moment(tx, s.Now())
 	if err != nil {
 		return false, err
 	}

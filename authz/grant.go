@@ -67,7 +67,7 @@ func (s *Store) active(tx storage.Tx, g *Grant) (bool, error) {
 		return true, nil
 	}
 	// A session does not begin again: whatever rests on it is dead once it has ended, whenever it was issued.
-	_, ended, err := s.cutoffs.Find(tx, cutoffID(KindSession, g.SessionID))
+	ended, err := s.cutoffs.Ended(tx, string(KindSession), g.SessionID)
 	return !ended && err == nil, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/authz/cutoff"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/internal/randid"
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -52,65 +53,20 @@ func revocationTable() *storage.Table[Revocation] {
 	}
 }
 
-// cutoff is the lasting form of a revocation: what was issued for the target up to At is dead. Refresh and sessions look
-// here, since they outlive the log.
-//
-// Clocks alone cannot tell what was issued before: a record may carry a later time than a revocation that commits after
-// it, from the clock of another node or because the revocation's time was taken first. So cut-offs are counted, all in one
-// row, and a record keeps how many there were at its [Moment]. They count in one row because the moment of a login comes
-// before anybody knows whose it is.
-type cutoff struct {
-	Kind   Kind      `json:"kind"`
-	Target string    `json:"target"`
-	At     time.Time `json:"at"`
-	Number uint64    `json:"number,omitempty"`
-	Until  time.Time `json:"until"`
-}
-
-func cutoffID(kind Kind, target string) string { return string(kind) + "/" + target }
-
-func cutoffTable() *storage.Table[cutoff] {
-	return &storage.Table[cutoff]{
-		Name: "cutoff", Version: 1,
-		ID:     func(c *cutoff) string { return cutoffID(c.Kind, c.Target) },
-		Expiry: func(c *cutoff) time.Time { return c.Until },
-	}
-}
-
 // kindLogin is the kind of a cut-off for sessions that are about to be opened. It is in no log: nothing was issued yet.
 const kindLogin Kind = "login"
 
-// tally counts the cut-offs.
-type tally struct {
-	Cutoffs uint64 `json:"cutoffs"`
-}
-
-const tallyID = "cutoffs"
-
-func tallyTable() *storage.Table[tally] {
-	return &storage.Table[tally]{Name: "tally", Version: 1, ID: func(*tally) string { return tallyID }}
-}
-
-// Moment is a point in time: by the clock, and by how many cut-offs had been made. The zero value is older than any.
-type Moment struct {
-	At      time.Time
-	Cutoffs uint64
-}
+// Moment is a point in time: by the clock, and by how many cut-offs had been made.
+type Moment = cutoff.Moment
 
 // Moment returns the present moment. Whoever checks a user takes it before the check, and what rests on the check counts
 // from then: a revocation that commits while the check goes on ends it.
 func (s *Store) Moment(ctx context.Context) (Moment, error) {
 	var moment Moment
 	return certain(&moment, s.db.View(ctx, func(tx storage.Tx) (err error) {
-		moment, err = s.moment(tx)
+		moment, err = s.cutoffs.Moment(tx, s.Now())
 		return err
 	}))
-}
-
-// moment reads the tally. That makes the transaction conflict with one that revokes.
-func (s *Store) moment(tx storage.Tx) (Moment, error) {
-	t, _, err := s.tallies.Find(tx, tallyID)
-	return Moment{At: s.Now(), Cutoffs: t.Cutoffs}, err
 }
 
 // newRevocation draws the id of a revocation. It is called outside closures, which must not draw anything.
@@ -148,43 +104,21 @@ func (s *Store) revoke(tx storage.Tx, r Revocation) error {
 	if r.Kind == KindToken || r.Kind == KindGrant {
 		return nil // nothing else is issued for a token, and a grant says by itself that it has ended
 	}
-	return s.cut(tx, r.Kind, r.Target, r.At)
+	if r.Kind == KindSession {
+		return s.cutoffs.End(tx, string(r.Kind), r.Target, r.At)
+	}
+	return s.cutoffs.Cut(tx, string(r.Kind), r.Target, r.At)
 }
 
-// cut writes a cut-off. That of a session needs no number: a session does not begin again.
-func (s *Store) cut(tx storage.Tx, kind Kind, target string, at time.Time) error {
-	c, _, err := s.cutoffs.Find(tx, cutoffID(kind, target))
-	if err != nil {
-		return err
-	}
-	c.Kind, c.Target = kind, target
-	if at.After(c.At) { // a clock that lags must not bring back what is dead
-		c.At, c.Until = at, at.Add(MaxRefreshTTL)
-	}
-	if kind != KindSession {
-		before, err := s.moment(tx)
-		if err != nil {
-			return err
-		}
-		c.Number = before.Cutoffs + 1
-		if err := s.tallies.Put(tx, tally{Cutoffs: c.Number}); err != nil {
-			return err
-		}
-	}
-	return s.cutoffs.Put(tx, c)
-}
-
-// cutOff reports whether what was issued for a target is dead.
 func (s *Store) cutOff(tx storage.Tx, kind Kind, target string, issued Moment) (bool, error) {
-	c, ok, err := s.cutoffs.Find(tx, cutoffID(kind, target))
-	return ok && (!issued.At.After(c.At) || issued.Cutoffs < c.Number), err
+	return s.cutoffs.Dead(tx, string(kind), target, issued)
 }
 
 // CancelLogins keeps every login of a user that has begun from opening a session. Whoever ends all sessions of a user calls
 // it before he looks which there are, so that none is opened behind his back.
 func (s *Store) CancelLogins(ctx context.Context, subject string) error {
 	now := s.Now()
-	return s.db.Update(ctx, func(tx storage.Tx) error { return s.cut(tx, kindLogin, subject, now) })
+	return s.db.Update(ctx, func(tx storage.Tx) error { return s.cutoffs.Cut(tx, string(kindLogin), subject, now) })
 }
 
 // Revoke records that a token is dead, or whatever a user or a client was issued until now. Grants and sessions are records

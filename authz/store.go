@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/authz/cutoff"
 	"github.com/gatehouse-id/gatehouse/authz/roster"
 	"github.com/gatehouse-id/gatehouse/authz/rotation"
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -27,8 +28,7 @@ type Store struct {
 	consents     *storage.Table[Consent]
 	assertions   *storage.Table[assertion]
 	revocations  *storage.Table[Revocation]
-	cutoffs      *storage.Table[cutoff]
-	tallies      *storage.Table[tally]
+	cutoffs      *cutoff.Book
 	rosters      *storage.Table[roster.Roster]
 }
 
@@ -49,8 +49,7 @@ func NewStore(db storage.DB, sealer storage.Sealer, now func() time.Time) (*Stor
 		consents:     consentTable(),
 		assertions:   assertionTable(),
 		revocations:  revocationTable(),
-		cutoffs:      cutoffTable(),
-		tallies:      tallyTable(),
+		cutoffs:      cutoff.NewBook(MaxRefreshTTL),
 		rosters:      rosterTable(),
 	}, nil
 }

@@ -167,6 +167,13 @@ var walls = slices.Concat([]wall{
 		},
 	},
 	{
+		room: []string{"authz/cutoff"},
+		never: map[string]string{
+			ours: "what a moment comes before is arithmetic over one table; what makes a cut-off is for the records",
+		},
+		door: []string{"storage"},
+	},
+	{
 		room: []string{"authz/revocation"},
 		never: map[string]string{
 			"net/http":         "one view serves gate, introspection, userinfo and refresh alike, so it knows no HTTP",

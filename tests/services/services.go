@@ -131,6 +131,7 @@ func startWebPush(s *stage) (started, error) {
 	return started{
 		says: []string{
 			"Web push: POST " + service.URL + "/subscribe?key=" + key.Public() + " answers with an address",
+			"for a phone with keys of its own: " + service.URL + "/endpoint?key=" + key.Public(),
 			"its inbox: " + service.URL + inbox,
 		},
 		caddyfile: fmt.Sprintf(`push browsers {

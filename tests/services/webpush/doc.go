@@ -5,5 +5,6 @@
 // of Apple, Google and Mozilla do.
 //
 // A simulated phone subscribes with POST /subscribe, which is answered with the JSON of a subscription: its address. The parameter key
-// binds it to a VAPID key. What arrives lies in the inbox of that address, and in the one of its endpoint.
+// binds it to a VAPID key. What arrives lies in the inbox of that address, and in the one of its endpoint. A phone that draws its own
+// keys asks for nothing but an endpoint, with POST /endpoint; the payload of what arrives there is the body as it came, in base64url.
 package webpush

@@ -64,8 +64,11 @@ func (s *Service) accept(r *http.Request) (Message, *Subscription, error) {
 	case len(body) > maxBody:
 		return Message{}, nil, &refusal{http.StatusRequestEntityTooLarge, "PayloadTooLarge"}
 	}
-	var ok bool
-	if m.Payload, m.Padding, ok = sub.open(body); !ok {
+	ok := framed(body)
+	if m.Sealed = body; ok && sub.private != nil {
+		m.Payload, m.Padding, ok = sub.open(body)
+	}
+	if !ok {
 		return Message{}, nil, &refusal{http.StatusBadRequest, "BadEncryption"}
 	}
 	return m, sub, nil
@@ -151,15 +154,19 @@ func extract(salt, key []byte) []byte {
 	return mac.Sum(nil)
 }
 
-// open decrypts a body as a browser does (RFC 8291, section 4).
-func (sub *Subscription) open(body []byte) (payload []byte, padding int, ok bool) {
+// framed reports whether a body is one record behind the header of aes128gcm with the sender's point, which is all that a service
+// without the keys can see (RFC 8188, section 2.1; RFC 8291, section 4).
+func framed(body []byte) bool {
 	if len(body) < 86+17 || body[20] != 65 || binary.BigEndian.Uint32(body[16:]) < 18 {
-		return nil, 0, false
+		return false
 	}
+	_, err := ecdh.P256().NewPublicKey(body[21:86])
+	return err == nil && uint32(len(body)-86) <= binary.BigEndian.Uint32(body[16:])
+}
+
+// open decrypts a framed body as a browser does (RFC 8291, section 4).
+func (sub *Subscription) open(body []byte) (payload []byte, padding int, ok bool) {
 	salt, sender, sealed := body[:16], body[21:86], body[86:]
-	if uint32(len(sealed)) > binary.BigEndian.Uint32(body[16:]) {
-		return nil, 0, false // there is more than one record
-	}
 	public, err := ecdh.P256().NewPublicKey(sender)
 	if err != nil {
 		return nil, 0, false

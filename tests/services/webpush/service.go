@@ -31,7 +31,8 @@ type Config struct {
 // Message is one that was accepted.
 type Message struct {
 	Endpoint       string
-	Payload        []byte // decrypted, without padding
+	Payload        []byte // decrypted, without padding; nothing where the phone alone has the keys
+	Sealed         []byte // as it came
 	Padding        int    // how many zeros there were
 	TTL            time.Duration
 	Urgency, Topic string
@@ -42,10 +43,10 @@ type Message struct {
 // Subscription is what a browser has.
 type Subscription struct {
 	Endpoint string
-	// JSON is what the page gets: the address of a phone.
+	// JSON is what the page gets: the address of a phone. There is none where the phone has the keys.
 	JSON string
 
-	private *ecdh.PrivateKey
+	private *ecdh.PrivateKey // nil where the phone has the keys
 	auth    []byte
 	key     string
 	gone    bool
@@ -72,6 +73,7 @@ func Start(c Config) (*Service, error) {
 	s := &Service{config: c, subscriptions: map[string]*Subscription{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /subscribe", s.subscribe)
+	mux.HandleFunc("POST /endpoint", s.endpoint)
 	mux.HandleFunc("POST /push/{id}", s.push)
 	var err error
 	if s.Server, err = served.Start(served.Config{Authority: c.Authority, Now: c.Now, Handler: mux, Inbox: &s.Inbox}); err != nil {
@@ -88,10 +90,9 @@ func (s *Service) Subscribe(key string) (*Subscription, error) {
 	if err != nil {
 		return nil, fmt.Errorf("drawing the browser's key: %w", err)
 	}
-	secrets := make([]byte, 32)
-	_, _ = rand.Read(secrets) // it never fails
-	path := "/push/" + b64.EncodeToString(secrets[16:])
-	made := &Subscription{Endpoint: s.URL + path, private: private, auth: secrets[:16], key: key}
+	made := s.Endpoint(key)
+	made.private, made.auth = private, make([]byte, 16)
+	_, _ = rand.Read(made.auth) // it never fails
 	text, err := json.Marshal(map[string]any{
 		"endpoint": made.Endpoint, "expirationTime": nil,
 		"keys": map[string]string{"p256dh": b64.EncodeToString(private.PublicKey().Bytes()), "auth": b64.EncodeToString(made.auth)},
@@ -100,10 +101,19 @@ func (s *Service) Subscribe(key string) (*Subscription, error) {
 		return nil, fmt.Errorf("writing a subscription: %w", err)
 	}
 	made.JSON = string(text)
+	return made, nil
+}
+
+// Endpoint makes a subscription for a phone that has keys of its own: what arrives there, this service cannot read.
+func (s *Service) Endpoint(key string) *Subscription {
+	drawn := make([]byte, 16)
+	_, _ = rand.Read(drawn) // it never fails
+	path := "/push/" + b64.EncodeToString(drawn)
+	made := &Subscription{Endpoint: s.URL + path, key: key}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.subscriptions[path] = made
-	return made, nil
+	return made
 }
 
 // Unsubscribe ends a subscription: its endpoint is gone.
@@ -130,6 +140,11 @@ func (s *Service) subscribe(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte(made.JSON)) // who is gone has no subscription
 }
 
+func (s *Service) endpoint(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]string{"endpoint": s.Endpoint(r.FormValue("key")).Endpoint}) // likewise
+}
+
 // refusal is an answer that accepts nothing.
 type refusal struct {
 	status int
@@ -154,7 +169,7 @@ func (s *Service) push(w http.ResponseWriter, r *http.Request) {
 		m.TTL = s.config.MaxTTL
 	}
 	s.keep(m, sub)
-	w.Header().Set("Location", s.URL+"/message/"+b64.EncodeToString(sub.auth[:8]))
+	w.Header().Set("Location", s.URL+"/message/"+b64.EncodeToString(m.Sealed[:8]))
 	w.Header().Set("TTL", strconv.FormatInt(int64(m.TTL/time.Second), 10))
 	w.WriteHeader(http.StatusCreated)
 }
@@ -167,6 +182,10 @@ func (s *Service) keep(m Message, sub *Subscription) {
 		Service: "webpush", At: s.config.Now(), Payload: m.Payload,
 		Headers: map[string]string{"ttl": strconv.FormatInt(int64(m.TTL/time.Second), 10), "urgency": m.Urgency, "topic": m.Topic},
 	}
+	if sub.private == nil {
+		s.sealed(n, m, sub)
+		return
+	}
 	var said struct {
 		Op string `json:"op"`
 	}
@@ -177,4 +196,11 @@ func (s *Service) keep(m Message, sub *Subscription) {
 	for _, n.Address = range []string{sub.JSON, sub.Endpoint} {
 		s.Inbox.Put(n)
 	}
+}
+
+// sealed delivers what only the phone can read: as a string of base64url, since that is no JSON.
+func (s *Service) sealed(n loopback.Notice, m Message, sub *Subscription) {
+	n.Address, n.Headers["content-encoding"] = sub.Endpoint, "aes128gcm"
+	n.Payload = json.RawMessage(`"` + b64.EncodeToString(m.Sealed) + `"`)
+	s.Inbox.Put(n)
 }

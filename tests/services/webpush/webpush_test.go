@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -197,5 +198,32 @@ func TestReplays(t *testing.T) {
 		if response.StatusCode != tt.want || !strings.Contains(string(said), tt.reason) {
 			t.Errorf("%s: %d %s, want %d %s", tt.name, response.StatusCode, said, tt.want, tt.reason)
 		}
+	}
+}
+
+// A phone with keys of its own gets what was sent, as it was sent; the service sees no more of it than its frame.
+func TestPhonesWithKeysOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	s, roots := start(t, webpush.Config{})
+	got := run(t, roots, "curl", "-sS", "--noproxy", "*", "--cacert", roots, "-X", "POST", s.URL+"/endpoint")
+	var made struct{ Endpoint string }
+	if err := json.Unmarshal([]byte(got), &made); err != nil || !strings.HasPrefix(made.Endpoint, s.URL+"/push/") {
+		t.Fatalf("the service answers %s", got)
+	}
+	keys := `"keys":{"p256dh":"BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4","auth":"BTBZMqHH6r4Tts7J_aSIgg"}`
+	if got := run(t, roots, "node", "testdata/send.mjs", `{"endpoint":"`+made.Endpoint+`",`+keys+`}`, `{"op":"op_1"}`); got != "201" {
+		t.Fatalf("node: %s", got)
+	}
+	m := s.Messages()
+	if len(m) != 1 || m[0].Payload != nil || len(m[0].Sealed) < 86 {
+		t.Fatalf("accepted: %+v", m)
+	}
+	n, ok := s.Inbox.Take(t.Context(), made.Endpoint)
+	var sealed string
+	if err := json.Unmarshal(n.Payload, &sealed); !ok || err != nil || n.Operation != "" || n.Headers["content-encoding"] != "aes128gcm" {
+		t.Fatalf("in the inbox: %+v", n)
+	}
+	if body, err := base64.RawURLEncoding.DecodeString(sealed); err != nil || !bytes.Equal(body, m[0].Sealed) || bytes.Contains(body, []byte("op_1")) {
+		t.Errorf("in the inbox: %s", sealed)
 	}
 }

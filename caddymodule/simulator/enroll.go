@@ -17,8 +17,7 @@ import (
 type wanted struct {
 	issuer, code string
 	pin          bool
-	service      string
-	address      string
+	push         notices
 	enrolment    device.Enrolment
 }
 
@@ -39,8 +38,9 @@ func enroll(o *options) *cobra.Command {
 	flags.StringVar(&e.OS, "os", "", "its operating system")
 	flags.StringVar(&e.Handset, "handset", "", "what tells this handset from others; random by default")
 	flags.StringSliceVar(&e.Factors, "factor", nil, `further factors: "biometric", "custom:NAME"`)
-	flags.StringVar(&w.service, "push-service", "", "push service of --push-address")
-	flags.StringVar(&w.address, "push-address", "", "where notices go")
+	flags.StringVar(&w.push.service, "push-service", "", "push service of --push-address or --push-subscribe")
+	flags.StringVar(&w.push.address, "push-address", "", "where notices go")
+	flags.StringVar(&w.push.subscribe, "push-subscribe", "", "where the copy of a browser's push service takes subscriptions")
 	return cmd
 }
 
@@ -66,11 +66,8 @@ func (s *session) enroll(w *wanted, args []string) (err error) {
 	if e.Invitation, err = w.invitation(args); err != nil {
 		return err
 	}
-	if (w.service == "") != (w.address == "") {
-		return errors.New("--push-service and --push-address belong together")
-	}
-	if w.service != "" {
-		e.Push = &envelope.PushAddress{Service: w.service, Address: w.address}
+	if (w.push.service == "") != (w.push.address == "" && w.push.subscribe == "") || w.push.address != "" && w.push.subscribe != "" {
+		return errors.New("--push-service and one of --push-address and --push-subscribe belong together")
 	}
 	if e.Handset == "" {
 		e.Handset = rand.Text()
@@ -82,6 +79,9 @@ func (s *session) enroll(w *wanted, args []string) (err error) {
 		if e.PIN, err = s.newPIN("Choose a PIN: "); err != nil {
 			return err
 		}
+	}
+	if s.phone.Push, e.Push, err = s.reach(w.push); err != nil {
+		return err
 	}
 	config, err := s.config()
 	if err != nil {

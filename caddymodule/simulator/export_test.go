@@ -15,6 +15,12 @@ import (
 // Phone is a file of a phone.
 type Phone = phone
 
+// Reach and Subscription are what it keeps about notifications.
+type (
+	Reach        = reach
+	Subscription = subscription
+)
+
 // The steps of the package that tests take one by one.
 var (
 	NewPhone      = newPhone
@@ -22,7 +28,24 @@ var (
 	Explain       = explain
 	WriteQuestion = writeQuestion
 	NeedsPIN      = needsPIN
+	Subscribe     = subscribe
 )
+
+// Open opens a message, and Address is what the issuer is told.
+func (s *subscription) Open(body []byte) ([]byte, error) { return s.open(body) }
+
+// Address returns the address of a phone.
+func (s *subscription) Address() (string, error) { return s.address() }
+
+// Next listens to an inbox once, as a phone that is notified like that.
+func (s *session) Next(r *Reach, at string) (string, error) {
+	s.phone = &phone{Push: r}
+	box, err := s.inbox(at)
+	if err != nil {
+		return "", err
+	}
+	return box.next(s.ctx)
+}
 
 // Save saves a phone.
 func (p *phone) Save(ctx context.Context, s device.State) error { return p.save(ctx, s) }

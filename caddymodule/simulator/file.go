@@ -19,6 +19,8 @@ type phone struct {
 	Version int               `json:"v"`
 	State   device.State      `json:"state"`
 	Keys    *device.SoftStore `json:"keys"`
+	// Push is where notifications go, nil for nowhere.
+	Push *reach `json:"push,omitempty"`
 
 	path string
 }

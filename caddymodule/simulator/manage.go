@@ -85,23 +85,68 @@ func keys(o *options) *cobra.Command {
 	})
 }
 
+// notices is what the person says about where notices go.
+type notices struct{ service, address, subscribe string }
+
+// reach returns where notices go, and what the server is told of it; nothing of nothing.
+func (s *session) reach(n notices) (*reach, *envelope.PushAddress, error) {
+	if n.service == "" {
+		return nil, nil, nil
+	}
+	r := &reach{Service: n.service, Address: n.address}
+	if n.subscribe != "" {
+		client, err := s.client()
+		if err != nil {
+			return nil, nil, err
+		}
+		if r.Web, err = subscribe(s.ctx, client, n.subscribe); err != nil {
+			return nil, nil, err
+		}
+		if r.Address, err = r.Web.address(); err != nil {
+			return nil, nil, err
+		}
+	}
+	return r, &envelope.PushAddress{Service: r.Service, Address: r.Address}, nil
+}
+
 func push(o *options) *cobra.Command {
-	return held(o, "push [<service> <address>]", "Sets where notices go; without an address, nowhere", cobra.MatchAll(cobra.MaximumNArgs(2),
+	var n notices
+	cmd := held(o, "push [<service> [<address>]]", "Sets where notices go; without an address, nowhere",
 		func(cmd *cobra.Command, args []string) error {
-			if len(args) == 1 {
+			switch {
+			case n.subscribe != "":
+				return cobra.ExactArgs(1)(cmd, args)
+			case len(args) > 0:
 				return cobra.ExactArgs(2)(cmd, args)
 			}
 			return nil
-		}), func(s *session, args []string) error {
-		var address *envelope.PushAddress
-		if len(args) == 2 {
-			address = &envelope.PushAddress{Service: args[0], Address: args[1]}
-		}
-		if err := s.device.SetPush(s.ctx, address); err != nil {
-			return err
-		}
-		return s.say(map[string]any{"push": address}, "The server knows where notices go.")
-	})
+		},
+		func(s *session, args []string) error {
+			if len(args) > 0 {
+				n.service = args[0]
+			}
+			if len(args) > 1 {
+				n.address = args[1]
+			}
+			return s.setPush(n)
+		})
+	cmd.Flags().StringVar(&n.subscribe, "subscribe", "", "where the copy of a browser's push service takes subscriptions, in the place of an address")
+	return cmd
+}
+
+func (s *session) setPush(n notices) error {
+	r, address, err := s.reach(n)
+	if err != nil {
+		return err
+	}
+	if err := s.device.SetPush(s.ctx, address); err != nil {
+		return err
+	}
+	s.phone.Push = r
+	if err := s.phone.save(s.ctx, s.device.State()); err != nil {
+		return err
+	}
+	return s.say(map[string]any{"push": address}, "The server knows where notices go.")
 }
 
 func transfer(o *options) *cobra.Command {

@@ -185,8 +185,12 @@ const holdFor = 30 * time.Second
 const breather = 5 * time.Second
 
 func watch(o *options) *cobra.Command {
-	return held(o, "watch", "Waits for questions and asks what to answer, until it is interrupted", cobra.NoArgs,
+	var inbox string
+	cmd := held(o, "watch", "Waits for questions and asks what to answer, until it is interrupted", cobra.NoArgs,
 		func(s *session, _ []string) error {
+			if inbox != "" {
+				return s.listen(inbox)
+			}
 			s.cmd.PrintErrln("Waiting for questions; Ctrl-C ends.")
 			seen := map[string]bool{}
 			for s.ctx.Err() == nil {
@@ -200,17 +204,30 @@ func watch(o *options) *cobra.Command {
 			}
 			return nil
 		})
+	cmd.Flags().StringVar(&inbox, "inbox", "",
+		"wait for notifications instead: where the copy of a push service leaves them, with "+addressMark+" for this phone's address")
+	return cmd
 }
 
 // outlast waits where the server cannot be reached, or where all that is open was seen.
 func (s *session) outlast(err error, again bool) error {
-	if errors.Is(err, device.ErrNetwork) || errors.Is(err, device.ErrUnavailable) {
+	if unreached(err) {
 		s.cmd.PrintErrln("The server does not answer; trying again.")
 		again, err = true, nil
 	}
 	if err != nil || !again {
 		return err
 	}
+	return s.breathe()
+}
+
+// unreached reports whether the server may answer the same later.
+func unreached(err error) bool {
+	return errors.Is(err, device.ErrNetwork) || errors.Is(err, device.ErrUnavailable)
+}
+
+// breathe waits a while, or until the person goes away.
+func (s *session) breathe() error {
 	select {
 	case <-s.ctx.Done():
 	case <-time.After(breather):

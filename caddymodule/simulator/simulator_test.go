@@ -307,6 +307,8 @@ func TestMistakes(t *testing.T) {
 		{[]string{"enroll", "https://auth.example.com/", "--application", "bank"}, "invitation"},
 		{[]string{"enroll", "--application", "bank", "--issuer", "https://auth.example.com", "--code", "AAAAA"}, "code"},
 		{[]string{"enroll", "--application", "bank", "--issuer", "https://auth.example.com", "--code", code, "--push-service", "fcm"}, "belong together"},
+		{[]string{"enroll", "--application", "bank", "--issuer", "https://auth.example.com", "--code", code, "--push-subscribe", "https://push.example"}, "belong together"},
+		{[]string{"enroll", "--application", "bank", "--issuer", "https://auth.example.com", "--code", code, "--push-service", "a", "--push-address", "b", "--push-subscribe", "c"}, "belong together"},
 		{[]string{"enroll", "--application", "bank", "--issuer", "https://auth.example.com", "--code", code, "--file", path}, "a phone already"},
 		{[]string{"enroll", "--application", "bank", "--issuer", "https://auth.example.com", "--code", code}, "there is no answer on standard input"},
 		{[]string{"enroll", "--application", "bank", "--issuer", "https://auth.example.com", "--code", code, "--pin=false", "--ca", notPEM}, "holds no certificate"},
@@ -314,6 +316,7 @@ func TestMistakes(t *testing.T) {
 		{[]string{"status"}, "there is no phone in"},
 		{[]string{"release"}, "accepts 1 arg"},
 		{[]string{"push", "fcm"}, "accepts 2 arg"},
+		{[]string{"push", "browsers", "address", "--subscribe", "https://push.example"}, "accepts 1 arg"},
 		{[]string{"approve", "a", "b"}, "accepts at most 1 arg"},
 	} {
 		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -39,6 +40,10 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "services"), "../services").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "building the services: %v\n%s", err, out)
+		return 1
+	}
 	folder = dir
 	return m.Run()
 }
@@ -56,23 +61,23 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"serve": serve, "token": token, "lines": lines, "within": within, "json": jsonValue, "await": await,
-			"api": api, "typed": typed, "other": other,
+			"api": api, "typed": typed, "other": other, "services": services,
 		},
 	})
 }
 
 const caddyfile = `{
-	admin %s
+	admin ADMIN
 	auto_https off
 	default_bind 127.0.0.1
 	gatehouse {
-		issuer http://%s
+		issuer http://SITE
 		storage badger data
 		scope accounts:read password
 		default_scope accounts:read
 		application bank {
-			ios com.example.bank
-			android com.example.bank
+			ios com.example.bankIOS
+			android com.example.bankANDROID
 			version 2.* active
 			version 1.* active
 			version 1.0 disabled {
@@ -97,7 +102,7 @@ const caddyfile = `{
 			}
 			sms_limits {
 				countries NL
-			}
+			}SERVICES
 		}
 		client machine {
 			secret machine-secret-0123456789-0123456789
@@ -112,13 +117,16 @@ const caddyfile = `{
 	}
 }
 
-http://%s {
+http://SITE {
+	log {
+		output file access.log
+	}
 	authorization_server
 }
 `
 
 // serve starts a server for the script, whose Caddyfile it leaves in the folder that the script works in. Its socket stands
-// in a short folder of its own.
+// in a short folder of its own. It notifies phones by the services that run, if any do, and notes in $ACCESS what it was asked.
 //
 //	serve
 func serve(ts *testscript.TestScript, neg bool, args []string) {
@@ -129,7 +137,10 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	p, err := program.Start(context.Background(), program.Config{
 		Path: filepath.Join(folder, "gatehouse"), Dir: dir, Ports: 1, Host: "localhost", Ready: "/jwks",
-		Caddyfile: func(a []string) string { return fmt.Sprintf(caddyfile, program.SocketIn(dir), a[0], a[0]) },
+		Caddyfile: func(a []string) string {
+			return strings.NewReplacer("ADMIN", program.SocketIn(dir), "SITE", a[0], "IOS", ts.Getenv("IOS"), "ANDROID", ts.Getenv("ANDROID"),
+				"SERVICES", ts.Getenv("SERVICES")).Replace(caddyfile)
+		},
 	})
 	ts.Check(err)
 	ts.Defer(func() {
@@ -139,6 +150,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs("Caddyfile"), []byte(p.Caddyfile(p.Addresses)), 0o600))
 	ts.Setenv("ISSUER", "http://"+p.Addresses[0])
 	ts.Setenv("SOCKET", p.Socket())
+	ts.Setenv("ACCESS", filepath.Join(dir, "access.log"))
 }
 
 // token writes a token of the machine into a file.

@@ -27,6 +27,10 @@ const (
 	InvalidTarget           Code = "invalid_target"            // RFC 8707 2
 	UnsupportedTokenType    Code = "unsupported_token_type"    // RFC 7009 2.2.1
 
+	InvalidAuthorizationDetails Code = "invalid_authorization_details" // RFC 9396 5
+	// InsufficientDetails is what a protected resource says whose request was not approved in detail. RFC 9396 names no code for it.
+	InsufficientDetails Code = "insufficient_authorization_details"
+
 	InsufficientAuthorization Code = "insufficient_authorization" // draft-ietf-oauth-first-party-apps-04 5.2.2.1
 	InvalidSession            Code = "invalid_session"            // draft-ietf-oauth-first-party-apps-04 5.2.2.1
 
@@ -47,6 +51,7 @@ var statusOf = map[Code]int{
 	InvalidToken:           http.StatusUnauthorized,
 	InsufficientUserAuth:   http.StatusUnauthorized,
 	InsufficientScope:      http.StatusForbidden,
+	InsufficientDetails:    http.StatusForbidden,
 	AccessDenied:           http.StatusForbidden,
 	ServerError:            http.StatusInternalServerError,
 	TemporarilyUnavailable: http.StatusServiceUnavailable,

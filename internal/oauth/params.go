@@ -4,6 +4,7 @@ package oauth
 
 import (
 	"net/url"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -42,13 +43,19 @@ func (p Params) merge(values url.Values) error {
 		if _, twice := p[name]; twice || len(all) > 1 {
 			return NewError(InvalidRequest, "a parameter is repeated")
 		}
-		if !validParam(name) || !validParam(all[0]) {
+		value := all[0]
+		if name == "authorization_details" { // JSON, in which line breaks and tabs may stand between the values
+			value = jsonSpace.Replace(value)
+		}
+		if !validParam(name) || !validParam(value) {
 			return NewError(InvalidRequest, "a parameter holds forbidden characters or is too long")
 		}
-		p[name] = all[0]
+		p[name] = value
 	}
 	return nil
 }
+
+var jsonSpace = strings.NewReplacer("\t", " ", "\n", " ", "\r", " ")
 
 // validParam admits UTF-8 without control characters. A tab or line break has no place in any parameter we read and would
 // otherwise travel into headers and logs.

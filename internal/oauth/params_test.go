@@ -198,3 +198,17 @@ func FuzzParseParams(f *testing.F) {
 		}
 	})
 }
+
+// JSON may come with line breaks, and only there.
+func TestParamsHoldJSONAsItIsPrinted(t *testing.T) {
+	t.Parallel()
+	p, err := oauth.ParseParams("authorization_details=%5B%0D%0A%09%7B%7D%5D")
+	if err != nil || p.Get("authorization_details") != "[   {}]" {
+		t.Errorf("got %q, %v", p.Get("authorization_details"), err)
+	}
+	for _, text := range []string{"state=a%0Ab", "authorization_details=%5B%00%5D"} {
+		if _, err := oauth.ParseParams(text); err == nil {
+			t.Errorf("%s is accepted", text)
+		}
+	}
+}

@@ -100,6 +100,13 @@ func New(c Config) (*Service, error) {
 	}, nil
 }
 
+// With returns the service over other operations: for whoever writes down something of its own with what is started.
+func (s *Service) With(o Operations) *Service {
+	c := *s
+	c.operations = o
+	return &c
+}
+
 // Why a type could not begin: [operation.Skipped].Reason.
 const (
 	NoDevice    = "no_device"    // the user has no phone that is active, of the app and the device that was named

@@ -549,3 +549,32 @@ func TestPhoneWithoutNotifications(t *testing.T) {
 		t.Errorf("it lists %v", open)
 	}
 }
+
+// elsewhere starts operations in its own way.
+type elsewhere struct {
+	*operation.Store
+
+	started []operation.Start
+}
+
+func (e *elsewhere) Start(ctx context.Context, start operation.Start) (operation.Operation, bool, error) {
+	e.started = append(e.started, start)
+	return e.Store.Start(ctx, start)
+}
+
+// TestWith: who writes down something with an operation starts it, and the service itself goes on as before.
+func TestWith(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.people["usr_1"] = asking.Person{}
+	w.phone("usr_1", "bank", "pin")
+	own := &elsewhere{Store: w.operations}
+	o, created, err := w.With(own).Start(t.Context(), request("usr_1", "pin"))
+	if err != nil || !created || len(own.started) != 1 || own.started[0].UserID != o.UserID {
+		t.Errorf("it is started as %v, %v (%v)", own.started, o, err)
+	}
+	w.ask("usr_1", "push")
+	if len(own.started) != 1 {
+		t.Error("the service starts there too")
+	}
+}

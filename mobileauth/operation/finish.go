@@ -260,7 +260,13 @@ func (s *Store) closeAll(tx storage.Tx, userID, reason string, rests func(record
 // Redeem uses up an approval, once: it is for the client that started the operation and acts on it now. The device that
 // approved must still be usable and the user active. Everything but a fault is an [Outcome]: [Accepted] with the operation,
 // [Gone] or [NotAllowed].
-func (s *Store) Redeem(ctx context.Context, id, clientID string) (out Outcome, err error) {
+func (s *Store) Redeem(ctx context.Context, id, clientID string) (Outcome, error) {
+	return s.RedeemIf(ctx, id, clientID, func(storage.Tx, *Operation) (string, error) { return "", nil })
+}
+
+// RedeemIf is [Store.Redeem] for whoever knows more about what was approved: refuses is asked first, in the same transaction,
+// and a reason that it gives is [NotAllowed] and leaves the approval as it is. It may run several times.
+func (s *Store) RedeemIf(ctx context.Context, id, clientID string, refuses func(storage.Tx, *Operation) (string, error)) (out Outcome, err error) {
 	now, by := s.now(), audit.ActorOf(ctx)
 	drawn := s.audit.Prepare(audit.Event{})
 	var said audit.Event
@@ -270,7 +276,13 @@ func (s *Store) Redeem(ctx context.Context, id, clientID string) (out Outcome, e
 			return err
 		}
 		o = o.At(now)
-		out, err = s.redeem(tx, &o, clientID, now)
+		reason, err := refuses(tx, &o)
+		if err != nil {
+			return err
+		}
+		if out = (Outcome{Code: NotAllowed, Reason: reason}); reason == "" {
+			out, err = s.redeem(tx, &o, clientID, now)
+		}
 		if err != nil {
 			return err
 		}

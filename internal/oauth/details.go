@@ -100,6 +100,12 @@ var errStrictJSON = errors.New("the JSON is malformed, or could be read in two w
 // maxNumber is the length of the longest number: what is longer is no amount, and no two readers round it alike.
 const maxNumber = 40
 
+// plainNumber refuses what takes long to read: a number of a few characters may have billions of digits.
+func plainNumber(text string) bool {
+	_, exponent, _ := strings.Cut(strings.ToLower(text), "e")
+	return len(text) <= maxNumber && len(strings.TrimLeft(exponent, "+-")) <= 2
+}
+
 // decode reads one JSON value strictly. Numbers stay as they are written.
 func decode(text string) (any, error) {
 	d := json.NewDecoder(strings.NewReader(text))
@@ -129,7 +135,7 @@ func decodeValue(d *json.Decoder, depth int) (any, error) {
 		}
 		return decodeArray(d, depth)
 	case json.Number:
-		if len(t) > maxNumber {
+		if !plainNumber(t.String()) {
 			return nil, errStrictJSON
 		}
 	}

@@ -66,6 +66,8 @@ func TestRFC9396Details(t *testing.T) {
 		{"too deep", deep(11), ""},
 		{"far too deep", deep(2000), ""},
 		{"a number that nobody reads alike", `[{"type":"a","b":` + strings.Repeat("1", 41) + `}]`, ""},
+		{"a number of a billion digits", `[{"type":"a","b":1e999999999}]`, ""},
+		{"a number of no size at all", `[{"type":"a","b":1E-100}]`, ""},
 		{"as many as may be", "[" + strings.Repeat(`{"type":"a"},`, oauth.MaxDetails-1) + `{"type":"a"}]`, "[" + strings.Repeat(`{"type":"a"},`, oauth.MaxDetails-1) + `{"type":"a"}]`},
 		{"too many", "[" + strings.Repeat(`{"type":"a"},`, oauth.MaxDetails) + `{"type":"a"}]`, ""},
 		{"too large", `[{"type":"a","b":"` + strings.Repeat("x", oauth.MaxDetailsBytes) + `"}]`, ""},

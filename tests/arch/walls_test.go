@@ -167,6 +167,14 @@ var walls = slices.Concat([]wall{
 		},
 	},
 	{
+		room: []string{"authz/details"},
+		never: map[string]string{
+			ours:       "what a detail means is for its schema and its sentence; who grants it, keeps it or enforces it is for others",
+			"net/http": "details are the same whatever they arrive by",
+		},
+		door: []string{"internal/oauth", "mobileauth/shown"},
+	},
+	{
 		room: []string{"authz/cutoff"},
 		never: map[string]string{
 			ours: "what a moment comes before is arithmetic over one table; what makes a cut-off is for the records",

@@ -282,13 +282,26 @@ var walls = slices.Concat([]wall{
 		},
 	},
 	{
-		room: []string{"mobileauth/operation", "mobileauth/asking", "mobileauth/budget", "mobileauth/roots", "mobileauth/receipt/issuing"},
+		room: []string{
+			"mobileauth/operation", "mobileauth/asking", "mobileauth/budget", "mobileauth/roots", "mobileauth/receipt/issuing",
+			"mobileauth/confirm",
+		},
 		never: map[string]string{
 			"authz/...":        "a question to a person is the same whoever issues tokens for the answer",
 			"validation/...":   "a question to a person is the same whoever issues tokens for the answer",
 			"internal/web/...": "records and transitions know no page",
 			"net/http":         "records and transitions know no HTTP",
 		},
+	},
+	{
+		room: []string{"mobileauth/challenge"},
+		never: map[string]string{
+			"authz/...":        "a realm of phones is a guest: it knows what a realm is, and nothing else of who asks",
+			"validation/...":   "a realm of phones is a guest: it knows what a realm is, and nothing else of who asks",
+			"internal/web/...": "the realm says what to ask; pages and apps ask in their own way",
+			"net/http":         "the realm says what to ask; pages and apps ask in their own way",
+		},
+		door: []string{"authz/realm"},
 	},
 	{
 		room: []string{"mobileauth/receipt"},
@@ -352,6 +365,14 @@ var walls = slices.Concat([]wall{
 			"authz/...":        "phones have a protocol of their own, and hold no token",
 			"validation/...":   "phones have a protocol of their own, and hold no token",
 			"internal/web/...": "what a phone is told it shows in its own way",
+		},
+	},
+	{
+		room: []string{"mobileauth/confirm/hold"},
+		never: map[string]string{
+			"authz/...":        "who sends a request comes in from the gate, whoever issues tokens",
+			"validation/...":   "who sends a request comes in from the gate, whoever issues tokens",
+			"internal/web/...": "how a page looks is for whoever assembles",
 		},
 	},
 	{

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package confirm
+
+import (
+	"encoding/json"
+	"mime"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/gatehouse-id/gatehouse/internal/jose"
+	"github.com/gatehouse-id/gatehouse/mobileauth/shown"
+)
+
+const (
+	formType = "application/x-www-form-urlencoded"
+	jsonType = "application/json"
+)
+
+// reader reads fields of a request, each part of it once.
+type reader struct {
+	request *Request
+	object  map[string]json.RawMessage
+	form    url.Values
+	query   url.Values
+}
+
+// field returns the value of a field. Its errors are [shown.FieldError]s.
+func (v *reader) field(p *part) (string, error) {
+	r := v.request
+	switch p.source {
+	case fromMethod:
+		return r.Method, nil
+	case fromHost:
+		_, host, _ := strings.Cut(r.Origin, "://")
+		return host, nil
+	case fromPath:
+		return v.path(p)
+	case fromHeader:
+		return only(p, r.Header(p.name))
+	case fromQuery:
+		if v.query == nil {
+			var err error
+			if v.query, err = url.ParseQuery(r.Query); err != nil {
+				return "", shown.Invalid("query", "it is not well formed")
+			}
+		}
+		return pair(p, v.query)
+	case fromForm:
+		return v.formField(p)
+	}
+	return v.jsonField(p)
+}
+
+// path returns the whole path, or one segment of it, decoded.
+func (v *reader) path(p *part) (string, error) {
+	value := v.request.Path
+	if p.name != "" {
+		segments := strings.Split(strings.TrimPrefix(value, "/"), "/")
+		n := segment(p.name)
+		if n > len(segments) {
+			return "", missing(p)
+		}
+		value = segments[n-1]
+	}
+	decoded, err := url.PathUnescape(value)
+	if err != nil {
+		return "", shown.Invalid(p.String(), "it is not well formed")
+	}
+	return decoded, nil
+}
+
+func missing(p *part) error { return shown.Invalid(p.String(), "it is missing") }
+
+func ambiguous(p *part) error {
+	return shown.Invalid(p.String(), "it can be read in more than one way")
+}
+
+func only(p *part, values []string) (string, error) {
+	switch len(values) {
+	case 0:
+		return "", missing(p)
+	case 1:
+		return values[0], nil
+	}
+	return "", ambiguous(p)
+}
+
+// pair returns the one value of a name, where nothing else stands that an upstream might take for the same name: many do not
+// tell upper from lower case, or make lists of what ends in brackets and one name of what differs by a dot, a blank or a bracket.
+func pair(p *part, values url.Values) (string, error) {
+	want := folded(p.name)
+	for name := range values {
+		if name != p.name && folded(name) == want {
+			return "", ambiguous(p)
+		}
+	}
+	return only(p, values[p.name])
+}
+
+// folded returns the one form of all names that some upstream takes for the same.
+func folded(name string) string {
+	if i := strings.IndexByte(name, '['); i > 0 {
+		name = name[:i]
+	}
+	return strings.NewReplacer(".", "_", " ", "_", "-", "_", "\x00", "").Replace(lower(strings.TrimSpace(name)))
+}
+
+// lower folds case as encoding/json and others do when they look for a name, so that U+212A is a k.
+func lower(name string) string { return strings.ToLower(strings.ToUpper(name)) }
+
+// content refuses a body that is not of the media type that a field stands in, in UTF-8 and as it is.
+func (v *reader) content(p *part, is func(mediaType string) bool) error {
+	types := v.request.Header("Content-Type")
+	if len(types) != 1 || len(v.request.Header("Content-Encoding")) > 0 {
+		return shown.Invalid(p.String(), "the body is not of one type, or is encoded")
+	}
+	mediaType, params, err := mime.ParseMediaType(types[0])
+	if charset, set := params["charset"]; err != nil || !is(mediaType) || set && !strings.EqualFold(charset, "utf-8") {
+		return shown.Invalid(p.String(), "the body is of another type")
+	}
+	return nil
+}
+
+func (v *reader) formField(p *part) (string, error) {
+	if err := v.content(p, func(t string) bool { return t == formType }); err != nil {
+		return "", err
+	}
+	if v.form == nil {
+		var err error
+		if v.form, err = url.ParseQuery(string(v.request.Body)); err != nil {
+			return "", shown.Invalid("form", "it is not well formed")
+		}
+	}
+	return pair(p, v.form)
+}
+
+// jsonField returns a string, a number as it was written, true or false. The body is read strictly (RFC 7493): whoever reads
+// it behind us cannot read another value.
+func (v *reader) jsonField(p *part) (string, error) {
+	if err := v.content(p, func(t string) bool { return t == jsonType || strings.HasSuffix(t, "+json") }); err != nil {
+		return "", err
+	}
+	if v.object == nil {
+		if err := jose.UnmarshalObject(v.request.Body, &v.object); err != nil {
+			return "", shown.Invalid("json", "the body is not one object of JSON that is read in one way only")
+		}
+	}
+	object := v.object
+	names := strings.Split(p.name, ".")
+	for i, name := range names {
+		raw, err := member(p, object, name)
+		if err != nil {
+			return "", err
+		}
+		if i == len(names)-1 {
+			return scalar(p, raw)
+		}
+		if object, err = within(p, raw); err != nil {
+			return "", err
+		}
+	}
+	return "", missing(p)
+}
+
+// within returns the members of an object, or the elements of an array by their numbers.
+func within(p *part, raw json.RawMessage) (map[string]json.RawMessage, error) {
+	members := map[string]json.RawMessage{}
+	if raw[0] == '{' {
+		if err := json.Unmarshal(raw, &members); err != nil {
+			return nil, missing(p)
+		}
+		return members, nil
+	}
+	var elements []json.RawMessage
+	if raw[0] != '[' || json.Unmarshal(raw, &elements) != nil {
+		return nil, missing(p)
+	}
+	for i, element := range elements {
+		members[strconv.Itoa(i)] = element
+	}
+	return members, nil
+}
+
+func member(p *part, object map[string]json.RawMessage, name string) (json.RawMessage, error) {
+	want := lower(name)
+	for other := range object {
+		if other != name && lower(other) == want {
+			return nil, ambiguous(p)
+		}
+	}
+	raw, found := object[name]
+	if !found || len(raw) == 0 {
+		return nil, missing(p)
+	}
+	return raw, nil
+}
+
+func scalar(p *part, raw json.RawMessage) (string, error) {
+	switch raw[0] {
+	case '"':
+		var text string
+		if err := json.Unmarshal(raw, &text); err != nil {
+			return "", missing(p)
+		}
+		return text, nil
+	case 'n':
+		return "", missing(p)
+	case '{', '[':
+		return "", shown.Invalid(p.String(), "it is not a single value")
+	}
+	return string(raw), nil
+}

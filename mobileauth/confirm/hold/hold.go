@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hold
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/internal/limit"
+	"github.com/gatehouse-id/gatehouse/mobileauth/asking"
+	"github.com/gatehouse-id/gatehouse/mobileauth/confirm"
+	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletype"
+	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
+)
+
+const (
+	// OperationHeader names the operation: in the request that is to pass by it, and in answers about it.
+	OperationHeader = "Gatehouse-Operation"
+	// NumberHeader is what a caller that waits has to show (RFC 8297), where a number is typed on the phone.
+	NumberHeader = "Gatehouse-Number"
+)
+
+const (
+	// DefaultBody is how large a body may be, in bytes, where the rule says nothing.
+	DefaultBody = 64 << 10
+	// MaxBody is how large a rule may let it be.
+	MaxBody = 1 << 20
+	// MaxPrefer is how long a caller may prefer to wait where the rule says nothing.
+	MaxPrefer = time.Minute
+	// MaxWait is how long a rule may have callers wait.
+	MaxWait = operation.MaxTimeToLive
+)
+
+// Config describes a [Holder]. Store, Operations and Now are required.
+type Config struct {
+	Store      *confirm.Store
+	Operations *operation.Store
+	Now        func() time.Time
+	// Logger gets what could not be done. Nil is none.
+	Logger *slog.Logger
+	Seats  Seats
+	// Status bounds how often one user asks how an operation stands. Nil is no bound.
+	Status *limit.Limiter
+}
+
+// Holder has requests confirmed. It is safe for concurrent use.
+type Holder struct {
+	config Config
+	room   *room
+}
+
+// New returns a holder, or an error that names what is missing.
+func New(c Config) (*Holder, error) {
+	if c.Store == nil || c.Operations == nil || c.Now == nil {
+		return nil, errors.New("creating a holder of requests: Store, Operations and Now are required")
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Holder{config: c, room: newRoom(c.Seats)}, nil
+}
+
+// Waiting returns how many requests are held.
+func (h *Holder) Waiting() int { return h.room.len() }
+
+// Rule is what a route has confirmed, and how.
+type Rule struct {
+	// Name is different for rules that ask or show something different, and the same on every node.
+	Name string
+	// Type is the mobile type. Message is what the phone shows, in a language.
+	Type     string
+	Message  *confirm.Template
+	Language string
+	// Digits is how many digits are typed on the phone; zero is what is usual.
+	Digits int
+	// Headers are the fields that are bound beside those of the message.
+	Headers []string
+	// Body is how large a body may be. Zero is [DefaultBody].
+	Body int64
+	// Wait is how long a request is held for its answer. Callers may prefer less, or, where it is zero, up to [MaxPrefer].
+	Wait time.Duration
+}
+
+// Caller is whoever sends a request, as the gate knows them.
+type Caller struct {
+	// Owner is who, without the rule. One without a user or a session has nobody to ask.
+	confirm.Owner
+	// Operations are the values of [OperationHeader] that the request came with.
+	Operations []string
+	// Site is the origin that it was sent to, and Asked its path and query as they came.
+	Site, Asked string
+	// StatusURL is what the id of an operation is put behind.
+	StatusURL string
+	// From is where it comes from.
+	From      asking.Origin
+	RequestID string
+	// Good reports whether the credential is good still. It is asked after a request was held.
+	Good func() bool
+}
+
+// Passed says by what a request passes.
+type Passed struct {
+	Operation operation.Operation
+	// Digest is that of the body, as a field of RFC 9530 has it.
+	Digest string
+}
+
+// attempt is one request.
+type attempt struct {
+	*Holder
+	*Caller
+
+	rule    *Rule
+	w       http.ResponseWriter
+	r       *http.Request
+	request confirm.Request
+	binding confirm.Binding
+}
+
+// Admit lets a request pass that was approved, and then the body of r is what was bound. Otherwise it has answered, and
+// returns nil.
+func (h *Holder) Admit(w http.ResponseWriter, r *http.Request, rule *Rule, c *Caller) *Passed {
+	ctx := audit.WithActor(r.Context(), audit.Actor{
+		By: "user:" + c.UserID, ClientID: c.ClientID, ClientIP: address(c), RequestID: c.RequestID,
+	})
+	a := &attempt{Holder: h, Caller: c, rule: rule, w: w, r: r}
+	a.Rule = rule.Name
+	passed, refusal := a.run(ctx)
+	switch {
+	case refusal == nil:
+		return passed
+	case ctx.Err() != nil: // nobody is left to answer
+		return nil
+	case refusal.cause != nil && refusal.Status >= http.StatusInternalServerError:
+		h.config.Logger.WarnContext(ctx, "having a request confirmed", "error", refusal.cause, "request_id", c.RequestID)
+	}
+	refusal.write(w)
+	return nil
+}
+
+func address(c *Caller) string {
+	if !c.From.Address.IsValid() {
+		return ""
+	}
+	return c.From.Address.String()
+}
+
+func (a *attempt) run(ctx context.Context) (*Passed, *problem) {
+	if a.UserID == "" || a.Session == "" {
+		return nil, &problem{Status: http.StatusForbidden, Code: codeNeedsUser, Detail: "only a user of this issuer can confirm a request"}
+	}
+	if len(a.Operations) > 1 {
+		return nil, notConfirmable("more than one " + OperationHeader)
+	}
+	if refusal := check(a.r); refusal != nil {
+		return nil, refusal
+	}
+	body, refusal := read(a.r, cmp.Or(a.rule.Body, DefaultBody))
+	if refusal != nil {
+		return nil, refusal
+	}
+	a.request = confirm.Request{
+		Method: a.r.Method, Origin: a.Site, Asked: a.Asked, Path: a.r.URL.EscapedPath(), Query: a.r.URL.RawQuery,
+		Header: a.header, Body: body,
+	}
+	a.binding = confirm.Bind(&a.request, slices.Concat(a.rule.Headers, a.rule.Message.Headers()))
+	if len(a.Operations) == 1 {
+		return a.redeem(ctx, a.Operations[0])
+	}
+	return a.ask(ctx)
+}
+
+func (a *attempt) header(name string) []string { return a.r.Header[http.CanonicalHeaderKey(name)] }
+
+// ask asks the user, and waits for the answer where that is wished.
+func (a *attempt) ask(ctx context.Context) (*Passed, *problem) {
+	message, err := a.rule.Message.Render(&a.request)
+	if err != nil {
+		return nil, notAsked(err)
+	}
+	o, _, err := a.config.Store.Start(ctx, confirm.Question{
+		Owner: a.Owner, Binding: a.binding, Type: a.rule.Type, Message: message, Language: a.rule.Language,
+		Address: a.From.Address, UserAgent: a.From.UserAgent, Digits: a.rule.Digits,
+	})
+	if err != nil {
+		return nil, notAsked(err)
+	}
+	if wait := a.wait(); wait > 0 {
+		return a.hold(ctx, o, wait)
+	}
+	return nil, a.asks(&o)
+}
+
+// redeem has the request pass by an operation that the caller names.
+func (a *attempt) redeem(ctx context.Context, id string) (*Passed, *problem) {
+	redeemed, err := a.config.Store.Redeem(ctx, id, a.Owner, a.binding)
+	switch {
+	case err != nil:
+		return nil, unavailable(err)
+	case redeemed.Code == operation.Accepted:
+		return &Passed{Operation: redeemed.Operation, Digest: confirm.ContentDigest(a.request.Body)}, nil
+	case !redeemed.Fits || redeemed.Code != operation.Gone:
+		return nil, refused()
+	}
+	o, err := a.config.Store.Find(ctx, id, a.Owner)
+	switch {
+	case err != nil:
+		return nil, unavailable(err)
+	case !o.State.Open():
+		return nil, a.ended(&o)
+	}
+	if wait := a.wait(); wait > 0 {
+		return a.hold(ctx, o, wait)
+	}
+	return nil, a.asks(&o)
+}
+
+// wait returns how long this request is to be held.
+func (a *attempt) wait() time.Duration {
+	most := a.rule.Wait
+	wish, wishes := preferred(a.r.Header)
+	if !wishes {
+		return most
+	}
+	if most == 0 {
+		most = MaxPrefer
+	}
+	return min(wish, most)
+}
+
+// hold waits for the answer. The seat, and with it the place of the request, is given back however it ends.
+func (a *attempt) hold(ctx context.Context, o operation.Operation, wait time.Duration) (*Passed, *problem) {
+	leave, ok := a.room.take(a.ClientID, a.UserID, len(a.request.Body))
+	if !ok {
+		return nil, &problem{
+			Status: http.StatusServiceUnavailable, Code: codeBusy, Detail: "too many requests wait; ask at status_url",
+			after: 5 * time.Second, standing: a.stands(&o),
+		}
+	}
+	defer leave()
+	if o.State.Open() {
+		a.tell(&o)
+	}
+	until := a.config.Now().Add(wait)
+	for o.State.Open() {
+		left := until.Sub(a.config.Now())
+		if left <= 0 {
+			return nil, a.asks(&o)
+		}
+		var err error
+		if o, err = a.config.Operations.Wait(ctx, o.ID, o.Version, left); err != nil {
+			return nil, unavailable(err)
+		}
+	}
+	if o.State != operation.Approved {
+		return nil, a.ended(&o)
+	}
+	if a.Good != nil && !a.Good() {
+		return nil, &problem{Status: http.StatusUnauthorized, Code: codeToken, Detail: "the token has ended while the request was held"}
+	}
+	return a.pass(ctx, &o)
+}
+
+// pass has the request pass by the approval that it was held for.
+func (a *attempt) pass(ctx context.Context, o *operation.Operation) (*Passed, *problem) {
+	redeemed, err := a.config.Store.Redeem(ctx, o.ID, a.Owner, a.binding)
+	switch {
+	case err != nil:
+		return nil, unavailable(err)
+	case redeemed.Code == operation.Accepted:
+		return &Passed{Operation: redeemed.Operation, Digest: confirm.ContentDigest(a.request.Body)}, nil
+	case redeemed.Fits && redeemed.Code == operation.Gone:
+		o.State = operation.Redeemed // another request that was held for it was first
+		return nil, a.ended(o)
+	}
+	return nil, refused()
+}
+
+// tell says what is waited for, to callers that show what comes before the answer (RFC 8297, RFC 9110 15.2).
+func (a *attempt) tell(o *operation.Operation) {
+	if !a.r.ProtoAtLeast(1, 1) {
+		return
+	}
+	h := a.w.Header()
+	h.Set(OperationHeader, o.ID)
+	if o.Number != "" {
+		h.Set(NumberHeader, o.Number)
+	}
+	a.w.WriteHeader(http.StatusEarlyHints)
+	h.Del(OperationHeader)
+	h.Del(NumberHeader)
+}
+
+// AskBy returns what a [confirm.Store] asks by: the type of the question, and nothing that it could fall back to. Over another
+// channel nobody would sign what is shown.
+func AskBy(service *asking.Service) func(context.Context, confirm.Operations, *confirm.Question) (operation.Operation, bool, error) {
+	return func(ctx context.Context, over confirm.Operations, q *confirm.Question) (operation.Operation, bool, error) {
+		return service.With(over).Start(ctx, asking.Request{
+			Type: q.Type, Kind: operation.Authorisation, UserID: q.UserID, ClientID: q.ClientID, Message: q.Message,
+			Language: q.Language, Origin: asking.Origin{Address: q.Address, UserAgent: q.UserAgent},
+			Fallback: mobiletype.NoFallback, NumberMatch: q.Digits,
+		})
+	}
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hold
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
+)
+
+// reasonCaller says on the trail that whoever sent the request takes it back.
+const reasonCaller = "withdrawn"
+
+// ServeStatus answers how the operation with an id stands, to the caller whose request it is about: GET, held for as long as
+// Prefer says until it changes, and DELETE, by which the caller takes the question back.
+func (h *Holder) ServeStatus(w http.ResponseWriter, r *http.Request, id string, c *Caller) {
+	s, refusal := h.status(r, id, c)
+	switch {
+	case r.Context().Err() != nil: // nobody is left to answer
+	case refusal != nil:
+		if refusal.Status == http.StatusMethodNotAllowed {
+			w.Header().Set("Allow", "GET, DELETE")
+		}
+		if refusal.cause != nil {
+			h.config.Logger.WarnContext(r.Context(), "telling how an operation stands", "error", refusal.cause)
+		}
+		refusal.write(w)
+	default:
+		send(w, http.StatusOK, "application/json", s)
+	}
+}
+
+func (h *Holder) status(r *http.Request, id string, c *Caller) (*standing, *problem) {
+	ctx := r.Context()
+	if r.Method != http.MethodGet && r.Method != http.MethodDelete {
+		return nil, &problem{Status: http.StatusMethodNotAllowed, Code: codeMethod}
+	}
+	if wait := h.config.Status.Take(c.UserID).Wait; wait > 0 {
+		return nil, &problem{Status: http.StatusTooManyRequests, Code: codeTooMany, Detail: "ask less often, or wait", after: wait}
+	}
+	o, err := h.config.Store.Find(ctx, id, c.Owner)
+	if err == nil && r.Method == http.MethodDelete {
+		o, err = h.withdraw(ctx, &o)
+	}
+	if wait, wishes := preferred(r.Header); err == nil && wishes && wait > 0 && o.State.Open() {
+		o, err = h.watch(ctx, &o, c, min(wait, MaxPrefer))
+	}
+	switch {
+	case errors.Is(err, operation.ErrNotFound):
+		return nil, &problem{Status: http.StatusNotFound, Code: codeNotFound, Detail: "there is no such operation"}
+	case err != nil:
+		return nil, unavailable(err)
+	}
+	s := c.stands(&o)
+	s.StatusURL = ""
+	return s, nil
+}
+
+// withdraw cancels an operation that is open; one that is not stays as it is.
+func (h *Holder) withdraw(ctx context.Context, o *operation.Operation) (operation.Operation, error) {
+	ended, err := h.config.Operations.Cancel(ctx, o.ID, reasonCaller)
+	if errors.Is(err, operation.ErrTransition) {
+		return ended, nil
+	}
+	return ended, err
+}
+
+// watch waits until an operation is open no more. Where no seat is left it does not.
+func (h *Holder) watch(ctx context.Context, o *operation.Operation, c *Caller, wait time.Duration) (operation.Operation, error) {
+	leave, ok := h.room.take(c.ClientID, c.UserID, 0)
+	if !ok {
+		return *o, nil
+	}
+	defer leave()
+	now := *o
+	until := h.config.Now().Add(wait)
+	for now.State.Open() {
+		left := until.Sub(h.config.Now())
+		if left <= 0 {
+			break
+		}
+		var err error
+		if now, err = h.config.Operations.Wait(ctx, now.ID, now.Version, left); err != nil {
+			return now, err
+		}
+	}
+	return now, nil
+}
+
+// ID returns the id of an operation from the path of a status, which begins with the given one.
+func ID(path, prefix string) (string, bool) {
+	id, ok := strings.CutPrefix(path, prefix)
+	return id, ok && id != "" && !strings.ContainsRune(id, '/')
+}

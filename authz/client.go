@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -73,6 +74,8 @@ type Client struct {
 	// IntrospectionAlg signs the introspection responses of a resource server that wants them signed; empty is the default.
 	IntrospectionAlg jose.Algorithm
 	AccessTokenAlg   jose.Algorithm
+	// Networks are those from which it may call the API for back ends; none is any. They hold for its credentials and for its tokens.
+	Networks []netip.Prefix
 	// Site marks the built-in client of a protected site, whose codes only the gate itself redeems.
 	Site bool
 }
@@ -136,6 +139,9 @@ func (c *Client) checkIdentity() error {
 	case AuthNone:
 		if len(c.SecretHashes)+len(c.Keys) > 0 {
 			return errors.New("is public and has a secret or a key")
+		}
+		if len(c.Networks) > 0 {
+			return errors.New("is public, so it may not call the API for back ends, from any network: allowed_networks guards nothing")
 		}
 	case AuthClientSecretBasic, AuthClientSecretPost:
 		if len(c.SecretHashes) == 0 || slices.Contains(c.SecretHashes, randid.Hash("")) {

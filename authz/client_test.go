@@ -3,6 +3,7 @@
 package authz_test
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +92,7 @@ func TestClientCheck(t *testing.T) {
 		}, "key"},
 		{"RFC6749/4.4 public machine", func(c *authz.Client) { c.Grants = append(c.Grants, authz.GrantClientCredentials) }, "client_credentials"},
 		{"RFC7662/2.1 public resource server", func(c *authz.Client) { c.Introspect = true }, "introspect"},
+		{"public with networks", func(c *authz.Client) { c.Networks = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} }, "allowed_networks"},
 
 		{"no redirect URI", func(c *authz.Client) { c.RedirectURIs = nil }, "redirect_uri"},
 		{"RFC6749/3.1.2 redirect URI with a fragment", func(c *authz.Client) { c.RedirectURIs = []string{redirect + "#x"} }, "fragment"},

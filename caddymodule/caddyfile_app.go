@@ -261,6 +261,7 @@ func (a *App) parseScope(d *caddyfile.Dispenser) error {
 //		first_party
 //		native
 //		introspect
+//		allowed_networks         <address or network...>
 //		access_ttl               <duration>
 //		refresh_ttl              <duration>
 //		id_token_alg             <algorithm>
@@ -285,12 +286,13 @@ func (a *App) parseClient(d *caddyfile.Dispenser) error {
 			"first_party":              option.Flag(&c.FirstParty),
 			"native":                   option.Flag(&c.Native),
 			"introspect":               option.Flag(&c.Introspect),
+			"allowed_networks":         option.Strings(&c.AllowedNetworks),
 			"access_ttl":               option.Duration(&c.AccessTTL),
 			"refresh_ttl":              option.Duration(&c.RefreshTTL),
 			"id_token_alg":             option.String(&c.IDTokenAlg),
 			"introspection_alg":        option.String(&c.IntrospectionAlg),
 		},
-		Repeat: []string{"secret", "redirect_uri", "post_logout_redirect_uri", "scopes"},
+		Repeat: []string{"secret", "redirect_uri", "post_logout_redirect_uri", "scopes", "allowed_networks"},
 	}.Parse(d)
 	a.Clients = append(a.Clients, c)
 	return err

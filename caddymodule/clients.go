@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/randid"
@@ -44,11 +45,15 @@ func (a *App) clientIDs() (ids []string) {
 }
 
 func (a *App) client(c *ClientConfig) (*authz.Client, error) {
+	networks, err := option.Networks("allowed_networks", c.AllowedNetworks)
+	if err != nil {
+		return nil, fmt.Errorf("client %q: %w", c.ID, err)
+	}
 	client := &authz.Client{
 		ID: c.ID, Name: c.Name, Auth: authz.AuthNone,
 		RedirectURIs: c.RedirectURIs, PostLogoutRedirectURIs: c.PostLogoutRedirectURIs,
 		Scopes: c.Scopes, DefaultScopes: a.defaultScopes(c), Audience: c.Audience,
-		FirstParty: c.FirstParty, Native: c.Native, Introspect: c.Introspect,
+		Networks: networks, FirstParty: c.FirstParty, Native: c.Native, Introspect: c.Introspect,
 		AccessTTL:      cmp.Or(time.Duration(c.AccessTTL), time.Duration(a.Tokens.Access), 5*time.Minute),
 		RefreshTTL:     cmp.Or(time.Duration(c.RefreshTTL), time.Duration(a.Tokens.Refresh), 30*24*time.Hour),
 		RefreshIdleTTL: cmp.Or(time.Duration(a.Tokens.RefreshIdle), 14*24*time.Hour),

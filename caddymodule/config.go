@@ -103,6 +103,9 @@ type ClientConfig struct {
 	Native bool `json:"native,omitempty"`
 	// Whether it may introspect tokens issued to others.
 	Introspect bool `json:"introspect,omitempty"`
+	// The networks and addresses from which it may call the API for back ends, as Caddy determines the client's address
+	// (trusted_proxies). Default: any.
+	AllowedNetworks []string `json:"allowed_networks,omitempty"`
 	// Lifetime of its access tokens. Default: the issuer's.
 	AccessTTL caddy.Duration `json:"access_ttl,omitempty"`
 	// Lifetime of its refresh tokens. Default: the issuer's.

@@ -90,7 +90,7 @@ func (a *Authenticator) byToken(ctx context.Context, raw string) (wire.Caller, e
 
 func caller(client *authz.Client, scopes oauth.Scopes) wire.Caller {
 	own := slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return !strings.HasPrefix(s, wire.ScopePrefix) })
-	return wire.Caller{ClientID: client.ID, Scopes: own}
+	return wire.Caller{ClientID: client.ID, Scopes: own, Networks: client.Networks}
 }
 
 // form reads the credentials of a request that is a form, and puts what was asked in the place of its body. Any other request has

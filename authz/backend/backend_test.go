@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -43,6 +44,8 @@ func must(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+var networks = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 
 // tokens are principals by their tokens.
 type tokens map[string]*validation.Principal
@@ -89,7 +92,7 @@ func newWorld(t testing.TB) *world {
 	withSecret := func(c *authz.Client) { c.SecretHashes = []string{randid.Hash(secret)} }
 	clients, err := authz.NewClients(
 		authz.Sites{Allowed: func(string) bool { return true }, Audience: []string{"x"}},
-		client("portal", authz.AuthClientSecretBasic, withSecret),
+		client("portal", authz.AuthClientSecretBasic, withSecret, func(c *authz.Client) { c.Networks = networks }),
 		client("signed", authz.AuthPrivateKeyJWT, func(c *authz.Client) { c.Keys = []jose.PublicKey{w.key.Public()} }),
 		client("app", authz.AuthNone, func(c *authz.Client) { c.RedirectURIs = []string{"https://app.example.com/cb"} }),
 	)
@@ -190,6 +193,9 @@ func TestCredentials(t *testing.T) {
 					t.Errorf("%+v, %v; want %s", got, err, test.code)
 				}
 				return
+			}
+			if fromHome := test.client == "portal"; got.MayCallFrom("192.0.2.1") == fromHome || !got.MayCallFrom("10.1.2.3") {
+				t.Errorf("it may call from %v", got.Networks)
 			}
 			if err != nil || got.ClientID != test.client || !slices.Equal(got.Scopes, test.scopes) {
 				t.Errorf("%+v, %v", got, err)

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"os"
 	"time"
@@ -106,22 +105,6 @@ func (c *Called) resolve() (r reached, err error) {
 	r = reached{timeout: time.Duration(c.Timeout), places: c.Places}
 	r.roots, err = trust.Pool(c.CAFile)
 	return r, err
-}
-
-// networks reads addresses and networks.
-func networks(texts []string) ([]netip.Prefix, error) {
-	var all []netip.Prefix
-	for _, text := range texts {
-		network, err := netip.ParsePrefix(text)
-		if address, plain := netip.ParseAddr(text); plain == nil {
-			network, err = address.Prefix(address.BitLen())
-		}
-		if err != nil {
-			return nil, fmt.Errorf("allow %q is neither an address nor a network such as 10.0.0.0/8", text)
-		}
-		all = append(all, network)
-	}
-	return all, nil
 }
 
 // known resolves the placeholders of an option. One that is not known is an error that names it.

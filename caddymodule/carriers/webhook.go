@@ -78,7 +78,7 @@ func (m *Webhook) build(logger *slog.Logger) (c webhook.Config, err error) {
 	if c.Receiver.URL, err = known(m.URL, "url"); err != nil {
 		return c, err
 	}
-	if c.Receiver.Allow, err = networks(m.Allow); err != nil {
+	if c.Receiver.Allow, err = option.Networks("allow", m.Allow); err != nil {
 		return c, err
 	}
 	c.Receiver.Credentials, err = m.credentials(logger)

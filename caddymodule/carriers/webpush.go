@@ -50,7 +50,7 @@ func (WebPush) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision reads the keys. It connects to nothing.
-func (m *WebPush) Provision(caddy.Context) error {
+func (m *WebPush) Provision(ctx caddy.Context) error {
 	c, err := m.config()
 	if err != nil {
 		return fmt.Errorf("webpush: %w", err)
@@ -60,6 +60,9 @@ func (m *WebPush) Provision(caddy.Context) error {
 		return fmt.Errorf("webpush: %w", err)
 	}
 	m.Sender, m.close = sender, sender.Close
+	if len(m.Hosts) == 0 {
+		ctx.Slogger().Warn("webpush: devices may name any public host for their subscriptions: list those of browsers you serve with hosts")
+	}
 	return nil
 }
 
@@ -92,7 +95,7 @@ func (m *WebPush) config() (c webpush.Config, err error) {
 	if d := m.Declarative; d != nil {
 		c.Declarative = &webpush.Declarative{Title: d.Title, Body: d.Body, Navigate: d.Navigate}
 	}
-	c.Allow, err = networks(m.Allow)
+	c.Allow, err = option.Networks("allow", m.Allow)
 	return c, err
 }
 

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
 	"github.com/gatehouse-id/gatehouse/mobileauth/restapi"
 	"github.com/gatehouse-id/gatehouse/mobileauth/restapi/wire"
@@ -50,6 +51,53 @@ func TestCredentials(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestNetworks: right credentials are not enough from a place that the client does not call from. Outside it looks the same for every
+// call and client; inside it is written down why.
+func TestNetworks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	from := func(address, credentials string) *answer {
+		r := w.request("GET", "/users", "", "Authorization", credentials)
+		return w.send(r.WithContext(httpx.WithCaller(r.Context(), httpx.Caller{ClientIP: address})), "")
+	}
+	const home = "Home portal gatehouse:users"
+	for _, address := range []string{"10.1.2.3", "::ffff:10.1.2.3", "2001:db8::7"} {
+		from(address, home).is(200)
+	}
+	var bodies []string
+	for _, address := range []string{"192.0.2.1", "11.0.0.1", "::ffff:192.0.2.1", "2001:db9::7", "", "@"} {
+		a := from(address, home).is(403)
+		a.refused("forbidden")
+		if a.Get("WWW-Authenticate")+a.Get("RateLimit") != "" || strings.Contains(a.body, "network") || strings.Contains(a.body, "10.0") {
+			t.Errorf("from %q it tells %v %s", address, a.Header, a.body)
+		}
+		bodies = append(bodies, a.get("title")+a.get("detail"))
+	}
+	bodies = append(bodies, func() string {
+		a := from("192.0.2.1", "Home portal gatehouse:devices")
+		return a.get("title") + a.get("detail")
+	}())
+	if slices.Sort(bodies); len(slices.Compact(bodies)) != 1 {
+		t.Errorf("the refusals differ: %q", bodies)
+	}
+	found, err := w.trail.Query(t.Context(), audit.Query{Name: "client.call", ClientID: "portal"})
+	must(t, err)
+	if len(found.Events) != 7 {
+		t.Fatalf("%d events", len(found.Events))
+	}
+	at := slices.IndexFunc(found.Events, func(e audit.Event) bool { return e.ClientIP == "192.0.2.1" })
+	if e := found.Events[max(at, 0)]; e.Reason != "network_not_allowed" || e.Outcome != audit.Refused || e.By != "client:portal" || e.ClientIP != "192.0.2.1" {
+		t.Errorf("%+v", e)
+	}
+	// Whoever goes on is not written down for ever, and is refused when nothing can be written at all.
+	for range 60 {
+		from("192.0.2.1", home)
+	}
+	from("192.0.2.1", home).is(429).refused("too_many_requests")
+	w.db.Inject(storagetest.Fault{Op: storagetest.OnUpdate, Err: errDown})
+	from("11.0.0.1", home).is(403).refused("forbidden")
 }
 
 // TestScopes walks every call of the description with every scope: exactly those that it names let a request in.

@@ -94,6 +94,13 @@ func (a *API) admit(c *call, scopes []string) error {
 		return p
 	}
 	c.caller = caller
+	c.r = c.r.WithContext(audit.WithActor(c.r.Context(), audit.Actor{
+		By: "client:" + caller.ClientID, ClientID: caller.ClientID, ClientIP: origin.ClientIP, RequestID: origin.RequestID,
+	}))
+	if !caller.MayCallFrom(origin.ClientIP) {
+		a.failures.Count(address)
+		return a.elsewhere(c)
+	}
 	budget := a.clients.Take(caller.ClientID)
 	a.tellBudget(c.w.Header(), budget)
 	if budget.Wait > 0 {
@@ -105,10 +112,18 @@ func (a *API) admit(c *call, scopes []string) error {
 		p.Challenge = challenge.String()
 		return p
 	}
-	c.r = c.r.WithContext(audit.WithActor(c.r.Context(), audit.Actor{
-		By: "client:" + caller.ClientID, ClientID: caller.ClientID, ClientIP: origin.ClientIP, RequestID: origin.RequestID,
-	}))
 	return nil
+}
+
+// errElsewhere is why a client is refused whose credentials are right. It hears nothing of it: who holds what was stolen does not learn
+// what else it takes.
+var errElsewhere = errors.New("the address is in none of the networks that the client may call from")
+
+// elsewhere refuses a call and writes it down. How often, the budget of wrong credentials of its address bounds.
+func (a *API) elsewhere(c *call) error {
+	refused := audit.Event{Name: "client.call", Outcome: audit.Refused, Reason: "network_not_allowed"}
+	err := a.config.Trail.Record(c.r.Context(), refused)
+	return wire.New(wire.Forbidden, "").Because(errors.Join(errElsewhere, err))
 }
 
 // tellBudget says how many requests are left (draft-ietf-httpapi-ratelimit-headers).

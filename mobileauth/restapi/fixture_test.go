@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -44,7 +45,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// gate admits whoever says "Test CLIENT SCOPE…".
+// gate admits whoever says "Test CLIENT SCOPE…", and whoever says "Home CLIENT SCOPE…" from two networks alone.
 type gate struct{}
 
 func (gate) Authenticate(r *http.Request) (restapi.Caller, error) {
@@ -53,6 +54,10 @@ func (gate) Authenticate(r *http.Request) (restapi.Caller, error) {
 	case "Test":
 		words := strings.Fields(rest)
 		return restapi.Caller{ClientID: words[0], Scopes: words[1:]}, nil
+	case "Home":
+		words := strings.Fields(rest)
+		home := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")}
+		return restapi.Caller{ClientID: words[0], Scopes: words[1:], Networks: home}, nil
 	case "Throttled":
 		return restapi.Caller{}, oauth.TooMany(time.Minute)
 	case "Down":

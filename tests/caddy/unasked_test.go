@@ -28,6 +28,12 @@ var known struct {
 const unasked = `
 		development on
 		scope door
+		client backend {
+			secret ` + portalSecret + `
+			grants client_credentials
+			scopes gatehouse:users
+			allowed_networks 10.1.0.0/16 127.0.0.3
+		}
 		user_identity password entrance scripts websphere visitor demo
 		realm entrance {
 			authenticator header X-Remote-User {

@@ -21,6 +21,7 @@ const (
 	InvalidValue      Code = "invalid_value"
 	Unauthenticated   Code = "unauthenticated"
 	InsufficientScope Code = "insufficient_scope"
+	Forbidden         Code = "forbidden"
 	NotFound          Code = "not_found"
 	MethodNotAllowed  Code = "method_not_allowed"
 	AlreadyExists     Code = "already_exists"
@@ -53,6 +54,7 @@ var kinds = map[Code]struct {
 	InvalidCursor:     {http.StatusBadRequest, "The cursor does not belong to this list"},
 	Unauthenticated:   {http.StatusUnauthorized, "The credentials are missing or wrong"},
 	InsufficientScope: {http.StatusForbidden, "The credentials do not allow this"},
+	Forbidden:         {http.StatusForbidden, "The client may not do this"},
 	NotFound:          {http.StatusNotFound, "There is no such thing"},
 	MethodNotAllowed:  {http.StatusMethodNotAllowed, "The method is not allowed here"},
 	AlreadyExists:     {http.StatusConflict, "Another record has this value"},

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/gatehouse-id/gatehouse/authz/site"
+	"github.com/gatehouse-id/gatehouse/authz/site/stream"
 	"github.com/gatehouse-id/gatehouse/caddymodule/foreign"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 	"github.com/gatehouse-id/gatehouse/caddymodule/passage"
@@ -24,6 +25,9 @@ import (
 )
 
 func init() { caddy.RegisterModule(new(Protect)) }
+
+// What becomes of requests that last.
+const closeStreams, untilRevoked, keepStreams = "close", "revoked", "keep"
 
 // Protect lets a request pass only when its token or its browser session proves what the route asks. Of the rules in one
 // block the first that matches decides, so a narrow rule stands before a wide one. Rules in a block further in, as in a
@@ -59,6 +63,9 @@ type Protect struct {
 	// Whether paths pass that many upstreams read in their own way: encoded slashes, empty segments, path parameters,
 	// characters encoded twice. Dot segments, backslashes and control characters are refused all the same.
 	LenientPaths bool `json:"lenient_paths,omitempty"`
+	// What becomes of requests that last, as WebSockets do: "close" ends them when what let them through is revoked or its time
+	// is over, "revoked" only when it is revoked, "keep" never. Default: close.
+	Streams string `json:"streams,omitempty"`
 
 	membership
 
@@ -66,6 +73,7 @@ type Protect struct {
 	app     *App
 	rule    *site.Rule
 	headers *site.Headers
+	terms   *stream.Terms // nil where requests under way are kept
 }
 
 // CaddyModule returns the Caddy module information.
@@ -115,6 +123,9 @@ func (p *Protect) buildRule() error {
 	p.rule.Tokens, p.rule.Session, p.rule.Optional = tokens, p.Session, p.Optional
 	p.rule.Metadata = func(r *http.Request) string { return p.among.Load().OriginOf(r) + metadataPath }
 	p.rule.Page = pageOf
+	if p.Streams != keepStreams {
+		p.terms = p.app.server.Terms(p.Streams == untilRevoked)
+	}
 	return nil
 }
 
@@ -160,33 +171,41 @@ func (p *Protect) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	if p.Off {
 		pass.Conceal(r, true)
-	} else if done, err := p.decide(w, r, pass); done || err != nil {
+		pass.Decide(among)
+		return next.ServeHTTP(w, r)
+	}
+	d, err := p.decide(w, r, pass)
+	if d.Done || err != nil {
 		return err
 	}
 	pass.Decide(among)
+	if d.Principal == nil || p.terms == nil {
+		return next.ServeHTTP(w, r)
+	}
+	entry, streams := pass.Entry(), p.app.node.Streams()
+	r = streams.Enter(entry, w, r, stream.Watch{Principal: d.Principal, Policy: d.Policy, Session: d.BySession}, p.terms)
+	defer streams.Leave(entry)
 	return next.ServeHTTP(w, r)
 }
 
 // decide judges the credentials that the request came with, and introduces the caller to the upstream.
-func (p *Protect) decide(w http.ResponseWriter, r *http.Request, pass *passage.Passage) (done bool, err error) {
+func (p *Protect) decide(w http.ResponseWriter, r *http.Request, pass *passage.Passage) (site.Decision, error) {
 	var origin string
 	if p.Session {
 		origin = p.among.Load().OriginOf(r)
 	}
 	d := p.judge(w, r, origin, pass)
 	pass.Conceal(r, p.ForwardToken)
-	switch {
-	case d.Done:
-		return true, nil
-	case d.Err != nil:
-		return true, refuse(w, d.Err.HTTPStatus(), d.Challenge, d.Err)
-	case d.Principal == nil:
-		return false, nil
+	if d.Err != nil {
+		return d, refuse(w, d.Err.HTTPStatus(), d.Challenge, d.Err)
+	}
+	if d.Done || d.Principal == nil {
+		return d, nil
 	}
 	if err := p.introduce(r, d.Principal); err != nil {
-		return true, refuse(w, http.StatusServiceUnavailable, "", err)
+		return d, refuse(w, http.StatusServiceUnavailable, "", err)
 	}
-	return false, nil
+	return d, nil
 }
 
 // judge has the gate see the credentials that the request came with, whatever stands in their place by now.

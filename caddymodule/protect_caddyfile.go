@@ -64,6 +64,7 @@ func parseProtect(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //		assertion        <audience>
 //		forward_token
 //		lenient_paths
+//		streams          close|revoked|keep
 //	}
 func (p *Protect) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.Val() == "" {
@@ -85,6 +86,7 @@ func (p *Protect) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"assertion":        option.String(&p.Assertion),
 			"forward_token":    option.Flag(&p.ForwardToken),
 			"lenient_paths":    option.Flag(&p.LenientPaths),
+			"streams":          option.String(&p.Streams),
 		},
 		Repeat: []string{"issuer", "scope", "any_scope", "audience"},
 		Places: &p.places,

@@ -30,6 +30,9 @@ func (p *Protect) check(app *App) error {
 	if p.MaxAge != nil && *p.MaxAge < 0 {
 		return errors.New("max_age is negative")
 	}
+	if ways := []string{"", closeStreams, untilRevoked, keepStreams}; !slices.Contains(ways, p.Streams) {
+		return fmt.Errorf("streams is %q, expected one of: %v", p.Streams, ways[1:])
+	}
 	return p.checkIssuers(app)
 }
 
@@ -53,7 +56,7 @@ func (p *Protect) checkIssuers(app *App) error {
 // checkOff refuses a rule that is off and asks for something all the same.
 func (p *Protect) checkOff() error {
 	asks := len(p.Scopes) + len(p.AnyScope) + len(p.ACR) + len(p.Audience) + len(p.Issuers) + len(p.IdentityHeaders)
-	if asks > 0 || p.MaxAge != nil || p.Session || p.Optional || p.Assertion != "" || p.ForwardToken {
+	if asks > 0 || p.MaxAge != nil || p.Session || p.Optional || p.Assertion != "" || p.ForwardToken || p.Streams != "" {
 		return errors.New("off goes with no option but lenient_paths")
 	}
 	return nil

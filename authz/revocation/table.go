@@ -56,8 +56,8 @@ func (t *table) covers(target string, issued time.Time) bool {
 	return ok && issued.Unix() <= e.at
 }
 
-// add inserts a target, or moves the moments of a known one on; never back.
-func (t *table) add(target string, at, expires time.Time) {
+// add inserts a target, or moves the moments of a known one on; never back. It reports whether that said anything new.
+func (t *table) add(target string, at, expires time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	old, known := t.find(target)
@@ -65,7 +65,7 @@ func (t *table) add(target string, at, expires time.Time) {
 	if known {
 		fresh = entry{at: max(fresh.at, old.at), expires: max(fresh.expires, old.expires)}
 		if fresh == old {
-			return
+			return false
 		}
 	}
 	hash := maphash.String(t.seed, target)
@@ -79,6 +79,7 @@ func (t *table) add(target string, at, expires time.Time) {
 	if !known {
 		t.count.Add(1)
 	}
+	return true
 }
 
 // sweep drops the entries that have expired.

@@ -36,11 +36,13 @@ type Log interface {
 	RevocationsSince(ctx context.Context, since time.Time) ([]authz.Revocation, error)
 }
 
-// Config is what a view needs. All fields are required.
+// Config is what a view needs. All fields are required but Changed.
 type Config struct {
 	Log    Log
 	Now    func() time.Time
 	Logger *slog.Logger
+	// Changed is called after something was revoked that was not before, on this node or another. It does not wait.
+	Changed func()
 }
 
 // View knows what was revoked. It is safe for concurrent use, and [View.Revoked] never waits.
@@ -65,6 +67,9 @@ var _ validation.Revocations = (*View)(nil)
 func New(c Config) (*View, error) {
 	if c.Log == nil || c.Now == nil || c.Logger == nil {
 		return nil, errors.New("building the view of revocations: a log, a clock and a logger are required")
+	}
+	if c.Changed == nil {
+		c.Changed = func() {}
 	}
 	v := &View{
 		config: c, token: newTable(), grant: newTable(), session: newTable(), subject: newTable(), client: newTable(),
@@ -97,11 +102,14 @@ func (v *View) rests(p *validation.Principal) bool {
 
 // Apply adds revocations, known ones again among them.
 func (v *View) Apply(revocations ...authz.Revocation) {
-	now := v.config.Now()
+	now, changed := v.config.Now(), false
 	for _, r := range revocations {
-		if t := v.tables[r.Kind]; t != nil && r.Target != "" && now.Before(r.ExpiresAt) {
-			t.add(r.Target, r.At, r.ExpiresAt)
+		if t := v.tables[r.Kind]; t != nil && r.Target != "" && now.Before(r.ExpiresAt) && t.add(r.Target, r.At, r.ExpiresAt) {
+			changed = true
 		}
+	}
+	if changed {
+		v.config.Changed()
 	}
 }
 

@@ -3,11 +3,13 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/authz/site"
+	"github.com/gatehouse-id/gatehouse/authz/site/stream"
 	"github.com/gatehouse-id/gatehouse/validation"
 )
 
@@ -35,6 +37,17 @@ func (s *Server) Rule(asked validation.Policy) (*site.Rule, error) {
 // Requirements returns the realms that scopes require of a person, in the order in which they are proven.
 func (s *Server) Requirements(scopes []string) []realm.Requirement {
 	return s.config.Engine.ForScopes(scopes)
+}
+
+// Terms returns by what requests are judged that the gate has let through, for as long as they are under way.
+func (s *Server) Terms(windowless bool) *stream.Terms {
+	return &stream.Terms{
+		Dead: s.dead(), Issuer: s.config.Issuer, Windowless: windowless,
+		Alive: func(ctx context.Context, session string) error {
+			_, err := s.config.Store.Session(ctx, session)
+			return err
+		},
+	}
 }
 
 func (s *Server) checkACR(values []string) error {

@@ -88,8 +88,11 @@ const (
 
 // Decision is what the gate decided.
 type Decision struct {
-	// Principal is who is asking; nil for an anonymous request that may pass.
+	// Principal is who is asking; nil for an anonymous request that may pass. Policy is what it was judged by, and BySession says
+	// that it was the site's cookie.
 	Principal *validation.Principal
+	Policy    *validation.Policy
+	BySession bool
 	// Done is set when the answer has been written already: the caller does nothing more.
 	Done bool
 	// Err is set when the request is refused; Challenge is the WWW-Authenticate value to send with it, if any.
@@ -141,13 +144,14 @@ func (g *Gate) decide(w http.ResponseWriter, r *http.Request, origin string, rul
 // bearer decides a request that carries a token: the token alone, whatever cookies come with it.
 func (g *Gate) bearer(r *http.Request, rule *Rule, raw string) Decision {
 	principal, err := rule.Tokens.Validate(r.Context(), raw)
-	if err == nil {
-		err = g.policy(rule, principal).Check(principal, g.Store.Now())
-	}
 	if err != nil {
 		return g.refuse(r, rule, err)
 	}
-	return Decision{Principal: principal}
+	policy := g.policy(rule, principal)
+	if err := policy.Check(principal, g.Store.Now()); err != nil {
+		return g.refuse(r, rule, err)
+	}
+	return Decision{Principal: principal, Policy: policy}
 }
 
 // policy returns what of a rule applies to a token. One of ours that rests on a grant speaks for a user.
@@ -174,7 +178,7 @@ func (g *Gate) session(w http.ResponseWriter, r *http.Request, origin string, ru
 	}
 	refusal := rule.Policy.Check(principal, g.Store.Now())
 	if refusal == nil {
-		return Decision{Principal: principal}, true
+		return Decision{Principal: principal, Policy: rule.Policy, BySession: true}, true
 	}
 	if wantsPage(r) {
 		g.begin(w, r, origin, asked(r, rule, principal, refusal))

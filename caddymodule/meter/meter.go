@@ -22,6 +22,9 @@ var (
 	endpointRequests = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "gatehouse", Name: "endpoint_requests_total", Help: "Requests to the issuer's endpoints by endpoint and status.",
 	}, []string{"endpoint", "status"})
+	streamsEnded = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "gatehouse", Name: "streams_ended_total", Help: "Requests under way at protected routes that were ended, by reason.",
+	}, []string{"reason"})
 	tokensIssued = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "gatehouse", Name: "token_requests_total", Help: "Token requests by grant type and outcome.",
 	}, []string{"grant", "outcome"})
@@ -66,7 +69,7 @@ var (
 // Register adds the collectors to the registry of a configuration; a second time changes nothing.
 func Register(registry *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{
-		gateDecisions, endpointRequests, tokensIssued, realmAttempts, storeSeconds, servicesOpen, deliveries, deliverySeconds,
+		gateDecisions, streamsEnded, endpointRequests, tokensIssued, realmAttempts, storeSeconds, servicesOpen, deliveries, deliverySeconds,
 		mobileSends, mobileSendSeconds, mobileAnswers, mobileAnswerSeconds, originMissed, gauges,
 	} {
 		var already prometheus.AlreadyRegisteredError
@@ -94,6 +97,9 @@ func Endpoint(endpoint, status string) { endpointRequests.WithLabelValues(endpoi
 
 // Token counts a token request.
 func Token(grant, outcome string) { tokensIssued.WithLabelValues(grant, outcome).Inc() }
+
+// StreamEnded counts a request under way that was ended.
+func StreamEnded(reason string) { streamsEnded.WithLabelValues(reason).Inc() }
 
 // Realm counts an attempt to satisfy a realm.
 func Realm(realm, outcome string) { realmAttempts.WithLabelValues(realm, outcome).Inc() }

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/gatehouse-id/gatehouse/authz/site"
+	"github.com/gatehouse-id/gatehouse/authz/site/stream"
 	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
 )
 
@@ -22,6 +23,9 @@ type Passage struct {
 
 	decided *sites.Group // the list of which a rule has let the request pass first; lists further in come after it
 	further []*sites.Group
+
+	entry   stream.Entry // of the first rule that watches the request
+	watched bool
 }
 
 // Variable is the variable of a request that holds its passage.
@@ -39,6 +43,15 @@ func Enter(r *http.Request) *Passage {
 
 // String keeps credentials out of whatever prints the variables of a request.
 func (*Passage) String() string { return "" }
+
+// Entry returns a place for the request among those under way, one for each rule that watches it.
+func (p *Passage) Entry() *stream.Entry {
+	if p.watched {
+		return new(stream.Entry)
+	}
+	p.watched = true
+	return &p.entry
+}
 
 // Fresh reports whether no rule or guard has seen the request before.
 func (p *Passage) Fresh() bool { return p.decided == nil && !p.Cleaned }

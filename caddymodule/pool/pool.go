@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/revocation"
+	"github.com/gatehouse-id/gatehouse/authz/site/stream"
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
 	"github.com/gatehouse-id/gatehouse/internal/outbox"
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -55,6 +56,7 @@ type Node struct {
 	store   *authz.Store
 	view    *revocation.View
 	outbox  *outbox.Outbox
+	streams *stream.Table
 	running sync.WaitGroup
 	stop    context.CancelFunc // of the loops, once the store is open
 }
@@ -64,6 +66,10 @@ func (n *Node) Store() *authz.Store { return n.store }
 
 // Revoked returns the view of what is revoked. What the old configuration revokes the new one refuses.
 func (n *Node) Revoked() *revocation.View { return n.view }
+
+// Streams returns the requests under way at protected sites. They outlive the configuration that let them through, so whoever
+// watches them does too.
+func (n *Node) Streams() *stream.Table { return n.streams }
 
 // Outbox returns what is to happen outside the store. It is delivered from the opening of the store to its closing, whatever
 // configurations come and go; each brings its handlers.
@@ -98,7 +104,11 @@ func newNode() (*Node, error) {
 		return nil, err
 	}
 	n.store = store
-	if n.view, err = revocation.New(revocation.Config{Log: store, Now: time.Now, Logger: n.logger}); err != nil {
+	if n.streams, err = stream.New(time.Now, meter.StreamEnded); err != nil {
+		return nil, err
+	}
+	view := revocation.Config{Log: store, Now: time.Now, Logger: n.logger, Changed: n.streams.Wake}
+	if n.view, err = revocation.New(view); err != nil {
 		return nil, err
 	}
 	n.outbox, err = outbox.New(outbox.Config{DB: n, Now: time.Now, Logger: n.logger, Sealer: n, Observe: meter.Delivery})
@@ -140,6 +150,7 @@ func (n *Node) Start(ctx context.Context, engine Engine, sealer storage.Sealer, 
 	loops, stop := context.WithCancel(context.WithoutCancel(ctx)) // the configuration that opens the store may end first
 	n.stop = stop
 	n.running.Go(func() { n.outbox.Run(loops) })
+	n.running.Go(func() { n.streams.Run(loops) })
 	return nil
 }
 

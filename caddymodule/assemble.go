@@ -36,6 +36,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/seal"
 	"github.com/gatehouse-id/gatehouse/internal/web"
 	"github.com/gatehouse-id/gatehouse/mobileauth"
+	"github.com/gatehouse-id/gatehouse/mobileauth/challenge"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 	"github.com/gatehouse-id/gatehouse/mobileauth/restapi"
 	"github.com/gatehouse-id/gatehouse/mobileauth/restapi/apidocs"
@@ -49,6 +50,11 @@ type IdentityUser interface{ UseIdentity(*identity.Store) }
 // ApplicationUser is implemented by guests that ask what becomes of the versions of apps. They are handed the registry as well.
 type ApplicationUser interface {
 	UseApplications(*mobileauth.Registry) error
+}
+
+// PhoneUser is implemented by guests that ask people on their phones. What they are handed says nil until the mobile side is built.
+type PhoneUser interface {
+	UsePhones(side func() *challenge.Phones) error
 }
 
 // Guessable is implemented by login modules that have somebody else judge a name and a secret. Guesses at them are counted and
@@ -333,6 +339,11 @@ func (a *App) realm(ctx caddy.Context, c *RealmConfig) (*realm.Realm, error) {
 		}
 		if g, ok := guest.(ApplicationUser); ok {
 			if err := g.UseApplications(a.apps); err != nil {
+				return nil, err
+			}
+		}
+		if g, ok := guest.(PhoneUser); ok {
+			if err := g.UsePhones(func() *challenge.Phones { return a.phones.Challenge() }); err != nil {
 				return nil, err
 			}
 		}

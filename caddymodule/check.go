@@ -103,6 +103,9 @@ func (a *App) checkedRealm(c *RealmConfig, load func(*RealmConfig) (*realm.Realm
 	if err := apps.CheckRealm(c.AuthenticatorRaw, a.Applications, slices.Contains(a.UserIdentity, c.Name)); err != nil {
 		return nil, err
 	}
+	if err := phones.CheckRealm(c.AuthenticatorRaw, c.LoginModuleRaw, a.Mobile, a.Applications); err != nil {
+		return nil, err
+	}
 	return load(c)
 }
 

@@ -90,6 +90,8 @@ type Visit struct {
 	Locale   string
 	// Native tells that an app answers, at the endpoint for apps.
 	Native bool
+	// ClientName is what people know the request's client by; empty where there is none.
+	ClientName string
 
 	spent bool // the realm's last challenge was answered in this visit
 }
@@ -182,6 +184,17 @@ func (j *Judge) failed(r *http.Request, v *Visit, err error) error {
 // Ask returns what the realm asks, without an attempt: nil when it asks nothing.
 func (j *Judge) Ask(r *http.Request, v *Visit) (*realm.Challenge, error) {
 	return j.Engine.Ask(r.Context(), v.Realm, input(r, v, nil))
+}
+
+// Watch waits until the realm's challenge says something else than it said, for most at most, and reports whether it does. It is
+// for challenges that are answered elsewhere.
+func (j *Judge) Watch(r *http.Request, v *Visit, since string, most time.Duration) (changed bool, err error) {
+	return j.Engine.Watch(r.Context(), v.Realm, input(r, v, nil), since, most)
+}
+
+// Withdraw takes back what the realm's challenge began, when the request is given up.
+func (j *Judge) Withdraw(r *http.Request, v *Visit) error {
+	return j.Engine.Withdraw(r.Context(), v.Realm, input(r, v, nil))
 }
 
 // spend has the challenge that is answered, if it has kept anything, count as answered before anybody judges the answers: of
@@ -278,6 +291,8 @@ func input(r *http.Request, v *Visit, fields map[string]string) realm.Input {
 		Hint:         v.Hint,
 		Native:       v.Native,
 		Subject:      v.subject(),
+		Request:      v.Request.ID,
+		Client:       realm.Client{ID: v.Request.ClientID, Name: v.ClientName},
 	}
 	if state, ok := v.state(); ok {
 		in.State, in.Spent = state, v.Request.RealmSpent[v.Realm] || v.spent

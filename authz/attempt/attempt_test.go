@@ -335,12 +335,14 @@ func TestWhatARealmIsTold(t *testing.T) {
 	r = r.WithContext(httpx.WithCaller(r.Context(), httpx.Caller{ClientIP: "192.0.2.9", Proxied: true}))
 	v := of("pin", alice)
 	v.Request.RealmState = map[string][]byte{"pin": []byte("second"), "password": []byte("of another realm")}
+	v.ClientName = "The app"
 	if _, err := b.Try(r, v, map[string]string{"pin": "1234"}); err != nil {
 		t.Fatal(err)
 	}
 	want := realm.Input{
 		Realm: "pin", Fields: map[string]string{"pin": "1234"}, Headers: r.Header, ClientIP: "192.0.2.9", Proxied: true,
 		Certificates: []*x509.Certificate{leaf}, Locale: "nl", Hint: "alice", Subject: alice, State: []byte("second"),
+		Request: "req_1", Client: realm.Client{ID: "app", Name: "The app"},
 	}
 	if diff := cmp.Diff(want, b.inputs[0]); diff != "" {
 		t.Errorf("input (-want +got):\n%s", diff)

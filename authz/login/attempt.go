@@ -74,6 +74,9 @@ func (h *Handler) attempt(r *http.Request, v *visit) *attempt.Visit {
 			Request: v.request, Session: v.session, Realm: v.missing.Realm, Expected: v.expected, Hint: v.hint(),
 			Locale: h.Pages.Locale(v.request.UILocales, r.Header.Get("Accept-Language")),
 		}
+		if v.client != nil {
+			v.attempt.ClientName = v.client.DisplayName()
+		}
 	}
 	return v.attempt
 }

@@ -49,7 +49,7 @@ func New(c Config) (*Handler, error) {
 
 // Routes returns the handlers by their path below the issuer.
 func (h *Handler) Routes() map[string]http.Handler {
-	return map[string]http.Handler{authz.PathLogin: http.HandlerFunc(h.login)}
+	return map[string]http.Handler{authz.PathLogin: http.HandlerFunc(h.login), PathNews: http.HandlerFunc(h.news)}
 }
 
 // visit is one browser's coming to the page.
@@ -90,6 +90,7 @@ func (h *Handler) login(w http.ResponseWriter, r *http.Request) {
 		// Sent by another site, or by a form from before the session changed. Nothing in it counts.
 		h.again(w, r, &v, notice{status: http.StatusBadRequest, message: web.MessageExpired})
 	case params.Get(web.CancelField) != "" && v.client != nil:
+		h.withdraw(r, &v)
 		h.proceed(w, &v, session.FieldCancel, session.StepCancel)
 	default:
 		h.round(w, r, &v, answers(params))

@@ -19,19 +19,19 @@ func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, v *visit, c 
 		h.pages.Refuse(w, r, err)
 		return
 	}
+	if c.Wait != nil {
+		h.waiting(w, r, v, c, n)
+		return
+	}
 	page := web.LoginPage{
-		Locale: v.request.UILocales,
-		Action: h.base + authz.PathLogin,
-		Hidden: []web.Field{
-			{Name: session.FieldRequest, Value: v.request.ID},
-			{Name: session.FieldStep, Value: v.browser.Token(v.step(), v.request.ID, v.session.ID)},
-		},
+		Choices:    choices(c),
+		Locale:     v.request.UILocales,
+		Action:     h.base + authz.PathLogin,
+		Hidden:     h.hidden(v),
 		RetryAfter: n.after,
 		Template:   c.Template,
 	}
-	if told := cmp.Or(n.besides, c.Notice); told != nil {
-		page.Notice = &web.Notice{Text: told.Text, URL: told.URL}
-	}
+	page.Notice = told(c, n)
 	if v.client != nil {
 		page.Client, page.Cancel = v.client.DisplayName(), true
 		page.FormTargets = session.Onward(v.client, v.request.RedirectURI)
@@ -57,6 +57,23 @@ func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, v *visit, c 
 	}
 	page.Message, page.Kind = h.message(v, c, n)
 	h.Pages.Render(w, r, n.status, page)
+}
+
+// hidden are the fields by which the page is known.
+func (h *Handler) hidden(v *visit) []web.Field {
+	return []web.Field{
+		{Name: session.FieldRequest, Value: v.request.ID},
+		{Name: session.FieldStep, Value: v.browser.Token(v.step(), v.request.ID, v.session.ID)},
+	}
+}
+
+// told is what stands above everything else.
+func told(c *realm.Challenge, n notice) *web.Notice {
+	told := cmp.Or(n.besides, c.Notice)
+	if told == nil {
+		return nil
+	}
+	return &web.Notice{Text: told.Text, URL: told.URL}
 }
 
 // typeHidden is the type of a field that goes back as it came.

@@ -66,7 +66,7 @@ func (c *call) step(remaining []realm.Requirement) (asked map[string]*challenge,
 func (c *call) visit(name string) *attempt.Visit {
 	return &attempt.Visit{
 		Request: c.request, Session: c.session, Realm: name, Expected: c.request.Expects(c.session, c.Store.Now()),
-		Hint: c.request.LoginHint, Locale: c.locale, Native: true,
+		Hint: c.request.LoginHint, Locale: c.locale, Native: true, ClientName: c.client.DisplayName(),
 	}
 }
 

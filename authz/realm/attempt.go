@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 )
 
 // Attempt is what one round of a realm led to: either a challenge, or a judgement.
@@ -26,8 +25,7 @@ func (e *Engine) Try(ctx context.Context, name string, in Input) (Attempt, error
 	if !ok {
 		return Attempt{}, fmt.Errorf("trying the realm %q: it is not defined", name)
 	}
-	// A round that is given up may go on reading: what it reads is its own.
-	in.Fields, in.Headers = maps.Clone(in.Fields), maps.Clone(in.Headers)
+	in = e.known(r, in)
 	attempt, err := e.await(ctx, name, func(ctx context.Context) (Attempt, error) { return e.round(ctx, r, in) })
 	return attempt, unjudgedBy(err)
 }
@@ -59,7 +57,7 @@ func (e *Engine) Ask(ctx context.Context, name string, in Input) (*Challenge, er
 	if !ok {
 		return nil, fmt.Errorf("asking for the realm %q: it is not defined", name)
 	}
-	in.Fields, in.Headers = maps.Clone(in.Fields), maps.Clone(in.Headers)
+	in = e.known(r, in)
 	attempt, err := e.await(ctx, name, func(ctx context.Context) (Attempt, error) {
 		_, challenge, err := collect(ctx, r, in)
 		return Attempt{Challenge: challenge}, err
@@ -69,8 +67,6 @@ func (e *Engine) Ask(ctx context.Context, name string, in Input) (*Challenge, er
 
 // collect has the realm's authenticator collect what its login module needs.
 func collect(ctx context.Context, r *Realm, in Input) (Credentials, *Challenge, error) {
-	m, ok := r.LoginModule.(NeedsLogin)
-	in.Realm, in.NeedsLogin = r.Name, ok && m.NeedsLogin()
 	credentials, challenge, err := r.Authenticator.Collect(ctx, in)
 	if err != nil {
 		return Credentials{}, nil, fmt.Errorf("collecting for the realm %q: %w", r.Name, err)

@@ -31,7 +31,7 @@ func (e *Engine) await(ctx context.Context, name string, round func(context.Cont
 	if behind.Load() >= maxBehind {
 		return Attempt{}, fmt.Errorf("trying the realm %q: its guests do not come back: %w", name, context.DeadlineExceeded)
 	}
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(e.realms[name].Timeout, e.timeout))
+	ctx, cancel := context.WithTimeout(ctx, e.patience(e.realms[name]))
 	defer cancel()
 	type end struct {
 		attempt Attempt
@@ -63,6 +63,9 @@ func (e *Engine) await(ctx context.Context, name string, round func(context.Cont
 		return Attempt{}, fmt.Errorf("trying the realm %q: %w", name, ctx.Err())
 	}
 }
+
+// patience is how long a round of a realm may take.
+func (e *Engine) patience(r *Realm) time.Duration { return cmp.Or(r.Timeout, e.timeout) }
 
 // panicked describes a panic by its kind and its place, for the log. Its value may be made of what somebody typed and is
 // left out, unless it is the runtime's.

@@ -46,8 +46,13 @@ type NeedsLogin interface{ NeedsLogin() bool }
 
 // Input is what a caller presented in one round.
 type Input struct {
-	// Realm is the name of the realm that is tried; the engine fills it in.
-	Realm string
+	// Realm is the name of the realm that is tried, and Identifies tells that it is one of those that determine the user. The engine
+	// fills them in.
+	Realm      string
+	Identifies bool
+	// Request names the request that the answers are for, and Client is the application that it came from.
+	Request string
+	Client  Client
 	// Fields are the submitted answers by field name; nil in the first round.
 	Fields map[string]string
 	// Headers are the request's header fields in canonical form, for authenticators that read one. Where a face knows the app by
@@ -136,6 +141,9 @@ type Challenge struct {
 	Data map[string]string
 	// Notice is shown above everything else.
 	Notice *Notice
+	// Wait tells that the challenge is answered elsewhere; nil for all others. Actions are what else can be done about it.
+	Wait    *Wait
+	Actions []Action
 	// State is kept on the server and handed to the next round, unless it was kept for a user and another one, or nobody, is there
 	// by then.
 	State []byte

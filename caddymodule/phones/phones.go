@@ -92,6 +92,7 @@ type Phones struct {
 	api        *restapi.API
 	asking     *asking.Service
 	carriers   carriers
+	digits     int           // of the number that is typed on a phone
 	outs       atomic.Uint64 // how often a device was taken out, or was about to be
 }
 
@@ -169,6 +170,7 @@ func (p *Phones) signer() (jose.PrivateKey, error) { return p.parts.Ring.SignerF
 // buildRecords builds devices and operations, which end what rests on one another.
 func (p *Phones) buildRecords(c *Config) (err error) {
 	parts := &p.parts
+	p.digits = c.number()
 	p.devices, err = handset.New(handset.Config{
 		DB: parts.DB, Sealer: parts.Sealer, Users: parts.Users, Audit: parts.Trail, Now: parts.Now, Logger: parts.Logger,
 		OnRevoke: []func(storage.Tx, handset.Device) error{p.revokeDevice},

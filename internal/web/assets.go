@@ -30,6 +30,7 @@ var assetSources = []struct {
 	{"app.css", "text/css; charset=utf-8", []string{"static/css/theme.css", "static/css/base.css"}},
 	{"app.js", "text/javascript; charset=utf-8", []string{"static/js/app.js"}},
 	{"submit.js", "text/javascript; charset=utf-8", []string{"static/js/submit.js"}},
+	{"wait.js", "text/javascript; charset=utf-8", []string{"static/js/wait.js"}},
 	{"icon.svg", "image/svg+xml", []string{"static/img/icon.svg"}},
 }
 

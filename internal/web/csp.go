@@ -17,6 +17,8 @@ import (
 const (
 	policyHead = "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; form-action 'self'"
 	policyTail = "; frame-ancestors 'none'; base-uri 'none'"
+	// policyWatch lets a page that waits ask whether there is news.
+	policyWatch = "; connect-src 'self'"
 	// anyHTTPS is the one bare scheme that a form target may be.
 	anyHTTPS = "https:"
 )

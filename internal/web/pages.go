@@ -18,6 +18,8 @@ type meta struct {
 	targets []string
 	// wait is for the Retry-After header.
 	wait time.Duration
+	// watches lets the page's script ask this origin for news.
+	watches bool
 }
 
 // Names and values of the buttons. A form sends the name of the button that was pressed.
@@ -144,6 +146,8 @@ type LoginPage struct {
 	Kind    Kind
 	// RetryAfter fills the waiting time of MessageThrottled, and the Retry-After header of a 429 or 503.
 	RetryAfter time.Duration
+	// Choices are buttons that do something else, below the others.
+	Choices []Choice
 	// Cancel adds the cancel button.
 	Cancel bool
 	// Stuck leaves the other button out: nothing that is sent from this page leads on.

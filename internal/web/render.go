@@ -162,6 +162,9 @@ func (r *Renderer) execute(buf *bytes.Buffer, locale string, page Page) (string,
 	if err != nil {
 		return "", fmt.Errorf("rendering page %s: %w", name, err)
 	}
+	if about.watches {
+		csp += policyWatch
+	}
 	data := view{Lang: locale, Service: r.service, Page: page}
 	template, ok := r.pages[locale][name]
 	if !ok {

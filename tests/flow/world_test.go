@@ -28,6 +28,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/revocation"
 	"github.com/gatehouse-id/gatehouse/authz/server"
 	"github.com/gatehouse-id/gatehouse/authz/site"
+	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
@@ -104,14 +105,18 @@ type world struct {
 	model []func(*world, *realm.Config)
 	// building is the node that is being built, for security models that ask it.
 	building *node
+	// mobile is how people are asked on their phones, where they are.
+	mobile string
 }
 
 // node is one process.
 type node struct {
-	server *server.Server
-	view   *revocation.View
-	apps   *mobileauth.Registry
-	rules  map[string]*site.Rule
+	server  *server.Server
+	view    *revocation.View
+	apps    *mobileauth.Registry
+	rules   map[string]*site.Rule
+	phones  *phones.Phones // nil where nobody is asked
+	account *phones.Account
 }
 
 var pages = sync.OnceValues(func() (*web.Renderer, error) { return web.New(web.Config{}) })
@@ -169,9 +174,13 @@ func (w *world) newNode(t *testing.T, db storage.DB, sealer storage.Sealer) *nod
 		Pages: renderer, Trail: trail, Profiles: &identitystore.Profiles{Users: w.users}, Scopes: scopes,
 		DefaultScopes: oauth.Scopes{"read"}, RefreshGrace: 10 * time.Second, Now: w.clock.Now, Logger: logger,
 		ClientIP: func(r *http.Request) string { return "192.0.2.1" }, Applications: n.apps,
+		Published: published{ring, n},
 	})
 	must(t, err)
 	must(t, n.server.Start(t.Context()))
+	if w.mobile != "" {
+		n.phones = w.newPhones(t, n, phones.Parts{DB: db, Sealer: sealer, Ring: ring, Trail: trail, Logger: logger})
+	}
 	for host, policy := range map[string]validation.Policy{
 		web1: {AllScopes: oauth.Scopes{"read"}}, web1 + "/pay": {AllScopes: oauth.Scopes{"pay"}}, api: {AllScopes: oauth.Scopes{"read"}},
 		api + "/pay": {AllScopes: oauth.Scopes{"pay"}}, api + "/gold": {ACRValues: []string{"gold"}},

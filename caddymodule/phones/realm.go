@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package phones
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/gatehouse-id/gatehouse/authz/realm/identitystore"
+	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
+	"github.com/gatehouse-id/gatehouse/mobileauth/challenge"
+	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
+	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletype"
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+// Authenticator is the name of the authenticator that asks people on their phones.
+const Authenticator = "mobile"
+
+// Realm says how a realm asks people on their phones.
+type Realm struct {
+	// The mobile type by which people are asked.
+	MobileType string `json:"mobile_type,omitempty"`
+	// The mobile types that people may choose instead.
+	Also []string `json:"also,omitempty"`
+	// any, same_or_higher or none: how far the type may fall back. Unless it is any, less than what the type asks for is no proof, and
+	// no type of also may ask for less. Default: what the mobile types say.
+	Fallback string `json:"fallback,omitempty"`
+}
+
+// Challenge returns the realm as it is asked.
+func (r *Realm) Challenge() challenge.Config {
+	return challenge.Config{Type: r.MobileType, Also: r.Also, Fallback: mobiletype.Fallbacks(r.Fallback)}
+}
+
+// CheckRealm refuses a realm whose authenticator asks people on their phones in a way that a configuration does not have.
+func CheckRealm(authenticator, module json.RawMessage, c *Config, applications []apps.Config) error {
+	var guest struct {
+		Name string `json:"type"`
+		Realm
+	}
+	if json.Unmarshal(authenticator, &guest) != nil || guest.Name != Authenticator {
+		return nil // of another kind, or malformed, which loading it tells
+	}
+	switch {
+	case module != nil:
+		return errors.New("its authenticator asks a phone and judges by itself: leave login_module out")
+	case !Wanted(c, applications):
+		return errors.New("its authenticator asks a phone: define an application with enrollment, and a mobile block with the type")
+	case c == nil:
+		c = new(Config)
+	}
+	types, err := c.Set()
+	if err != nil {
+		return fmt.Errorf("mobile: %w", err)
+	}
+	asked := guest.Challenge()
+	return asked.Check(types)
+}
+
+// Challenge returns what realms need that ask people on their phones; nil where there is no mobile side.
+func (p *Phones) Challenge() *challenge.Phones {
+	if p == nil {
+		return nil
+	}
+	return &challenge.Phones{
+		Asking: p.asking, Operations: p.operations, People: named{p.parts.Users}, Types: p.carriers.types, Issuer: p.parts.Issuer,
+		Digits: p.digits,
+	}
+}
+
+// named finds users by name.
+type named struct{ users *identity.Store }
+
+// ByLogin returns the id of the user with a login name, empty when there is none.
+func (n named) ByLogin(ctx context.Context, login string) (string, error) {
+	u, err := n.users.ByLogin(ctx, login)
+	if errors.Is(err, storage.ErrNotFound) {
+		return "", nil
+	}
+	return u.ID, err
+}
+
+// Person returns what is known of a user.
+func (n named) Person(ctx context.Context, id string) (challenge.Person, error) {
+	u, err := n.users.Get(ctx, id)
+	if errors.Is(err, storage.ErrNotFound) {
+		return challenge.Person{}, nil
+	}
+	if err != nil {
+		return challenge.Person{}, err
+	}
+	person := challenge.Person{Name: identitystore.DisplayName(&u)}
+	if len(u.Logins) > 0 {
+		person.Login = u.Logins[0]
+	}
+	return person, nil
+}

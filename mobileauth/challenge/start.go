@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package challenge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/authz/realm"
+	"github.com/gatehouse-id/gatehouse/mobileauth/asking"
+	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletype"
+	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
+	"github.com/gatehouse-id/gatehouse/mobileauth/shown"
+)
+
+// floor is how long it takes to ask somebody of whom no more than a name is known, or nobody: whoever watches the clock learns
+// nothing from what has to be written for one and not for the other.
+const floor = 400 * time.Millisecond
+
+// start asks by a type, or for the name of who is to be asked.
+func (c *call) start(ctx context.Context, typ, login string) (found, error) {
+	t, ok := c.Types.Get(typ)
+	if !ok {
+		return found{}, fmt.Errorf("asking by the mobile type %q: %w", typ, mobiletype.ErrUnknown)
+	}
+	next := &state{Type: typ, Round: 1}
+	if c.state != nil {
+		next.Round = c.state.Round + 1
+	}
+	scans := t.Channel() == mobiletype.ByOTP
+	switch {
+	case scans || c.in.Subject != "":
+		return c.open(ctx, next, scans)
+	case login == "":
+		return c.form(t)
+	}
+	next.Masked, next.Login = true, login
+	return c.masquerade(ctx, t, next)
+}
+
+// open asks somebody who is known, or whoever scans.
+func (c *call) open(ctx context.Context, next *state, scans bool) (found, error) {
+	user := c.in.Subject
+	if scans {
+		user = ""
+	}
+	o, err := c.ask(ctx, next, user, c.Fallback)
+	switch {
+	case errors.Is(err, operation.ErrIdempotency):
+		// The same was begun from elsewhere at this moment. What that has kept is to stay.
+		return found{challenge: &realm.Challenge{
+			Message: messages[realm.StageImpossible], Wait: &realm.Wait{Stage: realm.StageImpossible},
+			Actions: []realm.Action{{Value: ActionAgain, Label: labelAgain}},
+		}}, nil
+	case impossible(err):
+		next.Ended = realm.StageImpossible
+	case err != nil:
+		return found{}, err
+	default:
+		next.Operation = o.ID
+	}
+	c.state = next
+	return c.look(ctx)
+}
+
+// masquerade asks the user with a login name, or nobody, and shows the same.
+func (c *call) masquerade(ctx context.Context, t mobiletype.Type, next *state) (found, error) {
+	began := c.Now()
+	user, err := c.People.ByLogin(ctx, next.Login)
+	if err != nil {
+		return found{}, fmt.Errorf("finding who is to be asked: %w", err)
+	}
+	nobody := user == ""
+	if nobody {
+		user = "nobody:" + digest("login", next.Login)
+	}
+	if next.Number, err = draw(c.Digits); err != nil {
+		return found{}, err
+	}
+	if t.Method == mobiletype.SMS {
+		next.Number = ""
+	}
+	next.SentAt, next.Until = began, began.Add(t.TimeToLive)
+	// What the type falls back to would show whether the user has a phone.
+	o, err := c.ask(ctx, next, user, mobiletype.NoFallback)
+	switch {
+	case err == nil:
+		next.Operation, next.User, next.Number, next.Until = o.ID, o.UserID, o.Number, o.AnswerBy
+	case !impossible(err):
+		return found{}, err
+	}
+	c.state = next
+	if err := c.Pause(ctx, floor-c.Now().Sub(began)); err != nil {
+		return found{}, fmt.Errorf("asking a person: %w", err)
+	}
+	return c.look(ctx)
+}
+
+// ask starts the operation of a round.
+func (c *call) ask(ctx context.Context, next *state, user string, fallback mobiletype.Fallbacks) (operation.Operation, error) {
+	request := asking.Request{
+		Type: next.Type, Kind: operation.Authentication, UserID: user, ExternalID: reference(&c.in), Language: c.language(),
+		Origin: c.origin(), Fallback: fallback, IdempotencyKey: key(&c.in, next.Type, user, next.Round),
+		Context: c.context(),
+	}
+	if t, ok := c.Types.Get(next.Type); ok && t.Channel() == mobiletype.ByOTP {
+		request.Fallback = ""
+	}
+	o, _, err := c.Asking.Start(ctx, request)
+	if err != nil {
+		return operation.Operation{}, fmt.Errorf("asking a person: %w", err)
+	}
+	return o, nil
+}
+
+// context is what a phone shows beside the message: where somebody wants to go. A name that could pass for something else is left
+// away.
+func (c *call) context() operation.Context {
+	named, err := operation.Context{Title: c.in.Client.Name}.Check(shown.Content{Most: operation.MaxShort})
+	if err != nil {
+		return operation.Context{}
+	}
+	return named
+}
+
+// origin is where the request came from.
+func (c *call) origin() asking.Origin {
+	address, _ := netip.ParseAddr(c.in.ClientIP) // one that is none is not told
+	from := asking.Origin{Address: address}
+	if agents := c.in.Headers["User-Agent"]; len(agents) > 0 {
+		from.UserAgent = agents[0]
+	}
+	return from
+}
+
+// impossible reports whether a start was refused because of the person, and not because of a fault.
+func impossible(err error) bool {
+	for _, target := range []error{
+		asking.ErrImpossible, operation.ErrUser, operation.ErrDevice, operation.ErrBlocked, operation.ErrTooManyOpen, operation.ErrChannel,
+		operation.ErrIdempotency,
+	} {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -26,6 +25,8 @@ import (
 type Config struct {
 	// The addresses that back ends may be called back at.
 	Callbacks []Callback `json:"callbacks,omitempty"`
+	// The clients that may name any public https address to be called back at, beside those of callbacks. Default: none.
+	Unlisted unlisted `json:"callback_allow_list_off,omitempty"`
 	// How long a question can be answered where whoever asks does not say. Default: 2m, at most 10m.
 	AnswerWindow caddy.Duration `json:"answer_window,omitempty"`
 	// How long an approval can be redeemed. Default: 1m.
@@ -66,6 +67,7 @@ type Callback struct {
 //
 //	mobile {
 //		callback             <url> { ... }
+//		callback_allow_list  off <client...>
 //		answer_window        <duration>
 //		redeem_window        <duration>
 //		number_match         <digits> [<least digits>]
@@ -82,12 +84,12 @@ func Parse(into **Config) option.Parse {
 		*into = c
 		options, repeat := c.Options()
 		maps.Copy(options, map[string]option.Parse{
-			"callback": c.parseCallback, "answer_window": option.Duration(&c.AnswerWindow),
+			"callback": c.parseCallback, "callback_allow_list": c.Unlisted.parse, "answer_window": option.Duration(&c.AnswerWindow),
 			"redeem_window": option.Duration(&c.RedeemWindow), "number_match": numbers(&c.NumberMatch, &c.LeastNumberMatch),
 			"attempts": numbers(&c.Attempts, &c.UserAttempts), "open": option.Number(&c.Open),
 			"pushes": numbers(&c.PushesPerMinute, &c.PushesSinceSuccess), "searchable": option.Strings(&c.Searchable),
 		})
-		return option.Block{Options: options, Repeat: append(repeat, "callback")}.Parse(d)
+		return option.Block{Options: options, Repeat: append(repeat, "callback", "callback_allow_list")}.Parse(d)
 	}
 }
 
@@ -223,15 +225,8 @@ func (c *Callback) receiver(secret func(text, of string) (string, error)) (r cal
 	if r.Credentials, err = c.credentials(secret); err != nil {
 		return r, fmt.Errorf("callback %s: %w", c.URL, err)
 	}
-	for _, text := range c.Allow {
-		network, err := netip.ParsePrefix(text)
-		if address, plain := netip.ParseAddr(text); plain == nil {
-			network, err = address.Prefix(address.BitLen())
-		}
-		if err != nil {
-			return r, fmt.Errorf("callback %s: allow %q is neither an address nor a network such as 10.0.0.0/8", c.URL, text)
-		}
-		r.Allow = append(r.Allow, network)
+	if r.Allow, err = option.Networks("allow", c.Allow); err != nil {
+		return r, fmt.Errorf("callback %s: %w", c.URL, err)
 	}
 	return r, nil
 }

@@ -161,7 +161,13 @@ func (p *Phones) buildCallbacks(c *Config) (err error) {
 	if err != nil {
 		return err
 	}
-	p.callbacks, err = callback.New(callback.Config{Receivers: receivers, Key: p.signer, Now: parts.Now})
+	if err := c.Unlisted.check(parts.Clients); err != nil {
+		return err
+	}
+	for _, client := range c.Unlisted {
+		parts.Logger.Warn("mobile: callback_allow_list is off: the client may have any public https address called", "client_id", client)
+	}
+	p.callbacks, err = callback.New(callback.Config{Receivers: receivers, Anywhere: c.Unlisted, Key: p.signer, Now: parts.Now})
 	return err
 }
 
@@ -246,9 +252,9 @@ func (p *Phones) buildFaces(*Config) error {
 }
 
 // Allowed returns nil if a URL may be called back. Every client may name each of them: what is told there is that something
-// happened, and not what.
-func (p *Phones) Allowed(_, url string) error {
-	if !p.callbacks.Allowed(url) {
+// happened, and not what. A client without the list may name others.
+func (p *Phones) Allowed(client, url string) error {
+	if !p.callbacks.Allowed(client, url) {
 		return callback.ErrNotAllowed
 	}
 	return nil
@@ -266,7 +272,7 @@ func (p *Phones) callBack(tx storage.Tx, c operation.Change) error {
 	}
 	// Operation and version name the change, whichever run of the transaction makes it.
 	id := fmt.Sprintf("dlv_%s.%d", o.ID, o.Version)
-	item, err := callback.Item(id, o.CallbackURL, callback.Notice{
+	item, err := callback.Item(id, o.ClientID, o.CallbackURL, callback.Notice{
 		Operation: o.ID, Kind: string(o.Kind), State: string(o.State), At: at,
 	})
 	if err != nil {

@@ -63,6 +63,12 @@ type Receiver struct {
 	Allow []netip.Prefix
 }
 
+// Check refuses an address that [New] would refuse. It looks nothing up.
+func (r *Receiver) Check() error {
+	_, err := r.check()
+	return err
+}
+
 // check repeats nothing of what it refuses beyond the host: a path may hold a secret.
 func (r *Receiver) check() (host string, err error) {
 	u, err := url.Parse(r.URL)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/jose"
@@ -45,6 +46,7 @@ type Notice struct {
 // payload is a notice on its way.
 type payload struct {
 	URL    string `json:"url"`
+	Client string `json:"client,omitempty"`
 	Notice Notice `json:"notice"`
 }
 
@@ -57,10 +59,10 @@ type body struct {
 	At        string `json:"at"`
 }
 
-// Item returns the outbox item of a notice to an address, in line with the others of its operation. The id is drawn outside the
-// closure that appends the item, and is what a receiver tells repetitions by.
-func Item(id, address string, n Notice) (outbox.Item, error) {
-	data, err := json.Marshal(payload{URL: address, Notice: n})
+// Item returns the outbox item of a notice to an address that a client has named, in line with the others of its operation. The id is
+// drawn outside the closure that appends the item, and is what a receiver tells repetitions by.
+func Item(id, client, address string, n Notice) (outbox.Item, error) {
+	data, err := json.Marshal(payload{URL: address, Client: client, Notice: n})
 	if err != nil {
 		return outbox.Item{}, fmt.Errorf("writing a callback: %w", err)
 	}
@@ -71,6 +73,8 @@ func Item(id, address string, n Notice) (outbox.Item, error) {
 type Config struct {
 	// Receivers are the addresses that may be called; no two are equal.
 	Receivers []Receiver
+	// Anywhere are the clients for which Receivers is no bound: what they name is called if it is https and public.
+	Anywhere []string
 	// Key returns the key that signs now; its public half is published by the issuer. Required.
 	Key func() (jose.PrivateKey, error)
 	// Now is the clock that dates in Retry-After are read by. Required.
@@ -85,6 +89,7 @@ type Config struct {
 
 // Sender is the outbox handler for callbacks. It is safe for concurrent use.
 type Sender struct {
+	config    Config
 	receivers map[string]*receiver
 }
 
@@ -104,11 +109,10 @@ func New(c Config) (*Sender, error) {
 	if c.Timeout < 0 {
 		return nil, errors.New("the time-out of callbacks is negative")
 	}
-	s := &Sender{receivers: map[string]*receiver{}}
+	c.Anywhere = slices.Clone(c.Anywhere)
+	s := &Sender{config: c, receivers: map[string]*receiver{}}
 	for _, r := range c.Receivers {
-		client, err := signedpost.New(signedpost.Config{
-			Receiver: r, Key: c.Key, Typ: Typ, Field: SignatureField, Now: c.Now, Roots: c.Roots, Resolver: c.Resolver, Timeout: c.Timeout,
-		})
+		client, err := s.client(r)
 		if err != nil {
 			return nil, err
 		}
@@ -120,10 +124,24 @@ func New(c Config) (*Sender, error) {
 	return s, nil
 }
 
-// Allowed reports whether an address is one of the configuration's, letter by letter.
-func (s *Sender) Allowed(address string) bool {
-	_, ok := s.receivers[address]
-	return ok
+func (s *Sender) client(r Receiver) (*signedpost.Client, error) {
+	c := &s.config
+	return signedpost.New(signedpost.Config{
+		Receiver: r, Key: c.Key, Typ: Typ, Field: SignatureField, Now: c.Now, Roots: c.Roots, Resolver: c.Resolver, Timeout: c.Timeout,
+	})
+}
+
+// Allowed reports whether a client may name an address: it is one of the configuration's, letter by letter, or the client is one of
+// [Config].Anywhere and the address is https. Whether it is public is judged when it is connected to.
+func (s *Sender) Allowed(client, address string) bool {
+	if _, ok := s.receivers[address]; ok {
+		return true
+	}
+	return s.anywhere(client, address)
+}
+
+func (s *Sender) anywhere(client, address string) bool {
+	return client != "" && slices.Contains(s.config.Anywhere, client) && (&Receiver{URL: address}).Check() == nil
 }
 
 // Close lets go of connections that wait for the next call.

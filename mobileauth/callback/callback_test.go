@@ -213,7 +213,7 @@ func TestOnlyAddressesOfTheConfigurationAreCalled(t *testing.T) {
 	b := newBack(t, accept)
 	address := b.URL + "/done"
 	s := sender(t, callback.Config{Receivers: []callback.Receiver{{URL: address, Allow: loopback}}})
-	if !s.Allowed(address) {
+	if !s.Allowed("portal", address) {
 		t.Error("the address itself is refused")
 	}
 	for _, other := range []string{
@@ -221,7 +221,7 @@ func TestOnlyAddressesOfTheConfigurationAreCalled(t *testing.T) {
 		strings.Replace(address, "http", "HTTP", 1), strings.Replace(address, "127.0.0.1", "localhost", 1), " " + address,
 		strings.Replace(address, "//", "//user@", 1), address + ".evil.example",
 	} {
-		if s.Allowed(other) {
+		if s.Allowed("portal", other) {
 			t.Errorf("%q is allowed", other)
 		}
 		err := s.Deliver(t.Context(), notice(t, other))
@@ -234,6 +234,51 @@ func TestOnlyAddressesOfTheConfigurationAreCalled(t *testing.T) {
 	}
 	if n := len(b.got()); n != 0 {
 		t.Errorf("%d calls", n)
+	}
+}
+
+// TestWithoutTheList: a client for which the list is off names any https address; what it stands for is judged as ever, and what stands
+// beside an address of the list stays with that.
+func TestWithoutTheList(t *testing.T) {
+	t.Parallel()
+	_, roots, address, calls := secure(t)
+	s := sender(t, callback.Config{
+		Receivers: []callback.Receiver{{URL: "https://listed.example/", Credentials: must(callback.Bearer("t0ken"))}},
+		Anywhere:  []string{"portal"}, Roots: roots, Timeout: time.Minute,
+		Resolver: resolver(t, func(int) [4]byte { return [4]byte{127, 0, 0, 1} }),
+	})
+	for _, tt := range []struct {
+		client, url string
+		want        bool
+	}{
+		{"portal", address, true},
+		{"portal", "https://anywhere.example/done?x=1", true},
+		{"portal", "https://listed.example/", true},
+		{"shop", "https://listed.example/", true},
+		{"shop", address, false},
+		{"", address, false},
+		{"portal", "", false},
+		{"portal", "http://anywhere.example/", false},
+		{"portal", "http://127.0.0.1/", false},
+		{"portal", "https://user@anywhere.example/", false},
+		{"portal", "https://anywhere.example/#x", false},
+		{"portal", "ftp://anywhere.example/", false},
+		{"portal", "/done", false},
+		{"portal", "https://anywhere.example/" + strings.Repeat("x", callback.MaxURL), false},
+	} {
+		if got := s.Allowed(tt.client, tt.url); got != tt.want {
+			t.Errorf("%s may name %.60q: %t", tt.client, tt.url, got)
+		}
+	}
+	// It is called, as far as the network that it is in.
+	err := s.Deliver(t.Context(), notice(t, address))
+	if !errors.Is(err, egress.ErrAddress) || outbox.AdviceOf(err).Permanent || calls.Load() != 0 {
+		t.Errorf("Deliver = %v, %d calls", err, calls.Load())
+	}
+	// Once the list is on again what waits is not sent.
+	on := sender(t, callback.Config{Anywhere: []string{"shop"}})
+	if err := on.Deliver(t.Context(), notice(t, address)); !errors.Is(err, callback.ErrNotAllowed) || !outbox.AdviceOf(err).Permanent {
+		t.Errorf("Deliver = %v", err)
 	}
 }
 

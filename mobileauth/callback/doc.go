@@ -26,7 +26,8 @@
 //
 // # What the issuer relies on
 //
-// Only an address of the configuration is called, compared letter by letter, with the credentials that stand beside it there. No
+// Only an address of the configuration is called, compared letter by letter, with the credentials that stand beside it there; for a
+// client whose list the operator has switched off, also any other that is https and public, without credentials. No
 // redirect is followed and no proxy of the environment asked. The address that a name stands for is judged when it is connected to:
 // one that is not public is refused unless the configuration allows it for this receiver. An answer takes neither more time nor more
 // memory than was agreed. Credentials appear in no error and no log.

@@ -98,7 +98,7 @@ var happened = time.Date(2026, 11, 22, 3, 5, 0, 7e6, time.FixedZone("", 3600))
 // notice returns a delivery of a notice to an address.
 func notice(t testing.TB, address string) outbox.Delivery {
 	t.Helper()
-	item, err := callback.Item("dlv_1", address, callback.Notice{
+	item, err := callback.Item("dlv_1", "portal", address, callback.Notice{
 		Operation: "op_1", Kind: "authorisation", State: "approved", At: happened,
 	})
 	if err != nil {

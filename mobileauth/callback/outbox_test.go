@@ -80,7 +80,7 @@ func inBubble(t *testing.T, s *callback.Sender, test func(d *desk)) {
 // tell appends a notice of an operation.
 func (d *desk) tell(id, address, operation, state string) {
 	d.t.Helper()
-	item, err := callback.Item(id, address, callback.Notice{Operation: operation, Kind: "authorisation", State: state, At: time.Now()})
+	item, err := callback.Item(id, "portal", address, callback.Notice{Operation: operation, Kind: "authorisation", State: state, At: time.Now()})
 	if err != nil {
 		d.t.Fatal(err)
 	}

@@ -53,7 +53,16 @@ func (s *Sender) Deliver(ctx context.Context, d outbox.Delivery) error {
 	}
 	r, ok := s.receivers[p.URL]
 	if !ok {
-		return outbox.Permanent(fmt.Errorf("calling back: %w", ErrNotAllowed))
+		if !s.anywhere(p.Client, p.URL) {
+			return outbox.Permanent(fmt.Errorf("calling back: %w", ErrNotAllowed))
+		}
+		// It is called by itself: no credentials, no network but the public one, and nothing that a later call could use again.
+		client, err := s.client(Receiver{URL: p.URL})
+		if err != nil {
+			return outbox.Permanent(fmt.Errorf("calling back: %w", err))
+		}
+		defer client.Close()
+		r = &receiver{client: client}
 	}
 	content, err := p.Notice.body(d.ID)
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/channels"
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
 	"github.com/gatehouse-id/gatehouse/internal/jose"
+	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/mobileauth/asking"
 	"github.com/gatehouse-id/gatehouse/mobileauth/budget"
 	"github.com/gatehouse-id/gatehouse/mobileauth/delivery"
@@ -169,7 +170,7 @@ func (p *Phones) buildCarriers(c *Config) (err error) {
 		Operations: p.operations, Audit: parts.Trail, Gateways: parts.Guests.SMS, Accepted: carriers.reports.Accepted,
 		Observe: meter.Send, Now: parts.Now,
 	})
-	if carriers.gateways, err = carriers.receivers(parts.Issuer); err != nil {
+	if carriers.gateways, err = carriers.receivers(parts.Issuer, parts.Now); err != nil {
 		return err
 	}
 	if err := carriers.sign(p.signer); err != nil {
@@ -301,8 +302,12 @@ type reporter interface {
 }
 
 // receivers returns what answers reports, by the path below the issuer.
-func (c *carriers) receivers(issuer string) (map[string]http.Handler, error) {
+func (c *carriers) receivers(issuer string, now func() time.Time) (map[string]http.Handler, error) {
 	found := map[string]http.Handler{}
+	calls, err := limit.New(limit.Config{Burst: reportBurst, Every: reportEvery, Keys: limiterKeys, Now: now})
+	if err != nil {
+		return nil, fmt.Errorf("sms: %w", err)
+	}
 	for _, g := range c.guests.SMS {
 		r, ok := g.Sender.(reporter)
 		if !ok || r.ReportsAt() == "" {
@@ -319,7 +324,7 @@ func (c *carriers) receivers(issuer string) (map[string]http.Handler, error) {
 		if err != nil {
 			return nil, fmt.Errorf("sms %q: status_callback: %w", g.Name, err)
 		}
-		found[prefix] = http.StripPrefix(strings.TrimSuffix(authz.BasePath(issuer), "/"), handler)
+		found[prefix] = bounded(calls, http.StripPrefix(strings.TrimSuffix(authz.BasePath(issuer), "/"), handler))
 	}
 	return found, nil
 }

@@ -24,6 +24,11 @@ const maxWait = time.Hour
 func (s *Sender) hand(ctx context.Context, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
+	leave, err := s.shares.enter(ctx, r.URL.Hostname())
+	if err != nil {
+		return broken(err)
+	}
+	defer leave()
 	select {
 	case s.places <- struct{}{}:
 		defer func() { <-s.places }()

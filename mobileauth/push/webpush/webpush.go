@@ -58,7 +58,8 @@ type Config struct {
 	Resolver *net.Resolver
 	// Timeout bounds one request. Default: [provider.DefaultTimeout].
 	Timeout time.Duration
-	// Places is how many requests are under way at once. Default: [provider.DefaultPlaces].
+	// Places is how many requests are under way at once. Default: [provider.DefaultPlaces]. A quarter of them is for one domain, since
+	// a device has named it; where Hosts says which there are, a half.
 	Places int
 	// Now is the clock. Required.
 	Now func() time.Time
@@ -81,6 +82,7 @@ type Sender struct {
 	tokens      *tokens
 	transport   *http.Transport
 	places      chan struct{}
+	shares      *shares
 	timeout     time.Duration
 	now         func() time.Time
 }
@@ -100,6 +102,7 @@ func New(c Config) (*Sender, error) {
 	if c.Places == 0 {
 		s.places = make(chan struct{}, provider.DefaultPlaces)
 	}
+	s.shares = newShares(cap(s.places), len(c.Hosts) > 0)
 	if c.Timeout == 0 {
 		s.timeout = provider.DefaultTimeout
 	}

@@ -5,6 +5,7 @@ package outbox
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,8 +29,10 @@ const (
 	overlap, wideOverlap = 100 * time.Millisecond, 10 * time.Second
 	// maxLooked bounds how many entries of a lane one look reads.
 	maxLooked = 4 * maxPlaces
-	// settling bounds the transaction that writes down how a try ended.
+	// settling bounds a transaction that writes down how tries ended.
 	settling = 10 * time.Second
+	// maxSettled is how many tries one transaction writes down. None of them takes more than five of the writes it may make.
+	maxSettled = storage.MaxWrites / 5
 )
 
 // loop is one run of [Outbox.Run].
@@ -49,6 +52,8 @@ type loop struct {
 	under map[string]string    // lines being delivered, and their lanes
 	more  bool                 // the last look left something due behind
 	rests map[string]time.Time // by lane: until when it is left alone
+	tried []tried              // what is not written down yet
+	pen   bool                 // somebody is writing it down
 }
 
 // claimed is the head of a line that is this loop's to deliver.
@@ -148,19 +153,45 @@ func (l *loop) claim(ctx context.Context, ids []string) (mine []claimed, err err
 	return mine, err
 }
 
-// handle has one item delivered and writes down how that ended.
+// handle has one item delivered and writes down how that ended, together with what others have delivered meanwhile: one goroutine
+// writes for all, so that many deliveries are few transactions beside those of people who wait.
 func (l *loop) handle(c claimed) {
 	began := l.config.Now()
 	err := l.try(c)
-	took := l.config.Now().Sub(began)
-	outcome, followed := l.settle(c, err)
+	now := l.config.Now()
 	pause := AdviceOf(err).Pause
 	l.mu.Lock()
-	if pause > 0 {
+	if pause > 0 { // before it is written down, which takes a moment
 		lane := laneKey(c.Kind, c.Lane)
-		l.rests[lane] = later(l.rests[lane], l.config.Now().Add(pause))
+		l.rests[lane] = later(l.rests[lane], now.Add(pause))
 	}
-	delete(l.under, c.id())
+	l.tried = append(l.tried, tried{claimed: c, verdict: l.judge(c, err), took: now.Sub(began)})
+	mine := !l.pen
+	l.pen = true
+	l.mu.Unlock()
+	for mine {
+		mine = l.write()
+	}
+}
+
+// write writes down how some tries ended. It returns false, and the pen is free, when there are no more.
+func (l *loop) write() bool {
+	l.mu.Lock()
+	n := min(len(l.tried), maxSettled)
+	batch := slices.Clone(l.tried[:n])
+	l.tried = slices.Delete(l.tried, 0, n)
+	l.pen = n > 0
+	l.mu.Unlock()
+	if n == 0 {
+		return false
+	}
+	l.settle(batch)
+	followed := false
+	l.mu.Lock()
+	for i := range batch {
+		delete(l.under, batch[i].id())
+		followed = followed || batch[i].followed
+	}
 	again := l.more || followed
 	l.mu.Unlock()
 	if again {
@@ -169,9 +200,13 @@ func (l *loop) handle(c claimed) {
 		default:
 		}
 	}
-	l.config.Observe(Observation{
-		Kind: c.Kind, Outcome: outcome, Try: c.Tries + 1, Took: took, Age: max(0, l.config.Now().Sub(c.entry.At)),
-	})
+	for i := range batch {
+		t := &batch[i]
+		l.config.Observe(Observation{
+			Kind: t.Kind, Outcome: t.outcome, Try: t.Tries + 1, Took: t.took, Age: max(0, l.config.Now().Sub(t.entry.At)),
+		})
+	}
+	return true
 }
 
 // errReleased is a try that came to no end because the loop did.

@@ -30,39 +30,70 @@ func (l *loop) judge(c claimed, err error) verdict {
 	return verdict{outcome: Retried, cause: cause(err), rest: wait(c.Tries+1, chance(), err)}
 }
 
-// settle writes down how a try ended, unless the claim is somebody else's by now. followed tells that the line has another item
-// which is due.
-func (l *loop) settle(c claimed, err error) (outcome Outcome, followed bool) {
-	v := l.judge(c, err)
+// tried is a try that has ended.
+type tried struct {
+	claimed
+	verdict
+	took time.Duration
+	// followed tells that the line has another item which is due.
+	followed bool
+}
+
+// settle writes down how tries ended, each unless the claim is somebody else's by now, and leaves in them what came of that. Where
+// that cannot be written together, each is written alone: what is wrong with one is not the others' trouble.
+func (l *loop) settle(batch []tried) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.deliver), settling)
 	defer cancel()
-	var lost bool
-	err = l.config.DB.Update(ctx, func(tx storage.Tx) error {
-		row, ok, err := l.lines.Find(tx, c.id())
-		if err != nil {
-			return err
+	lost := make([]bool, len(batch))
+	err := l.config.DB.Update(ctx, func(tx storage.Tx) error {
+		for i := range batch {
+			var err error
+			if lost[i], err = l.note(tx, &batch[i]); err != nil {
+				return err
+			}
 		}
-		lost = !ok || row.Claim != c.Claim || row.Head != c.Head
-		if lost {
-			return nil
-		}
-		followed = (v.outcome == Delivered || v.outcome == Died) && row.Tail > row.Head
-		return l.apply(tx, &row, c.entry.Item, v)
+		return nil
 	})
-	log := l.config.Logger.With("kind", c.Kind, "id", c.entry.ID, "try", c.Tries+1)
+	if err != nil && len(batch) > 1 && ctx.Err() == nil {
+		for i := range batch {
+			l.settle(batch[i : i+1])
+		}
+		return
+	}
+	for i := range batch {
+		l.tell(ctx, &batch[i], lost[i], err)
+	}
+}
+
+// note writes down how one try ended. Lost tells that its line is somebody else's.
+func (l *loop) note(tx storage.Tx, t *tried) (lost bool, err error) {
+	row, ok, err := l.lines.Find(tx, t.id())
+	if err != nil {
+		return false, err
+	}
+	if !ok || row.Claim != t.Claim || row.Head != t.Head {
+		t.followed = false
+		return true, nil
+	}
+	t.followed = (t.outcome == Delivered || t.outcome == Died) && row.Tail > row.Head
+	return false, l.apply(tx, &row, t.entry.Item, t.verdict)
+}
+
+// tell logs what came of writing down a try, and makes it Lost where that came to nothing.
+func (l *loop) tell(ctx context.Context, t *tried, lost bool, err error) {
+	log := l.config.Logger.With("kind", t.Kind, "id", t.entry.ID, "try", t.Tries+1)
 	switch {
 	case err != nil:
-		log.WarnContext(ctx, "how a delivery ended could not be stored: it will be repeated", "outcome", v.outcome, "cause", err)
-		return Lost, false
+		log.WarnContext(ctx, "how a delivery ended could not be stored: it will be repeated", "outcome", t.outcome, "cause", err)
+		t.outcome, t.followed = Lost, false
 	case lost:
-		log.WarnContext(ctx, "a delivery took so long that another loop took it over", "outcome", v.outcome)
-		return Lost, false
-	case v.outcome == Died:
-		log.WarnContext(ctx, "an item of the outbox could not be delivered and is a dead letter", "cause", v.cause)
-	case v.outcome == Retried:
-		log.DebugContext(ctx, "an item of the outbox could not be delivered yet", "cause", v.cause, "next", v.rest)
+		log.WarnContext(ctx, "a delivery took so long that another loop took it over", "outcome", t.outcome)
+		t.outcome = Lost
+	case t.outcome == Died:
+		log.WarnContext(ctx, "an item of the outbox could not be delivered and is a dead letter", "cause", t.cause)
+	case t.outcome == Retried:
+		log.DebugContext(ctx, "an item of the outbox could not be delivered yet", "cause", t.cause, "next", t.rest)
 	}
-	return v.outcome, followed
 }
 
 func (l *loop) apply(tx storage.Tx, row *line, item Item, v verdict) error {

@@ -50,43 +50,69 @@ type PushConfig struct {
 	Now     func() time.Time
 }
 
+// readers is how many notifications are looked up at once. Many more may be under way, which costs nothing while a service takes its
+// time; but many that are looked up at once stand before the requests of people.
+const readers = 4
+
 // Pushes sends notifications. It is the outbox's handler of [PushKind].
-type Pushes struct{ config PushConfig }
+type Pushes struct {
+	config  PushConfig
+	reading chan struct{}
+}
 
 // NewPushes returns a sender of notifications.
 func NewPushes(c PushConfig) *Pushes {
 	if c.Observe == nil {
 		c.Observe = func(Observation) {}
 	}
-	return &Pushes{c}
+	return &Pushes{config: c, reading: make(chan struct{}, readers)}
 }
 
 // Deliver sends one notification, if there is still a reason to.
 func (p *Pushes) Deliver(ctx context.Context, delivery outbox.Delivery) error {
-	what, o, found, err := read(ctx, p.config.Operations, delivery.Payload)
-	if err != nil || !found {
+	o, d, outcome, err := p.look(ctx, delivery.Payload)
+	if err != nil || outcome == gone {
 		return err
 	}
-	now := p.config.Now()
-	seen := Observation{Channel: operation.ByPush, Service: delivery.Lane, Outcome: Over, Age: now.Sub(delivery.At)}
-	if !open(&o, operation.ByPush, now) || o.State != operation.Pending {
-		p.config.Observe(seen)
-		return nil
+	seen := Observation{
+		Channel: operation.ByPush, Service: delivery.Lane, Outcome: outcome, Age: p.config.Now().Sub(delivery.At),
 	}
-	d, err := p.config.Devices.Get(ctx, what.Device)
-	if errors.Is(err, handset.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if d.UserID != o.UserID || !Reachable(&d) {
-		seen.Outcome = NoAddress
+	if outcome != Sent {
 		p.config.Observe(seen)
 		return nil
 	}
 	seen.Service = d.Push.Service
 	return p.send(ctx, &o, &d, delivery.ID, seen)
+}
+
+// gone is an operation or a phone that is not there any more, which nobody is told of.
+const gone Outcome = ""
+
+// look reads what is to be sent, and says [Sent] where it is.
+func (p *Pushes) look(ctx context.Context, payload []byte) (o operation.Operation, d handset.Device, outcome Outcome, err error) {
+	select {
+	case p.reading <- struct{}{}:
+		defer func() { <-p.reading }()
+	case <-ctx.Done():
+		return o, d, gone, fmt.Errorf("waiting to look up a notification: %w", ctx.Err())
+	}
+	what, o, found, err := read(ctx, p.config.Operations, payload)
+	switch {
+	case err != nil || !found:
+		return o, d, gone, err
+	case !open(&o, operation.ByPush, p.config.Now()) || o.State != operation.Pending:
+		return o, d, Over, nil
+	}
+	d, err = p.config.Devices.Get(ctx, what.Device)
+	switch {
+	case errors.Is(err, handset.ErrNotFound):
+		return o, d, gone, nil
+	case err != nil:
+		return o, d, gone, err
+	case d.UserID != o.UserID || !Reachable(&d):
+		return o, d, NoAddress, nil
+	}
+	return o, d, Sent, nil
 }
 
 func (p *Pushes) send(ctx context.Context, o *operation.Operation, d *handset.Device, id string, seen Observation) error {

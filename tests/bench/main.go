@@ -41,15 +41,20 @@ func main() {
 	var o options
 	flag.DurationVar(&o.length, "length", 4*time.Second, "how long one measurement lasts")
 	flag.IntVar(&o.rounds, "rounds", 3, "how often each is repeated, in turn")
-	flag.StringVar(&o.only, "only", "", "comma-separated: gate, unseen, token, introspect, refresh, idle, phones, devices, push")
+	flag.StringVar(&o.only, "only", "", "comma-separated: gate, unseen, token, introspect, refresh, idle, phones, devices, push, drain")
 	flag.StringVar(&o.program, "program", "", "a program that is built already")
 	flag.IntVar(&o.users, "users", 100_000, "users for the idle measurement")
 	flag.IntVar(&o.phones, "phones", 200, "simulated phones")
 	flag.IntVar(&o.waiting, "waiting", 9000, "calls of phones that wait at once; each takes a file on either side over HTTP/1.1")
 	flag.BoolVar(&o.http2, "http2", false, "have calls that wait share connections")
 	flag.StringVar(&o.profiles, "profile", "", "a folder for a processor profile of each measurement")
+	serve := flag.String("apple", "", "be a copy of Apple's service with its files in this folder, for the measurement drain")
 	flag.Parse()
-	if err := run(o); err != nil {
+	do := func() error { return run(o) }
+	if *serve != "" {
+		do = func() error { return serveApple(*serve) }
+	}
+	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -79,6 +84,7 @@ func run(o options) error {
 		{"idle", measureIdle},
 		{"phones", measurePhones},
 		{"push", measurePush},
+		{"drain", measureDrain},
 		{"devices", measureDevices},
 	} {
 		if o.only != "" && !strings.Contains(","+o.only+",", ","+c.name+",") {

@@ -30,10 +30,14 @@ const (
 	phonePIN   = "258046"
 )
 
-// phonesCaddyfile is what a server with phones has beside the rest.
-func phonesCaddyfile() string {
+// phonesCaddyfile is what a server with phones has beside the rest; notified by a push service, if that is not empty.
+func phonesCaddyfile(push string) string {
 	var text strings.Builder
-	text.WriteString("application bank {\n ios com.example.bank\n version * active\n enrollment {\n confirmation none\n }\n}\n")
+	ios := "ios com.example.bank"
+	if push != "" {
+		ios += " {\n push " + push + "\n }"
+	}
+	text.WriteString("application bank {\n " + ios + "\n version * active\n enrollment {\n confirmation none\n }\n}\n")
 	for i := range backEnds {
 		fmt.Fprintf(&text, "client back%d {\n secret %s\n grants client_credentials\n"+
 			" scopes gatehouse:users gatehouse:devices gatehouse:operations\n access_ttl 1h\n}\n", i, backSecret)
@@ -92,8 +96,8 @@ type pair struct {
 	phone *device.Device
 }
 
-// fleet registers so many people, each with a phone.
-func (s *server) fleet(o options) ([]*pair, error) {
+// fleet registers so many people, each with a phone that is notified by a push service, if that is not empty.
+func (s *server) fleet(n int, push string) ([]*pair, error) {
 	client := &http.Client{Timeout: 2 * time.Minute, Transport: lines{&http.Transport{MaxIdleConnsPerHost: 1024}}}
 	backs := make([]*backEnd, backEnds)
 	for i := range backs {
@@ -115,10 +119,10 @@ func (s *server) fleet(o options) ([]*pair, error) {
 		}
 		backs[i].token = answer.Token
 	}
-	pairs := make([]*pair, o.phones)
+	pairs := make([]*pair, n)
 	return pairs, each(len(pairs), 16, func(i int) (err error) {
 		pairs[i] = &pair{backEnd: backs[i%backEnds]}
-		return pairs[i].enrol(client, i)
+		return pairs[i].enrol(client, i, push)
 	})
 }
 
@@ -132,7 +136,7 @@ func each(n, atOnce int, do func(i int) error) error {
 	return group.Wait()
 }
 
-func (p *pair) enrol(client *http.Client, n int) error {
+func (p *pair) enrol(client *http.Client, n int, push string) error {
 	var user operation
 	login := fmt.Sprintf("person%d@example.com", n)
 	if err := p.api(http.MethodPost, "users", map[string]any{"logins": []string{login}}, &user); err != nil {
@@ -149,11 +153,15 @@ func (p *pair) enrol(client *http.Client, n int) error {
 	}
 	store := new(device.SoftStore)
 	p.user = user.ID
+	var address *envelope.PushAddress
+	if push != "" {
+		address = &envelope.PushAddress{Service: push, Address: fmt.Sprintf("%064x", n)}
+	}
 	// The work of sealing a PIN is the phone's, and would be most of what this process does.
 	p.phone, err = device.Enrol(context.Background(), device.Config{
 		Client: client, Keystore: store, Vault: store, Now: time.Now, KDF: device.KDF{Time: 1, Memory: 8, Threads: 1},
 		Save: func(context.Context, device.State) error { return nil },
-	}, device.Enrolment{Invitation: invitation, Application: "bank", Version: "1.0", Platform: "ios", PIN: phonePIN})
+	}, device.Enrolment{Invitation: invitation, Application: "bank", Version: "1.0", Platform: "ios", PIN: phonePIN, Push: address})
 	return err
 }
 
@@ -200,9 +208,9 @@ func (p *pair) complete() error {
 
 // measurePhones asks simulated phones, which live in this process, by way of a server in its own.
 func measurePhones(path string, o options) error {
-	return with(path, phonesCaddyfile(), func(s *server) error {
+	return with(path, phonesCaddyfile(""), func(s *server) error {
 		began := time.Now()
-		pairs, err := s.fleet(o)
+		pairs, err := s.fleet(o.phones, "")
 		if err != nil {
 			return fmt.Errorf("registering phones: %w", err)
 		}

@@ -131,10 +131,32 @@ func (a *attempt) begin(ctx context.Context, t mobiletype.Type) (start operation
 			return start, reason, nil
 		}
 	}
+	own, _, _ := t.Message(in)
+	if message = cmp.Or(plain(message), plain(own)); message == "" {
+		return start, NoMessage, nil
+	}
 	start.Context.Content = a.content(ctx, in, message)
 	start.Context.Language = cmp.Or(a.Context.Language, in)
 	return start, "", nil
 }
+
+// plain is a message as a phone shows it, which has no code to show: without the place of one, and without what led there.
+func plain(message string) string {
+	if !strings.Contains(message, mobiletype.Code) {
+		return message
+	}
+	lines := strings.Split(message, "\n")
+	for i, line := range lines {
+		if strings.Contains(line, mobiletype.Code) {
+			words := strings.Join(strings.Fields(strings.ReplaceAll(line, mobiletype.Code, " ")), " ")
+			lines[i] = strings.Trim(closing.Replace(words), " :,;-–—")
+		}
+	}
+	return strings.TrimSpace(strings.Join(lines, "\n"))
+}
+
+// closing closes up to the end of a sentence what stood before a code.
+var closing = strings.NewReplacer(": .", ".", " .", ".", " ,", ",", " !", "!", " ?", "?")
 
 // text makes the start one over SMS, or says why it cannot be. What is consented to has to stand in the message: neither fields nor
 // what only a phone shows do, nor a text without a place for the code, of which the code alone is sent. Nothing is signed.

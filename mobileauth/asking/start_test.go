@@ -158,6 +158,14 @@ func TestMessages(t *testing.T) {
 		{"arabic with an emoji", "usr_1", []func(*asking.Request){said(long)}, long, ""},
 		{"with where it comes from", "usr_1", []func(*asking.Request){from}, "Sign in to Example (en, 192.0.2.7, Firefox, 155)", "en"},
 		{"with no room for where it comes from", "usr_1", []func(*asking.Request){from, said(long)}, long, ""},
+		{"with the place of a code at its end", "usr_1", []func(*asking.Request){said("Pay 5 EUR to Bob. Your code: {code}")}, "Pay 5 EUR to Bob. Your code", ""},
+		{"with the place of a code within", "usr_1", []func(*asking.Request){said("Use {code} to sign in.")}, "Use to sign in.", ""},
+		{"with the place of a code before a dot", "usr_1", []func(*asking.Request){said("Pay 5 EUR. Code: {code}.")}, "Pay 5 EUR. Code.", ""},
+		{"nothing but the place of a code", "usr_1", []func(*asking.Request){said("{code}")}, "Sign in to Example", ""},
+		{"with the place of a code in lines", "usr_1", []func(*asking.Request){func(r *asking.Request) {
+			r.Kind, r.Context = operation.Signature, operation.Context{Content: "Pay:\n5  EUR\n{code} is it"}
+		}}, "Pay:\n5  EUR\nis it", ""},
+		{"with the place of a code and where it comes from", "usr_1", []func(*asking.Request){from, said("Sign in: {code}")}, "Sign in (, 192.0.2.7, Firefox, 155)", ""},
 		{"of the context", "usr_1", []func(*asking.Request){func(r *asking.Request) {
 			r.Context = operation.Context{Title: "Log in", Content: "to the portal", Language: "en"}
 		}}, "to the portal", "en"},

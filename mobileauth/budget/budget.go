@@ -39,7 +39,10 @@ func (e *SpentError) Error() string { return "the messages of an hour are spent:
 // Unwrap returns [ErrSpent].
 func (*SpentError) Unwrap() error { return ErrSpent }
 
-// Limits are messages an hour, resent ones included. A zero field takes its default.
+// MaxLimit is the highest limit: who sends a million messages an hour has no use for one.
+const MaxLimit = 1_000_000
+
+// Limits are messages an hour, resent ones included, at most [MaxLimit]. A zero field takes its default.
 type Limits struct {
 	// Number is to one number. Default: 10.
 	Number int
@@ -64,10 +67,13 @@ func (l Limits) normalize() (Limits, error) {
 	if min(l.Number, l.Prefix, l.User, l.All) < 1 {
 		return l, errors.New("a limit of messages is at least 1")
 	}
+	if max(l.Number, l.Prefix, l.User, l.All) > MaxLimit {
+		return l, fmt.Errorf("a limit of messages is at most %d", MaxLimit)
+	}
 	countries := make(map[string]int, len(l.Countries))
 	for country, n := range l.Countries {
-		if len(country) < 2 || len(country) > 3 || n < 1 {
-			return l, fmt.Errorf("limit of country %q: want an ISO 3166-1 code and at least 1", country)
+		if len(country) < 2 || len(country) > 3 || n < 1 || n > MaxLimit {
+			return l, fmt.Errorf("limit of country %q: want an ISO 3166-1 code and 1 to %d", country, MaxLimit)
 		}
 		countries[strings.ToUpper(country)] = n
 	}
@@ -202,10 +208,11 @@ func (c *counter) roll(now time.Time) {
 	c.Hour, c.Sent, c.Typed = hour, 0, 0
 }
 
-// spent is how many messages count at now.
+// spent is how many messages count at now. In seconds it is exact far beyond [MaxLimit].
 func (c *counter) spent(now time.Time) int {
-	passed := time.Duration(now.Unix()%int64(window/time.Second)) * time.Second
-	return c.Sent + int((int64(c.Was)*int64(window-passed)+int64(window)-1)/int64(window))
+	const whole = int64(window / time.Second)
+	left := whole - now.Unix()%whole
+	return c.Sent + int((int64(c.Was)*left+whole-1)/whole)
 }
 
 // Spend counts a message that is going to be sent if the transaction commits, or refuses it with a [SpentError], which has counted

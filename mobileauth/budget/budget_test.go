@@ -287,6 +287,8 @@ func TestNew(t *testing.T) {
 		"nothing":    {},
 		"less":       {DB: h.db, Sealer: sealer, Now: h.clock.Now, Limits: budget.Limits{All: -1}},
 		"no country": {DB: h.db, Sealer: sealer, Now: h.clock.Now, Limits: budget.Limits{Countries: map[string]int{"": 1}}},
+		"more":       {DB: h.db, Sealer: sealer, Now: h.clock.Now, Limits: budget.Limits{Number: budget.MaxLimit + 1}},
+		"more to it": {DB: h.db, Sealer: sealer, Now: h.clock.Now, Limits: budget.Limits{Countries: map[string]int{"NL": budget.MaxLimit + 1}}},
 		"none to it": {DB: h.db, Sealer: sealer, Now: h.clock.Now, Limits: budget.Limits{Countries: map[string]int{"NL": 0}}},
 	} {
 		if _, err := budget.New(c); err == nil {
@@ -300,7 +302,7 @@ func TestNew(t *testing.T) {
 func TestNeverMoreThanTwice(t *testing.T) {
 	t.Parallel()
 	run := 0
-	h := newHouse(t, engines.All[0], budget.Limits{Number: 5, User: 60, All: 1 << 20, Prefix: 1 << 20})
+	h := newHouse(t, engines.All[0], budget.Limits{Number: 5, User: 60, All: budget.MaxLimit, Prefix: budget.MaxLimit})
 	rapid.Check(t, func(rt *rapid.T) {
 		run++
 		number, user := fmt.Sprintf("+316%08d", 10000000+run), fmt.Sprint(run)

@@ -34,3 +34,28 @@ func TestLimitsThatHold(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestSpentDoesNotOverflow: of the window before counts the part that has not passed, rounded up, also where there were more than any
+// limit allows.
+func TestSpentDoesNotOverflow(t *testing.T) {
+	t.Parallel()
+	hour := time.Unix(3600*1000, 0)
+	for _, test := range []struct {
+		sent, was int
+		after     time.Duration
+		want      int
+	}{
+		{0, 0, 0, 0},
+		{3, 4, 0, 7},
+		{0, 1, 59 * time.Minute, 1},
+		{0, 4, 30 * time.Minute, 2},
+		{1, 4, 31 * time.Minute, 3},
+		{1, budget.MaxLimit, 30 * time.Minute, 1 + budget.MaxLimit/2},
+		{0, 5_000_000, 0, 5_000_000},
+		{0, 1 << 40, 30 * time.Minute, 1 << 39},
+	} {
+		if got := budget.Spent(test.sent, test.was, hour.Add(test.after)); got != test.want {
+			t.Errorf("of %d and %d after %s count %d, want %d", test.sent, test.was, test.after, got, test.want)
+		}
+	}
+}

@@ -18,6 +18,10 @@ import (
 // KeepReports is how long it is known which message an id of a gateway means. What a carrier says later changes nothing.
 const KeepReports = 24 * time.Hour
 
+// ReportedUnknown is the outcome of a report of a message that is not known: one of a test, or one that went out too long ago. It changes
+// nothing.
+const ReportedUnknown Outcome = "reported_unknown"
+
 // ReportsConfig is what [Reports] needs. All but Observe is required.
 type ReportsConfig struct {
 	DB         storage.DB
@@ -79,7 +83,7 @@ func (r *Reports) Accepted(ctx context.Context, a Accepted) error {
 	return nil
 }
 
-// Told takes a report of a gateway. A message that it knows nothing of is sms.ErrUnknown. A number that takes no messages ends
+// Told takes a report of a gateway. A message that it knows nothing of is sms.ErrUnknown, and observed as [ReportedUnknown]. A number that takes no messages ends
 // the operation that waits for a code there.
 func (r *Reports) Told(ctx context.Context, gateway string, report sms.Report) error {
 	var known taken
@@ -97,6 +101,7 @@ func (r *Reports) Told(ctx context.Context, gateway string, report sms.Report) e
 		return r.table.Put(tx, known)
 	})
 	if errors.Is(err, storage.ErrNotFound) {
+		r.config.Observe(Observation{Channel: operation.BySMS, Service: gateway, Outcome: ReportedUnknown})
 		return sms.ErrUnknown
 	}
 	if err != nil {

@@ -91,8 +91,12 @@ func TestReportsOfNobody(t *testing.T) {
 		"no id":             func() error { return r.Told(t.Context(), "twilio", sms.Report{State: sms.Sent}) },
 		"a name with an id": func() error { return r.Told(t.Context(), "twi", sms.Report{ID: "lio\nSM1", State: sms.Sent}) },
 	} {
+		before := len(w.observed)
 		if err := tell(); !errors.Is(err, sms.ErrUnknown) {
 			t.Errorf("%s: %v", name, err)
+		}
+		if len(w.observed) != before+1 || w.observed[before].Outcome != delivery.ReportedUnknown {
+			t.Errorf("%s: observed %+v", name, w.observed[before:])
 		}
 	}
 	var nobody operation.Operation

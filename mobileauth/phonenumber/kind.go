@@ -45,10 +45,8 @@ func Kinds() []Kind {
 	}
 }
 
+// kindOf looks a number up in the plans. One that is not valid has no type there.
 func kindOf(parsed *phonenumbers.PhoneNumber) Kind {
-	if !phonenumbers.IsValidNumber(parsed) {
-		return Unassigned
-	}
 	if kind, ok := kinds[phonenumbers.GetNumberType(parsed)]; ok {
 		return kind
 	}

@@ -51,9 +51,11 @@ func Parse(text string) (Number, error) {
 		return Number{}, fmt.Errorf("reading a telephone number: %w", ErrImpossible)
 	}
 	// What the library takes for a prefix of calls within the country it leaves out. Of a number that no plan knows it would leave out
-	// more each time that it is read: such a number would be two.
-	if _, again, ok := possible(e164); !ok || again != e164 {
-		return Number{}, fmt.Errorf("reading a telephone number: %w", ErrImpossible)
+	// more each time that it is read: such a number would be two. Where it left out nothing, it would read the same again.
+	if e164 != plain {
+		if _, again, ok := possible(e164); !ok || again != e164 {
+			return Number{}, fmt.Errorf("reading a telephone number: %w", ErrImpossible)
+		}
 	}
 	return Number{e164: e164, calling: int(parsed.GetCountryCode()), country: countryOf(parsed), kind: kindOf(parsed)}, nil
 }

@@ -82,8 +82,14 @@ func must(t testing.TB, err error) {
 
 func newWorld(t testing.TB, change ...func(*world)) *world {
 	t.Helper()
+	return newWorldOver(t, func(t testing.TB, now func() time.Time) storage.DB { return engines.All[0].Open(t, now) }, change...)
+}
+
+// newWorldOver has a store of its own.
+func newWorldOver(t testing.TB, open func(testing.TB, func() time.Time) storage.DB, change ...func(*world)) *world {
+	t.Helper()
 	w := &world{t: t, clock: storagetest.NewClock(), people: people{}}
-	w.db = engines.All[0].Open(t, w.clock.Now)
+	w.db = open(t, w.clock.Now)
 	sealer, err := seal.New(seal.Key{ID: "k", Secret: []byte("0123456789abcdef0123456789ABCDEF")})
 	must(t, err)
 	trail, err := audit.New(audit.Config{DB: w.db, Logger: slog.New(slog.DiscardHandler), Now: w.clock.Now})

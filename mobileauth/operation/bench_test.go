@@ -82,6 +82,51 @@ func BenchmarkAnswer(b *testing.B) {
 	})
 }
 
+// BenchmarkVerify is a right code, and a wrong one, which is counted for the operation and for the user.
+func BenchmarkVerify(b *testing.B) {
+	for _, tt := range []struct {
+		name string
+		code func(o operation.Operation) string
+		want operation.Code
+	}{
+		{"right", func(o operation.Operation) string { return o.SMS.Code }, operation.Accepted},
+		{"wrong", func(o operation.Operation) string { return off(o.SMS.Code) }, operation.Refused},
+	} {
+		b.Run(tt.name, func(b *testing.B) {
+			overEngines(b, func(b *testing.B, w *world) {
+				b.ReportAllocs()
+				for n := 0; b.Loop(); n++ {
+					b.StopTimer()
+					w.fresh()
+					o := w.ask(fmt.Sprint("usr_", n), texting) // who guesses too often is asked no more
+					code := tt.code(o)
+					b.StartTimer()
+					if out, err := w.Verify(b.Context(), o.ID, "portal", code); err != nil || out.Code != tt.want {
+						b.Fatal(out, err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// BenchmarkClaim is a phone that has scanned.
+func BenchmarkClaim(b *testing.B) {
+	overEngines(b, func(b *testing.B, w *world) {
+		p := w.phone("usr_1")
+		b.ReportAllocs()
+		for b.Loop() {
+			b.StopTimer()
+			w.fresh()
+			c := operation.Claim{Message: p.message(), OTP: w.ask("", scanning).OTP}
+			b.StartTimer()
+			if out, err := w.Claim(b.Context(), c); err != nil || out.Code != operation.Accepted {
+				b.Fatal(out, err)
+			}
+		}
+	})
+}
+
 func BenchmarkStatus(b *testing.B) {
 	overEngines(b, func(b *testing.B, w *world) {
 		w.phone("usr_1")

@@ -56,6 +56,8 @@ type Client struct {
 	// Scopes are those the client may ask for; DefaultScopes stand in when it names none.
 	Scopes        oauth.Scopes
 	DefaultScopes oauth.Scopes
+	// DetailTypes are the types of authorization_details it may ask for (RFC 9396 10).
+	DetailTypes []string
 	// Audience is the aud of its access tokens. It must not be empty.
 	Audience []string
 	// FirstParty clients belong to the operator: their users are not asked for consent.

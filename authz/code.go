@@ -134,6 +134,8 @@ type Redemption struct {
 	AuthSession *AuthSession
 	// Applications knows which versions of apps are refused; nil refuses none.
 	Applications realm.Applications
+	// Fits, when set, judges the grant: [RedeemExceeds] when it says no. It may run several times.
+	Fits func(grant *Grant) bool
 	// Within, when set, writes in the same transaction once the outcome is known: the audit trail. It may run several
 	// times.
 	Within func(tx storage.Tx, result RedeemResult) error
@@ -149,6 +151,7 @@ const (
 	RedeemMismatch RedeemOutcome = "mismatch" // wrong client, redirect URI or verifier
 	RedeemReplayed RedeemOutcome = "replayed" // spent before: what it had issued is now revoked
 	RedeemRevoked  RedeemOutcome = "revoked"  // the grant ended between authorization and redemption: the code is spent
+	RedeemExceeds  RedeemOutcome = "exceeds"  // more is asked for than was granted; the code is untouched
 	RedeemBarred   RedeemOutcome = "barred"   // with a version of an app that is refused: the code is spent
 )
 
@@ -207,6 +210,9 @@ func (s *Store) redeem(tx storage.Tx, in Redemption, code *Code, result *RedeemR
 	grant, active, err := s.activeGrant(tx, code.GrantID)
 	if err != nil {
 		return "", err
+	}
+	if active && in.Fits != nil && !in.Fits(&grant) {
+		return RedeemExceeds, nil
 	}
 	code.SpentAt = now
 	if err := s.codes.Put(tx, *code); err != nil {

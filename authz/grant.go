@@ -24,6 +24,7 @@ type Grant struct {
 	// Offline grants (offline_access) outlive a logout of the session (OpenID Connect Core 11).
 	Offline   bool                 `json:"offline,omitempty"`
 	Scopes    oauth.Scopes         `json:"scopes,omitempty"`
+	Details   oauth.Details        `json:"authorization_details,omitempty"`
 	Authn     realm.Authentication `json:"authn"`
 	CreatedAt time.Time            `json:"created_at"`
 	ExpiresAt time.Time            `json:"expires_at"`

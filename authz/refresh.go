@@ -44,7 +44,7 @@ const (
 	Repeated       RefreshOutcome = "repeated" // within the grace window: the same successor again
 	RefreshUnknown RefreshOutcome = "unknown"  // not ours, expired, idle too long, or another client's
 	RefreshBarred  RefreshOutcome = "barred"   // with a version of an app that is refused; the token is untouched
-	RefreshExceeds RefreshOutcome = "exceeds"  // more scope than the grant has; the token is untouched
+	RefreshExceeds RefreshOutcome = "exceeds"  // more than the grant has; the token is untouched
 	RefreshRevoked RefreshOutcome = "revoked"  // the family or its grant has ended
 	RefreshReused  RefreshOutcome = "reused"   // used before: the family and its grant are now revoked
 )
@@ -69,6 +69,8 @@ type Renewal struct {
 	Grace time.Duration
 	// Applications knows which versions of apps are refused; nil refuses none.
 	Applications realm.Applications
+	// Fits, when set, judges the grant beside its scopes. It may run several times.
+	Fits func(grant *Grant) bool
 	// Within, when set, writes in the same transaction once the outcome is known: the audit trail. It may run several
 	// times.
 	Within func(tx storage.Tx, result RefreshResult) error
@@ -124,7 +126,7 @@ func (s *Store) refresh(tx storage.Tx, generation uint64, in Renewal, result *Re
 		return RefreshUnknown, nil
 	case grant.Authn.Application.Barred(in.Applications):
 		return RefreshBarred, nil
-	case !in.Scopes.Within(grant.Scopes):
+	case !in.Scopes.Within(grant.Scopes) || in.Fits != nil && !in.Fits(&grant):
 		return RefreshExceeds, nil
 	case inGrace:
 		return Repeated, nil

@@ -48,6 +48,9 @@ type Request struct {
 	UILocales    string       `json:"ui_locales,omitempty"`
 	// Subject is set when the application asked about one user only (id_token_hint).
 	Subject string `json:"sub,omitempty"`
+	// Details are what is asked for beside the scopes, and Message is what the realms that approve one of them show.
+	Details oauth.Details `json:"authorization_details,omitempty"`
+	Message string        `json:"message,omitempty"`
 
 	// Requirements are the realms to prove, fixed when the request was accepted; they share one NotBefore.
 	Requirements []realm.Requirement `json:"requirements"`
@@ -67,6 +70,14 @@ type Request struct {
 // NewRequest draws a request that begins now.
 func NewRequest(now time.Time) Request {
 	return Request{ID: randid.New("req"), CreatedAt: now, ExpiresAt: now.Add(RequestTTL)}
+}
+
+// Transaction returns what realms approve with their proofs for the request; nil for nothing.
+func (r *Request) Transaction() *realm.Transaction {
+	if r.Message == "" {
+		return nil
+	}
+	return &realm.Transaction{Request: r.ID, Message: r.Message, Details: []byte(r.Details.String())}
 }
 
 // BelongsTo reports whether a browser, known by the hash of its cookie, began the request. A request that is not bound yet

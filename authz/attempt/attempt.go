@@ -272,6 +272,9 @@ func (j *Judge) judged(r *http.Request, v *Visit, result realm.Result) (Outcome,
 		if outcome.Proof.Application != nil {
 			outcome.Proof.Client = v.Request.ClientID
 		}
+		if v.Request.Transaction() != nil {
+			outcome.Proof.Request = v.Request.ID
+		}
 		// A session whose user the realm was not asked about cannot hold what it says of nobody: somebody else may be signing in.
 		outcome.Early = outcome.Proof.Subject == "" && v.subject() == ""
 	}
@@ -293,6 +296,7 @@ func input(r *http.Request, v *Visit, fields map[string]string) realm.Input {
 		Subject:      v.subject(),
 		Request:      v.Request.ID,
 		Client:       realm.Client{ID: v.Request.ClientID, Name: v.ClientName},
+		Transaction:  v.Request.Transaction(),
 	}
 	if state, ok := v.state(); ok {
 		in.State, in.Spent = state, v.Request.RealmSpent[v.Realm] || v.spent

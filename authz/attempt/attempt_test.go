@@ -336,13 +336,16 @@ func TestWhatARealmIsTold(t *testing.T) {
 	v := of("pin", alice)
 	v.Request.RealmState = map[string][]byte{"pin": []byte("second"), "password": []byte("of another realm")}
 	v.ClientName = "The app"
-	if _, err := b.Try(r, v, map[string]string{"pin": "1234"}); err != nil {
-		t.Fatal(err)
+	v.Request.Message = "Pay Ann"
+	outcome, err := b.Try(r, v, map[string]string{"pin": "1234"})
+	if err != nil || outcome.Proof.Request != "req_1" {
+		t.Fatalf("the proof is for %q (%v)", outcome.Proof.Request, err)
 	}
 	want := realm.Input{
 		Realm: "pin", Fields: map[string]string{"pin": "1234"}, Headers: r.Header, ClientIP: "192.0.2.9", Proxied: true,
 		Certificates: []*x509.Certificate{leaf}, Locale: "nl", Hint: "alice", Subject: alice, State: []byte("second"),
 		Request: "req_1", Client: realm.Client{ID: "app", Name: "The app"},
+		Transaction: &realm.Transaction{Request: "req_1", Message: "Pay Ann", Details: []byte{}},
 	}
 	if diff := cmp.Diff(want, b.inputs[0]); diff != "" {
 		t.Errorf("input (-want +got):\n%s", diff)

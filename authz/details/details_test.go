@@ -216,7 +216,9 @@ func TestNarrowingIsWithinWhatWasGranted(t *testing.T) {
 		actions := rapid.SliceOfNDistinct(word, 1, 3, rapid.ID).Draw(t, "actions")
 		return `{"type":"account_information","actions":["` + strings.Join(actions, `","`) + `"]}`
 	})
-	list := rapid.Custom(func(t *rapid.T) string { return "[" + strings.Join(rapid.SliceOfN(one, 1, 3).Draw(t, "list"), ",") + "]" })
+	list := rapid.Custom(func(t *rapid.T) string {
+		return "[" + strings.Join(rapid.SliceOfN(one, 1, 3).Draw(t, "list"), ",") + "]"
+	})
 	rapid.Check(t, func(t *rapid.T) {
 		granted, err := oauth.ParseDetails(list.Draw(t, "granted"))
 		if err != nil {

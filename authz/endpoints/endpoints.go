@@ -59,6 +59,8 @@ type Metadata struct {
 	Scopes     oauth.Scopes
 	ACRValues  []string
 	GrantTypes []string
+	// DetailTypes are the registered types of authorization_details.
+	DetailTypes []string
 }
 
 // Config is what the endpoints need. All fields but Applications are required.

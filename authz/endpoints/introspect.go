@@ -39,6 +39,8 @@ type active struct {
 	SessionID string           `json:"sid,omitempty"`
 	Realms    map[string]int64 `json:"realms,omitempty"`
 
+	Details json.RawMessage `json:"authorization_details,omitempty"` // RFC 9396 9.2
+
 	Application *application `json:"application,omitempty"`
 	Device      []string     `json:"device,omitempty"`
 }
@@ -226,6 +228,12 @@ func describe(p *validation.Principal) *active {
 		a.Realms[proof.Realm] = proof.At.Unix()
 	}
 	a.Application, a.Device = (*application)(p.Application), p.Devices
+	var more struct {
+		Details json.RawMessage `json:"authorization_details"`
+	}
+	if p.Claims(&more) == nil { // they were read once already
+		a.Details = more.Details
+	}
 	return a
 }
 
@@ -242,8 +250,12 @@ func (h *Handler) examineRefresh(r *http.Request, caller *authz.Client, token st
 	if family.IdleExpiresAt.Before(expires) {
 		expires = family.IdleExpiresAt
 	}
-	return &active{
+	answer := &active{
 		Active: true, Scope: grant.Scopes.String(), ClientID: family.ClientID, Use: "refresh_token", Expires: expires.Unix(),
 		IssuedAt: family.RotatedAt.Unix(), Subject: grant.Subject, Issuer: h.Issuer, GrantID: grant.ID,
-	}, nil
+	}
+	if len(grant.Details) > 0 {
+		answer.Details = json.RawMessage(grant.Details.String())
+	}
+	return answer, nil
 }

@@ -44,6 +44,7 @@ type document struct {
 	ResponseTypes []string     `json:"response_types_supported"`
 	ResponseModes []string     `json:"response_modes_supported"`
 	GrantTypes    []string     `json:"grant_types_supported,omitempty"`
+	DetailTypes   []string     `json:"authorization_details_types_supported,omitempty"` // RFC 9396 10
 	SubjectTypes  []string     `json:"subject_types_supported"`
 	Challenges    []string     `json:"code_challenge_methods_supported"`
 
@@ -94,6 +95,7 @@ func (h *Handler) document() document {
 		ResponseTypes:         []string{"code"},
 		ResponseModes:         []string{"query", "form_post"},
 		GrantTypes:            h.Metadata.GrantTypes,
+		DetailTypes:           h.Metadata.DetailTypes,
 		SubjectTypes:          []string{"public"},
 		Challenges:            []string{oauth.MethodS256},
 		IDTokenAlgs:           h.Keys.Algorithms(),

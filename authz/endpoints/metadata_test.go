@@ -156,6 +156,24 @@ func TestMetadataPaths(t *testing.T) {
 	}
 }
 
+// RFC 9396 10: the types are listed where there are any.
+func TestDetailTypesAreListed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	if _, ok := w.document(t, "/.well-known/openid-configuration")["authorization_details_types_supported"]; ok {
+		t.Error("types are listed where there are none")
+	}
+	config := w.config(t, &clientauth.Authenticator{Clients: w.clients, Store: w.store, Issuer: issuer, Now: w.clock.Now}, nopLogger())
+	config.Metadata.DetailTypes = []string{"accounts", "payment"}
+	h, err := endpoints.New(config)
+	check(t, err)
+	w.handler = h
+	want := []any{"accounts", "payment"}
+	if diff := cmp.Diff(want, w.document(t, "/.well-known/openid-configuration")["authorization_details_types_supported"]); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestRS256IsListedOnlyWithAKey(t *testing.T) { // OpenID Connect Discovery 3
 	t.Parallel()
 	w := newWorld(t)

@@ -7,9 +7,11 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/intake"
 	"github.com/gatehouse-id/gatehouse/authz/session"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
@@ -23,7 +25,7 @@ import (
 func (h *Handler) consentNeeded(ctx context.Context, v *visit) (bool, error) {
 	client := v.target.client
 	switch {
-	case v.request.Prompt.Consent:
+	case v.request.Prompt.Consent || intake.NeedsConsent(&v.request): // whoever the client is, and whatever was agreed to before
 		return true, nil
 	case client.FirstParty:
 		return false, nil
@@ -111,12 +113,18 @@ func (h *Handler) ask(w http.ResponseWriter, r *http.Request, v *visit) {
 		text := cmp.Or(h.ScopeTexts[scope], h.Pages.ScopeText(locale, scope))
 		page.Scopes = append(page.Scopes, web.ScopeLine{Name: scope, Text: text})
 	}
+	var err error
+	if page.Details, err = h.Intake.Details.Lines(v.request.Details, cmp.Or(v.request.UILocales, locale)); err != nil {
+		h.end(w, r, *v, err)
+		return
+	}
 	h.Pages.Render(w, r, http.StatusOK, page)
 }
 
 func (h *Handler) record(r *http.Request, v *visit, outcome string) error {
 	e := event(r, v, "consent", outcome)
-	e.Reason, e.Subject, e.SessionID = v.request.Scopes.String(), v.session.Subject, v.session.ID
+	asked := append(slices.Clone(v.request.Scopes), v.request.Details.Types()...)
+	e.Reason, e.Subject, e.SessionID = asked.String(), v.session.Subject, v.session.ID
 	return h.Trail.Record(r.Context(), e)
 }
 

@@ -39,7 +39,11 @@ func ownScopes(c *call) error {
 	return nil
 }
 
+// own mints no authorization_details: there is nobody who could have approved them (RFC 9396 5 leaves that to the server).
 func own(ctx context.Context, h *Handler, c *call) (issue, error) {
+	if c.params.Get("authorization_details") != "" {
+		return issue{}, oauth.NewError(oauth.InvalidAuthorizationDetails, "authorization_details need a user who approves them")
+	}
 	h.Trail.Log(ctx, c.event(ctx, "token.issued"))
 	return issue{scopes: c.scopes}, nil
 }

@@ -42,6 +42,12 @@ func redeem(ctx context.Context, h *Handler, c *call) (issue, error) {
 		record, share = authz.NewAuthSession(c.client.ID, time.Time{})
 		in.AuthSession = &record
 	}
+	var details oauth.Details
+	var exceeding error
+	in.Fits = func(grant *authz.Grant) bool {
+		details, exceeding = h.details(c, grant)
+		return exceeding == nil
+	}
 	event := h.Trail.Prepare(c.event(ctx, "token.issued"))
 	in.Within = func(tx storage.Tx, result authz.RedeemResult) error {
 		if e, ok := redeemEvent(event, result); ok {
@@ -57,10 +63,13 @@ func redeem(ctx context.Context, h *Handler, c *call) (issue, error) {
 	if e, ok := redeemEvent(event, result); ok {
 		h.Trail.Log(ctx, e)
 	}
+	if result.Outcome == authz.RedeemExceeds {
+		return issue{}, exceeding
+	}
 	if err := redeemError(result.Outcome); err != nil {
 		return issue{}, err
 	}
-	settled := issue{scopes: c.allowed(result.Grant.Scopes), grant: &result.Grant, nonce: result.Code.Nonce}
+	settled := issue{scopes: c.allowed(result.Grant.Scopes), details: details, grant: &result.Grant, nonce: result.Code.Nonce}
 	if in.Family != nil {
 		settled.refresh = in.Family.Token()
 	}

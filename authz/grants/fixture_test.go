@@ -114,7 +114,8 @@ func clients() []*authz.Client {
 		c := &authz.Client{
 			ID: id, Auth: method, RedirectURIs: []string{redirect}, Grants: append(more, authz.GrantAuthorizationCode),
 			Scopes: oauth.Scopes{"openid", "profile", "offline_access", "accounts:read", "payments:write"}, Audience: []string{"https://api.example.com"},
-			AccessTTL: 5 * time.Minute, RefreshTTL: 30 * 24 * time.Hour, RefreshIdleTTL: 14 * 24 * time.Hour,
+			DetailTypes: []string{"payment", "accounts"},
+			AccessTTL:   5 * time.Minute, RefreshTTL: 30 * 24 * time.Hour, RefreshIdleTTL: 14 * 24 * time.Hour,
 		}
 		if method != authz.AuthNone {
 			c.SecretHashes = []string{randid.Hash(secret)}
@@ -180,6 +181,7 @@ type allowance struct {
 	nonce   string
 	offline bool
 	subject string
+	details string
 }
 
 // verifier belongs to the challenge of every code of the tests.
@@ -208,6 +210,11 @@ func (w *world) code(t testing.TB, a allowance) (string, authz.Grant) {
 		Authn:     realm.Authentication{Subject: "usr_1", ACR: "password", AMR: []string{"pwd"}, AuthTime: now, Realms: map[string]time.Time{"password": now}},
 		CreatedAt: now, ExpiresAt: now.Add(40 * 24 * time.Hour),
 	}
+	if a.details != "" {
+		granted, err := oauth.ParseDetails(a.details)
+		check(t, err)
+		grant.Details = granted
+	}
 	code, record := authz.NewCode(now)
 	record.ClientID, record.RedirectURI, record.GrantID, record.Nonce = a.client, redirect, grant.ID, a.nonce
 	record.Challenge = oauth.Challenge(verifier)
@@ -221,13 +228,14 @@ type answer struct {
 	status  int
 	header  http.Header
 	raw     string
-	Access  string `json:"access_token"`
-	Type    string `json:"token_type"`
-	Expires int    `json:"expires_in"`
-	Refresh string `json:"refresh_token"`
-	ID      string `json:"id_token"`
-	Scope   string `json:"scope"`
-	Error   string `json:"error"`
+	Access  string          `json:"access_token"`
+	Type    string          `json:"token_type"`
+	Expires int             `json:"expires_in"`
+	Refresh string          `json:"refresh_token"`
+	ID      string          `json:"id_token"`
+	Scope   string          `json:"scope"`
+	Error   string          `json:"error"`
+	Details json.RawMessage `json:"authorization_details"`
 }
 
 // ask sends a form. Parameters come in pairs; one named ":basic" holds "id:secret" for the Authorization header.

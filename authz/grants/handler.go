@@ -18,7 +18,14 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
 
-// Config is what the token endpoint needs. All fields are required but Grace, Applications and Observe.
+// Narrower judges what a token request asks for of the authorization_details that were granted.
+type Narrower interface {
+	// Narrow returns as much of what was granted as a client that may use the allowed types still has, or the part of it that the
+	// text names. Anything else is invalid_authorization_details (RFC 9396 6).
+	Narrow(text string, granted oauth.Details, allowed []string) (oauth.Details, error)
+}
+
+// Config is what the token endpoint needs. All fields are required but Grace, Details, Applications and Observe.
 type Config struct {
 	Clients *clientauth.Authenticator
 	Store   *authz.Store
@@ -30,6 +37,8 @@ type Config struct {
 	Grace  time.Duration
 	Now    func() time.Time
 	Logger *slog.Logger
+	// Details knows the types of authorization_details. Nil knows none.
+	Details Narrower
 	// Applications knows which versions of apps are refused: nothing is issued to them. Nil refuses none.
 	Applications realm.Applications
 	// Observe is called with the outcome of every request, for metrics: "issued" or an error code.
@@ -90,7 +99,8 @@ type call struct {
 
 // issue is what a settled grant allows to be minted.
 type issue struct {
-	scopes oauth.Scopes
+	scopes  oauth.Scopes
+	details oauth.Details
 	// grant is what the user allowed; nil for a client's own token.
 	grant   *authz.Grant
 	nonce   string
@@ -184,6 +194,18 @@ func (c *call) allowed(granted oauth.Scopes) oauth.Scopes {
 		}
 	}
 	return kept
+}
+
+// details returns the authorization_details that the request gets of a grant (RFC 9396 6).
+func (h *Handler) details(c *call, grant *authz.Grant) (oauth.Details, error) {
+	asked := c.params.Get("authorization_details")
+	switch {
+	case h.Details != nil:
+		return h.Details.Narrow(asked, grant.Details, c.client.DetailTypes)
+	case asked != "":
+		return nil, oauth.NewError(oauth.InvalidAuthorizationDetails, "a type of authorization_details is not known")
+	}
+	return nil, nil
 }
 
 // barred refuses a version of an app. Unlike the others, this refusal tells what is wrong: nobody guesses a version, and the app has

@@ -13,7 +13,7 @@ import (
 
 // mint makes the tokens and the answer (RFC 6749 5.1, OpenID Connect Core 3.1.3.3, draft-ietf-oauth-first-party-apps-04 6.1).
 func (h *Handler) mint(c *call, i issue) ([]byte, error) {
-	access, err := h.Tokens.Access(tokens.Access{Client: c.client, Scopes: i.scopes, Grant: i.grant, At: c.at})
+	access, err := h.Tokens.Access(tokens.Access{Client: c.client, Scopes: i.scopes, Details: i.details, Grant: i.grant, At: c.at})
 	if err != nil {
 		return nil, unminted(err)
 	}
@@ -35,7 +35,7 @@ func unminted(err error) error {
 	return oauth.Unavailable(err)
 }
 
-// answer writes the token response. None of its values can hold a character that JSON escapes: tokens and handles are base64url
+// answer writes the token response. Details are JSON already, and none of its other values can hold a character that JSON escapes: tokens and handles are base64url
 // with dots, and scope tokens exclude quote and backslash.
 func answer(access tokens.Minted, id string, i issue) []byte {
 	b := make([]byte, 0, len(access.Token)+len(id)+len(i.refresh)+256)
@@ -50,6 +50,9 @@ func answer(access tokens.Minted, id string, i issue) []byte {
 			b = append(append(append(b, `,"`...), member.name...), `":"`...)
 			b = append(append(b, member.value...), '"')
 		}
+	}
+	if len(i.details) > 0 { // RFC 9396 7
+		b = append(append(b, `,"authorization_details":`...), i.details.String()...)
 	}
 	return append(b, '}')
 }

@@ -28,8 +28,14 @@ func refresh(ctx context.Context, h *Handler, c *call) (issue, error) {
 	}
 	event := h.Trail.Prepare(c.event(ctx, "grant.revoked"))
 	event.Reason = "refresh_token_reused"
+	var details oauth.Details
+	var exceeding error
 	result, err := h.Store.Refresh(ctx, authz.Renewal{
 		Token: token, ClientID: c.client.ID, Scopes: c.scopes, Grace: h.Grace, Applications: h.Applications,
+		Fits: func(grant *authz.Grant) bool {
+			details, exceeding = h.details(c, grant)
+			return exceeding == nil
+		},
 		Within: func(tx storage.Tx, result authz.RefreshResult) error {
 			if len(result.Revocations) == 0 {
 				return nil
@@ -44,6 +50,9 @@ func refresh(ctx context.Context, h *Handler, c *call) (issue, error) {
 	if len(result.Revocations) > 0 {
 		h.Trail.Log(ctx, about(event, result.Grant))
 	}
+	if result.Outcome == authz.RefreshExceeds && exceeding != nil {
+		return issue{}, exceeding
+	}
 	if err := refreshError(result.Outcome); err != nil {
 		return issue{}, err
 	}
@@ -53,7 +62,7 @@ func refresh(ctx context.Context, h *Handler, c *call) (issue, error) {
 	if len(scopes) == 0 {
 		scopes = c.allowed(result.Grant.Scopes)
 	}
-	return issue{scopes: scopes, grant: &result.Grant, refresh: result.Family.Token()}, nil
+	return issue{scopes: scopes, details: details, grant: &result.Grant, refresh: result.Family.Token()}, nil
 }
 
 func about(e audit.Event, grant authz.Grant) audit.Event {

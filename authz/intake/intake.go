@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/details"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
 	"github.com/gatehouse-id/gatehouse/internal/limit"
@@ -37,6 +38,8 @@ type Reader struct {
 	Hints Hints
 	// DefaultScopes stand in when neither the request nor its client names any.
 	DefaultScopes oauth.Scopes
+	// Details knows the types of authorization_details; nil knows none.
+	Details *details.Registry
 	// Limiter bounds, by address, how often a request is stored: it is a write that anybody can cause. Nil admits all.
 	Limiter *limit.Limiter
 }
@@ -59,6 +62,8 @@ type reading struct {
 	client  *authz.Client
 	params  oauth.Params
 	request authz.Request
+	// approving are the realms that have to be proven for this request alone.
+	approving []string
 }
 
 // Read returns what a client asks for: all that will ever be known about the request, but where its answer goes. The errors
@@ -66,7 +71,7 @@ type reading struct {
 func (r *Reader) Read(ctx context.Context, client *authz.Client, p oauth.Params) (authz.Request, error) {
 	in := &reading{Reader: r, ctx: ctx, client: client, params: p, request: authz.NewRequest(r.Now())}
 	in.request.ClientID = client.ID
-	for _, read := range []func() error{in.readProtocol, in.readScope, in.readPeople, in.readAuthentication} {
+	for _, read := range []func() error{in.readProtocol, in.readDetails, in.readScope, in.readPeople, in.readAuthentication} {
 		if err := read(); err != nil {
 			return authz.Request{}, err
 		}
@@ -95,6 +100,26 @@ func (in *reading) readProtocol() (err error) {
 	return err
 }
 
+// readDetails reads what is asked for in detail (RFC 9396 3 to 5).
+func (in *reading) readDetails() error {
+	asked, err := in.Details.Read(in.params.Get("authorization_details"), in.client.DetailTypes, in.params.Get("ui_locales"))
+	if err != nil {
+		return err
+	}
+	in.request.Details, in.request.Message, in.approving = asked.Details, asked.Message, asked.Realms
+	return nil
+}
+
+// NeedsConsent reports whether a request asks for details that nobody approves but who reads the consent page. A realm approves
+// one at most.
+func NeedsConsent(r *authz.Request) bool {
+	approved := 0
+	if r.Message != "" {
+		approved = 1
+	}
+	return len(r.Details) > approved
+}
+
 // readScope settles what is asked for. A client gets what it may ask for and nothing is added. offline_access is left out
 // where it could not be used, as OpenID Connect Core 11 has it; every other scope that the client may not ask for is an error.
 func (in *reading) readScope() error {
@@ -102,6 +127,9 @@ func (in *reading) readScope() error {
 	scopes, err := oauth.ParseScopes(in.params.Get("scope"))
 	if err != nil {
 		return err
+	}
+	if in.params.Get("scope") == "" && len(in.request.Details) > 0 {
+		return nil // the details are what is asked for, and no scope is added to them (RFC 9396 3.1)
 	}
 	if len(scopes) == 0 {
 		scopes = client.DefaultScopes
@@ -158,7 +186,10 @@ func (in *reading) readAuthentication() error {
 		return err
 	}
 	in.request.Prompt = prompt
-	demand := realm.Demand{Scopes: in.request.Scopes, ACRValues: strings.Fields(in.params.Get("acr_values"))}
+	demand := realm.Demand{
+		Scopes: in.request.Scopes, ACRValues: strings.Fields(in.params.Get("acr_values")),
+		Approving: in.approving, Request: in.request.ID,
+	}
 	switch {
 	case prompt.Login || prompt.SelectAccount || limited && age == 0:
 		demand.NotBefore = in.request.CreatedAt.Add(time.Millisecond) // the clock's grain: newer than the request

@@ -214,7 +214,7 @@ func asksAnew(params oauth.Params) bool {
 
 var asking = []string{
 	"response_type", "scope", "code_challenge", "acr_values", "max_age", "prompt", "id_token_hint", "nonce", "redirect_uri",
-	"request", "request_uri",
+	"request", "request_uri", "authorization_details",
 }
 
 func (c *call) begin(ctx context.Context, params oauth.Params) (err error) {
@@ -227,7 +227,7 @@ func (c *call) begin(ctx context.Context, params oauth.Params) (err error) {
 	switch {
 	case c.request.Prompt.None:
 		return oauth.NewError(oauth.InvalidRequest, "prompt=none means nothing here: what is missing is told in any case")
-	case c.request.Prompt.Consent:
+	case c.request.Prompt.Consent || intake.NeedsConsent(&c.request):
 		return oauth.NewError(oauth.ConsentRequired, "there is no page here on which the user could agree")
 	}
 	for i := range c.request.Requirements {

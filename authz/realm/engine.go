@@ -59,12 +59,15 @@ type Requirement struct {
 	MaxAge time.Duration `json:"max_age"`
 	// NotBefore refuses proofs from before a moment: a request for active re-authentication sets it to its own start.
 	NotBefore time.Time `json:"not_before,omitzero"`
+	// Request, where it is set, is the one request that the proof has to have been given for (see [Proof.Request]).
+	Request string `json:"request,omitempty"`
 }
 
 // MetBy reports whether the proofs satisfy the requirement at now. A proof from the future does not.
 func (r Requirement) MetBy(proofs Proofs, now time.Time) bool {
 	proof, ok := proofs[r.Realm]
-	return ok && now.Sub(proof.Time) <= r.MaxAge && !proof.Time.Before(r.NotBefore) && !proof.Time.After(now)
+	return ok && now.Sub(proof.Time) <= r.MaxAge && !proof.Time.Before(r.NotBefore) && !proof.Time.After(now) &&
+		(r.Request == "" || r.Request == proof.Request)
 }
 
 // Engine answers what a request requires and what is missing. What it answers never changes. It is safe for concurrent use.
@@ -247,6 +250,9 @@ type Demand struct {
 	ACRValues []string
 	// NotBefore refuses proofs older than a moment (prompt=login, max_age); zero refuses none.
 	NotBefore time.Time
+	// Approving are realms that have to be proven for this request and no other, and Request is its id.
+	Approving []string
+	Request   string
 }
 
 // ErrUnknownACR is returned when none of the demanded acr values exists here.
@@ -256,7 +262,7 @@ var ErrUnknownACR = errors.New("none of the acr values is known")
 // from that, a realm that determines the user comes first, since the others are proven by somebody. [ErrUnknownACR] is
 // returned when acr values are given and none of them exists; the requirements are then those of the scopes alone.
 func (e *Engine) Require(d Demand) ([]Requirement, error) {
-	names := e.named(d.Scopes)
+	names := append(e.named(d.Scopes), d.Approving...)
 	var err error
 	if len(d.ACRValues) > 0 {
 		var level []string
@@ -269,6 +275,9 @@ func (e *Engine) Require(d Demand) ([]Requirement, error) {
 	requirements := e.requirements(names)
 	for i := range requirements {
 		requirements[i].NotBefore = d.NotBefore
+		if slices.Contains(d.Approving, requirements[i].Realm) {
+			requirements[i].Request = d.Request
+		}
 	}
 	return requirements, err
 }

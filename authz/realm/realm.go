@@ -77,9 +77,22 @@ type Input struct {
 	// Native tells that the answers come from an app that was let in to answer challenges by itself, and not from a page, which
 	// anybody can fill in.
 	Native bool
+	// Transaction is what is approved with the proof; nil where it says no more than who somebody is.
+	Transaction *Transaction
 	// Spent tells that this challenge was answered before, whatever became of it. A realm that counts tries by what it keeps
 	// takes no further answers to it, or many that are sent at once would all be the first.
 	Spent bool
+}
+
+// Transaction is what a proof, given now, approves beside who somebody is: a payment, say (RFC 9396). An authenticator that can
+// show something shows the message as it is, and has the answer bound to the details.
+type Transaction struct {
+	// Request is the one request that the approval is for.
+	Request string
+	// Message is plain text in the caller's language, fit to be shown (mobileauth/shown).
+	Message string
+	// Details is the authorization_details as granted: a JSON array.
+	Details []byte
 }
 
 // Credentials is what an authenticator collected. It never reaches a log.
@@ -224,6 +237,8 @@ type Proof struct {
 	// is another app, also where one browser's session serves both.
 	Application *Application `json:"application,omitempty"`
 	Client      string       `json:"client,omitempty"`
+	// Request is the one request whose details were approved with the proof (see [Transaction]); empty where there were none.
+	Request string `json:"request,omitempty"`
 	// Cutoffs is how many cut-offs the store had made when the proof began to be judged: with Time it says whether a revocation of
 	// the device came after.
 	Cutoffs uint64 `json:"cutoffs,omitempty"`

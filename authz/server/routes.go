@@ -75,7 +75,7 @@ func (s *Server) buildAttempts(requests *limit.Limiter) error {
 	if err != nil {
 		return err
 	}
-	s.intake = &intake.Reader{Engine: c.Engine, Now: c.Store.Now, Hints: s.hints, DefaultScopes: c.DefaultScopes, Limiter: requests}
+	s.intake = &intake.Reader{Engine: c.Engine, Now: c.Store.Now, Hints: s.hints, DefaultScopes: c.DefaultScopes, Details: c.Details, Limiter: requests}
 	s.judge, err = attempt.New(attempt.Config{
 		Engine: c.Engine, Trail: c.Trail, States: c.Store, Now: c.Store.Now, Observe: c.Observe.Realm, Limiter: refused,
 	})
@@ -140,7 +140,7 @@ func (s *Server) mountAccount(browser *session.Manager, requests *limit.Limiter)
 func (s *Server) mountToken(*session.Manager, *limit.Limiter) error {
 	c := &s.config
 	h, err := grants.New(grants.Config{
-		Clients: s.clientAuth, Store: c.Store, Tokens: s.tokens, Revoke: c.View.Apply, Trail: c.Trail, Grace: c.RefreshGrace,
+		Details: c.Details, Clients: s.clientAuth, Store: c.Store, Tokens: s.tokens, Revoke: c.View.Apply, Trail: c.Trail, Grace: c.RefreshGrace,
 		Now: c.Now, Logger: c.Logger, Observe: c.Observe.Token, Applications: c.Applications,
 	})
 	if err == nil {
@@ -158,7 +158,7 @@ func (s *Server) mountEndpoints(browser *session.Manager, _ *limit.Limiter) erro
 	h, err := endpoints.New(endpoints.Config{
 		Issuer: c.Issuer, Store: c.Store, Clients: s.clientAuth, Tokens: anyAudience, Keys: c.keys(), Signer: s.tokens, Hints: s.hints,
 		Profiles: c.Profiles, Sessions: browser, Pages: c.Pages, Trail: c.Trail, Apply: c.View.Apply, Logger: c.Logger,
-		Metadata:     endpoints.Metadata{Scopes: c.Scopes, ACRValues: c.Engine.ACRValues(), GrantTypes: grants.Supported()},
+		Metadata:     endpoints.Metadata{Scopes: c.Scopes, ACRValues: c.Engine.ACRValues(), GrantTypes: grants.Supported(), DetailTypes: c.Details.Names()},
 		Applications: c.Applications,
 	})
 	if err != nil {

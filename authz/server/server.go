@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/account"
 	"github.com/gatehouse-id/gatehouse/authz/attempt"
 	"github.com/gatehouse-id/gatehouse/authz/clientauth"
+	"github.com/gatehouse-id/gatehouse/authz/details"
 	"github.com/gatehouse-id/gatehouse/authz/endpoints"
 	"github.com/gatehouse-id/gatehouse/authz/intake"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
@@ -56,6 +57,8 @@ type Config struct {
 	// Scopes are all there are, for the metadata; DefaultScopes stand in when a request and its client name none.
 	Scopes        oauth.Scopes
 	DefaultScopes oauth.Scopes
+	// Details are the types of authorization_details; nil is none.
+	Details *details.Registry
 	// ScopeTexts say what the operator's own scopes allow, for the consent and account pages; optional.
 	ScopeTexts map[string]string
 	// SessionIdle and SessionLifetime bound the browser sessions at the issuer. Zero takes the defaults of the session package.
@@ -127,6 +130,11 @@ func (c *Config) check() error {
 	if len(c.Audience) == 0 || c.Store == nil || c.View == nil || c.Ring == nil || c.Clients == nil || c.Engine == nil ||
 		c.Pages == nil || c.Trail == nil || c.Profiles == nil || c.ClientIP == nil || c.Now == nil || c.Logger == nil {
 		return errors.New("assembling the authorization server: a required part is missing")
+	}
+	for _, name := range c.Details.Realms() {
+		if _, ok := c.Engine.Realm(name); !ok {
+			return fmt.Errorf("authorization_details name the realm %q, which is not defined", name)
+		}
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ func NewCompletion(
 	}
 	c.Grant = authz.NewGrant(now, lifetime(client, session, now))
 	c.Grant.ClientID, c.Grant.Subject, c.Grant.SessionID = request.ClientID, authn.Subject, session.ID
-	c.Grant.Scopes, c.Grant.Authn = request.Scopes, authn
+	c.Grant.Scopes, c.Grant.Details, c.Grant.Authn = request.Scopes, request.Details, authn
 	c.Grant.Offline = request.Scopes.Has(oauth.ScopeOfflineAccess)
 	code, c.Code = authz.NewCode(now)
 	c.Code.ClientID, c.Code.RedirectURI, c.Code.GrantID = request.ClientID, request.RedirectURI, c.Grant.ID

@@ -16,6 +16,8 @@ import (
 type Access struct {
 	Client *authz.Client
 	Scopes oauth.Scopes
+	// Details are what of the grant's details goes into the token (RFC 9396 9.1).
+	Details oauth.Details
 	// Grant is what the user allowed; nil makes a token of the client itself (client credentials).
 	Grant *authz.Grant
 	// At is when issuing was decided; zero is now. It is taken before the transition in the store, so that a revocation
@@ -55,6 +57,7 @@ func (i *Issuer) Access(a Access) (Minted, error) {
 	o.text("jti", m.ID)
 	o.text("client_id", a.Client.ID)
 	o.words("scope", a.Scopes)
+	o.raw("authorization_details", a.Details.String())
 	if g := a.Grant; g != nil {
 		o.text("gid", g.ID)
 		if !g.Offline {

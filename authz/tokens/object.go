@@ -82,6 +82,14 @@ func (o *object) times(name string, times map[string]time.Time) {
 	*o = append(append(*o, inner...), '}')
 }
 
+// raw writes what is JSON already.
+func (o *object) raw(name, value string) {
+	if value != "" {
+		o.name(name)
+		*o = append(*o, value...)
+	}
+}
+
 func (o *object) end() []byte {
 	*o = append(*o, '}')
 	return *o

@@ -174,6 +174,8 @@ type ConsentPage struct {
 	// User is who is signed in.
 	User   string
 	Scopes []ScopeLine
+	// Details are sentences that say what is asked for in detail. They are plain text.
+	Details []string
 	// Destination is the host that the person is sent to afterwards. Empty leaves the line out.
 	Destination string
 	Action      string

@@ -120,6 +120,10 @@ func samples(r *web.Renderer, locale string) []sample {
 			Locale: locale, Client: "Example Portal", User: "Sanne de Vries", Scopes: scopes, Action: "/consent", Hidden: hidden,
 			Destination: "portal.example.com",
 		}},
+		{name: "consent-details", form: true, buttons: decide, page: web.ConsentPage{
+			Locale: locale, Client: "Example Portal", User: "Sanne de Vries", Action: "/consent", Hidden: hidden,
+			Details: []string{"Pay 12.50 EUR to <Ann & Co>", "See your accounts: list, read"}, Destination: "portal.example.com",
+		}},
 		{name: "error", page: web.ErrorPage{
 			Locale: locale, Message: web.ErrorRedirectURI, Detail: "redirect_uri is not registered", RequestID: "req_1",
 			BackURL: "https://portal.example.com/",
@@ -561,7 +565,7 @@ func TestForeignTextIsEscaped(t *testing.T) {
 			Hidden: []web.Field{field}, Fields: []web.Field{field},
 		},
 		web.LoginPage{Action: `/"onclick="x`, Locale: attack},
-		web.ConsentPage{Client: attack, User: attack, Destination: attack, Scopes: scopes, Action: "/", Hidden: []web.Field{field}},
+		web.ConsentPage{Client: attack, User: attack, Destination: attack, Scopes: scopes, Details: []string{attack}, Action: "/", Hidden: []web.Field{field}},
 		web.ErrorPage{Title: attack, Message: attack, Next: attack, Detail: attack, RequestID: attack, BackURL: `https://a.example/"><script>`},
 		web.LogoutPage{User: attack, Client: attack, Action: "/", Hidden: []web.Field{field}},
 		web.ContinuePage{User: attack, Client: attack, Other: attack, Action: "/", Hidden: []web.Field{field}},

@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/account"
 	"github.com/gatehouse-id/gatehouse/authz/attempt"
 	"github.com/gatehouse-id/gatehouse/authz/clientauth"
+	"github.com/gatehouse-id/gatehouse/authz/details"
 	"github.com/gatehouse-id/gatehouse/authz/flow"
 	"github.com/gatehouse-id/gatehouse/authz/intake"
 	"github.com/gatehouse-id/gatehouse/authz/login"
@@ -53,6 +54,8 @@ type Options struct {
 	Seed uint64
 	// Realms are added to those that there are. None of them determines the user.
 	Realms []*realm.Realm
+	// Details are the types of authorization_details; nil is none.
+	Details *details.Registry
 	// Pages replaces the pages.
 	Pages *web.Renderer
 	// Phones and Registrations are what the account page knows of phones; nil is nothing.
@@ -190,7 +193,7 @@ func (w *World) mount(store *authz.Store, o Options) error {
 	texts := map[string]string{"accounts:read": "See your accounts"}
 	reader := &intake.Reader{
 		Engine: w.Engine, Now: store.Now, Hints: w.Hints, DefaultScopes: oauth.Scopes{"accounts:read", "reports"},
-		Limiter: o.Limiter,
+		Limiter: o.Limiter, Details: o.Details,
 	}
 	judge, err := attempt.New(attempt.Config{
 		Engine: w.Engine, Trail: w.Trail, States: store, Now: store.Now, Observe: w.observe, Limiter: w.failures,
@@ -285,7 +288,8 @@ func clients() []*authz.Client {
 				"openid", "profile", "email", "offline_access", "accounts:read", "payments:write", "riddles", "riddle-first",
 				"device-first",
 			},
-			Audience: []string{"https://api.example.com"}, AccessTTL: 5 * time.Minute,
+			DetailTypes: []string{"payment_initiation", "account_information"},
+			Audience:    []string{"https://api.example.com"}, AccessTTL: 5 * time.Minute,
 			RefreshTTL: 24 * time.Hour, RefreshIdleTTL: time.Hour,
 		}
 	}

@@ -3,6 +3,7 @@
 package flow_test
 
 import (
+	"html"
 	"net/http"
 	"regexp"
 	"slices"
@@ -29,13 +30,16 @@ func (b *browser) pays() page {
 	return b.login(b.get(authorize("app", "scope", "openid pay")))
 }
 
+// anew is where a page that waits is fetched anew.
+var anew = regexp.MustCompile(`(?:;url=|data-self=")([^"]*)"`)
+
 // again fetches a page anew, as it does by itself without script.
 func (b *browser) again(p page) page {
 	b.t.Helper()
-	link := regexp.MustCompile(`http-equiv="refresh" content="[0-9]+;url=([^"]*)"`).FindStringSubmatch(p.body)
+	link := anew.FindStringSubmatch(p.body)
 	target := p.url.String()
 	if link != nil {
-		next, err := p.url.Parse(strings.ReplaceAll(link[1], "&amp;", "&"))
+		next, err := p.url.Parse(html.UnescapeString(link[1]))
 		must(b.t, err)
 		target = next.String()
 	}

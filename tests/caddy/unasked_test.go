@@ -34,6 +34,9 @@ const unasked = `
 			scopes gatehouse:users
 			allowed_networks 10.1.0.0/16 127.0.0.3
 		}
+		mobile {
+			open 5
+		}
 		user_identity password entrance scripts websphere visitor demo
 		realm entrance {
 			authenticator header X-Remote-User {

@@ -101,7 +101,7 @@ func mobileStatus() *cobra.Command {
 		if c.json {
 			return c.print(s, "", nil)
 		}
-		for _, part := range []func(*phones.ChannelStatus) error{c.carriers, c.types, c.conversions} {
+		for _, part := range []func(*phones.ChannelStatus) error{c.carriers, c.open, c.types, c.conversions} {
 			if err := part(&s); err != nil {
 				return err
 			}
@@ -117,6 +117,19 @@ func (c *client) carriers(s *phones.ChannelStatus) error {
 	return c.print(nil, "CHANNEL\tSERVICE\tTRIES\tREPORTS\tMEAN\tP95", func(add func(...any)) {
 		for _, of := range s.Carriers {
 			add(of.Channel, named(of.Name, of.Kind), counts(of.Tries), counts(of.Reports), span(of.MeanMilliseconds), span(of.MostMilliseconds))
+		}
+	})
+}
+
+func (c *client) open(s *phones.ChannelStatus) error {
+	c.line("")
+	return c.print(nil, "CHANNEL\tOPEN", func(add func(...any)) {
+		for _, channel := range slices.Sorted(maps.Keys(s.Open)) {
+			count := strconv.Itoa(s.Open[channel])
+			if s.MoreOpen {
+				count += " or more"
+			}
+			add(channel, count)
 		}
 	})
 }

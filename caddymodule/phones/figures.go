@@ -3,6 +3,7 @@
 package phones
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -16,7 +17,11 @@ import (
 
 // ChannelStatus is how people are asked, and how that goes, on this node since it was started.
 type ChannelStatus struct {
-	Carriers    []Carrier    `json:"carriers"`
+	Carriers []Carrier `json:"carriers"`
+	// Open is how many questions and registrations are open now, on all nodes, by channel: push, sms, otp, registration.
+	Open map[string]int `json:"open"`
+	// MoreOpen says that there are more than were counted.
+	MoreOpen    bool         `json:"more_open,omitempty"`
 	Types       []TypeStatus `json:"types"`
 	Conversions []Conversion `json:"conversions"`
 	// Warnings are what an operator should look at.
@@ -76,6 +81,9 @@ func (p *Phones) ChannelStatus(ctx context.Context) (ChannelStatus, error) {
 	if s.Warnings == nil {
 		s.Warnings = []string{}
 	}
+	if err := p.countOpen(ctx, &s); err != nil {
+		return s, err
+	}
 	if c.budget == nil {
 		return s, nil
 	}
@@ -87,6 +95,23 @@ func (p *Phones) ChannelStatus(ctx context.Context) (ChannelStatus, error) {
 		}
 	}
 	return s, err
+}
+
+// openMost is how many operations are looked at to count those that are open.
+const openMost = 10_000
+
+// countOpen counts what is open. A channel on which nothing is stands there with 0.
+func (p *Phones) countOpen(ctx context.Context, s *ChannelStatus) error {
+	s.Open = map[string]int{string(operation.ByPush): 0, string(operation.BySMS): 0, string(operation.ByOTP): 0, string(operation.Registration): 0}
+	by, more, err := p.operations.Open(ctx, openMost)
+	if err != nil {
+		return err
+	}
+	for channel, n := range by {
+		s.Open[cmp.Or(string(channel), string(operation.Registration))] = n
+	}
+	s.MoreOpen = more
+	return nil
 }
 
 // From so many messages on it says something that fewer than one code in five is typed in: people mistype, and leave, but not that often.

@@ -5,9 +5,12 @@ package phones_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule/channels"
 	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
@@ -272,9 +275,20 @@ func TestChannelStatus(t *testing.T) {
 	if len(status.Conversions) != 1 || status.Conversions[0] != (phones.Conversion{Country: "NL", Sent: 1}) {
 		t.Errorf("conversions: %+v", status.Conversions)
 	}
+	for range 2 {
+		body := `{"type":"push_pin","user_external_ref":"4711"}`
+		if code, asked := th.call("POST", "/operations/authentication", body); code != http.StatusCreated {
+			t.Fatalf("%d %v", code, asked)
+		}
+	}
+	status, err = th.phones.ChannelStatus(t.Context())
+	must(t, err)
+	if diff := cmp.Diff(map[string]int{"push": 2, "sms": 0, "otp": 0, "registration": 0}, status.Open); diff != "" || status.MoreOpen {
+		t.Errorf("open: %s", diff)
+	}
 	empty, err := newHouse(t, nil).phones.ChannelStatus(t.Context())
 	must(t, err)
-	if empty.Carriers == nil || empty.Types == nil || empty.Conversions == nil || empty.Warnings == nil {
+	if empty.Carriers == nil || empty.Types == nil || empty.Conversions == nil || empty.Warnings == nil || len(empty.Open) != 4 {
 		t.Errorf("without channels: %+v", empty)
 	}
 }

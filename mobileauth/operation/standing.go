@@ -100,3 +100,37 @@ func (s *Store) writeDesk(tx storage.Tx, d record.Desk) error {
 	}
 	return s.desks.Put(tx, d)
 }
+
+// Open returns how many operations are open on each channel, "" being registrations, and whether there are more than were counted: it
+// looks at most at the given number, those first whose time is over first. It is for operators, and reads each of them.
+func (s *Store) Open(ctx context.Context, most int) (by map[Channel]int, more bool, err error) {
+	now := s.now()
+	err = s.db.View(ctx, func(tx storage.Tx) error {
+		by, more = map[Channel]int{}, false
+		seen := 0
+		for item, err := range tx.Scan(duePrefix, dueKey(now, ""), most+1) {
+			if err != nil {
+				return err
+			}
+			if seen++; seen > most {
+				more = true
+				break
+			}
+			if string(item.Value) == switchDue {
+				continue // the same operation, earlier
+			}
+			o, found, err := s.operations.Find(tx, dueID(item.Key))
+			if err != nil {
+				return err
+			}
+			if found && o.At(now).State.Open() {
+				by[o.Channel]++
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("counting open operations: %w", err)
+	}
+	return by, more, nil
+}

@@ -95,7 +95,8 @@ type Config struct {
 	Now     func() time.Time
 	// Logger gets what [Store.Run] cannot do. Nil is none.
 	Logger *slog.Logger
-	// Receipts makes a receipt for each approved authorisation and signature, in the transaction of the approval. Nil makes none.
+	// Receipts makes a receipt for each authorisation and signature that a device approves, in the transaction of the approval; a code
+	// over SMS has none, since nobody but the server could sign it. Nil makes none.
 	Receipts Receipts
 	// OnChange runs in the transaction of the change: callbacks, notifications and alerts are written into the outbox there.
 	// Being part of a closure it may run several times, and draws nothing. At most six writes for each change, twelve for one

@@ -15,5 +15,7 @@
 // What the server alone says is that the PIN or biometric secret was right, since only the server could tell, and that the
 // device's key belonged to that person.
 //
+// An approval by a code over SMS has no receipt: no device has signed anything, and what the server alone says is in its audit trail.
+//
 // The package keeps nothing and asks nobody. docs/decisions/0009-receipts.md has the reasons.
 package receipt

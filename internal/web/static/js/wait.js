@@ -5,6 +5,11 @@
 
   var element = document.getElementById("wait");
   var failures = 0;
+  var leaving = false;
+
+  // Whoever has pressed a button is on the way already: news about what that changes must not lead elsewhere.
+  document.addEventListener("submit", function () { leaving = true; });
+  window.addEventListener("pageshow", function () { leaving = false; });
 
   function later(seconds) {
     setTimeout(watch, seconds * 1000);
@@ -24,7 +29,7 @@
       return response.json();
     }).then(function (news) {
       failures = 0;
-      if (news.changed) {
+      if (news.changed && !leaving) {
         location.replace(element.dataset.self);
       } else {
         later(0.5);

@@ -106,8 +106,16 @@ func (c *call) ask(ctx context.Context, next *state, user string, fallback mobil
 		Origin: c.origin(), Fallback: fallback, IdempotencyKey: key(&c.in, next.Type, user, next.Round),
 		Context: c.context(),
 	}
-	if t, ok := c.Types.Get(next.Type); ok && t.Channel() == mobiletype.ByOTP {
+	t, ok := c.Types.Get(next.Type)
+	if ok && t.Channel() == mobiletype.ByOTP {
 		request.Fallback = ""
+	}
+	if approved := c.in.Transaction; approved != nil {
+		// It is consented to as it stands, with whatever the type signs besides; where it cannot be said nobody is asked.
+		request.Kind, request.Context.Content = operation.Authorisation, approved.Message
+		if ok && t.Signing {
+			request.Data = string(approved.Details)
+		}
 	}
 	o, _, err := c.Asking.Start(ctx, request)
 	if err != nil {

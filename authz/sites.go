@@ -13,6 +13,7 @@ const (
 	PathSite         = "/_gatehouse/"
 	PathSiteCallback = PathSite + "callback"
 	PathSiteLogout   = PathSite + "logout"
+	PathSiteConfirm  = PathSite + "confirm/" // and the id of an operation
 )
 
 // sitePrefix begins the client id of every protected site. A configured client cannot have such an id.

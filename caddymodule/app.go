@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/server"
 	"github.com/gatehouse-id/gatehouse/authz/site"
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
+	"github.com/gatehouse-id/gatehouse/caddymodule/confirming"
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 	"github.com/gatehouse-id/gatehouse/caddymodule/passwords"
@@ -111,6 +112,8 @@ type App struct {
 	foreseen bool
 	strip    *site.Headers
 	sites    atomic.Pointer[sites.Served]
+	// confirming has requests confirmed; nil where phones is.
+	confirming *confirming.Confirming
 
 	counted *meter.Source
 	ready   func() error // does load, once

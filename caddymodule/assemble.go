@@ -25,6 +25,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/realm/identitystore"
 	"github.com/gatehouse-id/gatehouse/authz/server"
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
+	"github.com/gatehouse-id/gatehouse/caddymodule/confirming"
 	"github.com/gatehouse-id/gatehouse/caddymodule/development"
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
 	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
@@ -184,6 +185,12 @@ func (a *App) assemblePhones(ctx caddy.Context, pages *web.Renderer, shown *phon
 		Account: shown, Guests: guests,
 		Backend: &backend.Authenticator{Clients: a.server.ClientAuth(), Tokens: a.server.AccessValidator()},
 		Clients: phones.NewClients(a.server.ClientAuth().Clients, a.clientIDs()),
+	})
+	if err != nil {
+		return err
+	}
+	a.confirming, err = confirming.New(confirming.Parts{
+		Issuer: a.Issuer, DB: a.node, Phones: a.phones, Trail: a.trail, Now: time.Now, Logger: a.logger,
 	})
 	if err != nil {
 		return err

@@ -17,10 +17,13 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz/site"
 	"github.com/gatehouse-id/gatehouse/authz/site/stream"
+	"github.com/gatehouse-id/gatehouse/authz/tokens"
+	"github.com/gatehouse-id/gatehouse/caddymodule/confirming"
 	"github.com/gatehouse-id/gatehouse/caddymodule/foreign"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 	"github.com/gatehouse-id/gatehouse/caddymodule/passage"
 	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
+	"github.com/gatehouse-id/gatehouse/mobileauth/confirm/hold"
 	"github.com/gatehouse-id/gatehouse/validation"
 )
 
@@ -56,6 +59,8 @@ type Protect struct {
 	// The header fields that tell the upstream who is asking, by the claim they carry. Default: the Gatehouse-* fields, with
 	// Gatehouse-Issuer among them where tokens of several issuers are accepted.
 	IdentityHeaders map[string]string `json:"identity_headers,omitempty"`
+	// How each request is confirmed on the caller's phone. Default: not at all.
+	Confirm *confirming.Config `json:"confirm,omitempty"`
 	// The audience of a signed assertion sent to the upstream in Gatehouse-Assertion. Default: none is sent.
 	Assertion string `json:"assertion,omitempty"`
 	// Whether the bearer token is sent on to the upstream. Default: it is removed.
@@ -72,6 +77,7 @@ type Protect struct {
 	places  option.Places // in a Caddyfile that is read
 	app     *App
 	rule    *site.Rule
+	confirm *confirming.Rule // nil where requests are not confirmed
 	headers *site.Headers
 	terms   *stream.Terms // nil where requests under way are kept
 }
@@ -126,7 +132,10 @@ func (p *Protect) buildRule() error {
 	if p.Streams != keepStreams {
 		p.terms = p.app.server.Terms(p.Streams == untilRevoked)
 	}
-	return nil
+	if p.Confirm != nil {
+		p.confirm, err = p.app.confirming.Rule(p.Confirm, p.demand())
+	}
+	return err
 }
 
 // Join adds what the rule has to say to what is known about its list of routes.
@@ -136,6 +145,9 @@ func (p *Protect) Join(group *sites.Group, always bool) bool {
 		group.Issuers = append(group.Issuers, p.Issuers[i].Issuer)
 	}
 	group.Session = group.Session || p.Session
+	if p.confirm != nil {
+		group.Confirms = append(group.Confirms, p.rule.Tokens)
+	}
 	group.Lenient = group.Lenient || p.LenientPaths && always
 	p.among.Store(group)
 	return true
@@ -191,7 +203,7 @@ func (p *Protect) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 // decide judges the credentials that the request came with, and introduces the caller to the upstream.
 func (p *Protect) decide(w http.ResponseWriter, r *http.Request, pass *passage.Passage) (site.Decision, error) {
 	var origin string
-	if p.Session {
+	if p.Session || p.confirm != nil {
 		origin = p.among.Load().OriginOf(r)
 	}
 	d := p.judge(w, r, origin, pass)
@@ -202,7 +214,17 @@ func (p *Protect) decide(w http.ResponseWriter, r *http.Request, pass *passage.P
 	if d.Done || d.Principal == nil {
 		return d, nil
 	}
-	if err := p.introduce(r, d.Principal); err != nil {
+	var confirmed *tokens.Confirmed
+	if p.confirm != nil {
+		again := func() site.Decision { return p.again(r, origin, pass) }
+		in := &confirming.Incoming{Principal: d.Principal, Origin: origin, Operations: pass.Operations, Again: again}
+		if confirmed = p.confirm.Admit(w, r, in); confirmed == nil {
+			d.Done = true
+			return d, nil
+		}
+		r.Header.Set(hold.OperationHeader, confirmed.Operation)
+	}
+	if err := p.introduce(r, d.Principal, confirmed); err != nil {
 		return d, refuse(w, http.StatusServiceUnavailable, "", err)
 	}
 	return d, nil
@@ -220,11 +242,19 @@ func (p *Protect) judge(w http.ResponseWriter, r *http.Request, origin string, p
 	return gate.Decide(w, r, origin, p.rule)
 }
 
+// again has the gate judge a request once more that was held for a while. Nobody gets what it would answer.
+func (p *Protect) again(r *http.Request, origin string, pass *passage.Passage) site.Decision {
+	now := passage.CredentialsOf(r)
+	pass.Came.Put(r)
+	defer now.Put(r)
+	return p.app.server.Gate().Decide(confirming.Nobody(), r, origin, p.rule)
+}
+
 // introduce tells the upstream, the placeholders and the access log who is asking.
-func (p *Protect) introduce(r *http.Request, principal *validation.Principal) error {
+func (p *Protect) introduce(r *http.Request, principal *validation.Principal, confirmed *tokens.Confirmed) error {
 	p.headers.Set(r.Header, principal)
 	if p.Assertion != "" {
-		assertion, err := p.app.server.Assertion(principal, p.Assertion)
+		assertion, err := p.app.server.ConfirmedAssertion(principal, p.Assertion, confirmed)
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
+	"github.com/gatehouse-id/gatehouse/caddymodule/confirming"
 	"github.com/gatehouse-id/gatehouse/caddymodule/foreign"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
@@ -61,6 +62,7 @@ func parseProtect(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //		off
 //		issuer           <url> { ... }
 //		identity_headers { <header> <claim> }
+//		confirm          <type> { ... }
 //		assertion        <audience>
 //		forward_token
 //		lenient_paths
@@ -83,6 +85,7 @@ func (p *Protect) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"off":              option.Flag(&p.Off),
 			"issuer":           p.parseIssuer,
 			"identity_headers": p.parseIdentityHeaders,
+			"confirm":          confirming.Parse(&p.Confirm),
 			"assertion":        option.String(&p.Assertion),
 			"forward_token":    option.Flag(&p.ForwardToken),
 			"lenient_paths":    option.Flag(&p.LenientPaths),

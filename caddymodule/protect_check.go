@@ -22,7 +22,7 @@ func (p *Protect) check(app *App) error {
 	if p.Off {
 		return p.checkOff()
 	}
-	for _, err := range []error{p.checkScopes(app), p.checkLevels(app), p.checkHeaders(), p.checkOrigins()} {
+	for _, err := range []error{p.checkScopes(app), p.checkLevels(app), p.checkHeaders(), p.checkOrigins(), p.checkConfirm(app)} {
 		if err != nil {
 			return err
 		}
@@ -34,6 +34,19 @@ func (p *Protect) check(app *App) error {
 		return fmt.Errorf("streams is %q, expected one of: %v", p.Streams, ways[1:])
 	}
 	return p.checkIssuers(app)
+}
+
+// checkConfirm refuses requests to be confirmed by people who are not known here.
+func (p *Protect) checkConfirm(app *App) error {
+	switch {
+	case p.Confirm == nil:
+		return nil
+	case p.Optional:
+		return errors.New("confirm and optional contradict one another: nobody is asked about a request without a user")
+	case len(p.Issuers) > 0:
+		return errors.New("confirm asks the users of this issuer: it goes with no other issuer")
+	}
+	return p.Confirm.Check(app.Mobile)
 }
 
 func (p *Protect) checkIssuers(app *App) error {
@@ -56,7 +69,7 @@ func (p *Protect) checkIssuers(app *App) error {
 // checkOff refuses a rule that is off and asks for something all the same.
 func (p *Protect) checkOff() error {
 	asks := len(p.Scopes) + len(p.AnyScope) + len(p.ACR) + len(p.Audience) + len(p.Issuers) + len(p.IdentityHeaders)
-	if asks > 0 || p.MaxAge != nil || p.Session || p.Optional || p.Assertion != "" || p.ForwardToken || p.Streams != "" {
+	if asks > 0 || p.MaxAge != nil || p.Session || p.Optional || p.Assertion != "" || p.ForwardToken || p.Confirm != nil || p.Streams != "" {
 		return errors.New("off goes with no option but lenient_paths")
 	}
 	return nil

@@ -9,9 +9,11 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/site"
 	"github.com/gatehouse-id/gatehouse/caddymodule/passage"
 	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
+	"github.com/gatehouse-id/gatehouse/mobileauth/confirm/hold"
 	"github.com/gatehouse-id/gatehouse/validation"
 )
 
@@ -109,8 +111,29 @@ func (a *App) serveOwn(w http.ResponseWriter, r *http.Request, among *sites.Grou
 		return a.serveMetadata(w, r, among)
 	}
 	passage.Enter(r).Came.Put(r) // a guard further out has taken the cookies off
+	if id, ok := hold.ID(r.URL.Path, authz.PathSiteConfirm); ok && len(among.Confirms) > 0 {
+		return a.serveStatus(w, r, among, id)
+	}
 	if err := a.server.Gate().ServeOwn(w, r, among.OriginOf(r)); err != nil {
 		a.server.RenderError(w, r, err)
+	}
+	return nil
+}
+
+// serveStatus tells whoever sent a request how its confirmation stands.
+func (a *App) serveStatus(w http.ResponseWriter, r *http.Request, among *sites.Group, id string) error {
+	rule, err := a.server.Rule(validation.Policy{})
+	if err != nil {
+		return refuse(w, http.StatusServiceUnavailable, "", err)
+	}
+	rule.Tokens, rule.Session = among, among.Session
+	origin := among.OriginOf(r)
+	switch d := a.server.Gate().Decide(w, r, origin, rule); {
+	case d.Done:
+	case d.Err != nil:
+		return refuse(w, d.Err.HTTPStatus(), d.Challenge, d.Err)
+	default:
+		a.confirming.ServeStatus(w, r, id, d.Principal, origin)
 	}
 	return nil
 }

@@ -229,6 +229,11 @@ func (s *Server) runRing(ctx context.Context) {
 
 // Assertion signs for an upstream who is asking.
 func (s *Server) Assertion(p *validation.Principal, audience string) (string, error) {
+	return s.ConfirmedAssertion(p, audience, nil)
+}
+
+// ConfirmedAssertion is [Server.Assertion] for a request that the user has approved.
+func (s *Server) ConfirmedAssertion(p *validation.Principal, audience string, confirmed *tokens.Confirmed) (string, error) {
 	realms := map[string]time.Time{}
 	for _, proof := range p.Realms {
 		realms[proof.Realm] = proof.At
@@ -236,6 +241,7 @@ func (s *Server) Assertion(p *validation.Principal, audience string) (string, er
 	return s.tokens.Assertion(tokens.Assertion{
 		Audience: audience, Subject: p.Subject, Name: p.Name, ClientID: p.ClientID, Scopes: p.Scopes, ACR: p.ACR,
 		AMR: p.AMR, AuthTime: p.AuthTime, SessionID: p.SessionID, Realms: realms, Application: (*realm.Application)(p.Application),
+		Confirmed: confirmed,
 	})
 }
 

@@ -74,6 +74,31 @@ type Assertion struct {
 	Realms map[string]time.Time
 	// Application is the app that is asking; nil for none.
 	Application *realm.Application
+	// Confirmed is what the user has approved; nil for nothing.
+	Confirmed *Confirmed
+}
+
+// Confirmed is the one request that an assertion is made for, as its user has approved it.
+type Confirmed struct {
+	// Operation is the approval, and Device the phone that signed it.
+	Operation, Device string
+	// Method and URI are those of the request as it is forwarded, and Digest its body's, as a field of RFC 9530 has it.
+	Method, URI, Digest string
+}
+
+// confirmed writes what was approved.
+func (o *object) confirmed(c *Confirmed) {
+	if c == nil {
+		return
+	}
+	inner := object{'{'}
+	inner.text("operation", c.Operation)
+	inner.text("device", c.Device)
+	inner.text("method", c.Method)
+	inner.text("uri", c.URI)
+	inner.text("digest", c.Digest)
+	o.name("confirmation")
+	*o = append(*o, inner.end()...)
 }
 
 // Assertion mints an assertion for one request to an upstream.
@@ -99,6 +124,7 @@ func (i *Issuer) Assertion(a Assertion) (string, error) {
 	o.text("sid", a.SessionID)
 	o.text("name", a.Name)
 	o.authentication(&realm.Authentication{AuthTime: a.AuthTime, ACR: a.ACR, AMR: a.AMR, Realms: a.Realms, Application: a.Application})
+	o.confirmed(a.Confirmed)
 	token, err := i.sign(TypAssertion, key, o.end())
 	if err != nil {
 		return "", fmt.Errorf("minting an assertion for %q: %w", a.Audience, err)

@@ -352,6 +352,7 @@ func TestAssertion(t *testing.T) {
 	raw, err := f.issuer.Assertion(tokens.Assertion{
 		Audience: "billing", Subject: "usr_1", Name: "Zoë", ClientID: "app", Scopes: oauth.Scopes{"a", "b"}, ACR: "gold",
 		AMR: []string{"pwd"}, AuthTime: now, SessionID: "ses_1", Realms: map[string]time.Time{"password": now},
+		Confirmed: &tokens.Confirmed{Operation: "op_1", Device: "dev_1", Method: "POST", URI: "/a?b", Digest: "sha-256=:x:"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -360,7 +361,8 @@ func TestAssertion(t *testing.T) {
 	want := map[string]any{
 		"iss": issuer, "sub": "usr_1", "aud": "billing", "exp": unix(now.Add(time.Minute)), "iat": unix(now), "client_id": "app",
 		"scope": "a b", "sid": "ses_1", "name": "Zoë", "auth_time": unix(now), "acr": "gold", "amr": []any{"pwd"},
-		"realms": map[string]any{"password": unix(now)},
+		"realms":       map[string]any{"password": unix(now)},
+		"confirmation": map[string]any{"operation": "op_1", "device": "dev_1", "method": "POST", "uri": "/a?b", "digest": "sha-256=:x:"},
 	}
 	if diff := cmp.Diff(want, claims, random); diff != "" {
 		t.Error(diff)

@@ -18,6 +18,8 @@ import (
 type Passage struct {
 	// Came are the credentials that the request came with.
 	Came Credentials
+	// Operations are the values of the header field that names an operation, which is taken off as whatever else is ours.
+	Operations []string
 	// Cleaned tells that a guard has cleaned the request.
 	Cleaned bool
 
@@ -36,7 +38,7 @@ func Enter(r *http.Request) *Passage {
 	if p, ok := caddyhttp.GetVar(r.Context(), Variable).(*Passage); ok {
 		return p
 	}
-	p := &Passage{Came: CredentialsOf(r)}
+	p := &Passage{Came: CredentialsOf(r), Operations: r.Header["Gatehouse-Operation"]}
 	caddyhttp.SetVar(r.Context(), Variable, p)
 	return p
 }

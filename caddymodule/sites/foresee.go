@@ -75,13 +75,15 @@ func thawHandler(raw json.RawMessage) caddyhttp.MiddlewareHandler {
 	var kind struct {
 		Handler string `json:"handler"`
 		Session bool   `json:"session"`
+		// Confirm is there where requests are confirmed: callers ask below the same paths how that stands.
+		Confirm *struct{} `json:"confirm"`
 	}
 	if json.Unmarshal(raw, &kind) != nil {
 		return nil
 	}
 	switch kind.Handler {
 	case "protect", "gatehouse_site":
-		return &foreseen{session: kind.Session}
+		return &foreseen{session: kind.Session || kind.Confirm != nil}
 	case "subroute":
 		var sub caddyhttp.Subroute
 		if json.Unmarshal(raw, &sub) != nil {

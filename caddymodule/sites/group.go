@@ -3,11 +3,13 @@
 package sites
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/site"
 	"github.com/gatehouse-id/gatehouse/validation"
 )
 
@@ -18,6 +20,8 @@ type Group struct {
 	Origins, Issuers []string
 	// Session tells that browsers may log in.
 	Session bool
+	// Confirms are the validators of the rules by which requests are confirmed.
+	Confirms []site.TokenValidator
 	// Lenient tells that a rule for every request is lenient; one for some requests says nothing about the others.
 	Lenient bool
 	// Issuer tells that the endpoints of the authorization server stand in the same list, whatever the request.
@@ -45,14 +49,26 @@ func (g *Group) OriginOf(r *http.Request) string {
 	return "http://" + host
 }
 
-// Keeps reports whether the site keeps a path for itself: its metadata and, where browsers log in, the ends of their
-// logins.
+// Keeps reports whether the site keeps a path for itself: its metadata; where browsers log in, the ends of their logins; and where
+// requests are confirmed, how that stands.
 func (g *Group) Keeps(path string) bool {
-	return IsMetadata(path) || g.Session && strings.HasPrefix(path, authz.PathSite)
+	return IsMetadata(path) || g.Session && strings.HasPrefix(path, authz.PathSite) ||
+		len(g.Confirms) > 0 && strings.HasPrefix(path, authz.PathSiteConfirm)
 }
 
 // IsMetadata reports whether a path is that of a site's metadata (RFC 9728 3).
 func IsMetadata(path string) bool {
 	below, ok := strings.CutPrefix(path, validation.MetadataPath)
 	return ok && (below == "" || below[0] == '/')
+}
+
+// Validate takes the token of any rule by which requests are confirmed: whoever has one may ask how theirs stand.
+func (g *Group) Validate(ctx context.Context, raw string) (p *validation.Principal, err error) {
+	err = validation.ErrAudience
+	for _, tokens := range g.Confirms {
+		if p, err = tokens.Validate(ctx, raw); err == nil {
+			return p, nil
+		}
+	}
+	return nil, err
 }

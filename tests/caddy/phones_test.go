@@ -55,6 +55,12 @@ const phonePIN = "493817"
 func (h *house) enrol(t *testing.T, ref string) (user string, phone *device.Device) {
 	t.Helper()
 	user, _ = h.asPortal(t, "POST", "users", `{"external_ref":"`+ref+`"}`, http.StatusCreated)["id"].(string)
+	return user, h.register(t, user)
+}
+
+// register gives a user a phone.
+func (h *house) register(t *testing.T, user string) (phone *device.Device) {
+	t.Helper()
 	begun := h.asPortal(t, "POST", "operations/registration", `{"user_id":"`+user+`","application":"pocket"}`, http.StatusCreated)
 	qr, _ := begun["qr"].(string)
 	invitation, err := envelope.ParseInvitation(qr)
@@ -71,7 +77,7 @@ func (h *house) enrol(t *testing.T, ref string) (user string, phone *device.Devi
 		t.Fatal(err)
 	}
 	h.asPortal(t, "POST", "operations/"+invitation.Operation+"/confirm", `{"digits":"`+phone.State().Digits+`"}`, http.StatusOK)
-	return user, phone
+	return phone
 }
 
 // waits is a phone that waits for a question, over whatever happens to the server. An error is one that no phone should see.

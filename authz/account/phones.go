@@ -59,7 +59,7 @@ func (h *Handler) phones(ctx context.Context, v *visit) (*web.AccountPhones, err
 	if err != nil {
 		return nil, err
 	}
-	shown := &web.AccountPhones{}
+	shown := &web.AccountPhones{Disowned: owned.Disowned}
 	for i := range owned.Phones {
 		shown.Phones = append(shown.Phones, h.phone(&owned.Phones[i]))
 	}

@@ -54,6 +54,8 @@ type Owned struct {
 	Operations []Operation
 	// Adding is the id of a registration that the user has begun and not finished.
 	Adding string
+	// Disowned is when the user last said that they had not begun what they were asked, if that was lately.
+	Disowned time.Time
 }
 
 // Phone is a device of a user. Status is a word of the store's.

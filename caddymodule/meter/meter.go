@@ -60,6 +60,9 @@ var (
 		Namespace: "gatehouse", Name: "mobile_answer_seconds", Help: "Time from a question to its answer, by channel.",
 		Buckets: prometheus.ExponentialBuckets(1, 2, 10),
 	}, []string{"channel"})
+	mobileAlerts = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "gatehouse", Name: "mobile_alerts_total", Help: "Questions that ended by what somebody should look at, by reason.",
+	}, []string{"reason"})
 	originMissed = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "gatehouse", Name: "mobile_origin_missed_total", Help: "Messages shown without where they come from, by reason.",
 	}, []string{"reason"})
@@ -70,7 +73,7 @@ var (
 func Register(registry *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{
 		gateDecisions, streamsEnded, endpointRequests, tokensIssued, realmAttempts, storeSeconds, servicesOpen, deliveries, deliverySeconds,
-		mobileSends, mobileSendSeconds, mobileAnswers, mobileAnswerSeconds, originMissed, gauges,
+		mobileSends, mobileSendSeconds, mobileAnswers, mobileAnswerSeconds, mobileAlerts, originMissed, gauges,
 	} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
@@ -97,6 +100,9 @@ func Endpoint(endpoint, status string) { endpointRequests.WithLabelValues(endpoi
 
 // Token counts a token request.
 func Token(grant, outcome string) { tokensIssued.WithLabelValues(grant, outcome).Inc() }
+
+// Alert counts a question that ended by what somebody should look at.
+func Alert(reason string) { mobileAlerts.WithLabelValues(reason).Inc() }
 
 // StreamEnded counts a request under way that was ended.
 func StreamEnded(reason string) { streamsEnded.WithLabelValues(reason).Inc() }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz/account"
 	"github.com/gatehouse-id/gatehouse/mobileauth"
@@ -24,6 +25,8 @@ const (
 	reasonRemoved = "removed_by_user"
 	// shownOperations is how many operations people see, and searched how many are looked through for a registration.
 	shownOperations, searched = 10, 50
+	// disowned is for how long the page warns after somebody said that they had not begun something.
+	disowned = 7 * 24 * time.Hour
 )
 
 // Account is the phones as the account page shows them. It is made before the mobile side that it shows, and answers once that is
@@ -63,6 +66,9 @@ func (a *Account) Of(ctx context.Context, user string) (account.Owned, error) {
 	}
 	for i := range operations {
 		o := &operations[i]
+		if said := o.EndedAt; o.Reason == envelope.NotMe && p.parts.Now().Sub(said) < disowned && said.After(owned.Disowned) {
+			owned.Disowned = said
+		}
 		if owned.Adding == "" && ownOpen(o) {
 			owned.Adding = o.ID
 		}

@@ -82,7 +82,7 @@ func (p *Phones) buildBudget(c *Config) (err error) {
 
 // hooks are what operations tell of their changes. Money is spent before anything is sent.
 func (p *Phones) hooks() []func(storage.Tx, operation.Change) error {
-	hooks := []func(storage.Tx, operation.Change) error{p.callBack, p.notify}
+	hooks := []func(storage.Tx, operation.Change) error{p.caution.OnChange, p.callBack, p.alert, p.notify}
 	if p.carriers.budget != nil {
 		hooks = append([]func(storage.Tx, operation.Change) error{asking.Spending(p.carriers.budget)}, hooks...)
 	}
@@ -96,7 +96,15 @@ const recent = 4096
 func (c *carriers) ended(o operation.Operation) {
 	if c.told.first(o.ID) {
 		meter.Answer(&o)
+		if alerting[o.Reason] {
+			meter.Alert(o.Reason)
+		}
 	}
+}
+
+// alerting are the reasons of an end that somebody who watches over people wants to know of.
+var alerting = map[string]bool{
+	envelope.NotMe: true, operation.ReasonAttempts: true, operation.ReasonUserBlocked: true, operation.ReasonFactorLimit: true,
 }
 
 // once remembers the last names that it was told.

@@ -61,6 +61,8 @@ type Callback struct {
 	Bearer string `json:"bearer,omitempty"`
 	// The networks beside the public internet in which it may be.
 	Allow []string `json:"allow,omitempty"`
+	// Whether it is told, of every user, that they did not begin what they were asked, and that wrong answers block them.
+	Alerts bool `json:"alerts,omitempty"`
 }
 
 // Parse reads the option:
@@ -112,6 +114,7 @@ func numbers(first, second *int) option.Parse {
 //		basic_auth <user> <password>
 //		bearer     <token>
 //		allow      <network...>
+//		alerts
 //	}
 func (c *Config) parseCallback(d *caddyfile.Dispenser) error {
 	var call Callback
@@ -128,6 +131,7 @@ func (c *Config) parseCallback(d *caddyfile.Dispenser) error {
 	}
 	err := option.Block{Options: map[string]option.Parse{
 		"basic_auth": basic, "bearer": option.String(&call.Bearer), "allow": option.Strings(&call.Allow),
+		"alerts": option.Flag(&call.Alerts),
 	}}.Parse(d)
 	c.Callbacks = append(c.Callbacks, call)
 	return err

@@ -198,10 +198,13 @@ func (h *house) send(method, path, contentType, body string) (status int, answer
 const pin = "493817"
 
 // enrol adds a user with a phone that is active.
-func (h *house) enrol() (user string, phone *device.Device) {
+func (h *house) enrol() (user string, phone *device.Device) { return h.enrolAs("4711") }
+
+// enrolAs is for a user with another reference.
+func (h *house) enrolAs(reference string) (user string, phone *device.Device) {
 	t := h.t
 	t.Helper()
-	_, added := h.call("POST", "/users", `{"external_ref":"4711"}`)
+	_, added := h.call("POST", "/users", `{"external_ref":"`+reference+`"}`)
 	user, _ = added["id"].(string)
 	_, begun := h.call("POST", "/operations/registration", `{"user_id":"`+user+`","application":"bank"}`)
 	qr, _ := begun["qr"].(string)

@@ -26,6 +26,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth"
 	"github.com/gatehouse-id/gatehouse/mobileauth/asking"
 	"github.com/gatehouse-id/gatehouse/mobileauth/callback"
+	"github.com/gatehouse-id/gatehouse/mobileauth/caution"
 	"github.com/gatehouse-id/gatehouse/mobileauth/delivery"
 	"github.com/gatehouse-id/gatehouse/mobileauth/deviceapi"
 	"github.com/gatehouse-id/gatehouse/mobileauth/enrolment"
@@ -84,6 +85,8 @@ type Phones struct {
 	keys       *exchange.Ring
 	roots      *roots.Store
 	callbacks  *callback.Sender
+	alerted    []string // the addresses that are told of alerts
+	caution    *caution.Store
 	devices    *handset.Store
 	parsed     handset.KeyCache
 	operations *operation.Store
@@ -167,6 +170,11 @@ func (p *Phones) buildCallbacks(c *Config) (err error) {
 	for _, client := range c.Unlisted {
 		parts.Logger.Warn("mobile: callback_allow_list is off: the client may have any public https address called", "client_id", client)
 	}
+	for i := range c.Callbacks {
+		if c.Callbacks[i].Alerts {
+			p.alerted = append(p.alerted, c.Callbacks[i].URL)
+		}
+	}
 	p.callbacks, err = callback.New(callback.Config{Receivers: receivers, Anywhere: c.Unlisted, Key: p.signer, Now: parts.Now})
 	return err
 }
@@ -177,6 +185,9 @@ func (p *Phones) signer() (jose.PrivateKey, error) { return p.parts.Ring.SignerF
 func (p *Phones) buildRecords(c *Config) (err error) {
 	parts := &p.parts
 	p.digits = c.number()
+	if p.caution, err = caution.New(parts.DB, parts.Now); err != nil {
+		return err
+	}
 	p.devices, err = handset.New(handset.Config{
 		DB: parts.DB, Sealer: parts.Sealer, Users: parts.Users, Audit: parts.Trail, Now: parts.Now, Logger: parts.Logger,
 		OnRevoke: []func(storage.Tx, handset.Device) error{p.revokeDevice},
@@ -279,6 +290,28 @@ func (p *Phones) callBack(tx storage.Tx, c operation.Change) error {
 		return err
 	}
 	return p.parts.Outbox.Append(tx, item)
+}
+
+// alert queues what those who watch over people want to be told, in the transaction of the change: that a person did not begin what
+// they were asked, or gave so many wrong answers that the next one blocks them, or that it has.
+func (p *Phones) alert(tx storage.Tx, c operation.Change) error {
+	if c.What != operation.NotMe && c.What != operation.Warned && c.What != operation.Blocked {
+		return nil
+	}
+	o := &c.Operation
+	for i, url := range p.alerted {
+		id := fmt.Sprintf("alt_%s.%d.%s.%d", o.ID, o.Version, c.What, i)
+		item, err := callback.Item(id, "", url, callback.Notice{
+			Operation: o.ID, Kind: string(o.Kind), State: string(o.State), At: p.parts.Now(), Alert: string(c.What),
+		})
+		if err != nil {
+			return err
+		}
+		if err := p.parts.Outbox.Append(tx, item); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Load reads the keys.

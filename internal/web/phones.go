@@ -69,6 +69,8 @@ type AccountPhones struct {
 	Operations []Operation
 	// Adding leads to the page of a phone that is being added. Empty leaves the link out.
 	Adding string
+	// Disowned warns of what the user said they had not begun. The zero time leaves it out.
+	Disowned time.Time
 }
 
 // PhonePage is about one phone. Its form sends [NameField]; while it asks whether to remove the phone, [RemovePhoneField].

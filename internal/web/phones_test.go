@@ -60,7 +60,7 @@ func phoneSamples(locale string) []sample {
 		}},
 		{name: "account-phones-none", form: true, buttons: []string{"add_phone=bank", "add_phone=other"}, page: web.AccountPage{
 			Locale: locale, User: "Sanne de Vries", Action: "/account", Hidden: hidden, Phones: &web.AccountPhones{
-				Apps: []web.PhoneApp{{ID: "bank", Name: "Example Bank"}, {ID: "other", Name: "Other"}},
+				Apps: []web.PhoneApp{{ID: "bank", Name: "Example Bank"}, {ID: "other", Name: "Other"}}, Disowned: when,
 			},
 		}},
 		{name: "phone", form: true, page: phonePage(locale)},

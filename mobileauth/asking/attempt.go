@@ -108,7 +108,7 @@ func (a *attempt) begin(ctx context.Context, t mobiletype.Type) (start operation
 		Kind: a.Kind, UserID: a.UserID, DeviceID: a.DeviceID, Application: a.Application, ClientID: a.ClientID, ExternalID: a.ExternalID,
 		IdempotencyKey: a.IdempotencyKey, Context: a.Context, Secure: a.Secure, Data: a.Data,
 		TimeToLive: cmp.Or(a.TimeToLive, t.TimeToLive), NumberMatch: a.NumberMatch, Callback: a.Callback, Traceparent: a.Traceparent,
-		Asked: a.Type, Fingerprint: a.fingerprint,
+		Asked: a.Type, Fingerprint: a.fingerprint, From: a.from(),
 		Way: operation.Way{
 			Channel: t.Channel(), Type: t.Name, Of: t.Method, Named: t.ACR, Attempts: t.Attempts, Resends: max(0, t.Resends),
 		},
@@ -157,6 +157,14 @@ func plain(message string) string {
 
 // closing closes up to the end of a sentence what stood before a code.
 var closing = strings.NewReplacer(": .", ".", " .", ".", " ,", ",", " !", "!", " ?", "?")
+
+// from is the address that the request comes from, empty where nobody knows.
+func (a *attempt) from() string {
+	if !a.Origin.Address.IsValid() {
+		return ""
+	}
+	return a.Origin.Address.WithZone("").String()
+}
 
 // text makes the start one over SMS, or says why it cannot be. What is consented to has to stand in the message: neither fields nor
 // what only a phone shows do, nor a text without a place for the code, of which the code alone is sent. Nothing is signed.

@@ -41,6 +41,8 @@ type Notice struct {
 	Kind      string    `json:"kind"`
 	State     string    `json:"state"`
 	At        time.Time `json:"at"`
+	// Alert says what somebody who watches over people should know; empty in what a client is told of its own operation.
+	Alert string `json:"alert,omitempty"`
 }
 
 // payload is a notice on its way.
@@ -57,6 +59,7 @@ type body struct {
 	Kind      string `json:"kind"`
 	State     string `json:"state"`
 	At        string `json:"at"`
+	Alert     string `json:"alert,omitempty"`
 }
 
 // Item returns the outbox item of a notice to an address that a client has named, in line with the others of its operation. The id is

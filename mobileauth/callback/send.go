@@ -82,6 +82,7 @@ func (s *Sender) Deliver(ctx context.Context, d outbox.Delivery) error {
 func (n *Notice) body(id string) ([]byte, error) {
 	return json.Marshal(body{
 		ID: id, Operation: n.Operation, Kind: n.Kind, State: n.State, At: n.At.UTC().Format("2006-01-02T15:04:05.000Z"),
+		Alert: n.Alert,
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/mobileauth"
+	"github.com/gatehouse-id/gatehouse/mobileauth/caution"
 	"github.com/gatehouse-id/gatehouse/mobileauth/enrolment"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
@@ -70,6 +71,11 @@ func problemOf(err error) *wire.Problem {
 	var p *wire.Problem
 	if errors.As(err, &p) {
 		return p
+	}
+	if slowed := new(caution.SlowedError); errors.As(err, &slowed) {
+		return (&wire.Problem{
+			Code: wire.TooManyRequests, Detail: "somebody said that they had not begun what was begun here", RetryAfter: slowed.Wait,
+		}).Because(err)
 	}
 	if p := cmp.Or(fieldProblem(err), impossible(err)); p != nil {
 		return p.Because(err)

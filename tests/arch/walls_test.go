@@ -283,7 +283,7 @@ var walls = slices.Concat([]wall{
 	},
 	{
 		room: []string{
-			"mobileauth/operation", "mobileauth/asking", "mobileauth/budget", "mobileauth/roots", "mobileauth/receipt/issuing",
+			"mobileauth/operation", "mobileauth/asking", "mobileauth/budget", "mobileauth/caution", "mobileauth/roots", "mobileauth/receipt/issuing",
 			"mobileauth/confirm",
 		},
 		never: map[string]string{

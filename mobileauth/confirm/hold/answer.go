@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/mobileauth/asking"
+	"github.com/gatehouse-id/gatehouse/mobileauth/caution"
 	"github.com/gatehouse-id/gatehouse/mobileauth/confirm"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/mobileauth/shown"
@@ -107,12 +108,15 @@ func (c *Caller) ended(o *operation.Operation) *problem {
 func notAsked(err error) *problem {
 	var field *shown.FieldError
 	var limited *confirm.LimitedError
+	var slowed *caution.SlowedError
 	p := &problem{cause: err}
 	switch {
 	case errors.As(err, &field):
 		p.Status, p.Code, p.Field, p.Detail = http.StatusUnprocessableEntity, codeField, field.Field, field.Problem
 	case errors.As(err, &limited):
 		p.Status, p.Code, p.Detail, p.after = http.StatusTooManyRequests, codeTooMany, "too many requests are to be confirmed", limited.After
+	case errors.As(err, &slowed):
+		p.Status, p.Code, p.Detail, p.after = http.StatusTooManyRequests, codeTooMany, "requests that begin here are slowed", slowed.Wait
 	case errors.Is(err, operation.ErrTooManyOpen):
 		p.Status, p.Code, p.Detail, p.after = http.StatusTooManyRequests, codeTooMany, "too many operations of the user are open", 10*time.Second
 	case errors.Is(err, operation.ErrBlocked):

@@ -143,6 +143,8 @@ type Operation struct {
 	Receipt   string `json:"receipt,omitempty"`
 
 	CallbackURL string `json:"callback_url,omitempty"`
+	// From is the address at which it began; empty where nobody knows.
+	From        string `json:"from,omitempty"`
 	Traceparent string `json:"traceparent,omitempty"`
 	// Push is one of [PushNone], [PushQueued], [PushHeldBudget] and [PushHeldNotMe], or empty for what is never pushed.
 	Push string `json:"push,omitempty"`

@@ -49,6 +49,8 @@ type Start struct {
 	TimeToLive time.Duration `json:"time_to_live,omitempty"`
 	// NumberMatch is how many digits the person has to type; zero takes [Limits].Number, [NoNumber] is none.
 	NumberMatch int `json:"number_match,omitempty"`
+	// From is the address at which it began; empty where nobody knows. No client sees it.
+	From string `json:"from,omitempty"`
 	// Callback is told when the operation ends. Whether the client may name it was checked by the caller.
 	Callback string `json:"callback,omitempty"`
 	// Traceparent is kept as it came and is no part of what makes two requests the same.
@@ -98,7 +100,7 @@ func (st *Start) Draw(limits *Limits, now time.Time) (Operation, error) {
 	o := Operation{
 		ID: newID(now), Kind: st.Kind, State: Pending, UserID: st.UserID, DeviceID: st.DeviceID,
 		Application: st.Application, ClientID: st.ClientID, ExternalID: st.ExternalID, Methods: st.methods(),
-		CallbackURL: st.Callback, Traceparent: st.Traceparent, CreatedAt: now, AnswerBy: now.Add(ttl), Version: 1,
+		CallbackURL: st.Callback, From: st.From, Traceparent: st.Traceparent, CreatedAt: now, AnswerBy: now.Add(ttl), Version: 1,
 		Registration: slices.Clone(st.Registration),
 	}
 	if o.Number, err = drawNumber(digits); err != nil {
@@ -123,7 +125,7 @@ func (st *Start) check() error {
 	}{
 		{"user_id", st.UserID, 0, MaxID}, {"device_id", st.DeviceID, 0, MaxID}, {"application", st.Application, 0, MaxID},
 		{"client_id", st.ClientID, 0, MaxID}, {"external_id", st.ExternalID, 0, MaxID}, {"callback", st.Callback, 0, MaxCallback},
-		{"idempotency_key", st.IdempotencyKey, 0, MaxID}, {"traceparent", st.Traceparent, 0, 64},
+		{"idempotency_key", st.IdempotencyKey, 0, MaxID}, {"from", st.From, 0, 64}, {"traceparent", st.Traceparent, 0, 64},
 	} {
 		if len(f.value) < f.least || len(f.value) > f.most || !Printable(f.value) {
 			return invalid(f.name, "want %d to %d bytes of printable text", f.least, f.most)

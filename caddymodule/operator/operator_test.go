@@ -9,21 +9,27 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
+	_ "github.com/gatehouse-id/gatehouse/caddymodule/carriers"
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/guests"
 	"github.com/gatehouse-id/gatehouse/caddymodule/operator"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/tests/adapted"
+	"github.com/gatehouse-id/gatehouse/tests/services/loopback"
+	"github.com/gatehouse-id/gatehouse/tests/services/smsgateway"
 )
 
 // The running configuration is the process's: there is one server for all tests, and none for those that come before it.
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
+// Caddyfiles quote by backticks as well, which stand for apostrophes here.
 const file = `{
 	admin off
 	auto_https off
@@ -39,6 +45,32 @@ const file = `{
 			android com.example.bank
 			version 1.* active
 		}
+		mobile {
+			type sms_code {
+				method sms
+				message en "Your code: {code}"
+			}
+			type push_pin {
+				method push_pin
+				message en "Sign in to Example"
+			}
+			sms http provider {
+				url GATEWAY/json
+				bearer s3cret-word
+				body '{"to": "{to}", "text": "{text}", "reference": "{id}", "ttl": "{ttl:number}"}'
+				number e164
+				answers {
+					id /messages/0/id
+					reason /error/code
+					class invalid_number number
+				}
+				ca_file CA
+			}
+			sms_limits {
+				countries NL
+				user 6
+			}
+		}
 	}
 }
 http://localhost:8080 {
@@ -47,6 +79,11 @@ http://localhost:8080 {
 	respond end
 }
 `
+
+// gateway takes the messages of tests, all but those to a bad number.
+var gateway *smsgateway.Service
+
+const bad = "+31687654321"
 
 // without is what the API answers while nothing runs.
 var without *httptest.ResponseRecorder
@@ -58,7 +95,22 @@ func run(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	without = send(http.MethodGet, "health", "")
-	config, err := adapted.Config(strings.Replace(file, "STORE", dir, 1))
+	authority, err := loopback.NewAuthority()
+	if err != nil {
+		panic(err)
+	}
+	ca := filepath.Join(dir, "ca.pem")
+	if err := os.WriteFile(ca, authority.PEM(), 0o600); err != nil {
+		panic(err)
+	}
+	gateway, err = smsgateway.Start(smsgateway.Config{
+		Authority: authority, Now: time.Now, Bearer: "s3cret-word", Bad: map[string]string{bad: "invalid_number"},
+	})
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = gateway.Close() }()
+	config, err := adapted.Config(strings.NewReplacer("STORE", filepath.Join(dir, "data"), "GATEWAY", gateway.URL, "CA", ca, "'", "`").Replace(file))
 	if err != nil {
 		panic(err)
 	}

@@ -76,8 +76,11 @@ type PushTrial struct {
 // It counts in the metrics as others do, and an address of which the service says that it is gone is marked as dead.
 func (p *Phones) TestPush(ctx context.Context, deviceID string, dry bool) (PushTrial, error) {
 	d, err := p.devices.Get(ctx, deviceID)
-	if err != nil {
-		return PushTrial{}, fmt.Errorf("looking for the device %.80q: %w", deviceID, err)
+	switch {
+	case errors.Is(err, handset.ErrNotFound): // whose text repeats the whole of what may be no id at all
+		return PushTrial{}, fmt.Errorf("looking for the device %.80q: %w", deviceID, handset.ErrNotFound)
+	case err != nil:
+		return PushTrial{}, fmt.Errorf("looking for a device: %w", err)
 	}
 	route, err := p.trialRoute(&d)
 	if err != nil {

@@ -439,10 +439,7 @@ func TestStatus(t *testing.T) {
 			t.Errorf("POST is %d", code)
 		}
 		began := time.Now()
-		go func() {
-			time.Sleep(7 * time.Second) // of the bubble
-			w.approve(asked.Operation)
-		}()
+		time.AfterFunc(7*time.Second, func() { w.approve(asked.Operation) })
 		if code, body := status(http.MethodGet, caller(), asked.Operation, prefer("wait=30")); code != http.StatusOK || !strings.Contains(body, `"approved"`) || strings.Contains(body, `"number"`) {
 			t.Errorf("%d %s", code, body)
 		}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package confirm_test
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/gatehouse-id/gatehouse/mobileauth/confirm"
+	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
+	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletest"
+	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+)
+
+// TestAtMostOncePerApproval: whatever clients, phone, clock, faults of the store and restarts do, and in whatever order, on two
+// nodes over one store: a request passes only by an approval of that very request, and by each approval at most once.
+func TestAtMostOncePerApproval(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		w := newWorld(t, 0)
+		m := &model{w: w, nodes: []*node{w.node, w.join()}, of: map[string]string{}, approved: map[string]bool{}, passed: map[string]int{}}
+		rt.Repeat(map[string]func(*rapid.T){
+			"ask": m.ask, "answer": m.answer, "redeem": m.redeem, "storm": m.storm, "restart": m.restart,
+			"time": func(rt *rapid.T) {
+				w.clock.Advance(time.Duration(rapid.IntRange(1, 70).Draw(rt, "seconds")) * time.Second)
+			},
+			"": func(rt *rapid.T) {
+				for id, times := range m.passed {
+					if times > 1 || !m.approved[id] {
+						rt.Fatalf("by %s, approved %v, %d requests pass", id, m.approved[id], times)
+					}
+				}
+			},
+		})
+	})
+}
+
+// bodies are those of the requests that there are.
+var bodies = []string{`{"amount":1}`, `{"amount":2}`, `{"amount":1} `}
+
+// model is what must have happened.
+type model struct {
+	w        *world
+	nodes    []*node
+	ids      []string
+	of       map[string]string // the body of the request that an operation is about
+	approved map[string]bool
+	passed   map[string]int
+}
+
+func about(body string) confirm.Question {
+	return question(func(q *confirm.Question) { q.Binding = confirm.Bind(transfer(body), nil) })
+}
+
+func (m *model) node(rt *rapid.T) *node { return rapid.SampledFrom(m.nodes).Draw(rt, "node") }
+
+func (m *model) body(rt *rapid.T) string { return rapid.SampledFrom(bodies).Draw(rt, "body") }
+
+func (m *model) id(rt *rapid.T) string {
+	if len(m.ids) == 0 {
+		rt.Skip("nothing was asked")
+	}
+	return rapid.SampledFrom(m.ids).Draw(rt, "operation")
+}
+
+func (m *model) ask(rt *rapid.T) {
+	body := m.body(rt)
+	o, created, err := m.node(rt).Start(m.w.t.Context(), about(body))
+	if err != nil {
+		return // the user has enough
+	}
+	if was, known := m.of[o.ID]; created == known || known && was != body {
+		rt.Fatalf("%q is asked about by %s, created %v, which is about %q", body, o.ID, created, was)
+	}
+	if created {
+		m.ids, m.of[o.ID] = append(m.ids, o.ID), body
+	}
+}
+
+func (m *model) answer(rt *rapid.T) {
+	id := m.id(rt)
+	decision := rapid.SampledFrom([]envelope.Decision{envelope.Approve, envelope.Approve, envelope.Deny}).Draw(rt, "decision")
+	if m.w.answer(id, decision) == nil && decision == envelope.Approve {
+		m.approved[id] = true
+	}
+}
+
+// redeem comes with an operation and a request, which need not go together, to a store that may fail.
+func (m *model) redeem(rt *rapid.T) {
+	id, body := m.id(rt), m.body(rt)
+	fault := rapid.SampledFrom([]*storagetest.Fault{
+		nil, nil, {Op: storagetest.OnUpdate, Nth: 1, Err: errDown}, {Op: storagetest.OnCommit, Nth: 1, Err: errDown},
+	}).Draw(rt, "fault")
+	if fault != nil {
+		m.w.db.Inject(*fault)
+		defer m.w.db.Clear()
+	}
+	q := about(body)
+	r, err := m.node(rt).Redeem(m.w.t.Context(), id, q.Owner, q.Binding)
+	if err != nil || r.Code != operation.Accepted {
+		return
+	}
+	if m.of[id] != body {
+		rt.Fatalf("%q passes by an approval of %q", body, m.of[id])
+	}
+	m.passed[id]++
+}
+
+// storm comes with the same operation and request many times at once, on all nodes.
+func (m *model) storm(rt *rapid.T) {
+	id := m.id(rt)
+	q := about(m.of[id])
+	through := make([]bool, 6)
+	mobiletest.Together(len(through), func(i int) error {
+		r, err := m.nodes[i%len(m.nodes)].Redeem(m.w.t.Context(), id, q.Owner, q.Binding)
+		through[i] = err == nil && r.Code == operation.Accepted
+		return err
+	})
+	for _, passed := range through {
+		if passed {
+			m.passed[id]++
+		}
+	}
+}
+
+// restart has a node begin anew, with nothing but what is stored.
+func (m *model) restart(rt *rapid.T) {
+	m.nodes[rapid.IntRange(0, len(m.nodes)-1).Draw(rt, "which")] = m.w.join()
+}

@@ -39,7 +39,7 @@ type Wait struct {
 // Stage is how far a challenge is that is answered elsewhere.
 type Stage string
 
-// The stages. After the first four nothing is waited for.
+// The stages. Something is waited for in the first three alone.
 const (
 	StageAsked  Stage = "asked"  // somebody is being asked
 	StageScan   Stage = "scan"   // a code is to be scanned

@@ -106,7 +106,11 @@ func (x *receipts) read(contentType string, body []byte) ([]sms.Report, bool) {
 	kind, _, err := mime.ParseMediaType(contentType)
 	if x.Format == Form {
 		form, bad := url.ParseQuery(string(body))
-		if err != nil || kind != "application/x-www-form-urlencoded" || bad != nil || len(form[x.ID]) > 1 || len(form[x.State]) > 1 {
+		if x.Reason == "" {
+			form.Del("") // a field without a name is no reason
+		}
+		twice := len(form[x.ID]) > 1 || len(form[x.State]) > 1 || len(form[x.Reason]) > 1
+		if err != nil || kind != "application/x-www-form-urlencoded" || bad != nil || twice {
 			return nil, false
 		}
 		return x.one(nil, form.Get(x.ID), form.Get(x.State), form.Get(x.Reason)), true

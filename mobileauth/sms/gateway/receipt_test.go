@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -112,6 +113,93 @@ func TestListsAndForms(t *testing.T) {
 	}
 	if status, err := w.Call(t.Context(), service.Receipt{To: form, Body: "id=m-1&st=DELIVRD"}); err != nil || status != 404 {
 		t.Errorf("a form that says it is JSON: %d, %v", status, err)
+	}
+}
+
+// What a form says twice it does not say, and what stands in a field without a name is no reason.
+func TestFormsThatSayTwoThings(t *testing.T) {
+	t.Parallel()
+	w := start(t, service.Config{})
+	classes := map[string]sms.Class{"gone": sms.Number}
+	for _, tt := range []struct {
+		name, reason, body string
+		status             int
+		class              sms.Class // of the report; empty where there is none
+	}{
+		{"one reason", "r", "id=m-1&st=UNDELIV&r=gone", 204, sms.Number},
+		{"two reasons", "r", "id=m-1&st=UNDELIV&r=gone&r=moon", 404, ""},
+		{"the same reason twice", "r", "id=m-1&st=UNDELIV&r=gone&r=gone", 404, ""},
+		{"two states", "r", "id=m-1&st=DELIVRD&st=UNDELIV&r=gone", 404, ""},
+		{"two ids, the same", "r", "id=m-1&id=m-1&st=UNDELIV", 404, ""},
+		{"another field twice", "r", "id=m-1&st=UNDELIV&x=1&x=2", 204, sms.Ambiguous},
+		{"a reason where none is looked for", "", "id=m-1&st=UNDELIV&r=gone", 204, sms.Ambiguous},
+		{"a reason without a name", "", "id=m-1&st=UNDELIV&=gone", 204, sms.Ambiguous},
+		{"two fields without a name", "", "id=m-1&st=UNDELIV&=gone&=gone", 204, sms.Ambiguous},
+		{"a semicolon", "r", "id=m-1;st=UNDELIV&r=gone", 404, ""},
+	} {
+		address, told := w.receive(t, gateway.Receipts{Format: gateway.Form, ID: "id", State: "st", Reason: tt.reason, Words: words, Classes: classes}, nil)
+		status, err := w.Call(t.Context(), service.Receipt{To: address, Body: tt.body, Type: "application/x-www-form-urlencoded"})
+		got := told()
+		if err != nil || status != tt.status || (len(got) == 1) != (tt.class != "") {
+			t.Errorf("%s: %d, %v, told %v", tt.name, status, err, got)
+		} else if len(got) == 1 && got[0].Class != tt.class {
+			t.Errorf("%s: a failure of the class %q, want %q", tt.name, got[0].Class, tt.class)
+		}
+	}
+}
+
+// Who signs is judged by the whole field, in the hash and the encoding that were said, over what came and when it was said to come.
+func TestSignaturesOfReceipts(t *testing.T) {
+	t.Parallel()
+	w := start(t, service.Config{Secret: "s3cret"})
+	const body = `{"id":"m-1","status":"DELIVRD"}`
+	at := strconv.FormatInt(now.Unix(), 10)
+	good := w.Sign(at, []byte(body))
+	for _, tt := range []struct {
+		name      string
+		change    func(*gateway.HMAC)
+		header    http.Header
+		body      string
+		authentic bool
+	}{
+		{"as it is", nil, http.Header{"X-Signature": {good}, "X-Timestamp": {at}}, body, true},
+		{"not at all", nil, http.Header{"X-Timestamp": {at}}, body, false},
+		{"with nothing", nil, http.Header{"X-Signature": {""}, "X-Timestamp": {at}}, body, false},
+		{"with the prefix alone", nil, http.Header{"X-Signature": {"sha256="}, "X-Timestamp": {at}}, body, false},
+		{"without the prefix", nil, http.Header{"X-Signature": {strings.TrimPrefix(good, "sha256=")}, "X-Timestamp": {at}}, body, false},
+		{"in capitals", nil, http.Header{"X-Signature": {strings.ToUpper(good)}, "X-Timestamp": {at}}, body, false},
+		{"twice", nil, http.Header{"X-Signature": {good, good}, "X-Timestamp": {at}}, body, false},
+		{"with two times", nil, http.Header{"X-Signature": {good}, "X-Timestamp": {at, at}}, body, false},
+		{"without a time", nil, http.Header{"X-Signature": {good}}, body, false},
+		{"at another time", nil, http.Header{"X-Signature": {good}, "X-Timestamp": {strconv.FormatInt(now.Unix()+1, 10)}}, body, false},
+		{"at a time in other digits", nil, http.Header{"X-Signature": {good}, "X-Timestamp": {"0" + at}}, body, false},
+		{"at a time that is none", nil, http.Header{"X-Signature": {good}, "X-Timestamp": {"now"}}, body, false},
+		{"at a time without end", nil, http.Header{"X-Signature": {good}, "X-Timestamp": {strings.Repeat("9", 30)}}, body, false},
+		{"of another body", nil, http.Header{"X-Signature": {good}, "X-Timestamp": {at}}, strings.Replace(body, "m-1", "m-2", 1), false},
+		{"by another secret", func(h *gateway.HMAC) { h.Secret = "s3cre7" }, http.Header{"X-Signature": {good}, "X-Timestamp": {at}}, body, false},
+		{"by another hash", func(h *gateway.HMAC) { h.Hash = "sha512" }, http.Header{"X-Signature": {good}, "X-Timestamp": {at}}, body, false},
+		{"in another encoding", func(h *gateway.HMAC) { h.Encoding = "base64" }, http.Header{"X-Signature": {good}, "X-Timestamp": {at}}, body, false},
+		{"over a time that nobody looks for", func(h *gateway.HMAC) { h.TimeField = "" }, http.Header{"X-Signature": {good}, "X-Timestamp": {at}}, body, false},
+	} {
+		h := signing()
+		if tt.change != nil {
+			tt.change(h)
+		}
+		address, told := w.receive(t, gateway.Receipts{ID: "/id", State: "/status", Words: words, HMAC: h}, nil)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, strings.NewReader(tt.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header = tt.header.Clone()
+		r.Header.Set("Content-Type", "application/json")
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close() // nothing is in it
+		if got := told(); (len(got) == 1) != tt.authentic || (answer.StatusCode == http.StatusNoContent) != tt.authentic {
+			t.Errorf("signed %s: %d, told %v", tt.name, answer.StatusCode, got)
+		}
 	}
 }
 

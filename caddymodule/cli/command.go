@@ -13,6 +13,7 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-id/gatehouse/caddymodule/demo/tour"
 	"github.com/gatehouse-id/gatehouse/caddymodule/simulator"
 )
 
@@ -23,6 +24,7 @@ func commands() []*cobra.Command {
 	return []*cobra.Command{
 		userCommand(), appCommand(), keysCommand(), sessionCommand(), tokenCommand(), auditCommand(), outboxCommand(), mobileCommand(),
 		healthCommand(), configCommand(), policyCommand(), importCommand(), receiptCommand(), onlyChildren(simulator.Command()),
+		tour.Command(servedRoots),
 	}
 }
 
@@ -32,7 +34,7 @@ var ours bool
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  name,
-		Usage: "<user|app|keys|session|token|audit|outbox|mobile|health|config|policy|import|receipt|device> ...",
+		Usage: "<user|app|keys|session|token|audit|outbox|mobile|health|config|policy|import|receipt|device|demo> ...",
 		Short: "Works on the users, apps, keys, sessions and tokens of a running Gatehouse",
 		Long:  strings.TrimSpace(manner),
 		CobraFunc: func(cmd *cobra.Command) {

@@ -146,11 +146,29 @@ func (c *client) printReceipt(r *receipt.Receipt) error {
 
 func receiptRoots() *cobra.Command {
 	return command("roots", "Prints the root keys as a JWK set, for whoever verifies receipts", cobra.NoArgs, func(c *client, _ []string) error {
-		var set json.RawMessage
-		if err := c.call(http.MethodGet, rootsPath, nil, &set); err != nil {
+		set, err := c.rootKeys()
+		if err != nil {
 			return err
 		}
-		_, err := fmt.Fprintf(c.cmd.OutOrStdout(), "%s\n", set)
+		_, err = fmt.Fprintf(c.cmd.OutOrStdout(), "%s\n", set)
 		return err
 	})
+}
+
+// rootKeys returns the root keys of the running server, as a JWK set.
+func (c *client) rootKeys() (set json.RawMessage, err error) {
+	return set, c.call(http.MethodGet, rootsPath, nil, &set)
+}
+
+// servedRoots are the root keys of the server that a command speaks to.
+func servedRoots(cmd *cobra.Command) (receipt.Roots, error) {
+	c, err := newClient(cmd)
+	if err != nil {
+		return nil, err
+	}
+	set, err := c.rootKeys()
+	if err != nil {
+		return nil, err
+	}
+	return receipt.ParseRoots(set)
 }

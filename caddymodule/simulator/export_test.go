@@ -23,12 +23,11 @@ type (
 
 // The steps of the package that tests take one by one.
 var (
-	NewPhone      = newPhone
-	OpenPhone     = openPhone
-	Explain       = explain
-	WriteQuestion = writeQuestion
-	NeedsPIN      = needsPIN
-	Subscribe     = subscribe
+	NewPhone  = newPhone
+	OpenPhone = openPhone
+	Explain   = explain
+	NeedsPIN  = needsPIN
+	Subscribe = subscribe
 )
 
 // Open opens a message, and Address is what the issuer is told.

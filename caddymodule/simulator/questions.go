@@ -50,7 +50,7 @@ func show(o *options) *cobra.Command {
 		if s.json {
 			return s.say(q.Display, "")
 		}
-		return writeQuestion(s.cmd.OutOrStdout(), q)
+		return WriteQuestion(s.cmd.OutOrStdout(), q)
 	})
 }
 
@@ -63,7 +63,7 @@ func scan(o *options) *cobra.Command {
 		if s.json {
 			return s.say(q.Display, "")
 		}
-		return writeQuestion(s.cmd.OutOrStdout(), q)
+		return WriteQuestion(s.cmd.OutOrStdout(), q)
 	})
 }
 
@@ -84,8 +84,8 @@ func (s *session) question(args []string) (device.Question, error) {
 	return s.device.Fetch(s.ctx, open[0].Operation)
 }
 
-// writeQuestion shows everything that an answer is about, and nothing else.
-func writeQuestion(to io.Writer, q device.Question) error {
+// WriteQuestion shows everything that an answer is about, and nothing else.
+func WriteQuestion(to io.Writer, q device.Question) error {
 	var text strings.Builder
 	about := string(q.Kind)
 	if q.Application != "" { // a question need not name one
@@ -124,7 +124,7 @@ func approve(o *options) *cobra.Command {
 			return err
 		}
 		if !s.json {
-			if err := writeQuestion(s.cmd.OutOrStdout(), q); err != nil {
+			if err := WriteQuestion(s.cmd.OutOrStdout(), q); err != nil {
 				return err
 			}
 		}
@@ -257,7 +257,7 @@ func (s *session) answerAll(open []envelope.Summary, seen map[string]bool) error
 
 // decide shows a question until it is answered or put aside.
 func (s *session) decide(q device.Question) error {
-	if err := writeQuestion(s.cmd.OutOrStdout(), q); err != nil {
+	if err := WriteQuestion(s.cmd.OutOrStdout(), q); err != nil {
 		return err
 	}
 	for {

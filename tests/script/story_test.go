@@ -51,6 +51,11 @@ func person(commands []string) string {
 	).Replace(strings.Join(commands, ""))
 }
 
+// demo is the whole of "gatehouse demo", twice: it leaves nothing behind that is in its way.
+const demo = "set -euo pipefail\n" + oneDemo + oneDemo
+
+const oneDemo = "gatehouse demo --issuer http://localhost:8080 --api http://localhost:8082\n"
+
 // watched has the phone answer by "device watch", from before the page waits for the answer until its end.
 func watched(script string) string {
 	const waits = "OPERATION=$API"
@@ -84,6 +89,10 @@ func TestStories(t *testing.T) {
 		}},
 		{name: "README.md", script: person(readme[1:]), caddyfile: string(example), want: []string{
 			`"confirmed": ?true`, `Pay Bob \(`, "Approved", `^"redeemed"$`, "verified +authorisation", `10\.00 EUR`,
+		}},
+		{name: "gatehouse demo", script: demo, caddyfile: string(example), want: []string{
+			"^Pay 500 EUR to Bob$", `app +← 401 Unauthorized`, `app +← 403 Forbidden`, `app +← 200 OK`, "shown +Pay 500 EUR to Bob",
+			"verified +without the server", "The phone says good-bye",
 		}},
 	} {
 		t.Run(story.name, func(t *testing.T) {

@@ -128,7 +128,7 @@ func (m *model) takeOver() {
 		if m.users[o.real.UserID].blocked(m.now()) {
 			continue
 		}
-		o.answerBy = m.now().Add(5 * time.Minute)
+		o.answerBy, o.real.DeviceID = m.now().Add(5*time.Minute), "" // a code is typed, whatever becomes of the phone
 		o.way.channel, o.way.sent, o.way.resends, o.way.resent = operation.BySMS, m.now(), 2, 0
 	}
 }

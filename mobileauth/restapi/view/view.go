@@ -130,8 +130,8 @@ func wayOf(o *operation.Operation, to To) Way {
 	if o.Late != nil {
 		w.SwitchAt = o.Late.At
 	}
-	if w.Resends = o.Resends; w.Resends > 0 {
-		w.ResendAt = o.ResendAt()
+	if o.Resends > 0 && o.Channel != operation.ByOTP { // nothing was sent to whoever scans
+		w.Resends, w.ResendAt = o.Resends, o.ResendAt()
 	}
 	if to.Mine && o.OTP != "" {
 		w.OTP, w.Link = o.OTP, envelope.Scan{Issuer: to.Issuer, OTP: o.OTP}.Text()

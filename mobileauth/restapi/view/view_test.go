@@ -58,6 +58,25 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
+// TestResends: what was sent may be sent again, and what is scanned was not sent.
+func TestResends(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		channel operation.Channel
+		want    bool
+	}{{operation.ByPush, true}, {operation.BySMS, true}, {operation.ByOTP, false}} {
+		o := full()
+		o.Channel = test.channel
+		said, err := json.Marshal(view.Of(&o, view.To{Mine: true}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(said), `"resends":1,"resend_at":`) != test.want || strings.Contains(string(said), "resend") != test.want {
+			t.Errorf("over %s: %s", test.channel, said)
+		}
+	}
+}
+
 // TestNameless: who has scanned is told when they have approved, to the starter as to others, and never when they have not.
 func TestNameless(t *testing.T) {
 	t.Parallel()

@@ -67,6 +67,9 @@ type App struct {
 	Passwords *passwords.Config `json:"passwords,omitempty"`
 	// A folder whose templates and style take the place of the built-in ones.
 	Theme string `json:"theme,omitempty"`
+	// The regulation that the configuration is to meet: psd2 or nist_aal2. It tightens defaults, and refuses what is below. Default:
+	// none.
+	Profile string `json:"profile,omitempty"`
 	// Whether login modules may let people in without a proof: those that are for development.
 	Development bool `json:"development,omitempty"`
 	// The security checks. Default: one realm "password", a form over the identity store.
@@ -132,6 +135,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.logger = ctx, ctx.Slogger()
 	a.ready = sync.OnceValue(a.load)
 	a.setDefaults()
+	if err := a.checkProfile(); err != nil {
+		return err
+	}
 	if err := a.loadEngine(ctx); err != nil {
 		return err
 	}

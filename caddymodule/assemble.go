@@ -29,6 +29,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/development"
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
 	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
+	"github.com/gatehouse-id/gatehouse/caddymodule/profile"
 	"github.com/gatehouse-id/gatehouse/caddymodule/securitytest"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/jose"
@@ -92,6 +93,10 @@ func (a *App) setDefaults() {
 	} {
 		section()
 	}
+	if a.Profile != "" && a.Mobile == nil && phones.Wanted(nil, a.Applications) {
+		a.Mobile = new(phones.Config) // what is left open is tightened as well
+	}
+	profile.Tighten(a.Profile, a.profiled())
 	if len(a.Keys.Algorithms) == 0 {
 		a.Keys.Algorithms = []string{string(jose.ES256), string(jose.RS256)}
 	}

@@ -114,6 +114,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"tokens":        a.parseTokens,
 			"passwords":     a.parsePasswords,
 			"theme":         option.String(&a.Theme),
+			"profile":       option.String(&a.Profile),
 			"development":   option.Switch(&a.Development),
 			"realm":         a.parseRealm,
 			"user_identity": option.Strings(&a.UserIdentity),

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
 	"github.com/gatehouse-id/gatehouse/caddymodule/development"
 	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
+	"github.com/gatehouse-id/gatehouse/caddymodule/profile"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/randid"
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -28,6 +29,9 @@ import (
 func (a *App) check() error {
 	if err := oauth.CheckIssuer(a.Issuer); err != nil {
 		return fmt.Errorf("issuer %q: %w", a.Issuer, err)
+	}
+	if err := a.checkProfile(); err != nil {
+		return err
 	}
 	if _, err := a.Passwords.Hasher(); err != nil {
 		return err
@@ -50,6 +54,20 @@ func (a *App) check() error {
 	_, err := a.registry(pretend)
 	return err
 }
+
+// profiled returns what a profile looks at and tightens.
+func (a *App) profiled() *profile.Subject {
+	s := &profile.Subject{
+		Development: a.Development, Idle: &a.Sessions.Idle, Lifetime: &a.Sessions.Lifetime, Applications: a.Applications, Mobile: a.Mobile,
+	}
+	for i := range a.Realms {
+		r := &a.Realms[i]
+		s.Realms = append(s.Realms, profile.Realm{Name: r.Name, MaxAge: &r.MaxAge, AuthenticatorRaw: r.AuthenticatorRaw})
+	}
+	return s
+}
+
+func (a *App) checkProfile() error { return profile.Check(a.Profile, a.profiled()) }
 
 // checkLifetimes refuses lifetimes that no client could have.
 func (a *App) checkLifetimes() error {

@@ -38,5 +38,5 @@ func PassageOf(r *http.Request) any { return caddyhttp.GetVar(r.Context(), passa
 
 // LogCaller writes who is asking as the access log does.
 func LogCaller(p *validation.Principal, to zapcore.ObjectEncoder) error {
-	return (*caller)(p).MarshalLogObject(to)
+	return (*passage.Caller)(p).MarshalLogObject(to)
 }

@@ -175,7 +175,7 @@ func (p *Protect) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return p.app.serveOwn(w, r, among)
 	}
 	p.app.Clean(r)
-	if err := site.CheckPath(r.URL, p.LenientPaths); err != nil {
+	if err := among.Check(r, p.LenientPaths); err != nil {
 		return refuse(w, http.StatusBadRequest, "", err)
 	}
 	if p.Off {

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
-	"github.com/gatehouse-id/gatehouse/authz/site"
+	"github.com/gatehouse-id/gatehouse/internal/httpx"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
 
@@ -120,7 +120,7 @@ func (p *Protect) checkHeaders() error {
 	folded := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(p.IdentityHeaders)) {
 		claim, canonical := p.IdentityHeaders[name], http.CanonicalHeaderKey(name)
-		form := site.Fold(name)
+		form := httpx.Fold(name)
 		twice := folded[form]
 		folded[form] = true
 		switch {

@@ -75,7 +75,7 @@ func (s *SiteEndpoints) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 		return next.ServeHTTP(w, r)
 	}
 	s.app.Clean(r)
-	if err := site.CheckPath(r.URL, among.Lenient); err != nil {
+	if err := among.Check(r, among.Lenient); err != nil {
 		return refuse(w, http.StatusBadRequest, "", err)
 	}
 	pass.Conceal(r, true)

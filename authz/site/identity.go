@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gatehouse-id/gatehouse/internal/httpx"
 	"github.com/gatehouse-id/gatehouse/validation"
 )
 
@@ -46,7 +47,7 @@ func NewHeaders(claims map[string]string) *Headers {
 	for name, claim := range claims {
 		name = http.CanonicalHeaderKey(name)
 		h.fields = append(h.fields, field{name, claim})
-		h.folded[Fold(name)] = true
+		h.folded[httpx.Fold(name)] = true
 	}
 	return h
 }
@@ -71,7 +72,7 @@ func (h *Headers) Strip(header http.Header) {
 // ours reports whether the name of a field could be taken for one of ours.
 func (h *Headers) ours(name string) bool {
 	var space [64]byte
-	folded := fold(space[:0], name)
+	folded := httpx.AppendFolded(space[:0], name)
 	return h.folded[string(folded)] || bytes.HasPrefix(folded, family)
 }
 
@@ -196,23 +197,4 @@ func printable(text string) string {
 		}
 		return r
 	}, text)
-}
-
-// Fold returns the one form of every spelling of a header name that some upstream takes for the same.
-func Fold(name string) string { return string(fold(nil, name)) }
-
-// fold appends to into the one form of every spelling of a header name that some upstream takes for the same.
-func fold(into []byte, name string) []byte {
-	for i := range len(name) {
-		c := name[i]
-		switch {
-		case 'A' <= c && c <= 'Z':
-			c += 'a' - 'A'
-		case 'a' <= c && c <= 'z' || '0' <= c && c <= '9':
-		default:
-			c = '-'
-		}
-		into = append(into, c)
-	}
-	return into
 }

@@ -12,6 +12,18 @@ import (
 // ErrPath is returned for a path that the gate and an upstream may read differently.
 var ErrPath = errors.New("the path can be read in more than one way")
 
+// ErrMethod is returned for a method that a rule and an upstream may read differently.
+var ErrMethod = errors.New("the method is not in upper case")
+
+// CheckMethod refuses a method with lower case letters: methods are case-sensitive (RFC 9110, section 9.1), so a rule for POST does not
+// match one, and some upstreams take it for POST all the same.
+func CheckMethod(method string) error {
+	if method != strings.ToUpper(method) {
+		return ErrMethod
+	}
+	return nil
+}
+
 // CheckPath refuses a path that need not mean the same to the gate, which decides on it, and to the upstream, which acts on
 // it: dot segments, backslashes, control characters and whatever does not begin with a slash. Unless it is lenient it also
 // refuses what many upstreams read differently but some applications need: encoded slashes, empty segments, path

@@ -4,12 +4,14 @@ package sites
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/site"
+	"github.com/gatehouse-id/gatehouse/internal/httpx"
 	"github.com/gatehouse-id/gatehouse/validation"
 )
 
@@ -54,6 +56,20 @@ func (g *Group) OriginOf(r *http.Request) string {
 func (g *Group) Keeps(path string) bool {
 	return IsMetadata(path) || g.Session && strings.HasPrefix(path, authz.PathSite) ||
 		len(g.Confirms) > 0 && strings.HasPrefix(path, authz.PathSiteConfirm)
+}
+
+// errOverride is for a request that asks the upstream to take it for another one, where some requests have to be confirmed.
+var errOverride = errors.New("a header field asks for another method or target")
+
+// Check refuses a request that an upstream may take for another one than the rules do.
+func (g *Group) Check(r *http.Request, lenient bool) error {
+	if err := site.CheckMethod(r.Method); err != nil {
+		return err
+	}
+	if len(g.Confirms) > 0 && httpx.Override(r.Header) != "" {
+		return errOverride
+	}
+	return site.CheckPath(r.URL, lenient)
 }
 
 // IsMetadata reports whether a path is that of a site's metadata (RFC 9728 3).

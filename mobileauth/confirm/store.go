@@ -149,11 +149,19 @@ func (s *Store) Start(ctx context.Context, q Question) (o operation.Operation, c
 	if o.ID != "" {
 		return o, false, nil
 	}
-	if wait := max(s.config.Clients.Take(q.ClientID).Wait, s.config.Users.Take(q.UserID).Wait); wait > 0 {
+	if wait := s.limited(&q); wait > 0 {
 		return operation.Operation{}, false, &LimitedError{wait}
 	}
 	starts := &starting{Store: s.config.Operations, of: s, question: &q, key: key}
 	return s.config.Ask(ctx, starts, &q)
+}
+
+// limited returns how long whoever asks has to wait. What a user has too much of is not counted against the client, which many use.
+func (s *Store) limited(q *Question) time.Duration {
+	if wait := s.config.Users.Take(q.UserID).Wait; wait > 0 {
+		return wait
+	}
+	return s.config.Clients.Take(q.ClientID).Wait
 }
 
 // standing returns the operation that asks about a request, none where nothing does any more.

@@ -9,13 +9,26 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/gatehouse-id/gatehouse/internal/httpx"
 )
 
-// overrides are the fields by which some upstreams take a request for one of another method or target.
-var overrides = []string{
-	"X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X-Original-Url", "X-Rewrite-Url",
+// hopByHop are the options of Connection that take no field away which an approval speaks of (RFC 9110, section 7.6.1).
+var hopByHop = []string{"", "close", "keep-alive", "te", "proxy-connection"}
+
+// dropped returns an option of Connection by which a proxy behind us would take a field off the request; empty for none.
+func dropped(h http.Header) string {
+	for _, line := range h["Connection"] {
+		for option := range strings.SplitSeq(line, ",") {
+			if option = strings.ToLower(strings.TrimSpace(option)); !slices.Contains(hopByHop, option) {
+				return option
+			}
+		}
+	}
+	return ""
 }
 
 // check refuses what cannot be bound to an approval.
@@ -31,9 +44,22 @@ func check(r *http.Request) *problem {
 	case len(r.Trailer) > 0:
 		return notConfirmable("a request with trailers cannot be confirmed")
 	}
-	for _, name := range overrides {
-		if r.Header[name] != nil {
-			return notConfirmable(name + " may make another request of it")
+	if name := httpx.Override(r.Header); name != "" {
+		return notConfirmable(name + " may make another request of it")
+	}
+	if dropped(r.Header) != "" {
+		return notConfirmable("Connection may take a field off it that is confirmed")
+	}
+	return nil
+}
+
+// twins refuses a field that some upstream takes for one that is bound, in another spelling.
+func twins(h http.Header, bound []string) *problem {
+	for _, name := range bound {
+		for other := range h {
+			if other != http.CanonicalHeaderKey(name) && httpx.Fold(other) == httpx.Fold(name) {
+				return notConfirmable(other + " can be taken for " + name)
+			}
 		}
 	}
 	return nil
@@ -63,6 +89,9 @@ func streams(h http.Header) bool {
 	return err == nil && (t == "application/grpc" || strings.HasPrefix(t, "application/grpc+"))
 }
 
+// announced bounds how much room is made for a body that has only been announced, in bytes.
+const announced = 16 << 10
+
 // read takes the body off a request, up to a limit, and puts what it has read in its place: what is forwarded is what is bound.
 func read(r *http.Request, limit int64) ([]byte, *problem) {
 	tooLarge := &problem{Status: http.StatusRequestEntityTooLarge, Code: codeTooLarge, Detail: "a request with a body of more than " +
@@ -72,7 +101,7 @@ func read(r *http.Request, limit int64) ([]byte, *problem) {
 	}
 	var body bytes.Buffer
 	if r.Body != nil && r.Body != http.NoBody {
-		body.Grow(int(max(r.ContentLength, 0)) + bytes.MinRead) // so that it grows once
+		body.Grow(int(min(max(r.ContentLength, 0), announced)) + bytes.MinRead) // so that most grow once
 		n, err := body.ReadFrom(io.LimitReader(r.Body, limit+1))
 		var over *http.MaxBytesError
 		switch {

@@ -100,7 +100,7 @@ type Caller struct {
 	// From is where it comes from.
 	From      asking.Origin
 	RequestID string
-	// Good reports whether the credential is good still. It is asked after a request was held.
+	// Good reports whether the credential is good still. It is asked before a request passes.
 	Good func() bool
 }
 
@@ -169,7 +169,11 @@ func (a *attempt) run(ctx context.Context) (*Passed, *problem) {
 		Method: a.r.Method, Origin: a.Site, Asked: a.Asked, Path: a.r.URL.EscapedPath(), Query: a.r.URL.RawQuery,
 		Header: a.header, Body: body,
 	}
-	a.binding = confirm.Bind(&a.request, slices.Concat(a.rule.Headers, a.rule.Message.Headers()))
+	bound := slices.Concat(a.rule.Headers, a.rule.Message.Headers())
+	if refusal := twins(a.r.Header, append(bound, "Content-Type", "Content-Encoding")); refusal != nil {
+		return nil, refusal
+	}
+	a.binding = confirm.Bind(&a.request, bound)
 	if len(a.Operations) == 1 {
 		return a.redeem(ctx, a.Operations[0])
 	}
@@ -197,8 +201,19 @@ func (a *attempt) ask(ctx context.Context) (*Passed, *problem) {
 	return nil, a.asks(&o)
 }
 
-// redeem has the request pass by an operation that the caller names.
+// stale refuses a request whose token has ended since it was judged.
+func (a *attempt) stale() *problem {
+	if a.Good == nil || a.Good() {
+		return nil
+	}
+	return &problem{Status: http.StatusUnauthorized, Code: codeToken, Detail: "the token has ended while the request was held"}
+}
+
+// redeem has the request pass by an operation that the caller names. The body may have been long on its way.
 func (a *attempt) redeem(ctx context.Context, id string) (*Passed, *problem) {
+	if refusal := a.stale(); refusal != nil {
+		return nil, refusal
+	}
 	redeemed, err := a.config.Store.Redeem(ctx, id, a.Owner, a.binding)
 	switch {
 	case err != nil:
@@ -261,8 +276,8 @@ func (a *attempt) hold(ctx context.Context, o operation.Operation, wait time.Dur
 	if o.State != operation.Approved {
 		return nil, a.ended(&o)
 	}
-	if a.Good != nil && !a.Good() {
-		return nil, &problem{Status: http.StatusUnauthorized, Code: codeToken, Detail: "the token has ended while the request was held"}
+	if refusal := a.stale(); refusal != nil {
+		return nil, refusal
 	}
 	return a.pass(ctx, &o)
 }

@@ -156,11 +156,6 @@ func TestStepUpInABrowser(t *testing.T) {
 	do(t, ctx, chromedp.WaitVisible(`//p[@role="alert"][contains(., "You said no on your phone")]`))
 	picture(t, ctx, "stepup-denied")
 	do(t, ctx, chromedp.Click(againButton), chromedp.WaitVisible(bigNumber))
-	if err := phone.Deny(t.Context(), arrives(t, phone), envelope.NotMe); err != nil {
-		t.Fatal(err)
-	}
-	do(t, ctx, chromedp.WaitVisible(`//p[@role="alert"][contains(., "it was not you who began")]`))
-	picture(t, ctx, "stepup-not-me")
 	do(t, ctx, chromedp.Click(`button[value="use:sms_code"]`), chromedp.WaitVisible(`input[autocomplete="one-time-code"]`))
 	picture(t, ctx, "stepup-code")
 	do(t, ctx, chromedp.SendKeys(`input[name=code]`, "12"), chromedp.Click(mainButton), chromedp.WaitVisible(`#message`))
@@ -176,6 +171,21 @@ func TestStepUpInABrowser(t *testing.T) {
 	if at := location(t, ctx); at != web+"/pay?to=bob" {
 		t.Errorf("the person is at %s", at)
 	}
+}
+
+// TestNotMeInABrowser: whoever began what the person did not is told, and is not let ask again at once.
+func TestNotMeInABrowser(t *testing.T) {
+	t.Parallel()
+	issuer, web := stepUp(t)
+	ctx := tab(t)
+	phone := ofAlice(t, ctx, issuer)
+	do(t, ctx, chromedp.Navigate(web+"/pay"), chromedp.WaitVisible(bigNumber))
+	if err := phone.Deny(t.Context(), arrives(t, phone), envelope.NotMe); err != nil {
+		t.Fatal(err)
+	}
+	do(t, ctx, chromedp.WaitVisible(`//p[@role="alert"][contains(., "it was not you who began")]`))
+	picture(t, ctx, "stepup-not-me")
+	do(t, ctx, chromedp.Click(againButton), chromedp.WaitVisible(`//p[@role="alert"][contains(., "cannot ask you in this way right now")]`))
 }
 
 // TestStepUpInTheDarkWithoutScript: on the narrow screen of a phone, in the dark and without script, the page is fetched anew by itself.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/session"
+	"github.com/gatehouse-id/gatehouse/mobileauth/caution"
 	byphone "github.com/gatehouse-id/gatehouse/mobileauth/challenge"
 	handheld "github.com/gatehouse-id/gatehouse/mobileauth/device"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
@@ -254,6 +255,12 @@ func TestPhoneSaysNo(t *testing.T) {
 			each(t, func(t *testing.T, w *world) {
 				phone := w.enrol(t, w.alice.ID)
 				for name, f := range w.faces(t) {
+					calm := func() {
+						if tt.want == saysNotMe {
+							w.clock.Advance(4 * caution.Pace) // whoever asks is slowed after that
+						}
+					}
+					calm()
 					s := f.begin()
 					if s = tt.happens(t, w, f, s, phone); s.done || !strings.Contains(s.text, tt.want) || s.number != "" {
 						t.Fatalf("%s: %+v, want %q", name, s, tt.want)
@@ -261,6 +268,7 @@ func TestPhoneSaysNo(t *testing.T) {
 					if s = f.look(); !strings.Contains(s.text, tt.want) {
 						t.Errorf("%s: a moment later: %s", name, s.text)
 					}
+					calm()
 					before := len(w.asked(t, w.alice.ID))
 					if s = f.do("action", "again"); !strings.Contains(s.text, askedByPhone) || len(w.asked(t, w.alice.ID)) != before+1 {
 						t.Fatalf("%s: asked again: %s", name, s.text)

@@ -161,7 +161,8 @@ var limits = []row{
 		}
 		user = s.user(t, "")
 		deny(t, s.phone(t, user), s.asked(t, `"type":"push","user_id":"`+user+`"`), envelope.NotMe)
-		s.ask(t, `"type":"push","user_id":"`+user+`"`).begins(t, map[string]string{"push": "held_not_me"})
+		s.ask(t, `"type":"push","user_id":"`+user+`"`).refuses(t, 429, "too_many_requests") // the client is slowed for this user
+		s.api(t, "GET", "/users/"+user+"/standing", "").says(t, map[string]string{"not_me": "true"})
 	}},
 	{"unlimited messages", func(t *testing.T, s *server) {
 		to := number()

@@ -191,6 +191,26 @@ func TestWhatIsAsked(t *testing.T) {
 	}
 }
 
+// TestRounds: one request asks so often and no more, whatever its page is made to do, and whoever is asked or nobody.
+func TestRounds(t *testing.T) {
+	t.Parallel()
+	for name, subject := range map[string]string{"somebody who is known": alice, "a name that was typed": ""} {
+		g, s := newGuest(t, challenge.Config{})
+		var state []byte
+		for range 30 {
+			for _, action := range []string{challenge.ActionCancel, challenge.ActionAgain} {
+				_, asked := collect(t, g, input(state, func(in *realm.Input) {
+					in.Subject, in.Fields = subject, map[string]string{realm.FieldAction: action, challenge.FieldLogin: "nobody"}
+				}))
+				state = asked.State
+			}
+		}
+		if n := len(s.asked); n == 0 || n > 10 {
+			t.Errorf("%s: asked %d times", name, n)
+		}
+	}
+}
+
 // TestProof: what was approved is redeemed once, and the proof says by what.
 func TestProof(t *testing.T) {
 	t.Parallel()

@@ -20,6 +20,9 @@ import (
 // nothing from what has to be written for one and not for the other.
 const floor = 400 * time.Millisecond
 
+// maxRounds is how often one request may ask. Whoever needs more begins a new one, of which an address may have so many.
+const maxRounds = 10
+
 // start asks by a type, or for the name of who is to be asked.
 func (c *call) start(ctx context.Context, typ, login string) (found, error) {
 	t, ok := c.Types.Get(typ)
@@ -29,6 +32,11 @@ func (c *call) start(ctx context.Context, typ, login string) (found, error) {
 	next := &state{Type: typ, Round: 1}
 	if c.state != nil {
 		next.Round = c.state.Round + 1
+	}
+	if next.Round > maxRounds {
+		next.Ended = realm.StageImpossible
+		c.state = next
+		return c.look(ctx)
 	}
 	scans := t.Channel() == mobiletype.ByOTP
 	switch {

@@ -90,7 +90,7 @@ func (s *Service) Subscribe(key string) (*Subscription, error) {
 	if err != nil {
 		return nil, fmt.Errorf("drawing the browser's key: %w", err)
 	}
-	made := s.Endpoint(key)
+	path, made := s.draw(key)
 	made.private, made.auth = private, make([]byte, 16)
 	_, _ = rand.Read(made.auth) // it never fails
 	text, err := json.Marshal(map[string]any{
@@ -101,19 +101,29 @@ func (s *Service) Subscribe(key string) (*Subscription, error) {
 		return nil, fmt.Errorf("writing a subscription: %w", err)
 	}
 	made.JSON = string(text)
+	s.add(path, made) // whole, since whoever knows the endpoint may send at once
 	return made, nil
 }
 
 // Endpoint makes a subscription for a phone that has keys of its own: what arrives there, this service cannot read.
 func (s *Service) Endpoint(key string) *Subscription {
+	path, made := s.draw(key)
+	s.add(path, made)
+	return made
+}
+
+// draw returns a subscription that nothing arrives at yet, and where it is to be.
+func (s *Service) draw(key string) (path string, made *Subscription) {
 	drawn := make([]byte, 16)
 	_, _ = rand.Read(drawn) // it never fails
-	path := "/push/" + b64.EncodeToString(drawn)
-	made := &Subscription{Endpoint: s.URL + path, key: key}
+	path = "/push/" + b64.EncodeToString(drawn)
+	return path, &Subscription{Endpoint: s.URL + path, key: key}
+}
+
+func (s *Service) add(path string, made *Subscription) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.subscriptions[path] = made
-	return made
 }
 
 // Unsubscribe ends a subscription: its endpoint is gone.

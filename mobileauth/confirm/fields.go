@@ -40,13 +40,7 @@ func (v *reader) field(p *part) (string, error) {
 	case fromHeader:
 		return only(p, r.Header(p.name))
 	case fromQuery:
-		if v.query == nil {
-			var err error
-			if v.query, err = url.ParseQuery(r.Query); err != nil {
-				return "", shown.Invalid("query", "it is not well formed")
-			}
-		}
-		return pair(p, v.query)
+		return v.queryField(p)
 	case fromForm:
 		return v.formField(p)
 	}
@@ -85,6 +79,59 @@ func only(p *part, values []string) (string, error) {
 		return values[0], nil
 	}
 	return "", ambiguous(p)
+}
+
+// queryField returns a parameter of the query. Many upstreams look for a name in the query and in a form, in whichever order, so it
+// stands in one of them alone; of a form in parts nothing is known.
+func (v *reader) queryField(p *part) (string, error) {
+	if err := v.parseQuery(); err != nil {
+		return "", err
+	}
+	mediaType, _, err := mime.ParseMediaType(strings.Join(v.request.Header("Content-Type"), ","))
+	switch {
+	case len(v.request.Body) == 0:
+	case err != nil && len(v.request.Header("Content-Type")) > 0, strings.HasPrefix(mediaType, "multipart/"):
+		return "", ambiguous(p)
+	case mediaType == formType:
+		if err := v.parseForm(); err != nil {
+			return "", err
+		}
+		if has(v.form, p.name) {
+			return "", ambiguous(p)
+		}
+	}
+	return pair(p, v.query)
+}
+
+func (v *reader) parseQuery() (err error) {
+	if v.query != nil {
+		return nil
+	}
+	if v.query, err = url.ParseQuery(v.request.Query); err != nil {
+		return shown.Invalid("query", "it is not well formed")
+	}
+	return nil
+}
+
+func (v *reader) parseForm() (err error) {
+	if v.form != nil {
+		return nil
+	}
+	if v.form, err = url.ParseQuery(string(v.request.Body)); err != nil {
+		return shown.Invalid("form", "it is not well formed")
+	}
+	return nil
+}
+
+// has reports whether a name stands among others in any form that some upstream takes for it.
+func has(values url.Values, name string) bool {
+	want := folded(name)
+	for other := range values {
+		if folded(other) == want {
+			return true
+		}
+	}
+	return false
 }
 
 // pair returns the one value of a name, where nothing else stands that an upstream might take for the same name: many do not
@@ -127,11 +174,14 @@ func (v *reader) formField(p *part) (string, error) {
 	if err := v.content(p, func(t string) bool { return t == formType }); err != nil {
 		return "", err
 	}
-	if v.form == nil {
-		var err error
-		if v.form, err = url.ParseQuery(string(v.request.Body)); err != nil {
-			return "", shown.Invalid("form", "it is not well formed")
-		}
+	if err := v.parseForm(); err != nil {
+		return "", err
+	}
+	if err := v.parseQuery(); err != nil {
+		return "", err
+	}
+	if has(v.query, p.name) {
+		return "", ambiguous(p)
 	}
 	return pair(p, v.form)
 }

@@ -52,7 +52,7 @@ func TestRender(t *testing.T) {
 			"POST api.example.com: transfers, 7/8, Ann, EUR, /transfers/7/8"},
 		{"as Caddy writes them", "{http.request.method} {http.request.host} {http.request.uri.path.1} {http.request.uri.query.n} {http.request.header.Currency} of {http.request.uri.path}",
 			transfer(body), "POST api.example.com transfers 1 EUR of /transfers/7/8"},
-		{"form", "Pay {form.amount} to {form.to}", form("amount=10&to=Ann+%C3%A9"), "Pay 10 to Ann é"},
+		{"form", "Pay {form.amount} to {form.name}", form("amount=10&name=Ann+%C3%A9"), "Pay 10 to Ann é"},
 		{"braces", "a {{b}} {json.currency}", transfer(body), "a {b} EUR"},
 		{"a value is no template", "Pay {json.a} to {json.b}", transfer(`{"a":"{json.b}","b":"}}{{"}`), "Pay {json.b} to }}{{"},
 		{"nothing of the request", "Go on", transfer("not read"), "Go on"},
@@ -138,6 +138,11 @@ func TestRenderRefuses(t *testing.T) {
 		{"form: missing", "Pay {form.a}", form("b=1"), "form.a"},
 		{"form: not well formed", "Pay {form.a}", form("a=1&b=%zz"), "form"},
 		{"form: semicolons", "Pay {form.a}", form("a=1;a=2"), "form"},
+		{"form: in the query too", "Pay {form.to}", form("to=1"), "form.to"},
+		{"query: in the form too", "Pay {query.to}", form("To[]=1"), "query.to"},
+		{"query: beside a form in parts", "Pay {query.to}", transfer("x", func(r *confirm.Request) {
+			r.Header = func(string) []string { return []string{"multipart/form-data; boundary=x"} }
+		}), "query.to"},
 		{"form of JSON", "Pay {form.a}", transfer(`{"a":1}`), "form.a"},
 		{"query: twice", "Pay {query.to}", transfer("", func(r *confirm.Request) { r.Query = "to=1&to=2" }), "query.to"},
 		{"query: missing", "Pay {query.nobody}", transfer(""), "query.nobody"},

@@ -15,7 +15,6 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/caution"
 	"github.com/gatehouse-id/gatehouse/mobileauth/confirm"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
-	"github.com/gatehouse-id/gatehouse/mobileauth/shown"
 )
 
 // Codes of problems: what a program decides by.
@@ -106,7 +105,7 @@ func (c *Caller) ended(o *operation.Operation) *problem {
 
 // notAsked words why nobody could be asked.
 func notAsked(err error) *problem {
-	var field *shown.FieldError
+	var field *operation.FieldError
 	var limited *confirm.LimitedError
 	var slowed *caution.SlowedError
 	p := &problem{cause: err}

@@ -205,7 +205,6 @@ func (h *house) refusals(t *testing.T, pay func(...func(*http.Request)) *answer)
 		"a field twice":     {json(`{"amount":1,"amount":2,"currency":"EUR","creditor":"X"}`), http.StatusUnprocessableEntity, "field_not_showable"},
 		"a large body":      {json(`{"amount":1,"x":"` + strings.Repeat("x", 64<<10) + `"}`), http.StatusRequestEntityTooLarge, "body_too_large"},
 		"an event stream":   {header("Accept", "text/event-stream"), http.StatusBadRequest, "not_confirmable"},
-		"an override":       {header("X-HTTP-Method-Override", "DELETE"), http.StatusBadRequest, "not_confirmable"},
 		"a machine":         {bearer(h.machine(t, "payments:write")), http.StatusForbidden, "user_required"},
 		"nobody's phone":    {bearer(h.user(t, "bob", "payments:write").Access), http.StatusForbidden, "user_not_reachable"},
 		"an unknown one":    {header("Gatehouse-Operation", "op_x"), http.StatusForbidden, "confirmation_refused"},
@@ -214,6 +213,15 @@ func (h *house) refusals(t *testing.T, pay func(...func(*http.Request)) *answer)
 		"announced trailer": {func(r *http.Request) { r.ContentLength = -1; r.Trailer = http.Header{"X-Later": {"1"}} }, http.StatusBadRequest, "not_confirmable"},
 	} {
 		if got := pay(test.change); got.Status != test.status || got.told(t).Code != test.code || got.reached() {
+			t.Errorf("%s: %d %s", name, got.Status, got.Body)
+		}
+	}
+	// What could be taken for another request is refused before any rule is asked.
+	for name, change := range map[string]func(*http.Request){
+		"an override":            header("X-HTTP-Method-Override", "DELETE"),
+		"a method in lower case": func(r *http.Request) { r.Method = "post" },
+	} {
+		if got := pay(change); got.Status != http.StatusBadRequest || got.reached() {
 			t.Errorf("%s: %d %s", name, got.Status, got.Body)
 		}
 	}

@@ -68,10 +68,10 @@ type outside struct{}
 func (outside) Send(context.Context, sms.Message) (string, error) { return "", nil }
 
 // asks adds a realm "phone" by a mobile type to the security model; what it is asked for is the scope "pay".
-func asks(c byphone.Config) func(*world, *realm.Config) {
+func asks(mobile byphone.Config) func(*world, *realm.Config) {
 	return func(w *world, model *realm.Config) {
 		w.mobile = asking
-		n := w.building
+		n, c := w.building, mobile
 		c.Now, c.Phones = w.clock.Now, func() *byphone.Phones { return n.phones.Challenge() }
 		c.Pause = func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 		guest, err := byphone.New(c)

@@ -186,8 +186,8 @@ func (v *reader) formField(p *part) (string, error) {
 	return pair(p, v.form)
 }
 
-// jsonField returns a string, a number as it was written, true or false. The body is read strictly (RFC 7493): whoever reads
-// it behind us cannot read another value.
+// jsonField returns a string, a number as it was written (see [plainNumber]), true or false. The body is read strictly (RFC 7493):
+// whoever reads it behind us cannot read another value.
 func (v *reader) jsonField(p *part) (string, error) {
 	if err := v.content(p, func(t string) bool { return t == jsonType || strings.HasSuffix(t, "+json") }); err != nil {
 		return "", err
@@ -259,6 +259,11 @@ func scalar(p *part, raw json.RawMessage) (string, error) {
 		return "", missing(p)
 	case '{', '[':
 		return "", shown.Invalid(p.String(), "it is not a single value")
+	case 't', 'f':
+		return string(raw), nil
+	}
+	if !plainNumber(raw) {
+		return "", shown.Invalid(p.String(), "it is a number that is not read in one way only")
 	}
 	return string(raw), nil
 }

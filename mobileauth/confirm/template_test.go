@@ -40,13 +40,13 @@ func form(body string) *confirm.Request {
 // TestRender: fields come from where they say, and stand in the message as the upstream gets them.
 func TestRender(t *testing.T) {
 	t.Parallel()
-	body := `{"amount":1.50e2,"currency":"EUR","urgent":true,"to":{"name":"Ann \u0026 Bob","ibans":["NL1","NL2"]},"n":-0.10}`
+	body := `{"amount":150.00,"currency":"EUR","urgent":true,"to":{"name":"Ann \u0026 Bob","ibans":["NL1","NL2"]},"n":-0.10}`
 	for _, test := range []struct {
 		name, text string
 		request    *confirm.Request
 		want       string
 	}{
-		{"json", "Pay {json.amount} {json.currency} to {json.to.name}", transfer(body), "Pay 1.50e2 EUR to Ann & Bob"},
+		{"json", "Pay {json.amount} {json.currency} to {json.to.name}", transfer(body), "Pay 150.00 EUR to Ann & Bob"},
 		{"elements and plain values", "{json.to.ibans.1} {json.urgent} {json.n}!", transfer(body), "NL2 true -0.10!"},
 		{"query, header, path", "{method} {host}: {path.1}, {path.2}, {query.to}, {header.currency}, {path}", transfer(body),
 			"POST api.example.com: transfers, 7/8, Ann, EUR, /transfers/7/8"},
@@ -204,6 +204,7 @@ func FuzzRender(f *testing.F) {
 	f.Add(`{"amount":"{json.to}","to":"{json.amount}"}`)
 	f.Add(`{"amount":1,"amount":2,"to":"x"}`)
 	f.Add(`{"to":"Ann","Amount":3,"amount":1e400}`)
+	f.Add(`{"amount":9007199254740993,"to":-0.0}`)
 	f.Add("{\"amount\":\"\\u202e\",\"to\":\"\\ud800\"}")
 	parsed := template(f, "Pay {json.amount} to {json.to}.")
 	f.Fuzz(func(t *testing.T, body string) {
@@ -222,6 +223,11 @@ func FuzzRender(f *testing.F) {
 		d.UseNumber()
 		if err := d.Decode(&read); err != nil {
 			t.Fatalf("%q is shown as %q, and cannot be read: %v", body, got, err)
+		}
+		for _, value := range []any{read.Amount, read.To} {
+			if number, ok := value.(json.Number); ok && !sameAsDouble(number) {
+				t.Errorf("%q is shown as %q, and a reader of doubles has another number", body, got)
+			}
 		}
 		want := "Pay " + plain(read.Amount) + " to " + plain(read.To) + "."
 		if same, err := shown.Text("", want, shown.Content{Most: 155}); err != nil || same != got || !utf8.ValidString(got) {

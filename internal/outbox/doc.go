@@ -30,7 +30,8 @@
 // # Fairness
 //
 // A kind may be split into lanes, one for each receiver. No lane takes more than half of the places for deliveries, so a
-// receiver that is slow or gone holds up nobody else.
+// receiver that is slow or gone holds up nobody else. How many a lane takes is worth its receiver's time: eight keep one busy that
+// answers in milliseconds, and leave the processors to people who wait; one that takes longer for each gets more, up to the half.
 //
 // # Cost
 //

@@ -59,6 +59,7 @@ func (l *loop) find(ctx context.Context) (ready []string, rest time.Duration, er
 	l.turn++
 	if full {
 		l.lastFull = now
+		l.pace.forget()
 		if s.bad > 0 {
 			l.config.Logger.ErrorContext(ctx, "lines of the outbox are damaged and left where they are", "lines", s.bad)
 		}
@@ -96,7 +97,7 @@ func (l *loop) lanes(tx storage.Tx, s *survey) (lanes []lane, free int, err erro
 		kind, name, _ := strings.Cut(strings.TrimPrefix(item.Key, lanePrefix), "/")
 		if _, ok := l.handler(kind); ok {
 			prefix := laneKey(kind, name)
-			if room := (l.config.Places+1)/2 - busy[prefix]; room > 0 {
+			if room := min(l.pace.worth(prefix), (l.config.Places+1)/2) - busy[prefix]; room > 0 {
 				lanes = append(lanes, lane{kind: kind, prefix: prefix, room: room})
 			} else {
 				s.more = true

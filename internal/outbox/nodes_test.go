@@ -86,8 +86,8 @@ func TestAnotherNodeTakesOver(t *testing.T) {
 			return ctx.Err()
 		})
 		dying.Handle("call", died)
-		stop := w.run(dying)
 		w.append(outbox.Item{Key: "k", ID: "1"}, outbox.Item{Key: "k", ID: "2"})
+		stop := w.run(dying)
 		elapse(time.Second)
 		if diff := cmp.Diff([]string{"1 1 0s"}, died.deliveries()); diff != "" {
 			t.Fatal(diff)

@@ -110,7 +110,7 @@ type Config struct {
 	Tries int
 	// Timeout bounds one try: the handler's context ends then. Default: [DefaultTimeout].
 	Timeout time.Duration
-	// Places is how many deliveries are under way at once, at most 64; a lane takes half of them. Default: [DefaultPlaces].
+	// Places is how many deliveries are under way at once, at most 64; a lane takes half of them at most. Default: [DefaultPlaces].
 	Places int
 	// KeepDead is how long dead letters are kept. Default: [DefaultKeepDead].
 	KeepDead time.Duration

@@ -47,6 +47,7 @@ type loop struct {
 	lastFull, last time.Time
 	turn           int // the lane that goes first
 	trouble        rounds.Trouble
+	pace           pace
 
 	mu    sync.Mutex           // guards what follows
 	under map[string]string    // lines being delivered, and their lanes
@@ -70,7 +71,7 @@ func (o *Outbox) Run(ctx context.Context) {
 	defer stop()
 	l := &loop{
 		Outbox: o, deliver: deliver, ended: make(chan struct{}, 1), floors: map[string]time.Time{}, under: map[string]string{},
-		rests: map[string]time.Time{}, trouble: rounds.Trouble{
+		rests: map[string]time.Time{}, pace: pace{quickest: map[string]time.Duration{}}, trouble: rounds.Trouble{
 			Logger: o.config.Logger, Begins: "the outbox cannot be read: nothing is delivered", Ends: "the outbox is read again",
 			Over: storage.ErrClosed,
 		},
@@ -159,10 +160,12 @@ func (l *loop) handle(c claimed) {
 	began := l.config.Now()
 	err := l.try(c)
 	now := l.config.Now()
-	pause := AdviceOf(err).Pause
+	lane, pause := laneKey(c.Kind, c.Lane), AdviceOf(err).Pause
+	if err == nil {
+		l.pace.answered(lane, now.Sub(began))
+	}
 	l.mu.Lock()
 	if pause > 0 { // before it is written down, which takes a moment
-		lane := laneKey(c.Kind, c.Lane)
 		l.rests[lane] = later(l.rests[lane], now.Add(pause))
 	}
 	l.tried = append(l.tried, tried{claimed: c, verdict: l.judge(c, err), took: now.Sub(began)})

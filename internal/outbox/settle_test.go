@@ -73,7 +73,8 @@ func TestEndsAreWrittenDownTogether(t *testing.T) {
 	inBubble(t, outbox.Config{}, func(w *world) {
 		t := w.t
 		db := w.slowly(10*time.Millisecond, "")
-		for _, item := range items(24) {
+		for i, item := range items(24) {
+			item.Lane = fmt.Sprint("lane", i%3)
 			w.append(item)
 		}
 		open := make(chan struct{})

@@ -5,42 +5,33 @@ package stream
 import (
 	"context"
 	"errors"
-	"math"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/validation"
-)
-
-const (
-	// Interval is how often [Table.Run] looks at the requests under way.
-	Interval = 500 * time.Millisecond
-	// Checked is how long it is believed, of a request that rests on a session, that the session still lives.
-	Checked = 5 * time.Minute
-	// Patience is how long beyond that a store is waited for that cannot be asked.
-	Patience = 30 * time.Second
-
-	shards = 16
 )
 
 // Why a request was ended, for metrics.
 const (
-	Revoked = "revoked" // its token, or what that rests on
-	Expired = "expired" // its token, or a proof in it that the route wants to be recent
-	Ended   = "session" // its session went idle or reached its end
-	Closed  = "closed"  // nothing is left to judge it by
+	Revoked    = "revoked"    // its token, or what that rests on
+	Expired    = "expired"    // its token, or a proof in it that the route wants to be recent
+	Ended      = "session"    // its session went idle or reached its end
+	Unanswered = "unanswered" // nobody could be told in time whether its session lives
+	Closed     = "closed"     // nothing is left to judge it by
 )
+
+const shards = 16
 
 // Terms say by what the requests of one rule are judged. They are built once and not changed.
 type Terms struct {
 	// Dead knows which tokens are revoked. It is asked about tokens of Issuer alone: others may use the same names for others.
 	Dead   validation.Revocations
 	Issuer string
-	// Alive returns [storage.ErrNotFound] for a session that has ended. To be asked does not count as a use of the session. Nil
-	// leaves sessions to their revocation.
+	// Alive returns [storage.ErrNotFound] for a session that has ended, and gives up when ctx is over. To be asked does not count
+	// as a use of the session. All terms of one table answer alike: a sweep asks by one of them for every request of a session.
+	// Nil leaves sessions to their revocation.
 	Alive func(ctx context.Context, session string) error
 	// Windowless leaves a request alone whose token expires or whose proofs become too old: only a revocation ends it.
 	Windowless bool
@@ -63,8 +54,10 @@ type Entry struct {
 
 	shard      *shard
 	prev, next *Entry
-	until      int64 // Unix microseconds; zero before it was looked at
-	checked    int64 // when the session was believed to live, in Unix microseconds
+	until      int64 // Unix microseconds, as all that follow; zero before it was looked at
+	checked    int64 // when the session was last known to live
+	doubted    int64 // since when it is not known; zero while it is
+	asked      int64 // when somebody was last to ask for it
 	ended      bool
 }
 
@@ -149,134 +142,4 @@ func (e *Entry) failLocked() {
 	connection := http.NewResponseController(e.w)
 	_ = connection.SetWriteDeadline(past) // a connection without deadlines has nobody at its other end
 	_ = connection.SetReadDeadline(past)
-}
-
-// Wake has [Table.Run] look at the requests at once.
-func (t *Table) Wake() {
-	select {
-	case t.wake <- struct{}{}:
-	default:
-	}
-}
-
-// Run looks at the requests under way, every [Interval] and whenever it is woken, until ctx ends. Then it ends them all:
-// nobody judges them any more.
-func (t *Table) Run(ctx context.Context) {
-	ticker := time.NewTicker(Interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			t.close()
-			return
-		case <-ticker.C:
-		case <-t.wake:
-		}
-		t.Sweep(ctx)
-	}
-}
-
-func (t *Table) close() {
-	for i := range t.shards {
-		s := &t.shards[i]
-		s.mu.Lock()
-		s.closed = true
-		for e := s.first; e != nil; e = e.next {
-			t.endLocked(e, Closed)
-		}
-		s.mu.Unlock()
-	}
-}
-
-func (t *Table) endLocked(e *Entry, reason string) {
-	if !e.ended {
-		t.observe(reason)
-	}
-	e.failLocked()
-}
-
-// Sweep judges every request under way, and ends those that would not be let through any more.
-func (t *Table) Sweep(ctx context.Context) {
-	now := t.now()
-	var doubtful []doubt
-	for i := range t.shards {
-		s := &t.shards[i]
-		s.mu.Lock()
-		for e := s.first; e != nil; e = e.next {
-			if reason := e.judgeLocked(now); reason != "" {
-				t.endLocked(e, reason)
-			} else if e.doubtfulLocked(now) {
-				doubtful = append(doubtful, doubt{e, s, e.watch.Principal.SessionID, e.terms.Alive})
-			}
-		}
-		s.mu.Unlock()
-	}
-	for _, d := range doubtful {
-		t.checkSession(ctx, d, now)
-	}
-}
-
-// judgeLocked returns why a request is to be ended; empty when it may go on.
-func (e *Entry) judgeLocked(now time.Time) string {
-	p := e.watch.Principal
-	switch {
-	case e.ended:
-		return Closed // the reason has been told
-	case e.terms.Dead != nil && p.Issuer == e.terms.Issuer && e.terms.Dead.Revoked(p):
-		return Revoked
-	case e.terms.Windowless:
-		return ""
-	}
-	if e.until == 0 {
-		e.until = window(e.watch)
-	}
-	if now.UnixMicro() >= e.until {
-		return Expired
-	}
-	return ""
-}
-
-// window returns the first moment at which the gate would not let the request through any more, as far as time alone decides.
-func window(w Watch) int64 {
-	until := int64(math.MaxInt64)
-	if fresh, limited := w.Policy.FreshUntil(w.Principal); limited {
-		until = fresh.UnixMicro() + 1
-	}
-	if exp := w.Principal.ExpiresAt; !exp.IsZero() {
-		until = min(until, exp.UnixMicro())
-	}
-	return until
-}
-
-// doubtfulLocked reports whether the store is to be asked for the session that a request rests on.
-func (e *Entry) doubtfulLocked(now time.Time) bool {
-	if !e.watch.Session || e.terms.Alive == nil {
-		return false
-	}
-	if e.checked == 0 { // the gate has asked, or believed the cookie since it was made
-		e.checked = e.watch.Principal.IssuedAt.UnixMicro()
-	}
-	return now.UnixMicro()-e.checked >= Checked.Microseconds()
-}
-
-// doubt is what is needed to ask for a session without a lock.
-type doubt struct {
-	entry   *Entry
-	shard   *shard
-	session string
-	alive   func(ctx context.Context, session string) error
-}
-
-func (t *Table) checkSession(ctx context.Context, d doubt, now time.Time) {
-	err := d.alive(ctx, d.session)
-	d.shard.mu.Lock()
-	defer d.shard.mu.Unlock()
-	e := d.entry
-	switch {
-	case e.shard == nil: // it has left meanwhile
-	case err == nil:
-		e.checked = now.UnixMicro()
-	case errors.Is(err, storage.ErrNotFound) || now.UnixMicro()-e.checked >= (Checked+Patience).Microseconds():
-		t.endLocked(e, Ended)
-	}
 }

@@ -115,7 +115,9 @@ func subjects(o *operation.Operation) []subject {
 	if o.ClientID == "" {
 		return all // it is ours: a realm that asks, at an address
 	}
-	all = append(all, subject{name("client", o.ClientID), (*mark).clientPace})
+	if !o.OwnRequest { // what came with the user's credential no client has begun by naming somebody
+		all = append(all, subject{name("client", o.ClientID), (*mark).clientPace})
+	}
 	if o.UserID != "" {
 		all = append(all, subject{name("client for user", o.ClientID, o.UserID), (*mark).pace})
 	}

@@ -205,6 +205,45 @@ func TestACrowdSlowsAClient(t *testing.T) {
 	}
 }
 
+// TestOwnRequestsAreNoCrowd: people who say it about what their own requests began slow themselves, and a client that is slowed for
+// everybody still passes on what people ask for themselves.
+func TestOwnRequestsAreNoCrowd(t *testing.T) {
+	t.Parallel()
+	own := func(client, user, from string) operation.Operation {
+		o := question(client, user, from)
+		o.Kind, o.OwnRequest = operation.Authorisation, true
+		return o
+	}
+	b := newBench(t)
+	start := func(o operation.Operation, want time.Duration, who string) {
+		t.Helper()
+		var wait time.Duration
+		var slowed *caution.SlowedError
+		if err := b.change(operation.Started, o); errors.As(err, &slowed) {
+			wait = slowed.Wait
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if wait != want {
+			t.Errorf("%s waits %v, want %v", who, wait, want)
+		}
+	}
+	for i := range 10 * caution.Crowd {
+		b.notMe(own("portal", fmt.Sprint("user", i), fmt.Sprint("192.0.2.", i)))
+	}
+	start(own("portal", "zoe", "198.51.100.7"), 0, "somebody else")
+	start(own("portal", "zoe", "198.51.100.7"), 0, "somebody else once more")
+	start(question("portal", "zoe", "198.51.100.7"), 0, "what the client begins")
+	start(own("portal", "user1", "198.51.100.7"), caution.Pace, "who has said it, from elsewhere")
+	start(own("portal", "zoe", "192.0.2.1"), caution.Pace, "somebody else at such an address")
+	for i := range caution.Crowd {
+		b.notMe(question("portal", fmt.Sprint("asked", i), ""))
+	}
+	start(question("portal", "zoe", "198.51.100.7"), caution.ClientPace, "what the client begins, after a crowd")
+	start(own("portal", "zoe", "198.51.100.7"), 0, "who asks for themselves, after a crowd")
+	start(own("portal", "asked1", "198.51.100.7"), caution.Pace, "who has said it of the client and asks for themselves")
+}
+
 // TestOtherChanges mark nobody and wait for nothing.
 func TestOtherChanges(t *testing.T) {
 	t.Parallel()

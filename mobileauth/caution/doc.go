@@ -12,7 +12,9 @@
 //
 //   - an address starts one operation in 30 seconds, then in 1, 2, 4 … minutes, at most in 15;
 //   - a client starts one for that very user at the same pace;
-//   - a client of which [Crowd] people have said it starts one a second, then in 2, 4, 8 and at most in 10.
+//   - a client of which [Crowd] people have said it starts one a second, then in 2, 4, 8 and at most in 10. What a request of
+//     the user's own began (operation.Operation.OwnRequest) neither counts there nor waits: people who agree to say it about
+//     their own requests would slow everybody's.
 //
 // One person, who says it as often as they like, therefore slows their own questions and their own address, and nobody else's.
 package caution

@@ -188,6 +188,7 @@ type starting struct {
 
 // Start starts the operation, unless another caller has started one for the same request meanwhile.
 func (st *starting) Start(ctx context.Context, start operation.Start) (o operation.Operation, created bool, err error) {
+	start.OwnRequest = true
 	draft, err := st.Prepare(ctx, start)
 	if err != nil {
 		return operation.Operation{}, false, err

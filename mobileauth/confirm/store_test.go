@@ -101,6 +101,9 @@ func TestOperationsOfOthers(t *testing.T) {
 		Kind: operation.Authorisation, UserID: user, ClientID: client, Context: operation.Context{Content: "Pay 10 to Ann"},
 	})
 	must(t, err)
+	if o.OwnRequest || !w.ask().OwnRequest {
+		t.Error("what the user's own request began is not told from what a client began")
+	}
 	w.approve(o.ID)
 	if r := w.redeem(t, o.ID, question()); r.Code != operation.NotAllowed || r.Reason != confirm.NoRecord || r.Fits {
 		t.Errorf("it is %+v", r)

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletest"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+	"github.com/gatehouse-id/gatehouse/tests/payer"
 )
 
 // TestAtMostOncePerApproval: whatever clients, phone, clock, faults of the store and restarts do, and in whatever order, on two
@@ -21,11 +22,11 @@ func TestAtMostOncePerApproval(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		w := newWorld(t, 0)
-		m := &model{w: w, nodes: []*node{w.node, w.join()}, of: map[string]string{}, approved: map[string]bool{}, passed: map[string]int{}}
+		m := &model{w: w, nodes: []*payer.Node{w.Node, w.Join()}, of: map[string]string{}, approved: map[string]bool{}, passed: map[string]int{}}
 		rt.Repeat(map[string]func(*rapid.T){
 			"ask": m.ask, "answer": m.answer, "redeem": m.redeem, "storm": m.storm, "restart": m.restart,
 			"time": func(rt *rapid.T) {
-				w.clock.Advance(time.Duration(rapid.IntRange(1, 70).Draw(rt, "seconds")) * time.Second)
+				w.Clock.Advance(time.Duration(rapid.IntRange(1, 70).Draw(rt, "seconds")) * time.Second)
 			},
 			"": func(rt *rapid.T) {
 				for id, times := range m.passed {
@@ -44,7 +45,7 @@ var bodies = []string{`{"amount":1}`, `{"amount":2}`, `{"amount":1} `}
 // model is what must have happened.
 type model struct {
 	w        *world
-	nodes    []*node
+	nodes    []*payer.Node
 	ids      []string
 	of       map[string]string // the body of the request that an operation is about
 	approved map[string]bool
@@ -55,7 +56,7 @@ func about(body string) confirm.Question {
 	return question(func(q *confirm.Question) { q.Binding = confirm.Bind(transfer(body), nil) })
 }
 
-func (m *model) node(rt *rapid.T) *node { return rapid.SampledFrom(m.nodes).Draw(rt, "node") }
+func (m *model) node(rt *rapid.T) *payer.Node { return rapid.SampledFrom(m.nodes).Draw(rt, "node") }
 
 func (m *model) body(rt *rapid.T) string { return rapid.SampledFrom(bodies).Draw(rt, "body") }
 
@@ -68,7 +69,7 @@ func (m *model) id(rt *rapid.T) string {
 
 func (m *model) ask(rt *rapid.T) {
 	body := m.body(rt)
-	o, created, err := m.node(rt).Start(m.w.t.Context(), about(body))
+	o, created, err := m.node(rt).Start(m.w.T.Context(), about(body))
 	if err != nil {
 		return // the user has enough
 	}
@@ -83,7 +84,7 @@ func (m *model) ask(rt *rapid.T) {
 func (m *model) answer(rt *rapid.T) {
 	id := m.id(rt)
 	decision := rapid.SampledFrom([]envelope.Decision{envelope.Approve, envelope.Approve, envelope.Deny}).Draw(rt, "decision")
-	if m.w.answer(id, decision) == nil && decision == envelope.Approve {
+	if m.w.Answer(id, decision) == nil && decision == envelope.Approve {
 		m.approved[id] = true
 	}
 }
@@ -92,14 +93,14 @@ func (m *model) answer(rt *rapid.T) {
 func (m *model) redeem(rt *rapid.T) {
 	id, body := m.id(rt), m.body(rt)
 	fault := rapid.SampledFrom([]*storagetest.Fault{
-		nil, nil, {Op: storagetest.OnUpdate, Nth: 1, Err: errDown}, {Op: storagetest.OnCommit, Nth: 1, Err: errDown},
+		nil, nil, {Op: storagetest.OnUpdate, Nth: 1, Err: payer.ErrDown}, {Op: storagetest.OnCommit, Nth: 1, Err: payer.ErrDown},
 	}).Draw(rt, "fault")
 	if fault != nil {
-		m.w.db.Inject(*fault)
-		defer m.w.db.Clear()
+		m.w.DB.Inject(*fault)
+		defer m.w.DB.Clear()
 	}
 	q := about(body)
-	r, err := m.node(rt).Redeem(m.w.t.Context(), id, q.Owner, q.Binding)
+	r, err := m.node(rt).Redeem(m.w.T.Context(), id, q.Owner, q.Binding)
 	if err != nil || r.Code != operation.Accepted {
 		return
 	}
@@ -115,7 +116,7 @@ func (m *model) storm(rt *rapid.T) {
 	q := about(m.of[id])
 	through := make([]bool, 6)
 	mobiletest.Together(len(through), func(i int) error {
-		r, err := m.nodes[i%len(m.nodes)].Redeem(m.w.t.Context(), id, q.Owner, q.Binding)
+		r, err := m.nodes[i%len(m.nodes)].Redeem(m.w.T.Context(), id, q.Owner, q.Binding)
 		through[i] = err == nil && r.Code == operation.Accepted
 		return err
 	})
@@ -128,5 +129,5 @@ func (m *model) storm(rt *rapid.T) {
 
 // restart has a node begin anew, with nothing but what is stored.
 func (m *model) restart(rt *rapid.T) {
-	m.nodes[rapid.IntRange(0, len(m.nodes)-1).Draw(rt, "which")] = m.w.join()
+	m.nodes[rapid.IntRange(0, len(m.nodes)-1).Draw(rt, "which")] = m.w.Join()
 }

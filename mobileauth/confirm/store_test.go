@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest/engines"
+	"github.com/gatehouse-id/gatehouse/tests/payer"
 )
 
 // over runs a test over every engine.
@@ -38,14 +39,14 @@ func TestOnePass(t *testing.T) {
 		if err != nil || display.Content != "Pay 10 to Ann" || o.Kind != operation.Authorisation || o.Number == "" {
 			t.Errorf("the phone shows %+v, %v", display, err)
 		}
-		if r := w.redeem(t, o.ID, question()); r.Code != operation.Gone || !r.Fits {
+		if r := w.redeem(o.ID, question()); r.Code != operation.Gone || !r.Fits {
 			t.Errorf("before the answer: %+v", r)
 		}
-		w.approve(o.ID)
-		if r := w.redeem(t, o.ID, question()); r.Code != operation.Accepted || !r.Fits || r.Operation.ID != o.ID {
+		w.Approve(o.ID)
+		if r := w.redeem(o.ID, question()); r.Code != operation.Accepted || !r.Fits || r.Operation.ID != o.ID {
 			t.Errorf("the request: %+v", r)
 		}
-		if r := w.redeem(t, o.ID, question()); r.Code != operation.Gone || r.Reason != "is_redeemed" {
+		if r := w.redeem(o.ID, question()); r.Code != operation.Gone || r.Reason != "is_redeemed" {
 			t.Errorf("the request once more: %+v", r)
 		}
 	})
@@ -78,15 +79,15 @@ func TestApprovalOfSomethingElse(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, 0)
 			o := w.ask()
-			w.approve(o.ID)
-			r := w.redeem(t, o.ID, question(test.change))
+			w.Approve(o.ID)
+			r := w.redeem(o.ID, question(test.change))
 			if r.Code != operation.NotAllowed || r.Reason != test.reason || r.Fits {
 				t.Errorf("it is %+v", r)
 			}
 			if said := w.reasons(o.ID); len(said) != 1 || said[0] != test.reason {
 				t.Errorf("the trail says %q", said)
 			}
-			if r := w.redeem(t, o.ID, question()); r.Code != operation.Accepted {
+			if r := w.redeem(o.ID, question()); r.Code != operation.Accepted {
 				t.Errorf("the approval was spent: %+v", r)
 			}
 		})
@@ -97,19 +98,19 @@ func TestApprovalOfSomethingElse(t *testing.T) {
 func TestOperationsOfOthers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 0)
-	o, _, err := w.operations.Start(t.Context(), operation.Start{
+	o, _, err := w.Operations.Start(t.Context(), operation.Start{
 		Kind: operation.Authorisation, UserID: user, ClientID: client, Context: operation.Context{Content: "Pay 10 to Ann"},
 	})
 	must(t, err)
 	if o.OwnRequest || !w.ask().OwnRequest {
 		t.Error("what the user's own request began is not told from what a client began")
 	}
-	w.approve(o.ID)
-	if r := w.redeem(t, o.ID, question()); r.Code != operation.NotAllowed || r.Reason != confirm.NoRecord || r.Fits {
+	w.Approve(o.ID)
+	if r := w.redeem(o.ID, question()); r.Code != operation.NotAllowed || r.Reason != confirm.NoRecord || r.Fits {
 		t.Errorf("it is %+v", r)
 	}
 	for _, id := range []string{"", "op_x", strings.Repeat("x", 4096), "../confirmation"} {
-		if r := w.redeem(t, id, question()); r.Code != operation.NotAllowed || r.Reason != confirm.Unknown || r.Fits {
+		if r := w.redeem(id, question()); r.Code != operation.NotAllowed || r.Reason != confirm.Unknown || r.Fits {
 			t.Errorf("%.20q is %+v", id, r)
 		}
 	}
@@ -124,20 +125,20 @@ func TestApprovalEnds(t *testing.T) {
 		code   operation.Code
 		reason string
 	}{
-		{"too late", func(w *world) { w.clock.Advance(time.Minute) }, operation.Gone, "redeem_window"},
+		{"too late", func(w *world) { w.Clock.Advance(time.Minute) }, operation.Gone, "redeem_window"},
 		{"the phone is lost", func(w *world) {
-			_, err := w.handset.Lose(w.t.Context(), w.phone, handset.Lost, "")
-			must(w.t, err)
+			_, err := w.Handset.Lose(w.T.Context(), w.Phone, handset.Lost, "")
+			must(w.T, err)
 		}, operation.NotAllowed, operation.ReasonDeviceRevoked},
-		{"the user is locked", func(w *world) { w.people.Lock(user) }, operation.NotAllowed, operation.ReasonUserRevoked},
+		{"the user is locked", func(w *world) { w.People.Lock(user) }, operation.NotAllowed, operation.ReasonUserRevoked},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, 0)
 			o := w.ask()
-			w.approve(o.ID)
+			w.Approve(o.ID)
 			test.change(w)
-			if r := w.redeem(t, o.ID, question()); r.Code != test.code || r.Reason != test.reason {
+			if r := w.redeem(o.ID, question()); r.Code != test.code || r.Reason != test.reason {
 				t.Errorf("it is %+v", r)
 			}
 		})
@@ -157,7 +158,7 @@ func TestRepeated(t *testing.T) {
 			}
 		}
 		same("while it is asked")
-		w.approve(o.ID)
+		w.Approve(o.ID)
 		same("when it is approved")
 		for _, change := range []func(*confirm.Question){
 			func(q *confirm.Question) { q.Session = "session:2" },
@@ -169,16 +170,16 @@ func TestRepeated(t *testing.T) {
 				t.Error("another request has the same operation")
 			}
 		}
-		if r := w.redeem(t, o.ID, question()); r.Code != operation.Accepted {
+		if r := w.redeem(o.ID, question()); r.Code != operation.Accepted {
 			t.Fatalf("it is %+v", r)
 		}
 		second := w.ask()
-		must(t, w.answer(second.ID, envelope.Deny))
+		must(t, w.Answer(second.ID, envelope.Deny))
 		third := w.ask()
-		w.clock.Advance(3 * time.Minute)
+		w.Clock.Advance(3 * time.Minute)
 		fourth := w.ask()
-		w.approve(fourth.ID)
-		w.clock.Advance(time.Minute)
+		w.Approve(fourth.ID)
+		w.Clock.Advance(time.Minute)
 		fifth := w.ask()
 		if second.ID == o.ID || third.ID == second.ID || fourth.ID == third.ID || fifth.ID == fourth.ID {
 			t.Error("what has ended is asked again")
@@ -190,7 +191,7 @@ func TestRepeated(t *testing.T) {
 // of them come with the approval, one passes.
 func TestStorm(t *testing.T) {
 	over(t, func(t *testing.T, w *world) {
-		nodes := []*node{w.node, w.join()}
+		nodes := []*payer.Node{w.Node, w.Join()}
 		ids := make([]string, 16)
 		created := make([]bool, len(ids))
 		for i, err := range mobiletest.Together(len(ids), func(i int) error {
@@ -211,7 +212,7 @@ func TestStorm(t *testing.T) {
 				asked++
 			}
 		}
-		w.approve(ids[0])
+		w.Approve(ids[0])
 		passed := make([]bool, len(ids))
 		for i, err := range mobiletest.Together(len(ids), func(i int) error {
 			r, err := nodes[i%2].Redeem(t.Context(), ids[0], question().Owner, question().Binding)
@@ -272,9 +273,9 @@ func TestLimits(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, 0)
-			l, err := limit.New(limit.Config{Burst: 1, Every: time.Minute, Keys: 10, Now: w.clock.Now})
+			l, err := limit.New(limit.Config{Burst: 1, Every: time.Minute, Keys: 10, Now: w.Clock.Now})
 			must(t, err)
-			w.node = w.join(func(c *confirm.Config) { test.limit(c, l) })
+			w.Node = w.Join(func(c *confirm.Config) { test.limit(c, l) })
 			w.ask()
 			if _, created, err := w.Start(t.Context(), question()); err != nil || created {
 				t.Errorf("the same again: %v, %v", created, err)
@@ -287,7 +288,7 @@ func TestLimits(t *testing.T) {
 			if test.others != nil {
 				w.ask(test.others)
 			}
-			w.clock.Advance(time.Minute)
+			w.Clock.Advance(time.Minute)
 			w.ask(other)
 		})
 	}
@@ -307,20 +308,20 @@ func TestStoreDown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 0)
 	o := w.ask()
-	w.approve(o.ID)
-	w.db.Inject(storagetest.Fault{Op: storagetest.OnView, Err: errDown})
-	w.db.Inject(storagetest.Fault{Op: storagetest.OnUpdate, Err: errDown})
-	if r, err := w.Redeem(t.Context(), o.ID, question().Owner, question().Binding); !errors.Is(err, errDown) || r.Code == operation.Accepted || r.Fits {
+	w.Approve(o.ID)
+	w.DB.Inject(storagetest.Fault{Op: storagetest.OnView, Err: payer.ErrDown})
+	w.DB.Inject(storagetest.Fault{Op: storagetest.OnUpdate, Err: payer.ErrDown})
+	if r, err := w.Redeem(t.Context(), o.ID, question().Owner, question().Binding); !errors.Is(err, payer.ErrDown) || r.Code == operation.Accepted || r.Fits {
 		t.Errorf("redeeming: %+v, %v", r, err)
 	}
-	if _, _, err := w.Start(t.Context(), question()); !errors.Is(err, errDown) {
+	if _, _, err := w.Start(t.Context(), question()); !errors.Is(err, payer.ErrDown) {
 		t.Errorf("starting: %v", err)
 	}
-	if _, err := w.Find(t.Context(), o.ID, question().Owner); !errors.Is(err, errDown) {
+	if _, err := w.Find(t.Context(), o.ID, question().Owner); !errors.Is(err, payer.ErrDown) {
 		t.Errorf("finding: %v", err)
 	}
-	w.db.Clear()
-	if r := w.redeem(t, o.ID, question()); r.Code != operation.Accepted {
+	w.DB.Clear()
+	if r := w.redeem(o.ID, question()); r.Code != operation.Accepted {
 		t.Errorf("afterwards: %+v", r)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+	"github.com/gatehouse-id/gatehouse/tests/payer"
 )
 
 // TestAdmit: the caller is told what to wait for, and the repeated request passes once, with the bytes that were bound.
@@ -27,7 +28,7 @@ func TestAdmit(t *testing.T) {
 	w := newWorld(t)
 	passed, got := w.send(request(t.Context()), rule(t), caller())
 	if passed != nil || got.Status != http.StatusUnauthorized || got.Code != "confirmation_required" || got.Number == "" || got.State != "pending" ||
-		got.StatusURL != "https://api.example.com/_gatehouse/confirm/"+got.Operation || !got.Expires.After(w.clock.Now()) {
+		got.StatusURL != "https://api.example.com/_gatehouse/confirm/"+got.Operation || !got.Expires.After(w.Clock.Now()) {
 		t.Fatalf("the first request: %+v", got)
 	}
 	if c := got.Header.Get("WWW-Authenticate"); !strings.HasPrefix(c, `Bearer error="confirmation_required"`) || got.Header.Get("Cache-Control") != "no-store" {
@@ -36,7 +37,7 @@ func TestAdmit(t *testing.T) {
 	if _, early := w.send(request(t.Context()), rule(t), caller(got.Operation)); early.Status != http.StatusUnauthorized || early.Operation != got.Operation {
 		t.Errorf("before the answer: %+v", early)
 	}
-	w.approve(got.Operation)
+	w.Approve(got.Operation)
 	if _, again := w.send(request(t.Context()), rule(t), caller()); again.Status != http.StatusUnauthorized || again.State != "approved" || again.Number != "" {
 		t.Errorf("approved, and not named: %+v", again)
 	}
@@ -62,7 +63,7 @@ func TestRefusedAlike(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	_, got := w.send(request(t.Context()), rule(t), caller())
-	w.approve(got.Operation)
+	w.Approve(got.Operation)
 	var answers []string
 	refuse := func(r *http.Request, rule *hold.Rule, c *hold.Caller) {
 		t.Helper()
@@ -154,7 +155,7 @@ func TestNotConfirmable(t *testing.T) {
 	if passed, got := w.send(request(t.Context()), rule(t), caller("op_x", "op_y")); passed != nil || got.Status != http.StatusBadRequest {
 		t.Errorf("two operations: %+v", got)
 	}
-	standing, err := w.operations.Standing(t.Context(), user)
+	standing, err := w.Operations.Standing(t.Context(), user)
 	if err != nil || len(standing.Open) != 0 {
 		t.Errorf("the user was asked: %+v, %v", standing, err)
 	}
@@ -186,13 +187,13 @@ func TestStoreDownBetween(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	_, got := w.send(request(t.Context()), rule(t), caller())
-	w.approve(got.Operation)
+	w.Approve(got.Operation)
 	for _, op := range []storagetest.Op{storagetest.OnUpdate, storagetest.OnCommit} {
-		w.db.Inject(storagetest.Fault{Op: op, Err: errDown})
+		w.DB.Inject(storagetest.Fault{Op: op, Err: payer.ErrDown})
 		if passed, down := w.send(request(t.Context()), rule(t), caller(got.Operation)); passed != nil || down.Status != http.StatusServiceUnavailable || down.Header.Get("Retry-After") == "" {
 			t.Errorf("down: %+v", down)
 		}
-		w.db.Clear()
+		w.DB.Clear()
 	}
 	if passed, _ := w.send(request(t.Context()), rule(t), caller(got.Operation)); passed == nil {
 		t.Error("the approval is gone")
@@ -204,8 +205,8 @@ func TestPhoneLockedBetween(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	_, got := w.send(request(t.Context()), rule(t), caller())
-	w.approve(got.Operation)
-	_, err := w.handset.Lose(t.Context(), w.phone, handset.Lost, "")
+	w.Approve(got.Operation)
+	_, err := w.Handset.Lose(t.Context(), w.Phone, handset.Lost, "")
 	must(t, err)
 	if passed, refused := w.send(request(t.Context()), rule(t), caller(got.Operation)); passed != nil || refused.Code != "confirmation_refused" {
 		t.Errorf("it is %+v", refused)
@@ -217,9 +218,9 @@ func TestOneTransaction(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	_, got := w.send(request(t.Context()), rule(t), caller())
-	w.approve(got.Operation)
-	w.db.Inject(storagetest.Fault{Op: storagetest.OnView, Err: errDown})
-	w.db.Inject(storagetest.Fault{Op: storagetest.OnUpdate, Nth: 2, Err: errDown})
+	w.Approve(got.Operation)
+	w.DB.Inject(storagetest.Fault{Op: storagetest.OnView, Err: payer.ErrDown})
+	w.DB.Inject(storagetest.Fault{Op: storagetest.OnUpdate, Nth: 2, Err: payer.ErrDown})
 	if passed, refused := w.send(request(t.Context()), rule(t), caller(got.Operation)); passed == nil {
 		t.Errorf("it needs more: %+v", refused)
 	}
@@ -247,11 +248,11 @@ func prefer(value string) func(*http.Request) {
 
 // open returns the operation that the user is asked.
 func (w *world) open() string {
-	w.t.Helper()
-	standing, err := w.operations.Standing(w.t.Context(), user)
-	must(w.t, err)
+	w.T.Helper()
+	standing, err := w.Operations.Standing(w.T.Context(), user)
+	must(w.T, err)
 	if len(standing.Open) != 1 {
-		w.t.Fatal("open are", standing.Open)
+		w.T.Fatal("open are", standing.Open)
 	}
 	return standing.Open[0]
 }
@@ -268,19 +269,19 @@ func TestHeld(t *testing.T) {
 		w := bubbled(t)
 		waits := rule(t, func(r *hold.Rule) { r.Wait = time.Minute })
 		done := w.held(t.Context(), waits, caller())
-		w.approve(w.open())
+		w.Approve(w.open())
 		if got := <-done; got.passed == nil {
 			t.Errorf("approved: %+v", got.told)
 		}
 		done = w.held(t.Context(), rule(t), caller(), prefer("respond-async, wait=30"))
-		must(t, w.answer(w.open(), envelope.Deny))
+		must(t, w.Answer(w.open(), envelope.Deny))
 		if got := <-done; got.passed != nil || got.told.Status != http.StatusForbidden || got.told.Code != "confirmation_denied" {
 			t.Errorf("denied: %+v", got.told)
 		}
 		ended := caller()
 		ended.Good = func() bool { return false }
 		done = w.held(t.Context(), waits, ended)
-		w.approve(w.open())
+		w.Approve(w.open())
 		if got := <-done; got.passed != nil || got.told.Status != http.StatusUnauthorized || got.told.Code != "invalid_token" {
 			t.Errorf("logged out: %+v", got.told)
 		}
@@ -313,7 +314,7 @@ func TestHeldEnds(t *testing.T) {
 		if w.holder.Waiting() != 0 || runtime.NumGoroutine() > before {
 			t.Errorf("%d wait, %d goroutines where %d were", w.holder.Waiting(), runtime.NumGoroutine(), before)
 		}
-		w.approve(got.Operation)
+		w.Approve(got.Operation)
 		if passed, _ := w.send(request(t.Context()), rule(t), caller(got.Operation)); passed == nil {
 			t.Error("the approval is gone")
 		}
@@ -326,7 +327,7 @@ func TestTwoHeld(t *testing.T) {
 		w := bubbled(t)
 		waits := rule(t, func(r *hold.Rule) { r.Wait = time.Minute })
 		first, second := w.held(t.Context(), waits, caller()), w.held(t.Context(), waits, caller())
-		w.approve(w.open())
+		w.Approve(w.open())
 		a, b := <-first, <-second
 		if (a.passed == nil) == (b.passed == nil) {
 			t.Fatalf("they pass by %v and %v", a.passed, b.passed)
@@ -356,7 +357,7 @@ func TestSeats(t *testing.T) {
 						t.Fatalf("one more: %+v", got)
 					}
 				}
-				must(t, w.answer(w.open(), envelope.Deny))
+				must(t, w.Answer(w.open(), envelope.Deny))
 				<-first
 				<-second
 				if w.holder.Waiting() != 0 {
@@ -442,7 +443,7 @@ func TestStatus(t *testing.T) {
 			t.Errorf("POST is %d", code)
 		}
 		began := time.Now()
-		time.AfterFunc(7*time.Second, func() { w.approve(asked.Operation) })
+		time.AfterFunc(7*time.Second, func() { w.Approve(asked.Operation) })
 		if code, body := status(http.MethodGet, caller(), asked.Operation, prefer("wait=30")); code != http.StatusOK || !strings.Contains(body, `"approved"`) || strings.Contains(body, `"number"`) {
 			t.Errorf("%d %s", code, body)
 		}
@@ -456,8 +457,8 @@ func TestStatus(t *testing.T) {
 		if code, body := status(http.MethodDelete, caller(), second.Operation); code != http.StatusOK || !strings.Contains(body, `"cancelled"`) {
 			t.Errorf("taking it back: %d %s", code, body)
 		}
-		w.db.Inject(storagetest.Fault{Op: storagetest.OnView, Err: errDown})
-		if code, body := status(http.MethodGet, caller(), asked.Operation); code != http.StatusServiceUnavailable || strings.Contains(body, errDown.Error()) {
+		w.DB.Inject(storagetest.Fault{Op: storagetest.OnView, Err: payer.ErrDown})
+		if code, body := status(http.MethodGet, caller(), asked.Operation); code != http.StatusServiceUnavailable || strings.Contains(body, payer.ErrDown.Error()) {
 			t.Errorf("down: %d %s", code, body)
 		}
 	})
@@ -487,7 +488,7 @@ func BenchmarkRedeem(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()
 		_, got := w.send(request(b.Context()), rule(b), caller())
-		w.approve(got.Operation)
+		w.Approve(got.Operation)
 		r := request(b.Context(), func(r *http.Request) { r.Body = io.NopCloser(bytes.NewReader(body)) })
 		asks, c, recorder := rule(b), caller(got.Operation), httptest.NewRecorder()
 		b.StartTimer()

@@ -36,15 +36,21 @@ type Binding struct {
 // always are the header fields that say how a body is to be read. They are bound with it.
 var always = []string{"Content-Encoding", "Content-Type"}
 
-// Bind returns the binding of a request, with the header fields that are declared beside those that are always bound.
-func Bind(r *Request, headers []string) Binding {
-	names := slices.Concat(always, headers)
+// Bound returns the names of the header fields that are bound, in lower case and in their order: those that are declared, and those
+// that always are.
+func Bound(declared []string) []string {
+	names := slices.Concat(always, declared)
 	for i := range names {
 		names[i] = strings.ToLower(names[i])
 	}
 	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Bind returns the binding of a request, with the header fields that are declared beside those that are always bound.
+func Bind(r *Request, declared []string) Binding {
 	fields := sha256.New()
-	for _, name := range slices.Compact(names) {
+	for _, name := range Bound(declared) {
 		values := r.Header(name)
 		write(fields, name)
 		count(fields, len(values))

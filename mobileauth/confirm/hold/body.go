@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"mime"
 	"net/http"
 	"slices"
@@ -19,23 +20,33 @@ import (
 // hopByHop are the options of Connection that take no field away which an approval speaks of (RFC 9110, section 7.6.1).
 var hopByHop = []string{"", "close", "keep-alive", "te", "proxy-connection"}
 
-// dropped returns an option of Connection by which a proxy behind us would take a field off the request; empty for none.
-func dropped(h http.Header) string {
-	for _, line := range h["Connection"] {
-		for option := range strings.SplitSeq(line, ",") {
-			if option = strings.ToLower(strings.TrimSpace(option)); !slices.Contains(hopByHop, option) {
-				return option
+// items returns what the lists of a field hold, in their order (RFC 9110, section 5.6.1).
+func items(lines []string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, line := range lines {
+			for item := range strings.SplitSeq(line, ",") {
+				if !yield(strings.TrimSpace(item)) {
+					return
+				}
 			}
 		}
 	}
-	return ""
+}
+
+// dropped reports whether a proxy behind us would take a field off the request, or change the protocol.
+func dropped(h http.Header) bool {
+	for option := range items(h["Connection"]) {
+		if !slices.Contains(hopByHop, strings.ToLower(option)) {
+			return true
+		}
+	}
+	return false
 }
 
 // check refuses what cannot be bound to an approval.
 func check(r *http.Request) *problem {
-	upgrade := r.Header["Upgrade"] != nil || hasToken(r.Header["Connection"], "upgrade") || r.Method == http.MethodConnect
 	switch {
-	case upgrade:
+	case r.Header["Upgrade"] != nil || r.Method == http.MethodConnect:
 		return notConfirmable("a connection that changes its protocol cannot be confirmed")
 	case streams(r.Header):
 		return notConfirmable("a stream cannot be confirmed")
@@ -47,17 +58,22 @@ func check(r *http.Request) *problem {
 	if name := httpx.Override(r.Header); name != "" {
 		return notConfirmable(name + " may make another request of it")
 	}
-	if dropped(r.Header) != "" {
-		return notConfirmable("Connection may take a field off it that is confirmed")
+	if dropped(r.Header) {
+		return notConfirmable("Connection may change the protocol, or take a field off it that is confirmed")
 	}
 	return nil
 }
 
 // twins refuses a field that some upstream takes for one that is bound, in another spelling.
 func twins(h http.Header, bound []string) *problem {
-	for _, name := range bound {
-		for other := range h {
-			if other != http.CanonicalHeaderKey(name) && httpx.Fold(other) == httpx.Fold(name) {
+	folded := make([]string, len(bound))
+	for i, name := range bound {
+		folded[i] = httpx.Fold(name)
+	}
+	for other := range h {
+		form := httpx.Fold(other)
+		for i, name := range bound {
+			if form == folded[i] && other != http.CanonicalHeaderKey(name) {
 				return notConfirmable(other + " can be taken for " + name)
 			}
 		}
@@ -65,24 +81,11 @@ func twins(h http.Header, bound []string) *problem {
 	return nil
 }
 
-func hasToken(lines []string, token string) bool {
-	for _, line := range lines {
-		for item := range strings.SplitSeq(line, ",") {
-			if strings.EqualFold(strings.TrimSpace(item), token) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // streams reports whether an answer is expected that does not end, or a body that is answered while it is sent.
 func streams(h http.Header) bool {
-	for _, line := range h["Accept"] {
-		for item := range strings.SplitSeq(line, ",") {
-			if t, _, err := mime.ParseMediaType(item); err == nil && t == "text/event-stream" {
-				return true
-			}
+	for item := range items(h["Accept"]) {
+		if t, _, err := mime.ParseMediaType(item); err == nil && t == "text/event-stream" {
+			return true
 		}
 	}
 	t, _, err := mime.ParseMediaType(h.Get("Content-Type"))

@@ -169,11 +169,11 @@ func (a *attempt) run(ctx context.Context) (*Passed, *problem) {
 		Method: a.r.Method, Origin: a.Site, Asked: a.Asked, Path: a.r.URL.EscapedPath(), Query: a.r.URL.RawQuery,
 		Header: a.header, Body: body,
 	}
-	bound := slices.Concat(a.rule.Headers, a.rule.Message.Headers())
-	if refusal := twins(a.r.Header, append(bound, "Content-Type", "Content-Encoding")); refusal != nil {
+	declared := slices.Concat(a.rule.Headers, a.rule.Message.Headers())
+	if refusal := twins(a.r.Header, confirm.Bound(declared)); refusal != nil {
 		return nil, refusal
 	}
-	a.binding = confirm.Bind(&a.request, bound)
+	a.binding = confirm.Bind(&a.request, declared)
 	if len(a.Operations) == 1 {
 		return a.redeem(ctx, a.Operations[0])
 	}
@@ -209,7 +209,8 @@ func (a *attempt) stale() *problem {
 	return &problem{Status: http.StatusUnauthorized, Code: codeToken, Detail: "the token has ended while the request was held"}
 }
 
-// redeem has the request pass by an operation that the caller names. The body may have been long on its way.
+// redeem has the request pass by an operation that the caller names, or has waited for. The body, or the answer, may have been long
+// on its way.
 func (a *attempt) redeem(ctx context.Context, id string) (*Passed, *problem) {
 	if refusal := a.stale(); refusal != nil {
 		return nil, refusal
@@ -262,39 +263,32 @@ func (a *attempt) hold(ctx context.Context, o operation.Operation, wait time.Dur
 	if o.State.Open() {
 		a.tell(&o)
 	}
-	until := a.config.Now().Add(wait)
-	for o.State.Open() {
-		left := until.Sub(a.config.Now())
-		if left <= 0 {
-			return nil, a.asks(&o)
-		}
-		var err error
-		if o, err = a.config.Operations.Wait(ctx, o.ID, o.Version, left); err != nil {
-			return nil, unavailable(err)
-		}
-	}
-	if o.State != operation.Approved {
-		return nil, a.ended(&o)
-	}
-	if refusal := a.stale(); refusal != nil {
-		return nil, refusal
-	}
-	return a.pass(ctx, &o)
-}
-
-// pass has the request pass by the approval that it was held for.
-func (a *attempt) pass(ctx context.Context, o *operation.Operation) (*Passed, *problem) {
-	redeemed, err := a.config.Store.Redeem(ctx, o.ID, a.Owner, a.binding)
+	o, err := a.await(ctx, o, wait)
 	switch {
 	case err != nil:
 		return nil, unavailable(err)
-	case redeemed.Code == operation.Accepted:
-		return &Passed{Operation: redeemed.Operation, Digest: confirm.ContentDigest(a.request.Body)}, nil
-	case redeemed.Fits && redeemed.Code == operation.Gone:
-		o.State = operation.Redeemed // another request that was held for it was first
-		return nil, a.ended(o)
+	case o.State.Open():
+		return nil, a.asks(&o)
+	case o.State != operation.Approved:
+		return nil, a.ended(&o)
 	}
-	return nil, refused()
+	return a.redeem(ctx, o.ID)
+}
+
+// await waits until an operation is open no more, or for so long.
+func (h *Holder) await(ctx context.Context, o operation.Operation, wait time.Duration) (operation.Operation, error) {
+	until := h.config.Now().Add(wait)
+	for o.State.Open() {
+		left := until.Sub(h.config.Now())
+		if left <= 0 {
+			break
+		}
+		var err error
+		if o, err = h.config.Operations.Wait(ctx, o.ID, o.Version, left); err != nil {
+			return o, err
+		}
+	}
+	return o, nil
 }
 
 // tell says what is waited for, to callers that show what comes before the answer (RFC 8297, RFC 9110 15.2).

@@ -12,19 +12,17 @@ import (
 // preferred returns how long a caller prefers to wait (RFC 7240, sections 2 and 4.3): the first that it says counts, and what is
 // not understood is ignored.
 func preferred(h http.Header) (time.Duration, bool) {
-	for _, line := range h["Prefer"] {
-		for item := range strings.SplitSeq(line, ",") {
-			name, value, _ := strings.Cut(item, "=")
-			if !strings.EqualFold(strings.TrimSpace(name), "wait") {
-				continue
-			}
-			value, _, _ = strings.Cut(value, ";")
-			n, err := strconv.ParseUint(strings.Trim(strings.TrimSpace(value), `"`), 10, 31)
-			if err != nil {
-				return 0, false
-			}
-			return time.Duration(n) * time.Second, true
+	for item := range items(h["Prefer"]) {
+		name, value, _ := strings.Cut(item, "=")
+		if !strings.EqualFold(strings.TrimSpace(name), "wait") {
+			continue
 		}
+		value, _, _ = strings.Cut(value, ";")
+		n, err := strconv.ParseUint(strings.Trim(strings.TrimSpace(value), `"`), 10, 31)
+		if err != nil {
+			return 0, false
+		}
+		return time.Duration(n) * time.Second, true
 	}
 	return 0, false
 }

@@ -76,19 +76,7 @@ func (h *Holder) watch(ctx context.Context, o *operation.Operation, c *Caller, w
 		return *o, nil
 	}
 	defer leave()
-	now := *o
-	until := h.config.Now().Add(wait)
-	for now.State.Open() {
-		left := until.Sub(h.config.Now())
-		if left <= 0 {
-			break
-		}
-		var err error
-		if now, err = h.config.Operations.Wait(ctx, now.ID, now.Version, left); err != nil {
-			return now, err
-		}
-	}
-	return now, nil
+	return h.await(ctx, *o, wait)
 }
 
 // ID returns the id of an operation from the path of a status, which begins with the given one.

@@ -207,10 +207,7 @@ func (st *starting) Start(ctx context.Context, start operation.Start) (o operati
 		return operation.Operation{}, false, fmt.Errorf("starting an operation about a request: %w", err)
 	}
 	if created {
-		st.Announce(ctx, o)
-		st.of.config.Audit.Log(ctx, audit.Event{
-			Name: "operation.start", Outcome: audit.Accepted, Subject: o.UserID, ClientID: o.ClientID, Operation: o.ID,
-		})
+		st.Started(ctx, draft, o)
 	}
 	return o, created, nil
 }

@@ -152,7 +152,7 @@ func (s *Store) Recover(ctx context.Context, start Start, text string) (out Reco
 	if !out.OK {
 		return out, nil
 	}
-	s.Operations.Announce(ctx, out.Begun.Operation)
+	s.Operations.Started(ctx, t.draft.Draft, out.Begun.Operation)
 	out.Begun, err = s.invite(out.Begun, t.key)
 	return out, err
 }

@@ -117,7 +117,7 @@ func (s *Store) Start(ctx context.Context, start Start) (b Begun, created bool, 
 		return Begun{}, false, failed("starting a registration", err)
 	}
 	if created {
-		s.Operations.Announce(ctx, b.Operation)
+		s.Operations.Started(ctx, draft.Draft, b.Operation)
 	}
 	b, err = s.invite(b, key)
 	return b, created, err

@@ -70,10 +70,15 @@ func (s *Store) Start(ctx context.Context, start Start) (o Operation, created bo
 		return Operation{}, false, fmt.Errorf("starting an operation: %w", err)
 	}
 	if created {
-		s.Announce(ctx, o)
-		s.audit.Log(ctx, draft.event)
+		s.Started(ctx, draft, o)
 	}
 	return o, created, nil
+}
+
+// Started tells of an operation that [Store.StartTx] has created, after the commit: those who wait, and the log.
+func (s *Store) Started(ctx context.Context, d Draft, o Operation) {
+	s.Announce(ctx, o)
+	s.audit.Log(ctx, d.event)
 }
 
 // Prepare checks a start and draws everything that is random about it.
@@ -102,7 +107,7 @@ func hash(parts ...string) string {
 }
 
 // StartTx is [Store.Start] in the caller's transaction, which must be rolled back when it fails. After the commit the caller
-// calls [Store.Announce] with an operation that was created.
+// calls [Store.Started] with an operation that was created.
 func (s *Store) StartTx(tx storage.Tx, d Draft) (o Operation, created bool, err error) {
 	o, found, err := s.repeated(tx, &d)
 	if err != nil || found {
@@ -214,23 +219,17 @@ func (s *Store) target(tx storage.Tx, o *Operation) (reached bool, err error) {
 	}
 	if o.DeviceID != "" {
 		d, found, err := s.devices.Find(tx, o.DeviceID)
-		if err != nil {
-			return false, err
+		if err == nil && (!found || !Answerable(o, &d)) {
+			err = ErrDevice
 		}
-		if !found || !Answerable(o, &d) {
-			return false, ErrDevice
-		}
-		return s.pushes(&d), nil
+		return err == nil && s.pushes(&d), err
 	}
 	devices, err := s.devices.Live(tx, o.UserID)
-	if err != nil {
-		return false, err
-	}
 	devices = slices.DeleteFunc(devices, func(d handset.Device) bool { return !Answerable(o, &d) })
-	if len(devices) == 0 {
-		return false, ErrDevice
+	if err == nil && len(devices) == 0 {
+		err = ErrDevice
 	}
-	return slices.ContainsFunc(devices, func(d handset.Device) bool { return s.pushes(&d) }), nil
+	return slices.ContainsFunc(devices, func(d handset.Device) bool { return s.pushes(&d) }), err
 }
 
 // Answerable reports whether a device is one that may answer and has what an answer needs.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
@@ -440,5 +441,38 @@ func TestLimitsCheck(t *testing.T) {
 	}
 	if err := (operation.Limits{Tries: 11}).Check(); !errors.Is(err, operation.ErrInvalid) {
 		t.Errorf("eleven tries: %v", err)
+	}
+}
+
+// TestStartIsLogged: what the trail keeps of a start is logged once, also where the start was part of a transaction of somebody else's;
+// a start that is repeated is none.
+func TestStartIsLogged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 0)
+	var log bytes.Buffer
+	trail, err := audit.New(audit.Config{DB: w.db, Logger: slog.New(slog.NewJSONHandler(&log, nil)), Now: w.clock.Now})
+	must(t, err)
+	w.build(func(c *operation.Config) { c.Audit = trail })
+	w.phone("usr_1")
+	start := operation.Start{Kind: operation.Authentication, UserID: "usr_1", ClientID: "portal", IdempotencyKey: "k"}
+	first, _, err := w.Start(t.Context(), start)
+	must(t, err)
+	_, _, err = w.Start(t.Context(), start)
+	must(t, err)
+	start.IdempotencyKey = ""
+	draft, err := w.Prepare(t.Context(), start)
+	must(t, err)
+	var second operation.Operation
+	must(t, w.db.Update(t.Context(), func(tx storage.Tx) (err error) {
+		second, _, err = w.StartTx(tx, draft)
+		return err
+	}))
+	w.Started(t.Context(), draft, second)
+	for _, o := range []operation.Operation{first, second} {
+		page, err := trail.Query(t.Context(), audit.Query{Operation: o.ID})
+		must(t, err)
+		if len(page.Events) != 1 || strings.Count(log.String(), o.ID) != 1 || strings.Count(log.String(), page.Events[0].ID) != 1 {
+			t.Errorf("of %s the trail keeps %+v, and logs\n%s", o.ID, page.Events, log.String())
+		}
 	}
 }

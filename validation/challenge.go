@@ -5,9 +5,9 @@ package validation
 import (
 	"encoding/json"
 	"net/http"
-	"strconv"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/internal/httpx"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
 
@@ -53,8 +53,7 @@ func (o *Options) refuse(w http.ResponseWriter, err error) {
 		header.Set("Content-Type", "application/json")
 		header.Set("X-Content-Type-Options", "nosniff")
 		if status == http.StatusServiceUnavailable {
-			wait := max(retryAfter, e.RetryAfter)
-			header.Set("Retry-After", strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10))
+			header.Set("Retry-After", httpx.Seconds(max(retryAfter, e.RetryAfter)))
 		}
 	}
 	if status < http.StatusInternalServerError {

@@ -4,7 +4,6 @@ package phones
 
 import (
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
@@ -20,7 +19,7 @@ func bounded(by *limit.Limiter, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		budget := by.Take(limit.Address(httpx.CallerOf(r.Context()).ClientIP))
 		if budget.Wait > 0 {
-			w.Header().Set("Retry-After", strconv.Itoa(int((budget.Wait+time.Second-1)/time.Second)))
+			w.Header().Set("Retry-After", httpx.Seconds(budget.Wait))
 			w.Header().Set("Cache-Control", "no-store")
 			w.WriteHeader(http.StatusTooManyRequests)
 			return

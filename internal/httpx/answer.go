@@ -13,8 +13,8 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
 
-// retryAfter is at least how many seconds a caller should wait when the server is not ready.
-const retryAfter = 2
+// retryAfter is at least how long a caller should wait when the server is not ready.
+const retryAfter = 2 * time.Second
 
 // Allow reports whether the method is one of those given. If it is not, the answer 405 has been written with the Allow
 // header that goes with it (RFC 9110 15.5.6).
@@ -49,12 +49,22 @@ func WriteJSON(w http.ResponseWriter, status int, v any) {
 
 // WriteBody answers with JSON that is encoded already.
 func WriteBody(w http.ResponseWriter, status int, body []byte) {
+	WriteAs(w, status, "application/json", body)
+}
+
+// WriteAs is [WriteBody] for another type of JSON, such as that of problems (RFC 9457).
+func WriteAs(w http.ResponseWriter, status int, contentType string, body []byte) {
 	h := w.Header()
-	h["Content-Type"] = []string{"application/json"}
+	h["Content-Type"] = []string{contentType}
 	h["X-Content-Type-Options"] = []string{"nosniff"}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // nobody is left to tell
+}
+
+// Seconds returns a duration in whole seconds, rounded up, as header fields have it.
+func Seconds(d time.Duration) string {
+	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
 }
 
 // wireError is an error response (RFC 6749 5.2). The request id is added to our own faults, so that whoever meets one can
@@ -82,7 +92,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error, logger *slog.
 	case http.StatusMethodNotAllowed:
 		setDefault(h, "Allow", http.MethodPost)
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		setDefault(h, "Retry-After", strconv.Itoa(max(retryAfter, int((e.RetryAfter+time.Second-1)/time.Second))))
+		setDefault(h, "Retry-After", Seconds(max(retryAfter, e.RetryAfter)))
 	}
 	WriteJSON(w, status, body)
 }

@@ -360,3 +360,15 @@ func TestCORS(t *testing.T) { // OpenID Connect Discovery 3
 		t.Fatal("OPTIONS without a method to ask for is no preflight")
 	}
 }
+
+// TestSeconds: nobody is told to come back before there is any use in it.
+func TestSeconds(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		0: "0", 1: "1", time.Millisecond: "1", time.Second: "1", time.Second + 1: "2", 90*time.Second + time.Millisecond: "91",
+	} {
+		if got := httpx.Seconds(d); got != want {
+			t.Errorf("%v is %s, want %s", d, got, want)
+		}
+	}
+}

@@ -306,7 +306,7 @@ func (*haste) Error() string { return "the device sends too many messages" }
 
 // slowDown answers 429.
 func slowDown(w http.ResponseWriter, wait time.Duration, title string) {
-	w.Header().Set("Retry-After", fmt.Sprint(int((wait+time.Second-1)/time.Second)))
+	w.Header().Set("Retry-After", httpx.Seconds(wait))
 	problem(w, http.StatusTooManyRequests, "slow_down", title, 0)
 }
 

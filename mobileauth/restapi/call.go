@@ -129,8 +129,8 @@ func (a *API) elsewhere(c *call) error {
 // tellBudget says how many requests are left (draft-ietf-httpapi-ratelimit-headers).
 func (a *API) tellBudget(h http.Header, b limit.Budget) {
 	rate := a.config.Rate
-	h.Set("RateLimit-Policy", fmt.Sprintf(`"client";q=%d;w=%s`, rate.Requests, wire.Seconds(rate.Window)))
-	h.Set("RateLimit", fmt.Sprintf(`"client";r=%d;t=%s`, b.Left, wire.Seconds(b.Full)))
+	h.Set("RateLimit-Policy", fmt.Sprintf(`"client";q=%d;w=%s`, rate.Requests, httpx.Seconds(rate.Window)))
+	h.Set("RateLimit", fmt.Sprintf(`"client";r=%d;t=%s`, b.Left, httpx.Seconds(b.Full)))
 }
 
 // unauthenticated words a refusal of the authenticator. It says which schemes there are (RFC 9110 15.5.2).

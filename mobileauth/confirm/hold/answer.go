@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/internal/httpx"
 	"github.com/gatehouse-id/gatehouse/mobileauth/asking"
 	"github.com/gatehouse-id/gatehouse/mobileauth/caution"
 	"github.com/gatehouse-id/gatehouse/mobileauth/confirm"
@@ -138,7 +138,7 @@ func (p *problem) write(w http.ResponseWriter) {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", p.challenge())
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		h.Set("Retry-After", strconv.FormatInt(int64((max(p.after, time.Second)+time.Second-1)/time.Second), 10))
+		h.Set("Retry-After", httpx.Seconds(max(p.after, time.Second)))
 	}
 	if p.standing != nil {
 		h.Set(OperationHeader, p.Operation)
@@ -160,11 +160,6 @@ func send(w http.ResponseWriter, status int, contentType string, document any) {
 	if err != nil { // cannot be: these are texts, numbers and times
 		status, body = http.StatusInternalServerError, nil
 	}
-	h := w.Header()
-	h.Set("Content-Type", contentType)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // nobody is left to tell
+	w.Header().Set("Cache-Control", "no-store")
+	httpx.WriteAs(w, status, contentType, body)
 }

@@ -5,8 +5,9 @@ package wire
 import (
 	"encoding/json"
 	"net/http"
-	"strconv"
 	"time"
+
+	"github.com/gatehouse-id/gatehouse/internal/httpx"
 )
 
 // Code is the stable name of a problem: what a program decides by. Titles and details are for people and may change.
@@ -179,17 +180,8 @@ func (p *Problem) Write(w http.ResponseWriter, base string, t Trace) {
 	case p.Challenge != "":
 		h.Set("WWW-Authenticate", p.Challenge)
 	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
-		h.Set("Retry-After", Seconds(max(p.RetryAfter, leastRetry)))
+		h.Set("Retry-After", httpx.Seconds(max(p.RetryAfter, leastRetry)))
 	}
-	h.Set("Content-Type", "application/problem+json")
-	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(p.Status())
-	_, _ = w.Write(body) // nobody is left to tell
-}
-
-// Seconds returns a duration in whole seconds, rounded up, as headers have it.
-func Seconds(d time.Duration) string {
-	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
+	httpx.WriteAs(w, p.Status(), "application/problem+json", body)
 }

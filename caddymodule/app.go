@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -16,7 +15,6 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/gatehouse-id/gatehouse/authz/server"
-	"github.com/gatehouse-id/gatehouse/authz/site"
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
 	"github.com/gatehouse-id/gatehouse/caddymodule/confirming"
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
@@ -110,11 +108,8 @@ type App struct {
 	ctx     caddy.Context
 	logger  *slog.Logger
 
-	// What protects sites in this configuration: rules and guards enter in Provision, the rest is known after ready.
-	guarded  []guarded
-	foreseen bool
-	strip    *site.Headers
-	sites    atomic.Pointer[sites.Served]
+	// guards protect sites in this configuration: they enter in Provision, what they say together is known after ready.
+	guards sites.Guards
 	// confirming has requests confirmed; nil where phones is.
 	confirming *confirming.Confirming
 

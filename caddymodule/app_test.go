@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule"
+	"github.com/gatehouse-id/gatehouse/caddymodule/handlers"
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
 	"github.com/gatehouse-id/gatehouse/caddymodule/pool"
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -153,7 +154,7 @@ func TestCountersGoOn(t *testing.T) { // not in parallel: the metrics are those 
 		token := r.token("read")
 		for range 5 {
 			asked := request(http.MethodGet, "http://localhost:8082/", "Authorization", "Bearer "+token)
-			if err := handler[*caddymodule.Protect](r).ServeHTTP(httptest.NewRecorder(), asked, new(reached)); err != nil {
+			if err := handler[*handlers.Protect](r).ServeHTTP(httptest.NewRecorder(), asked, new(reached)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -148,7 +148,7 @@ func (a *App) assemble(ctx caddy.Context) error {
 		Issuer: a.Issuer, Audience: a.Audience, Store: a.node.Store(), View: a.node.Revoked(), Ring: a.ring,
 		Clients: clients, Engine: engine, Pages: pages, Trail: a.trail,
 		Profiles:        &identitystore.Profiles{Users: a.users},
-		Scopes:          a.scopeNames(),
+		Scopes:          a.ScopeNames(),
 		DefaultScopes:   a.DefaultScope,
 		ScopeTexts:      a.scopeTexts(),
 		SessionIdle:     cmp.Or(time.Duration(a.Sessions.Idle), 12*time.Hour),
@@ -382,8 +382,8 @@ func (a *App) realm(ctx caddy.Context, c *RealmConfig) (*realm.Realm, error) {
 	}, nil
 }
 
-// scopeNames returns every scope the configuration speaks of, in its order.
-func (a *App) scopeNames() oauth.Scopes {
+// ScopeNames returns every scope the configuration speaks of, in its order.
+func (a *App) ScopeNames() oauth.Scopes {
 	names := oauth.Scopes{oauth.ScopeOpenID, oauth.ScopeProfile, oauth.ScopeEmail, oauth.ScopePhone, oauth.ScopeOfflineAccess}
 	for _, s := range a.Scopes {
 		names = names.Union(oauth.Scopes{s.Name})

@@ -11,7 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/gatehouse-id/gatehouse/caddymodule"
+	"github.com/gatehouse-id/gatehouse/caddymodule/handlers"
 )
 
 // nothing is a next handler that does nothing.
@@ -26,7 +26,7 @@ func BenchmarkProtect(b *testing.B) {
 	if err := r.app.Start(); err != nil {
 		b.Fatal(err)
 	}
-	protect := handler[*caddymodule.Protect](r)
+	protect := handler[*handlers.Protect](r)
 	token := "Bearer " + r.token("read")
 	for _, c := range []struct {
 		name    string

@@ -32,7 +32,7 @@ func (a *App) registry(credentials func(*ClientConfig, *authz.Client) error) (*a
 		}
 		clients = append(clients, c)
 	}
-	sites := authz.Sites{Allowed: a.allowed, Scopes: a.scopeNames(), Audience: a.Audience}
+	sites := authz.Sites{Allowed: a.allowed, Scopes: a.ScopeNames(), Audience: a.Audience}
 	return authz.NewClients(sites, clients...)
 }
 
@@ -115,7 +115,7 @@ func (a *App) permissions(c *ClientConfig, client *authz.Client) error {
 	if len(c.Grants) == 0 && (len(c.RedirectURIs) > 0 || c.Native) {
 		client.Grants = []authz.GrantType{authz.GrantAuthorizationCode}
 	}
-	scopes := a.scopeNames()
+	scopes := a.ScopeNames()
 	for _, s := range slices.Concat(c.Scopes, c.DefaultScopes) {
 		if !scopes.Has(s) {
 			return fmt.Errorf("client %q: scope %q is not defined: add \"scope %s <realm...>\"", c.ID, s, s)

@@ -18,9 +18,6 @@ import (
 // Allowed reports whether an origin is a site where browsers log in.
 func (a *App) Allowed(origin string) bool { return a.allowed(origin) }
 
-// Ready loads what is needed to answer requests.
-func (a *App) Ready() error { return a.ready() }
-
 // DB returns the store, as the records see it.
 func (a *App) DB() storage.DB { return a.node }
 

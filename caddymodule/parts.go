@@ -5,13 +5,18 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/revocation"
 	"github.com/gatehouse-id/gatehouse/authz/server"
+	"github.com/gatehouse-id/gatehouse/authz/site/stream"
+	"github.com/gatehouse-id/gatehouse/caddymodule/confirming"
 	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
+	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/internal/outbox"
@@ -34,6 +39,44 @@ func Running() (*App, error) {
 	}
 	return module.(*App), nil
 }
+
+// Find returns the app of the configuration that a handler is provisioned in.
+func Find(ctx caddy.Context) (*App, error) {
+	app, err := ctx.AppIfConfigured(appName)
+	if errors.Is(err, caddy.ErrNotConfigured) {
+		return nil, fmt.Errorf("the global option %q is missing: it names the issuer and the realms", appName)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return app.(*App), nil
+}
+
+// Declared returns what the blocks of the global option say together, with the defaults, for a directive that is read after them.
+// Where there is none the error has the line of the directive.
+func Declared(h httpcaddyfile.Helper) (*App, error) {
+	if global, ok := h.Option(appName).(httpcaddyfile.App); ok {
+		return readBlocks(global.Value)
+	}
+	h.Reset()
+	h.Next() // the directive's name
+	return nil, h.Errf("%s needs the global option %q, which names the issuer and the realms", h.Val(), appName)
+}
+
+// Ready opens the store and reads what is in it, once, and returns what came of it. Whoever answers a request asks before.
+func (a *App) Ready() error { return a.ready() }
+
+// Guards returns what protects sites.
+func (a *App) Guards() *sites.Guards { return &a.guards }
+
+// Confirming returns what has requests confirmed, nil where the configuration has no mobile side.
+func (a *App) Confirming() *confirming.Confirming { return a.confirming }
+
+// Streams returns the requests that last.
+func (a *App) Streams() *stream.Table { return a.node.Streams() }
+
+// Logger returns the logger of the app.
+func (a *App) Logger() *slog.Logger { return a.logger }
 
 // Server returns the authorization server.
 func (a *App) Server() *server.Server { return a.server }

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule"
+	"github.com/gatehouse-id/gatehouse/caddymodule/handlers"
 	"github.com/gatehouse-id/gatehouse/validation"
 )
 
@@ -37,11 +38,11 @@ func TestNothingPassesAStoreThatIsNotThere(t *testing.T) {
 			var h caddyhttp.MiddlewareHandler
 			switch name {
 			case "guard":
-				h = handler[*caddymodule.SiteEndpoints](r)
+				h = handler[*handlers.SiteEndpoints](r)
 			case "issuer":
-				h = handler[*caddymodule.AuthorizationServer](r)
+				h = handler[*handlers.AuthorizationServer](r)
 			default:
-				h = handler[*caddymodule.Protect](r)
+				h = handler[*handlers.Protect](r)
 			}
 			for _, path := range []string{"/token", "/jwks", "/", "/_gatehouse/callback"} {
 				w, next := httptest.NewRecorder(), new(reached)
@@ -72,12 +73,12 @@ func TestEarlyRequestOpensTheStore(t *testing.T) {
 	t.Parallel()
 	r := open(t, usual, "http://localhost:8080 {\n authorization_server\n}\nhttp://localhost:8082 {\n protect\n}\n")
 	w := httptest.NewRecorder()
-	if err := handler[*caddymodule.AuthorizationServer](r).ServeHTTP(w, request(http.MethodGet, issuer+"/jwks"), new(reached)); err != nil || w.Code != http.StatusOK {
+	if err := handler[*handlers.AuthorizationServer](r).ServeHTTP(w, request(http.MethodGet, issuer+"/jwks"), new(reached)); err != nil || w.Code != http.StatusOK {
 		t.Fatalf("an early request gets %d %v", w.Code, err)
 	}
 	next := new(reached)
 	asked := request(http.MethodGet, "http://localhost:8082/", "Authorization", "Bearer "+r.token("read"))
-	if err := handler[*caddymodule.Protect](r).ServeHTTP(httptest.NewRecorder(), asked, next); err != nil || next.r == nil {
+	if err := handler[*handlers.Protect](r).ServeHTTP(httptest.NewRecorder(), asked, next); err != nil || next.r == nil {
 		t.Errorf("an early token is refused: %v", err)
 	}
 }
@@ -86,7 +87,7 @@ func TestEarlyRequestOpensTheStore(t *testing.T) {
 func TestIssuerAnswersItsOwnPathsOnly(t *testing.T) {
 	t.Parallel()
 	r := open(t, usual, "http://localhost:8080 {\n authorization_server\n}\n")
-	h := handler[*caddymodule.AuthorizationServer](r)
+	h := handler[*handlers.AuthorizationServer](r)
 	for path, own := range map[string]bool{
 		"/jwks": true, "/.well-known/openid-configuration": true, "/": false, "/jwks/": false, "/JWKS": false, "/static": false, "/elsewhere": false,
 	} {
@@ -109,7 +110,7 @@ func (f *fields) AddString(name, value string) { f.all[name] = value }
 func TestIntroduction(t *testing.T) {
 	t.Parallel()
 	r := open(t, usual, "http://localhost:8082 {\n protect {\n assertion urn:up\n }\n}\n")
-	h, next := handler[*caddymodule.Protect](r), new(reached)
+	h, next := handler[*handlers.Protect](r), new(reached)
 	if err := r.app.Ready(); err != nil {
 		t.Fatal(err)
 	}

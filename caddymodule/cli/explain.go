@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule"
+	"github.com/gatehouse-id/gatehouse/caddymodule/handlers"
 	"github.com/gatehouse-id/gatehouse/caddymodule/policy"
 )
 
@@ -163,7 +164,7 @@ func (e *explainer) handler(raw json.RawMessage, site, matches []string) (rule b
 	case "authorization_server":
 		e.add(site, matches, "nothing: this is the authorization server of "+e.app.Issuer, "its endpoints")
 	case "protect":
-		var p caddymodule.Protect
+		var p handlers.Protect
 		if json.Unmarshal(raw, &p) != nil {
 			return false // validating the configuration tells
 		}

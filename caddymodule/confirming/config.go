@@ -157,7 +157,7 @@ func (c *Config) Check(mobile *phones.Config) error {
 
 // unbound are fields that are not the same when a request is sent again, or that no upstream gets.
 var unbound = []string{
-	"Authorization", "Cookie", "Connection", "Content-Length", "Date", "Expect", "Gatehouse-Operation", "Host", "Keep-Alive", "Prefer",
+	"Authorization", "Cookie", "Connection", "Content-Length", "Date", "Expect", hold.OperationHeader, "Host", "Keep-Alive", "Prefer",
 	"Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
 }
 

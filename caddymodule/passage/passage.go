@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/site"
 	"github.com/gatehouse-id/gatehouse/authz/site/stream"
 	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
+	"github.com/gatehouse-id/gatehouse/mobileauth/confirm/hold"
 )
 
 // Passage is what a request carries on its way through the rules, where no client can reach it. It belongs to one request, and
@@ -38,7 +39,7 @@ func Enter(r *http.Request) *Passage {
 	if p, ok := caddyhttp.GetVar(r.Context(), Variable).(*Passage); ok {
 		return p
 	}
-	p := &Passage{Came: CredentialsOf(r), Operations: r.Header["Gatehouse-Operation"]}
+	p := &Passage{Came: CredentialsOf(r), Operations: r.Header[hold.OperationHeader]}
 	caddyhttp.SetVar(r.Context(), Variable, p)
 	return p
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/authz/site"
 	"github.com/gatehouse-id/gatehouse/caddymodule"
+	"github.com/gatehouse-id/gatehouse/caddymodule/handlers"
 )
 
 // ErrQuestion is returned for what no request can be made of.
@@ -226,7 +227,7 @@ func (w *walker) report(e *Explanation) {
 }
 
 // ruleOf says what a rule asks.
-func ruleOf(app *caddymodule.App, p *caddymodule.Protect, matches string) Rule {
+func ruleOf(app *caddymodule.App, p *handlers.Protect, matches string) Rule {
 	rule := Rule{
 		Matches: matches, Requires: Words(app, p), Off: p.Off, Optional: p.Optional, Session: p.Session, Scopes: p.Scopes,
 		AnyScope: p.AnyScope, ACR: p.ACR, Audience: p.Audience, Assertion: p.Assertion, ForwardToken: p.ForwardToken,

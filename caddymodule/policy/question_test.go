@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule"
+	"github.com/gatehouse-id/gatehouse/caddymodule/handlers"
 	"github.com/gatehouse-id/gatehouse/caddymodule/policy"
 )
 
@@ -162,12 +163,12 @@ func TestWords(t *testing.T) {
 	t.Parallel()
 	app := &caddymodule.App{DefaultScope: []string{"read"}, Scopes: []caddymodule.ScopeConfig{{Name: "read", Realms: []string{"password"}}}}
 	for _, tt := range []struct {
-		rule *caddymodule.Protect
+		rule *handlers.Protect
 		want string
 	}{
-		{&caddymodule.Protect{Off: true, Scopes: []string{"read"}}, "nothing: the rule is off"},
-		{&caddymodule.Protect{}, "a bearer token, scope read, of people also proof of password"},
-		{&caddymodule.Protect{Session: true, Scopes: []string{"other"}}, "a bearer token or a browser login, scope other"},
+		{&handlers.Protect{Off: true, Scopes: []string{"read"}}, "nothing: the rule is off"},
+		{&handlers.Protect{}, "a bearer token, scope read, of people also proof of password"},
+		{&handlers.Protect{Session: true, Scopes: []string{"other"}}, "a bearer token or a browser login, scope other"},
 	} {
 		if got := policy.Words(app, tt.rule); got != tt.want {
 			t.Errorf("%+v is %q, want %q", tt.rule, got, tt.want)

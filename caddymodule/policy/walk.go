@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz/site"
 	"github.com/gatehouse-id/gatehouse/caddymodule"
+	"github.com/gatehouse-id/gatehouse/caddymodule/handlers"
 	"github.com/gatehouse-id/gatehouse/caddymodule/passage"
 	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
 )
@@ -27,7 +28,7 @@ type walker struct {
 	r      *http.Request
 
 	groups  map[string]bool // of which a route has matched, as Caddy has it
-	met     []*caddymodule.Protect
+	met     []*handlers.Protect
 	rules   []Rule
 	path    error // what a rule or a guard has against the path as it stood there
 	own     bool  // the site answers by itself
@@ -94,9 +95,9 @@ func (w *walker) route(route *caddyhttp.Route) error {
 			if named, ok := w.server.NamedRoutes[handler.Name]; ok {
 				err = w.routes(caddyhttp.RouteList{*named})
 			}
-		case *caddymodule.Protect:
+		case *handlers.Protect:
 			w.rule(handler, route)
-		case *caddymodule.SiteEndpoints:
+		case *handlers.SiteEndpoints:
 			w.guard(handler.Group())
 		default:
 			err = w.handler(handler)
@@ -109,7 +110,7 @@ func (w *walker) route(route *caddyhttp.Route) error {
 }
 
 // rule does to the request what a rule does to one that it lets pass.
-func (w *walker) rule(p *caddymodule.Protect, route *caddyhttp.Route) {
+func (w *walker) rule(p *handlers.Protect, route *caddyhttp.Route) {
 	group, pass := p.Group(), passage.Enter(w.r)
 	if pass.DecidedBy(group) || w.keeps(group) {
 		return
@@ -145,7 +146,7 @@ func (w *walker) keeps(group *sites.Group) bool {
 
 // clean takes off what a client must not send, and looks at the path, which is another one behind a rewrite.
 func (w *walker) clean(lenient bool) bool {
-	w.app.Clean(w.r)
+	w.app.Guards().Clean(w.r)
 	if err := site.CheckPath(w.r.URL, lenient); err != nil {
 		w.path, w.ended = err, true
 	}

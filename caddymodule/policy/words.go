@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule"
+	"github.com/gatehouse-id/gatehouse/caddymodule/handlers"
 	"github.com/gatehouse-id/gatehouse/caddymodule/securitytest"
 )
 
@@ -17,7 +18,7 @@ import (
 type words struct{ app *caddymodule.App }
 
 // Words puts a rule in words, as one line.
-func Words(app *caddymodule.App, p *caddymodule.Protect) string {
+func Words(app *caddymodule.App, p *handlers.Protect) string {
 	e := words{app}
 	if p.Off {
 		return "nothing: the rule is off"

@@ -22,12 +22,14 @@ type Group struct {
 	Origins, Issuers []string
 	// Session tells that browsers may log in.
 	Session bool
-	// Confirms are the validators of the rules by which requests are confirmed.
-	Confirms []site.TokenValidator
+	// Status is what whoever asks how a confirmation stands must prove; nil where no request is confirmed.
+	Status *site.Rule
 	// Lenient tells that a rule for every request is lenient; one for some requests says nothing about the others.
 	Lenient bool
 	// Issuer tells that the endpoints of the authorization server stand in the same list, whatever the request.
 	Issuer bool
+
+	confirms []site.TokenValidator // of the rules by which requests are confirmed
 }
 
 // Member is a handler that belongs to the rules of its list.
@@ -55,7 +57,7 @@ func (g *Group) OriginOf(r *http.Request) string {
 // requests are confirmed, how that stands.
 func (g *Group) Keeps(path string) bool {
 	return IsMetadata(path) || g.Session && strings.HasPrefix(path, authz.PathSite) ||
-		len(g.Confirms) > 0 && strings.HasPrefix(path, authz.PathSiteConfirm)
+		g.Status != nil && strings.HasPrefix(path, authz.PathSiteConfirm)
 }
 
 // errOverride is for a request that asks the upstream to take it for another one, where some requests have to be confirmed.
@@ -66,7 +68,7 @@ func (g *Group) Check(r *http.Request, lenient bool) error {
 	if err := site.CheckMethod(r.Method); err != nil {
 		return err
 	}
-	if len(g.Confirms) > 0 && httpx.Override(r.Header) != "" {
+	if g.Status != nil && httpx.Override(r.Header) != "" {
 		return errOverride
 	}
 	return site.CheckPath(r.URL, lenient)
@@ -78,10 +80,21 @@ func IsMetadata(path string) bool {
 	return ok && (below == "" || below[0] == '/')
 }
 
+// Confirm adds a rule by which requests are confirmed, with the validator of its tokens. Whoever may send any of them may ask how
+// theirs stand, by what is left to prove then.
+func (g *Group) Confirm(tokens site.TokenValidator, status *site.Rule) {
+	g.confirms = append(g.confirms, tokens)
+	if g.Status == nil {
+		rule := *status
+		rule.Tokens = g
+		g.Status = &rule
+	}
+}
+
 // Validate takes the token of any rule by which requests are confirmed: whoever has one may ask how theirs stand.
 func (g *Group) Validate(ctx context.Context, raw string) (p *validation.Principal, err error) {
 	err = validation.ErrAudience
-	for _, tokens := range g.Confirms {
+	for _, tokens := range g.confirms {
 		if p, err = tokens.Validate(ctx, raw); err == nil {
 			return p, nil
 		}

@@ -3,19 +3,22 @@
 package sites_test
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 
 	"github.com/gatehouse-id/gatehouse/authz/site"
 	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
+	"github.com/gatehouse-id/gatehouse/validation"
 )
 
 // TestCheck: where requests are confirmed, none slips past their rule as another one that the upstream takes for it.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	plain := new(sites.Group)
-	confirming := &sites.Group{Confirms: make([]site.TokenValidator, 1)}
+	confirming := &sites.Group{Status: new(site.Rule)}
 	for _, test := range []struct {
 		name, method, target, field string
 		group                       *sites.Group
@@ -33,6 +36,37 @@ func TestCheck(t *testing.T) {
 		r.Header[test.field] = []string{"DELETE"}
 		if err := test.group.Check(r, false); (err == nil) != test.want {
 			t.Errorf("%s: %v", test.name, err)
+		}
+	}
+}
+
+// tokens takes one token and no other.
+type tokens string
+
+func (k tokens) Validate(_ context.Context, raw string) (*validation.Principal, error) {
+	if raw != string(k) {
+		return nil, validation.ErrAudience
+	}
+	return &validation.Principal{Subject: raw}, nil
+}
+
+// TestConfirm: whoever has a token of any rule that has requests confirmed may ask, and nobody before there is one; what a rule was
+// built with stays as it is.
+func TestConfirm(t *testing.T) {
+	t.Parallel()
+	g, built := new(sites.Group), &site.Rule{Realm: "r"}
+	if _, err := g.Validate(t.Context(), "a"); !errors.Is(err, validation.ErrAudience) {
+		t.Errorf("without a rule: %v", err)
+	}
+	g.Confirm(tokens("a"), built)
+	first := g.Status
+	g.Confirm(tokens("b"), new(site.Rule))
+	if g.Status != first || g.Status.Tokens != site.TokenValidator(g) || g.Status.Realm != "r" || built.Tokens != nil {
+		t.Errorf("the rule is %+v, from %+v", g.Status, built)
+	}
+	for raw, want := range map[string]bool{"a": true, "b": true, "c": false, "": false} {
+		if p, err := g.Status.Tokens.Validate(t.Context(), raw); (err == nil) != want || want && p.Subject != raw {
+			t.Errorf("token %q: %v %v", raw, p, err)
 		}
 	}
 }

@@ -9,5 +9,6 @@ import (
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/cli"
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/demo"
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/guests"
+	_ "github.com/gatehouse-id/gatehouse/caddymodule/handlers"
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/operator"
 )

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package caddymodule
+package handlers
 
 import (
 	"fmt"
@@ -18,7 +18,7 @@ func (p *Protect) validators() (site.TokenValidator, error) {
 	}
 	all := []*validation.Validator{own}
 	for i := range p.Issuers {
-		v, err := p.Issuers[i].Validator(p.app.logger)
+		v, err := p.Issuers[i].Validator(p.app.Logger())
 		if err != nil {
 			return nil, fmt.Errorf("issuer %q: %w", p.Issuers[i].Issuer, err)
 		}
@@ -30,7 +30,7 @@ func (p *Protect) validators() (site.TokenValidator, error) {
 // own returns the shared validator of our tokens, or one for the audience that the site has for itself.
 func (p *Protect) own() (*validation.Validator, error) {
 	if len(p.Audience) == 0 || slices.Equal(p.Audience, p.app.Audience) {
-		return p.app.server.AccessValidator(), nil
+		return p.app.Server().AccessValidator(), nil
 	}
-	return p.app.server.Validator(p.Audience)
+	return p.app.Server().Validator(p.Audience)
 }

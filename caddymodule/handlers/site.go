@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package caddymodule
+package handlers
 
 import (
 	"net/http"
@@ -10,14 +10,12 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/gatehouse-id/gatehouse/authz"
-	"github.com/gatehouse-id/gatehouse/authz/site"
+	"github.com/gatehouse-id/gatehouse/caddymodule"
 	"github.com/gatehouse-id/gatehouse/caddymodule/passage"
 	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
 	"github.com/gatehouse-id/gatehouse/mobileauth/confirm/hold"
 	"github.com/gatehouse-id/gatehouse/validation"
 )
-
-func init() { caddy.RegisterModule(new(SiteEndpoints)) }
 
 const metadataPath = validation.MetadataPath
 
@@ -28,7 +26,7 @@ const metadataPath = validation.MetadataPath
 type SiteEndpoints struct {
 	membership
 
-	app *App
+	app *caddymodule.App
 }
 
 // CaddyModule returns the Caddy module information.
@@ -38,8 +36,8 @@ func (*SiteEndpoints) CaddyModule() caddy.ModuleInfo {
 
 // Provision finds the app.
 func (s *SiteEndpoints) Provision(ctx caddy.Context) (err error) {
-	if s.app, err = findApp(ctx); err == nil {
-		s.app.guarded = append(s.app.guarded, s)
+	if s.app, err = caddymodule.Find(ctx); err == nil {
+		s.app.Guards().Enter(s)
 	}
 	return err
 }
@@ -50,14 +48,16 @@ func (s *SiteEndpoints) Join(group *sites.Group, _ bool) bool {
 	return true
 }
 
-func (s *SiteEndpoints) standAlone() { s.among.CompareAndSwap(nil, new(sites.Group)) }
+// StandAlone gives the guard a list of its own, where no route leads to it.
+func (s *SiteEndpoints) StandAlone() { s.among.CompareAndSwap(nil, new(sites.Group)) }
 
-func (*SiteEndpoints) identityHeaders(map[string]string) {}
+// AddHeaders adds nothing: a guard tells the upstream nothing.
+func (*SiteEndpoints) AddHeaders(map[string]string) {}
 
 // ServeHTTP answers the site's own paths and cleans every other request. Where a rule has decided, nothing is left to do.
 func (s *SiteEndpoints) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if err := s.app.ready(); err != nil {
-		s.app.Clean(r) // for whatever handle_errors does with it
+	if err := s.app.Ready(); err != nil {
+		s.app.Guards().Clean(r) // for whatever handle_errors does with it
 		return refuse(w, http.StatusServiceUnavailable, "", err)
 	}
 	pass := passage.Enter(r)
@@ -65,16 +65,16 @@ func (s *SiteEndpoints) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	if pass.Decided() {
 		return next.ServeHTTP(w, r)
 	}
-	if s.app.logsIn(r, among) {
-		return s.app.serveIssuer(w, r)
+	if logsIn(s.app, r, among) {
+		return serveIssuer(s.app, w, r)
 	}
 	if among.Keeps(r.URL.Path) {
-		return s.app.serveOwn(w, r, among)
+		return serveOwn(s.app, w, r, among)
 	}
 	if pass.Cleaned {
 		return next.ServeHTTP(w, r)
 	}
-	s.app.Clean(r)
+	s.app.Guards().Clean(r)
 	if err := among.Check(r, among.Lenient); err != nil {
 		return refuse(w, http.StatusBadRequest, "", err)
 	}
@@ -83,68 +83,41 @@ func (s *SiteEndpoints) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	return next.ServeHTTP(w, r)
 }
 
-// logsIn reports whether a request is for the issuer on the very site that is protected: nobody has to be logged in there.
-func (a *App) logsIn(r *http.Request, among *sites.Group) bool {
-	return among.Issuer && a.server.Serves(r.URL.Path)
-}
-
-// serveIssuer answers a request for the issuer. It is not passed on to authorization_server: a handler in between could
-// answer it, or rewrite its path, and what nobody has judged would reach an upstream.
-func (a *App) serveIssuer(w http.ResponseWriter, r *http.Request) error {
-	passage.Enter(r).Came.Put(r) // a guard further out has taken them off
-	a.server.ServeHTTP(w, r)
-	return nil
-}
-
-// Clean removes the identity headers that a client sent, wherever they stand.
-func (a *App) Clean(r *http.Request) {
-	strip := a.strip
-	if strip == nil { // nothing is loaded: what every site strips
-		strip = site.NewHeaders(nil)
-	}
-	strip.Clean(r)
-}
-
 // serveOwn answers a path that a site keeps for itself.
-func (a *App) serveOwn(w http.ResponseWriter, r *http.Request, among *sites.Group) error {
+func serveOwn(app *caddymodule.App, w http.ResponseWriter, r *http.Request, among *sites.Group) error {
 	if sites.IsMetadata(r.URL.Path) {
-		return a.serveMetadata(w, r, among)
+		return serveMetadata(app, w, r, among)
 	}
 	passage.Enter(r).Came.Put(r) // a guard further out has taken the cookies off
-	if id, ok := hold.ID(r.URL.Path, authz.PathSiteConfirm); ok && len(among.Confirms) > 0 {
-		return a.serveStatus(w, r, among, id)
+	if id, ok := hold.ID(r.URL.Path, authz.PathSiteConfirm); ok && among.Status != nil {
+		return serveStatus(app, w, r, among, id)
 	}
-	if err := a.server.Gate().ServeOwn(w, r, among.OriginOf(r)); err != nil {
-		a.server.RenderError(w, r, err)
+	if err := app.Server().Gate().ServeOwn(w, r, among.OriginOf(r)); err != nil {
+		app.Server().RenderError(w, r, err)
 	}
 	return nil
 }
 
 // serveStatus tells whoever sent a request how its confirmation stands.
-func (a *App) serveStatus(w http.ResponseWriter, r *http.Request, among *sites.Group, id string) error {
-	rule, err := a.server.Rule(validation.Policy{})
-	if err != nil {
-		return refuse(w, http.StatusServiceUnavailable, "", err)
-	}
-	rule.Tokens, rule.Session = among, among.Session
+func serveStatus(app *caddymodule.App, w http.ResponseWriter, r *http.Request, among *sites.Group, id string) error {
 	origin := among.OriginOf(r)
-	switch d := a.server.Gate().Decide(w, r, origin, rule); {
+	switch d := app.Server().Gate().Decide(w, r, origin, among.Status); {
 	case d.Done:
 	case d.Err != nil:
 		return refuse(w, d.Err.HTTPStatus(), d.Challenge, d.Err)
 	default:
-		a.confirming.ServeStatus(w, r, id, d.Principal, origin)
+		app.Confirming().ServeStatus(w, r, id, d.Principal, origin)
 	}
 	return nil
 }
 
 // serveMetadata describes the site as an OAuth resource (RFC 9728 3.2). Whatever path of the site a client asks about, it is
 // the same resource.
-func (a *App) serveMetadata(w http.ResponseWriter, r *http.Request, among *sites.Group) error {
+func serveMetadata(app *caddymodule.App, w http.ResponseWriter, r *http.Request, among *sites.Group) error {
 	metadata := validation.ResourceMetadata{
 		Resource:             among.OriginOf(r) + strings.TrimPrefix(r.URL.Path, metadataPath),
-		AuthorizationServers: append([]string{a.Issuer}, among.Issuers...),
-		ScopesSupported:      a.scopeNames(),
+		AuthorizationServers: append([]string{app.Issuer}, among.Issuers...),
+		ScopesSupported:      app.ScopeNames(),
 	}
 	handler, err := metadata.Handler()
 	if err != nil {
@@ -158,5 +131,5 @@ func (a *App) serveMetadata(w http.ResponseWriter, r *http.Request, among *sites
 var (
 	_ caddy.Provisioner           = (*SiteEndpoints)(nil)
 	_ caddyhttp.MiddlewareHandler = (*SiteEndpoints)(nil)
-	_ guarded                     = (*SiteEndpoints)(nil)
+	_ sites.Guard                 = (*SiteEndpoints)(nil)
 )

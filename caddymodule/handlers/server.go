@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package caddymodule
+package handlers
 
 import (
-	"errors"
-	"fmt"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
@@ -12,20 +10,15 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/gatehouse-id/gatehouse/caddymodule"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
 )
 
-func init() {
-	caddy.RegisterModule(AuthorizationServer{})
-	httpcaddyfile.RegisterHandlerDirective("authorization_server", parseAuthorizationServer)
-	httpcaddyfile.RegisterDirectiveOrder("authorization_server", httpcaddyfile.Before, "basic_auth")
-}
-
 // AuthorizationServer serves the endpoints of the issuer. It answers what lies under the issuer's path and passes every
 // other request on.
 type AuthorizationServer struct {
-	app *App
+	app *caddymodule.App
 }
 
 // CaddyModule returns the Caddy module information.
@@ -35,7 +28,7 @@ func (AuthorizationServer) CaddyModule() caddy.ModuleInfo {
 
 // Provision finds the app.
 func (h *AuthorizationServer) Provision(ctx caddy.Context) (err error) {
-	h.app, err = findApp(ctx)
+	h.app, err = caddymodule.Find(ctx)
 	return err
 }
 
@@ -47,32 +40,19 @@ func (h *AuthorizationServer) Join(group *sites.Group, always bool) bool {
 
 // ServeHTTP answers a request of the issuer.
 func (h *AuthorizationServer) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if !h.app.server.Serves(r.URL.Path) {
+	if !h.app.Server().Serves(r.URL.Path) {
 		return next.ServeHTTP(w, r)
 	}
-	if err := h.app.ready(); err != nil {
+	if err := h.app.Ready(); err != nil {
 		return refuse(w, http.StatusServiceUnavailable, "", err)
 	}
-	return h.app.serveIssuer(w, r)
-}
-
-// findApp returns the app that a handler works with.
-func findApp(ctx caddy.Context) (*App, error) {
-	app, err := ctx.AppIfConfigured(appName)
-	if errors.Is(err, caddy.ErrNotConfigured) {
-		return nil, fmt.Errorf("the global option %q is missing: it names the issuer and the realms", appName)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return app.(*App), nil
+	return serveIssuer(h.app, w, r)
 }
 
 // parseAuthorizationServer reads: authorization_server [<matcher>]
 func parseAuthorizationServer(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
-	if h.Option(appName) == nil {
-		h.Next() // errors have the line of the directive
-		return nil, h.Err("authorization_server needs the global option \"gatehouse\", which names the issuer and the realms")
+	if _, err := caddymodule.Declared(h); err != nil {
+		return nil, err
 	}
 	handler := new(AuthorizationServer)
 	return handler, handler.UnmarshalCaddyfile(h.Dispenser)

@@ -1,31 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package caddymodule
+package handlers
 
 import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
+	"github.com/gatehouse-id/gatehouse/caddymodule"
 	"github.com/gatehouse-id/gatehouse/caddymodule/confirming"
 	"github.com/gatehouse-id/gatehouse/caddymodule/foreign"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
 
-func init() {
-	httpcaddyfile.RegisterDirective("protect", parseProtect)
-	httpcaddyfile.RegisterDirectiveOrder("protect", httpcaddyfile.Before, "basic_auth")
-}
-
 // parseProtect reads: protect [<matcher>] [<scope...>] { ... }
 //
 // It makes one route, and with a matcher a second for the requests that it does not match.
 func parseProtect(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next() // the directive's name
-	global, ok := h.Option(appName).(httpcaddyfile.App)
-	if !ok {
-		return nil, h.Err("protect needs the global option \"gatehouse\", which names the issuer and the realms")
+	app, err := caddymodule.Declared(h)
+	if err != nil {
+		return nil, err
 	}
 	matcher, err := h.ExtractMatcherSet()
 	if err != nil {
@@ -35,11 +31,7 @@ func parseProtect(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err := p.UnmarshalCaddyfile(h.Dispenser); err != nil {
 		return nil, err
 	}
-	app, err := readBlocks(global.Value)
-	if err == nil {
-		err = p.check(app)
-	}
-	if err != nil {
+	if err := p.check(app); err != nil {
 		return nil, p.places.Wrap(err)
 	}
 	routes := h.NewRoute(matcher, p)

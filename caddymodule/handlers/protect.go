@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package caddymodule
+package handlers
 
 import (
 	"fmt"
@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/site"
 	"github.com/gatehouse-id/gatehouse/authz/site/stream"
 	"github.com/gatehouse-id/gatehouse/authz/tokens"
+	"github.com/gatehouse-id/gatehouse/caddymodule"
 	"github.com/gatehouse-id/gatehouse/caddymodule/confirming"
 	"github.com/gatehouse-id/gatehouse/caddymodule/foreign"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
@@ -23,8 +24,6 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/confirm/hold"
 	"github.com/gatehouse-id/gatehouse/validation"
 )
-
-func init() { caddy.RegisterModule(new(Protect)) }
 
 // What becomes of requests that last.
 const closeStreams, untilRevoked, keepStreams = "close", "revoked", "keep"
@@ -72,9 +71,10 @@ type Protect struct {
 	membership
 
 	places  option.Places // in a Caddyfile that is read
-	app     *App
+	app     *caddymodule.App
 	rule    *site.Rule
 	confirm *confirming.Rule // nil where requests are not confirmed
+	status  *site.Rule       // what whoever asks how a confirmation stands must prove
 	headers *site.Headers
 	terms   *stream.Terms // nil where requests under way are kept
 }
@@ -86,16 +86,16 @@ func (*Protect) CaddyModule() caddy.ModuleInfo {
 
 // Provision finds the app and builds the rule, once.
 func (p *Protect) Provision(ctx caddy.Context) (err error) {
-	if p.app, err = findApp(ctx); err != nil {
+	if p.app, err = caddymodule.Find(ctx); err != nil {
 		return err
 	}
-	if err := p.app.foresee(ctx); err != nil {
+	if err := p.app.Guards().Foresee(ctx); err != nil {
 		return err
 	}
 	if err := p.check(p.app); err != nil {
 		return fmt.Errorf("protect: %w", err)
 	}
-	p.app.guarded = append(p.app.guarded, p)
+	p.app.Guards().Enter(p)
 	if p.IdentityHeaders == nil {
 		p.IdentityHeaders = site.DefaultHeaders()
 		if len(p.Issuers) > 0 { // two issuers may give one name to two people
@@ -120,18 +120,22 @@ func (p *Protect) buildRule() error {
 	if err != nil {
 		return err
 	}
-	if p.rule, err = p.app.server.Rule(p.demand()); err != nil {
+	if p.rule, err = p.app.Server().Rule(p.demand()); err != nil {
 		return err
 	}
 	p.rule.Tokens, p.rule.Session, p.rule.Optional = tokens, p.Session, p.Optional
 	p.rule.Metadata = func(r *http.Request) string { return p.among.Load().OriginOf(r) + metadataPath }
 	p.rule.Page = pageOf
 	if p.Streams != keepStreams {
-		p.terms = p.app.server.Terms(p.Streams == untilRevoked)
+		p.terms = p.app.Server().Terms(p.Streams == untilRevoked)
 	}
-	if p.Confirm != nil {
-		p.confirm, err = p.app.confirming.Rule(p.Confirm, p.demand())
+	if p.Confirm == nil {
+		return nil
 	}
+	if p.status, err = p.app.Server().Rule(validation.Policy{}); err != nil {
+		return err
+	}
+	p.confirm, err = p.app.Confirming().Rule(p.Confirm, p.demand())
 	return err
 }
 
@@ -143,38 +147,43 @@ func (p *Protect) Join(group *sites.Group, always bool) bool {
 	}
 	group.Session = group.Session || p.Session
 	if p.confirm != nil {
-		group.Confirms = append(group.Confirms, p.rule.Tokens)
+		group.Confirm(p.rule.Tokens, p.status)
+	}
+	if group.Status != nil {
+		group.Status.Session = group.Session // whoever may log in to send a request may ask by the same cookie
 	}
 	group.Lenient = group.Lenient || p.LenientPaths && always
 	p.among.Store(group)
 	return true
 }
 
-func (p *Protect) standAlone() {
+// StandAlone gives the rule a list of its own, where no route leads to it.
+func (p *Protect) StandAlone() {
 	if p.among.Load() == nil {
 		p.Join(new(sites.Group), false)
 	}
 }
 
-func (p *Protect) identityHeaders(into map[string]string) { maps.Copy(into, p.IdentityHeaders) }
+// AddHeaders adds the fields that tell the upstream who is asking.
+func (p *Protect) AddHeaders(into map[string]string) { maps.Copy(into, p.IdentityHeaders) }
 
 // ServeHTTP decides a request. The identity headers that a client sent are gone before anything else happens.
 func (p *Protect) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if err := p.app.ready(); err != nil {
-		p.app.Clean(r) // for whatever handle_errors does with it
+	if err := p.app.Ready(); err != nil {
+		p.app.Guards().Clean(r) // for whatever handle_errors does with it
 		return refuse(w, http.StatusServiceUnavailable, "", err)
 	}
 	among, pass := p.among.Load(), passage.Enter(r)
 	if pass.DecidedBy(among) {
 		return next.ServeHTTP(w, r)
 	}
-	if p.app.logsIn(r, among) {
-		return p.app.serveIssuer(w, r)
+	if logsIn(p.app, r, among) {
+		return serveIssuer(p.app, w, r)
 	}
 	if among.Keeps(r.URL.Path) {
-		return p.app.serveOwn(w, r, among)
+		return serveOwn(p.app, w, r, among)
 	}
-	p.app.Clean(r)
+	p.app.Guards().Clean(r)
 	if err := among.Check(r, p.LenientPaths); err != nil {
 		return refuse(w, http.StatusBadRequest, "", err)
 	}
@@ -191,7 +200,7 @@ func (p *Protect) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if d.Principal == nil || p.terms == nil {
 		return next.ServeHTTP(w, r)
 	}
-	entry, streams := pass.Entry(), p.app.node.Streams()
+	entry, streams := pass.Entry(), p.app.Streams()
 	r = streams.Enter(entry, w, r, stream.Watch{Principal: d.Principal, Policy: d.Policy, Session: d.BySession}, p.terms)
 	defer streams.Leave(entry)
 	return next.ServeHTTP(w, r)
@@ -213,7 +222,7 @@ func (p *Protect) decide(w http.ResponseWriter, r *http.Request, pass *passage.P
 	}
 	var confirmed *tokens.Confirmed
 	if p.confirm != nil {
-		again := func() site.Decision { return p.again(r, origin, pass) }
+		again := func() site.Decision { return p.again(confirming.Nobody(), r, origin, pass) }
 		in := &confirming.Incoming{Principal: d.Principal, Origin: origin, Operations: pass.Operations, Again: again}
 		if confirmed = p.confirm.Admit(w, r, in); confirmed == nil {
 			d.Done = true
@@ -229,29 +238,25 @@ func (p *Protect) decide(w http.ResponseWriter, r *http.Request, pass *passage.P
 
 // judge has the gate see the credentials that the request came with, whatever stands in their place by now.
 func (p *Protect) judge(w http.ResponseWriter, r *http.Request, origin string, pass *passage.Passage) site.Decision {
-	gate := p.app.server.Gate()
 	if pass.Fresh() {
-		return gate.Decide(w, r, origin, p.rule)
+		return p.app.Server().Gate().Decide(w, r, origin, p.rule)
 	}
-	now := passage.CredentialsOf(r)
-	pass.Came.Put(r)
-	defer now.Put(r)
-	return gate.Decide(w, r, origin, p.rule)
+	return p.again(w, r, origin, pass)
 }
 
-// again has the gate judge a request once more that was held for a while. Nobody gets what it would answer.
-func (p *Protect) again(r *http.Request, origin string, pass *passage.Passage) site.Decision {
+// again has the gate judge a request of which the credentials have been taken off, by a rule further out or by this one.
+func (p *Protect) again(w http.ResponseWriter, r *http.Request, origin string, pass *passage.Passage) site.Decision {
 	now := passage.CredentialsOf(r)
 	pass.Came.Put(r)
 	defer now.Put(r)
-	return p.app.server.Gate().Decide(confirming.Nobody(), r, origin, p.rule)
+	return p.app.Server().Gate().Decide(w, r, origin, p.rule)
 }
 
 // introduce tells the upstream, the placeholders and the access log who is asking.
 func (p *Protect) introduce(r *http.Request, principal *validation.Principal, confirmed *tokens.Confirmed) error {
 	p.headers.Set(r.Header, principal)
 	if p.Assertion != "" {
-		assertion, err := p.app.server.ConfirmedAssertion(principal, p.Assertion, confirmed)
+		assertion, err := p.app.Server().ConfirmedAssertion(principal, p.Assertion, confirmed)
 		if err != nil {
 			return err
 		}
@@ -275,5 +280,5 @@ var (
 	_ caddy.Provisioner           = (*Protect)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Protect)(nil)
 	_ caddyfile.Unmarshaler       = (*Protect)(nil)
-	_ guarded                     = (*Protect)(nil)
+	_ sites.Guard                 = (*Protect)(nil)
 )

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package caddymodule
+package handlers
 
 import (
 	"errors"
@@ -13,12 +13,13 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/gatehouse-id/gatehouse/caddymodule"
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
 
 // check refuses rules that contradict themselves, or that speak of what the app does not have.
-func (p *Protect) check(app *App) error {
+func (p *Protect) check(app *caddymodule.App) error {
 	if p.Off {
 		return p.checkOff()
 	}
@@ -37,7 +38,7 @@ func (p *Protect) check(app *App) error {
 }
 
 // checkConfirm refuses requests to be confirmed by people who are not known here.
-func (p *Protect) checkConfirm(app *App) error {
+func (p *Protect) checkConfirm(app *caddymodule.App) error {
 	switch {
 	case p.Confirm == nil:
 		return nil
@@ -49,7 +50,7 @@ func (p *Protect) checkConfirm(app *App) error {
 	return p.Confirm.Check(app.Mobile)
 }
 
-func (p *Protect) checkIssuers(app *App) error {
+func (p *Protect) checkIssuers(app *caddymodule.App) error {
 	known := []string{app.Issuer}
 	for i := range p.Issuers {
 		name := p.Issuers[i].Issuer
@@ -76,14 +77,14 @@ func (p *Protect) checkOff() error {
 }
 
 // checkScopes refuses scopes that nobody can have. Those of other issuers are theirs to define.
-func (p *Protect) checkScopes(app *App) error {
+func (p *Protect) checkScopes(app *caddymodule.App) error {
 	if len(p.Issuers) > 0 {
 		return nil
 	}
 	undefined := func(scope string) error {
 		return fmt.Errorf("scope %q is not defined: add \"scope %s <realm...>\" to the gatehouse block", scope, scope)
 	}
-	known := app.scopeNames()
+	known := app.ScopeNames()
 	if i := slices.IndexFunc(p.Scopes, func(s string) bool { return !known.Has(s) }); i >= 0 {
 		return undefined(p.Scopes[i])
 	}
@@ -93,7 +94,7 @@ func (p *Protect) checkScopes(app *App) error {
 	return nil
 }
 
-func (p *Protect) checkLevels(app *App) error {
+func (p *Protect) checkLevels(app *caddymodule.App) error {
 	var known []string
 	for i := range app.Levels {
 		known = append(known, app.Levels[i].Name)

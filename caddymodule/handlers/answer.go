@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package handlers
+
+import (
+	"net/http"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/gatehouse-id/gatehouse/caddymodule"
+	"github.com/gatehouse-id/gatehouse/caddymodule/passage"
+	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
+)
+
+// membership is what a member knows of its list.
+type membership struct {
+	among atomic.Pointer[sites.Group]
+}
+
+// Group returns what is known about the rules of the member's list; nil before it is.
+func (m *membership) Group() *sites.Group { return m.among.Load() }
+
+// logsIn reports whether a request is for the issuer on the very site that is protected: nobody has to be logged in there.
+func logsIn(app *caddymodule.App, r *http.Request, among *sites.Group) bool {
+	return among.Issuer && app.Server().Serves(r.URL.Path)
+}
+
+// serveIssuer answers a request for the issuer. It is not passed on to authorization_server: a handler in between could
+// answer it, or rewrite its path, and what nobody has judged would reach an upstream.
+func serveIssuer(app *caddymodule.App, w http.ResponseWriter, r *http.Request) error {
+	passage.Enter(r).Came.Put(r) // a guard further out has taken them off
+	app.Server().ServeHTTP(w, r)
+	return nil
+}
+
+// pageOf returns what the browser asked for, before Caddy rewrote it.
+func pageOf(r *http.Request) string {
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
+		return original.URL.RequestURI()
+	}
+	return r.URL.RequestURI()
+}
+
+// refuse hands a refusal to Caddy, so that handle_errors works, with its challenge already set.
+func refuse(w http.ResponseWriter, status int, challenge string, err error) error {
+	header := w.Header()
+	if challenge != "" {
+		header.Set("WWW-Authenticate", challenge)
+	}
+	if status == http.StatusServiceUnavailable {
+		header.Set("Retry-After", "1")
+	}
+	header.Set("Cache-Control", "no-store")
+	return caddyhttp.Error(status, err)
+}

@@ -110,6 +110,9 @@ type Outcome struct {
 	Early bool
 }
 
+// Address returns the part of the caller's address that one party has: by it attempts are counted.
+func Address(r *http.Request) string { return limit.Address(httpx.CallerOf(r.Context()).ClientIP) }
+
 // Counted is to be called once the proof of an acceptance has been stored: until then it is none.
 func (j *Judge) Counted(v *Visit) { j.Observe(v.Realm, string(realm.Accepted)) }
 
@@ -117,7 +120,7 @@ func (j *Judge) Counted(v *Visit) { j.Observe(v.Realm, string(realm.Accepted)) }
 // nothing. An acceptance is on the trail before it is returned: a proof that nobody could find afterwards is none. An error
 // means that the attempt could not be judged.
 func (j *Judge) Try(r *http.Request, v *Visit, fields map[string]string) (Outcome, error) {
-	address := limit.Address(httpx.CallerOf(r.Context()).ClientIP)
+	address := Address(r)
 	if wait := j.Limiter.Wait(address); wait > 0 {
 		return j.throttle(r, v, fields, wait)
 	}
@@ -152,7 +155,7 @@ func (j *Judge) asked(r *http.Request, v *Visit, c *realm.Challenge) (Outcome, e
 		return Outcome{Challenge: c}, nil
 	}
 	if !c.Refusal.Blameless {
-		j.Limiter.Count(limit.Address(httpx.CallerOf(r.Context()).ClientIP))
+		j.Limiter.Count(Address(r))
 	}
 	if _, err := j.judged(r, v, realm.Result{Status: realm.Refused, Reason: c.Refusal.Reason}); err != nil {
 		return Outcome{}, err

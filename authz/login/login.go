@@ -4,6 +4,7 @@ package login
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/authz/session"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
+	"github.com/gatehouse-id/gatehouse/internal/places"
 	"github.com/gatehouse-id/gatehouse/internal/web"
 )
 
@@ -27,11 +29,12 @@ type Config struct {
 	Logger   *slog.Logger
 }
 
-// Handler is the login page. It keeps nothing in memory and is safe for concurrent use.
+// Handler is the login page. It keeps nothing in memory but who waits for news, and is safe for concurrent use.
 type Handler struct {
 	Config
 	base  string
 	pages session.ErrorPages
+	waits *places.Places
 }
 
 // New returns a handler. It reads and writes nothing yet.
@@ -42,8 +45,12 @@ func New(c Config) (*Handler, error) {
 	if err := oauth.CheckIssuer(c.Issuer); err != nil {
 		return nil, err
 	}
+	waits, err := places.New(places.Limits{All: mostWaits, Holder: mostOfAddress, Purpose: mostOfRequest})
+	if err != nil {
+		return nil, fmt.Errorf("building the login page: %w", err)
+	}
 	return &Handler{
-		Config: c, base: authz.BasePath(c.Issuer), pages: session.ErrorPages{Pages: c.Pages, Logger: c.Logger},
+		Config: c, base: authz.BasePath(c.Issuer), pages: session.ErrorPages{Pages: c.Pages, Logger: c.Logger}, waits: waits,
 	}, nil
 }
 

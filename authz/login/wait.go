@@ -3,6 +3,7 @@
 package login
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -10,9 +11,11 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/attempt"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/authz/session"
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
+	"github.com/gatehouse-id/gatehouse/internal/places"
 	"github.com/gatehouse-id/gatehouse/internal/web"
 )
 
@@ -22,10 +25,18 @@ const PathNews = authz.PathLogin + "/news"
 // hold is how long a request for news is held: shorter than proxies and phones let a connection be quiet.
 const hold = 25 * time.Second
 
+// How many pages wait for news at once: in all, at one address, and of one request, which may be open in two tabs. Whoever is one too
+// many takes the place of another; see package places. A page whose place was taken asks again a little later.
+const (
+	mostWaits     = 4096
+	mostOfAddress = 64
+	mostOfRequest = 2
+)
+
 // fieldSince says what the page shows already.
 const fieldSince = "since"
 
-// retryNews is when to ask again where as many wait as may, in seconds.
+// retryNews is when to ask again after the place was taken or the store failed, in seconds.
 const retryNews = "5"
 
 // news is the answer to a page that waits. It says nothing about what the news is: the page is fetched anew, and looks.
@@ -44,6 +55,9 @@ func (h *Handler) news(w http.ResponseWriter, r *http.Request) {
 	changed, err := h.changed(r)
 	switch {
 	case r.Context().Err() != nil: // nobody is there any more
+	case errors.Is(err, places.ErrTaken): // which anybody can bring about as often as they like
+		w.Header().Set("Retry-After", retryNews)
+		httpx.WriteJSON(w, http.StatusServiceUnavailable, news{})
 	case err != nil:
 		h.Logger.LogAttrs(r.Context(), slog.LevelWarn, "waiting for news of a login", slog.Any("error", err),
 			slog.String("request_id", httpx.CallerOf(r.Context()).RequestID))
@@ -70,7 +84,13 @@ func (h *Handler) changed(r *http.Request) (bool, error) {
 	case !v.pending:
 		return true, nil
 	}
-	return h.Judge.Watch(r, h.attempt(r, &v), params.Get(fieldSince), hold)
+	wait, leave := h.waits.Take(r.Context(), v.request.ID, attempt.Address(r))
+	defer leave()
+	changed, err := h.Judge.Watch(r.WithContext(wait), h.attempt(r, &v), params.Get(fieldSince), hold)
+	if cause := context.Cause(wait); err != nil && cause != nil {
+		return false, cause
+	}
+	return changed, err
 }
 
 // withdraw takes back what the realm has begun elsewhere for a request that is given up. Where that fails it ends by itself.

@@ -76,11 +76,7 @@ type Config struct {
 // Guest is the authenticator and the login module of one realm. It keeps nothing between calls and is safe for concurrent use.
 type Guest struct {
 	Config
-	watching chan struct{}
 }
-
-// maxDecoys bounds those who wait for nobody.
-const maxDecoys = 1024
 
 var (
 	_ realm.Authenticator = (*Guest)(nil)
@@ -98,7 +94,7 @@ func New(c Config) (*Guest, error) {
 		c.Pause = pause
 	}
 	c.Also = slices.Clone(c.Also)
-	return &Guest{Config: c, watching: make(chan struct{}, maxDecoys)}, nil
+	return &Guest{c}, nil
 }
 
 // Check returns what is wrong with a configuration whose types are those of a set.

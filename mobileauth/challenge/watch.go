@@ -13,11 +13,8 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 )
 
-// ErrBusy says that as many wait as may.
-var ErrBusy = operation.ErrBusy
-
 // Watch waits for news about the question. Of one that nobody may know anything about there is news when it is approved, and when it is
-// over. As many as may wait already is [ErrBusy].
+// over. Whoever calls bounds how many wait; where as many wait for operations as may it fails with [operation.ErrBusy].
 func (g *Guest) Watch(ctx context.Context, in realm.Input, since string, most time.Duration) (changed bool, err error) {
 	c, err := g.call(in)
 	if err != nil || c.state == nil || c.state.Ended != "" {
@@ -47,12 +44,6 @@ func (c *call) watchMasked(ctx context.Context, most time.Duration) (bool, error
 		return true, nil
 	}
 	over := c.Now().Add(min(most, left))
-	select {
-	case c.watching <- struct{}{}:
-		defer func() { <-c.watching }()
-	default:
-		return false, ErrBusy
-	}
 	if c.state.Operation == "" {
 		return left <= most, c.Pause(ctx, min(most, left))
 	}

@@ -37,6 +37,7 @@ const (
 	GrantAuthorizationCode GrantType = "authorization_code"
 	GrantRefreshToken      GrantType = "refresh_token"
 	GrantClientCredentials GrantType = "client_credentials"
+	GrantCIBA              GrantType = "urn:openid:params:grant-type:ciba" // OpenID CIBA Core 4
 )
 
 // Client is an application that may ask for tokens. It is immutable once registered.
@@ -177,11 +178,13 @@ func (c *Client) checkGrants() error {
 		return errors.New("is native, for which it has to be first_party and use authorization_code")
 	case c.May(GrantAuthorizationCode) && len(c.RedirectURIs) == 0 && !c.Native:
 		return errors.New("uses authorization_code and has no redirect_uri")
-	case c.May(GrantRefreshToken) && !c.May(GrantAuthorizationCode):
+	case c.May(GrantRefreshToken) && !c.May(GrantAuthorizationCode) && !c.May(GrantCIBA):
 		return errors.New("uses refresh_token without authorization_code")
+	case c.May(GrantCIBA) && (c.Auth == AuthNone || c.Native):
+		return errors.New("is public or native and cannot ask people on their phones: that is for another device than theirs")
 	}
 	for _, grant := range c.Grants {
-		if grant != GrantAuthorizationCode && grant != GrantRefreshToken && grant != GrantClientCredentials {
+		if !slices.Contains([]GrantType{GrantAuthorizationCode, GrantRefreshToken, GrantClientCredentials, GrantCIBA}, grant) {
 			return fmt.Errorf("uses the unknown grant type %q", grant)
 		}
 	}

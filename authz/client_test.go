@@ -66,6 +66,11 @@ func TestClientCheck(t *testing.T) {
 		{"longest id", func(c *authz.Client) { c.ID = strings.Repeat("i", 128) }, ""},
 		{"RFC6749/A.1 every kind of character", func(c *authz.Client) { c.ID = "a b:c/d.e~!\"\\" }, ""},
 
+		{"CIBA/4 a back end that refreshes", func(c *authz.Client) {
+			withSecret(c)
+			c.Grants, c.RedirectURIs = []authz.GrantType{authz.GrantCIBA, authz.GrantRefreshToken}, nil
+		}, ""},
+
 		{"no id", func(c *authz.Client) { c.ID = "" }, "no id"},
 		{"id too long", func(c *authz.Client) { c.ID = strings.Repeat("i", 129) }, "128"},
 		{"RFC6749/A.1 not ASCII", func(c *authz.Client) { c.ID = "ä" }, "printable"},
@@ -98,6 +103,11 @@ func TestClientCheck(t *testing.T) {
 		{"RFC6749/3.1.2 redirect URI with a fragment", func(c *authz.Client) { c.RedirectURIs = []string{redirect + "#x"} }, "fragment"},
 		{"RFC9700/2.6 redirect URI without https", func(c *authz.Client) { c.RedirectURIs = []string{"http://app.example.com/cb"} }, "loopback"},
 		{"post-logout redirect URI", func(c *authz.Client) { c.PostLogoutRedirectURIs = []string{"javascript:alert(1)"} }, "javascript:alert(1)"},
+		{"CIBA/7.1 public", func(c *authz.Client) { c.Grants = append(c.Grants, authz.GrantCIBA) }, "cannot ask people"},
+		{"RFC10027/5 native", func(c *authz.Client) {
+			withSecret(c)
+			c.Native, c.FirstParty, c.Grants = true, true, append(c.Grants, authz.GrantCIBA)
+		}, "cannot ask people"},
 		{"refresh without code", func(c *authz.Client) { c.Grants = c.Grants[1:] }, "refresh_token"},
 		{"RFC9700/2.4 password", func(c *authz.Client) { c.Grants = append(c.Grants, "password") }, "password"},
 		{"RFC9700/2.1.2 implicit", func(c *authz.Client) { c.Grants = append(c.Grants, "implicit") }, "implicit"},

@@ -106,19 +106,10 @@ func (s *Store) complete(tx storage.Tx, c Completion, draft *Revocation) (full b
 			return false, err
 		}
 	}
-	now, err := s.cutoffs.Moment(tx, s.Now())
-	if err != nil {
-		return false, err
-	}
-	grant := c.Grant
-	grant.Cutoffs = now.Cutoffs
-	if err := s.grants.Insert(tx, grant); err != nil {
-		return false, err
-	}
 	if err := s.codes.Insert(tx, c.Code); err != nil {
 		return false, err
 	}
-	return s.enlist(tx, grant, draft)
+	return s.insertGrant(tx, c.Grant, draft)
 }
 
 // Redemption is a presented code.
@@ -224,12 +215,8 @@ func (s *Store) redeem(tx storage.Tx, in Redemption, code *Code, result *RedeemR
 	if grant.Authn.Application.Barred(in.Applications) {
 		return RedeemBarred, nil
 	}
-	if in.Family != nil {
-		family := *in.Family
-		family.GrantID, family.ClientID = grant.ID, grant.ClientID
-		if err := s.families.Insert(tx, family); err != nil {
-			return "", err
-		}
+	if err := s.insertFamily(tx, in.Family, &grant); err != nil {
+		return "", err
 	}
 	result.Shared, err = s.shareSession(tx, in.AuthSession, code, &grant)
 	result.Grant, result.Code = grant, *code
@@ -265,4 +252,28 @@ func (s *Store) miss(tx storage.Tx, code *Code) (RedeemOutcome, error) {
 		code.SpentAt = s.Now()
 	}
 	return RedeemMismatch, s.codes.Put(tx, *code)
+}
+
+// assertion is a used client assertion: its jti counts once (OpenID Connect Core 9).
+type assertion struct {
+	ID        string    `json:"id"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+func assertionTable() *storage.Table[assertion] {
+	return &storage.Table[assertion]{
+		Name: "assertion", Version: 1,
+		ID:     func(a *assertion) string { return a.ID },
+		Expiry: func(a *assertion) time.Time { return a.ExpiresAt },
+	}
+}
+
+// SpendAssertion marks a client's assertion as used until it expires; false when it was used before.
+func (s *Store) SpendAssertion(ctx context.Context, client, jti string, expires time.Time) (bool, error) {
+	used := assertion{ID: randid.Hash(client) + "." + randid.Hash(jti), ExpiresAt: expires}
+	err := s.db.Update(ctx, func(tx storage.Tx) error { return s.assertions.Insert(tx, used) })
+	if errors.Is(err, storage.ErrExists) {
+		return false, nil
+	}
+	return err == nil, err
 }

@@ -5,6 +5,7 @@ package authz
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
@@ -32,3 +33,17 @@ func Failure(err error) *oauth.Error {
 	}
 	return oauth.Internal(err)
 }
+
+// Hint is what an ID token of ours says when an application hands it back as a hint (id_token_hint): whom it was issued
+// about, to which client and in which session. It may have expired.
+type Hint struct {
+	Subject   string
+	ClientID  string
+	SessionID string
+	IssuedAt  time.Time
+	// Application tells that it speaks of an app in which the user has logged in.
+	Application bool
+}
+
+// Gone reports whether an error means that a record is not there.
+func Gone(err error) bool { return errors.Is(err, storage.ErrNotFound) }

@@ -3,10 +3,12 @@
 package authz
 
 import (
+	"cmp"
 	"context"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz/realm"
+	"github.com/gatehouse-id/gatehouse/authz/rotation"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/randid"
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -45,6 +47,29 @@ func grantTable() *storage.Table[Grant] {
 		Expiry:  func(g *Grant) time.Time { return g.ExpiresAt },
 		Indexes: []storage.Index[Grant]{{Name: "subject", Values: func(g *Grant) []string { return []string{g.Subject} }}},
 	}
+}
+
+// insertGrant inserts a grant that begins now, and reports whether another one of the user had to give way.
+func (s *Store) insertGrant(tx storage.Tx, g Grant, draft *Revocation) (full bool, err error) {
+	now, err := s.cutoffs.Moment(tx, s.Now())
+	if err != nil {
+		return false, err
+	}
+	g.Cutoffs = now.Cutoffs
+	if err := s.grants.Insert(tx, g); err != nil {
+		return false, err
+	}
+	return s.enlist(tx, g, draft)
+}
+
+// insertFamily inserts the refresh tokens that come with a grant; nil is none.
+func (s *Store) insertFamily(tx storage.Tx, family *rotation.Family, g *Grant) error {
+	if family == nil {
+		return nil
+	}
+	line := *family
+	line.GrantID, line.ClientID = g.ID, g.ClientID
+	return s.families.Insert(tx, line)
 }
 
 // active is the one judgement of a grant: it is what refresh asks, and it agrees with the view that gates, introspection
@@ -165,4 +190,35 @@ func certain[T any](result *T, err error) (T, error) {
 		return nothing, err
 	}
 	return *result, nil
+}
+
+// Bestowal is a grant that rests on a proof alone: whoever gave it used no browser, and no session is left behind.
+type Bestowal struct {
+	Grant Grant
+	Proof realm.Proof
+	// Family is inserted where the client may refresh; its grant and its client are filled in.
+	Family *rotation.Family
+	// Spend uses up, in the same transaction, what the grant is made for. Its error makes none. It may run several times.
+	Spend func(tx storage.Tx) error
+}
+
+// Bestow inserts a grant. [ErrOvertaken] means that the user, the client or the device was revoked after the proof was given. Where
+// the client holds [MaxGrants] of the user already, one of those is ended, and the revocation returned.
+func (s *Store) Bestow(ctx context.Context, b Bestowal) ([]Revocation, error) {
+	draft := s.newRevocation(KindGrant, "")
+	rests := map[Kind]string{KindSubject: b.Grant.Subject, KindClient: b.Grant.ClientID, KindDevice: b.Proof.Device}
+	return s.revoking(ctx, &draft, func(tx storage.Tx) (bool, error) {
+		if err := b.Spend(tx); err != nil {
+			return false, err
+		}
+		for kind, target := range rests {
+			if out, err := s.cutOff(tx, kind, target, Moment{At: b.Proof.Time, Cutoffs: b.Proof.Cutoffs}); out || err != nil {
+				return false, cmp.Or(err, ErrOvertaken)
+			}
+		}
+		if err := s.insertFamily(tx, b.Family, &b.Grant); err != nil {
+			return false, err
+		}
+		return s.insertGrant(tx, b.Grant, &draft)
+	})
 }

@@ -22,6 +22,9 @@ const (
 	PathAccount    = "/account"
 	PathStatic     = "/static/"
 
+	// PathBackchannel is the backchannel authentication endpoint (OpenID CIBA Core 7).
+	PathBackchannel = "/bc-authorize"
+
 	// PathOpenID is appended to the issuer (OpenID Connect Discovery 4).
 	PathOpenID = "/.well-known/openid-configuration"
 	// PathMetadata stands between the issuer's host and its path (RFC 8414 3.1), and is served appended as well.

@@ -50,6 +50,7 @@ func (h *Hints) claims(token jose.Token) (authz.Hint, error) {
 		Audience  json.RawMessage `json:"aud"`
 		SessionID string          `json:"sid"`
 		IssuedAt  int64           `json:"iat"`
+		App       json.RawMessage `json:"application"`
 	}
 	if err := token.Claims(&c); err != nil {
 		return authz.Hint{}, fmt.Errorf("reading a hint: %w: %w", ErrHint, err)
@@ -59,7 +60,9 @@ func (h *Hints) claims(token jose.Token) (authz.Hint, error) {
 	if json.Unmarshal(c.Audience, &client) != nil || client == "" || c.Subject == "" || c.Issuer != h.Issuer || c.IssuedAt <= 0 {
 		return authz.Hint{}, fmt.Errorf("reading a hint with other claims than ours: %w", ErrHint)
 	}
-	return authz.Hint{Subject: c.Subject, ClientID: client, SessionID: c.SessionID, IssuedAt: time.Unix(c.IssuedAt, 0).UTC()}, nil
+	return authz.Hint{
+		Subject: c.Subject, ClientID: client, SessionID: c.SessionID, IssuedAt: time.Unix(c.IssuedAt, 0).UTC(), Application: c.App != nil,
+	}, nil
 }
 
 // Subject returns the user that an ID token of this issuer is about.

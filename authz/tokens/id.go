@@ -21,6 +21,10 @@ type ID struct {
 	Nonce string
 	// AccessToken is the token issued beside it, for at_hash.
 	AccessToken string
+	// AuthReqID is the request whose tokens are sent to the client, and RefreshToken the one beside it, for its hash (OpenID CIBA
+	// Core 10.3.1). Both are empty where the client fetches its tokens.
+	AuthReqID    string
+	RefreshToken string
 	// At is when issuing was decided; zero is now.
 	At time.Time
 }
@@ -48,6 +52,10 @@ func (i *Issuer) ID(d ID) (string, error) {
 	o.devices(d.Grant.Authn.Devices)
 	if d.AccessToken != "" {
 		o.text("at_hash", halfHash(key.Alg, d.AccessToken))
+	}
+	o.text("urn:openid:params:jwt:claim:auth_req_id", d.AuthReqID)
+	if d.RefreshToken != "" {
+		o.text("urn:openid:params:jwt:claim:rt_hash", halfHash(key.Alg, d.RefreshToken))
 	}
 	token, err := i.sign(TypID, key, o.end())
 	if err != nil {

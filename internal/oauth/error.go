@@ -34,6 +34,16 @@ const (
 	InsufficientAuthorization Code = "insufficient_authorization" // draft-ietf-oauth-first-party-apps-04 5.2.2.1
 	InvalidSession            Code = "invalid_session"            // draft-ietf-oauth-first-party-apps-04 5.2.2.1
 
+	ExpiredLoginHintToken Code = "expired_login_hint_token" // OpenID CIBA Core 13
+	UnknownUserID         Code = "unknown_user_id"          // OpenID CIBA Core 13
+	MissingUserCode       Code = "missing_user_code"        // OpenID CIBA Core 13
+	InvalidUserCode       Code = "invalid_user_code"        // OpenID CIBA Core 13
+	InvalidBindingMessage Code = "invalid_binding_message"  // OpenID CIBA Core 13
+	AuthorizationPending  Code = "authorization_pending"    // OpenID CIBA Core 11
+	SlowDown              Code = "slow_down"                // OpenID CIBA Core 11
+	ExpiredToken          Code = "expired_token"            // OpenID CIBA Core 11, 12
+	TransactionFailed     Code = "transaction_failed"       // OpenID CIBA Core 12
+
 	LoginRequired            Code = "login_required"                    // OpenID Connect Core 3.1.2.6
 	InteractionRequired      Code = "interaction_required"              // OpenID Connect Core 3.1.2.6
 	ConsentRequired          Code = "consent_required"                  // OpenID Connect Core 3.1.2.6

@@ -36,6 +36,14 @@ func TestErrorStatus(t *testing.T) {
 		{"RFC8707/2", oauth.InvalidTarget, 400},
 		{"RFC9470/3 vs-403", oauth.InsufficientUserAuth, 401},
 		{"OIDC/3.1.2.6", oauth.LoginRequired, 400},
+		{"CIBA/11 token-errors", oauth.AuthorizationPending, 400},
+		{"CIBA/11 token-errors", oauth.SlowDown, 400},
+		{"CIBA/11 token-errors", oauth.ExpiredToken, 400},
+		{"CIBA/13 request-errors", oauth.ExpiredLoginHintToken, 400},
+		{"CIBA/13 request-errors", oauth.UnknownUserID, 400},
+		{"CIBA/13 request-errors", oauth.MissingUserCode, 400},
+		{"CIBA/13 request-errors", oauth.InvalidUserCode, 400},
+		{"CIBA/13 request-errors", oauth.InvalidBindingMessage, 400},
 		{"a code nobody knows", "something_else", 400},
 	}
 	for _, test := range tests {

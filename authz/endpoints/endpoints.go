@@ -61,6 +61,16 @@ type Metadata struct {
 	GrantTypes []string
 	// DetailTypes are the registered types of authorization_details.
 	DetailTypes []string
+	// Backchannel is what clients that ask people on their phones find; nil where there are none.
+	Backchannel *Backchannel
+}
+
+// Backchannel is what is published about the backchannel authentication endpoint (OpenID CIBA Core 4).
+type Backchannel struct {
+	// Modes are the ways in which a client can learn the result.
+	Modes []string
+	// UserCode says that clients may be registered for user codes.
+	UserCode bool
 }
 
 // Config is what the endpoints need. All fields but Applications are required.

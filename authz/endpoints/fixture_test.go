@@ -203,7 +203,7 @@ func (w *world) config(t testing.TB, auth *clientauth.Authenticator, logger *slo
 		Metadata: endpoints.Metadata{
 			Scopes:     oauth.Scopes{"openid", "profile", "email", "accounts:read"},
 			ACRValues:  []string{"gold", "password"},
-			GrantTypes: grants.Supported(),
+			GrantTypes: new(grants.Handler).Supported(),
 		},
 	}
 }

@@ -22,7 +22,7 @@ const publicFor = "public, max-age=3600"
 
 var errNoKeys = errors.New("the signing keys are not loaded yet")
 
-// document is the metadata (OpenID Connect Discovery 3, RFC 8414 2, RFC 9126 5, RFC 9701 7,
+// document is the metadata (OpenID Connect Discovery 3, RFC 8414 2, RFC 9126 5, RFC 9701 7, OpenID CIBA Core 4,
 // draft-ietf-oauth-first-party-apps-04 8). It names what works and nothing else; what is absent would be true by default is said
 // to be false.
 type document struct {
@@ -58,6 +58,11 @@ type document struct {
 	RevocationAuth      []string               `json:"revocation_endpoint_auth_methods_supported"`
 	RevocationAlgs      []validation.Algorithm `json:"revocation_endpoint_auth_signing_alg_values_supported"`
 
+	BackchannelEndpoint string                 `json:"backchannel_authentication_endpoint,omitempty"`
+	BackchannelModes    []string               `json:"backchannel_token_delivery_modes_supported,omitempty"`
+	BackchannelAlgs     []validation.Algorithm `json:"backchannel_authentication_request_signing_alg_values_supported,omitempty"`
+	BackchannelCode     *bool                  `json:"backchannel_user_code_parameter_supported,omitempty"`
+
 	ClaimsParameter     bool `json:"claims_parameter_supported"`
 	RequestParameter    bool `json:"request_parameter_supported"`
 	RequestURIParameter bool `json:"request_uri_parameter_supported"`
@@ -77,7 +82,7 @@ func (h *Handler) document() document {
 	for _, scope := range h.Metadata.Scopes {
 		claims = append(claims[:len(claims):len(claims)], scopeClaims[scope]...)
 	}
-	return document{
+	d := document{
 		Issuer:                h.Issuer,
 		AuthorizationEndpoint: h.Issuer + authz.PathAuthorize,
 		ChallengeEndpoint:     h.Issuer + authz.PathChallenge,
@@ -105,6 +110,11 @@ func (h *Handler) document() document {
 		RevocationAuth:      all, RevocationAlgs: assertionAlgs,
 		IssParameter: true,
 	}
+	if b := h.Metadata.Backchannel; b != nil {
+		d.BackchannelEndpoint, d.BackchannelModes = h.Issuer+authz.PathBackchannel, b.Modes
+		d.BackchannelAlgs, d.BackchannelCode = assertionAlgs, &b.UserCode
+	}
+	return d
 }
 
 // metadata answers with the one document, at every path it has.

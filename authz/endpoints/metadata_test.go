@@ -174,6 +174,37 @@ func TestDetailTypesAreListed(t *testing.T) {
 	}
 }
 
+// OpenID CIBA Core 4: what there is for clients that ask people on their phones, and nothing where there are none.
+func TestBackchannelMetadata(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	names := []string{
+		"backchannel_authentication_endpoint", "backchannel_token_delivery_modes_supported",
+		"backchannel_authentication_request_signing_alg_values_supported", "backchannel_user_code_parameter_supported",
+	}
+	for _, name := range names {
+		if value, there := w.document(t, authz.PathOpenID)[name]; there {
+			t.Errorf("%s is %v where there is nothing", name, value)
+		}
+	}
+	for _, codes := range []bool{false, true} {
+		config := w.config(t, &clientauth.Authenticator{Clients: w.clients, Store: w.store, Issuer: issuer, Now: w.clock.Now}, nopLogger())
+		config.Metadata.Backchannel = &endpoints.Backchannel{Modes: []string{"poll", "ping"}, UserCode: codes}
+		h, err := endpoints.New(config)
+		check(t, err)
+		w.handler = h
+		want := map[string]any{
+			names[0]: issuer + "/bc-authorize", names[1]: []any{"poll", "ping"}, names[2]: []any{"ES256", "EdDSA", "RS256", "PS256"}, names[3]: codes,
+		}
+		got := w.document(t, authz.PathMetadata)
+		for _, name := range names {
+			if diff := cmp.Diff(want[name], got[name]); diff != "" {
+				t.Errorf("%s: %s", name, diff)
+			}
+		}
+	}
+}
+
 func TestRS256IsListedOnlyWithAKey(t *testing.T) { // OpenID Connect Discovery 3
 	t.Parallel()
 	w := newWorld(t)

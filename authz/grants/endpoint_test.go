@@ -290,7 +290,7 @@ func keyless(t testing.TB, w *world) *tokens.Issuer {
 func TestSupportedIsWhatWorks(t *testing.T) {
 	t.Parallel()
 	want := []string{string(authz.GrantAuthorizationCode), string(authz.GrantRefreshToken), string(authz.GrantClientCredentials)}
-	if got := grants.Supported(); !slices.Equal(got, want) {
+	if got := new(grants.Handler).Supported(); !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}
 }

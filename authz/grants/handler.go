@@ -25,7 +25,7 @@ type Narrower interface {
 	Narrow(text string, granted oauth.Details, allowed []string) (oauth.Details, error)
 }
 
-// Config is what the token endpoint needs. All fields are required but Grace, Details, Applications and Observe.
+// Config is what the token endpoint needs. All fields are required but Grace, Details, Applications, Backchannel and Observe.
 type Config struct {
 	Clients *clientauth.Authenticator
 	Store   *authz.Store
@@ -41,6 +41,8 @@ type Config struct {
 	Details Narrower
 	// Applications knows which versions of apps are refused: nothing is issued to them. Nil refuses none.
 	Applications realm.Applications
+	// Backchannel knows what people have approved on their phones. Without it nothing of that kind is fetched.
+	Backchannel Backchannel
 	// Observe is called with the outcome of every request, for metrics: "issued" or an error code.
 	Observe func(grant, outcome string)
 }
@@ -75,13 +77,19 @@ type grantType struct {
 	settle func(context.Context, *Handler, *call) (issue, error)
 }
 
-// grantTypes is every grant type there is.
-var grantTypes = []grantType{authorizationCode, refreshToken, clientCredentials}
+// types is every grant type that works as the endpoint is configured.
+func (h *Handler) types() []grantType {
+	all := []grantType{authorizationCode, refreshToken, clientCredentials}
+	if h.Backchannel != nil {
+		all = append(all, backchannel)
+	}
+	return all
+}
 
 // Supported returns the grant types of the endpoint, for the metadata.
-func Supported() []string {
-	names := make([]string, 0, len(grantTypes))
-	for _, g := range grantTypes {
+func (h *Handler) Supported() []string {
+	var names []string
+	for _, g := range h.types() {
 		names = append(names, string(g.name))
 	}
 	return names
@@ -105,6 +113,8 @@ type issue struct {
 	grant   *authz.Grant
 	nonce   string
 	refresh string
+	// pushed is the auth_req_id of a request whose tokens are sent to the client; empty for what is fetched.
+	pushed string
 	// authSession lets a native app go on from the session in the browser (draft-ietf-oauth-first-party-apps-04, 6.1).
 	authSession string
 }
@@ -136,7 +146,7 @@ func (h *Handler) serve(r *http.Request, c *call) (answer []byte, err error) {
 	if c.client, err = h.Clients.Authenticate(ctx, r, c.params); err != nil {
 		return nil, err
 	}
-	if c.grant, err = find(c.client, c.params.Get("grant_type")); err != nil {
+	if c.grant, err = h.find(c.client, c.params.Get("grant_type")); err != nil {
 		return nil, err
 	}
 	if err := c.scope(); err != nil {
@@ -150,11 +160,11 @@ func (h *Handler) serve(r *http.Request, c *call) (answer []byte, err error) {
 }
 
 // find returns the grant type of a name that the client may use.
-func find(client *authz.Client, name string) (grantType, error) {
+func (h *Handler) find(client *authz.Client, name string) (grantType, error) {
 	if name == "" {
 		return grantType{}, oauth.NewError(oauth.InvalidRequest, "grant_type is missing")
 	}
-	for _, g := range grantTypes {
+	for _, g := range h.types() {
 		if string(g.name) != name {
 			continue
 		}

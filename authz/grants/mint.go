@@ -19,7 +19,11 @@ func (h *Handler) mint(c *call, i issue) ([]byte, error) {
 	}
 	var id string
 	if i.grant != nil && i.scopes.Has(oauth.ScopeOpenID) {
-		id, err = h.Tokens.ID(tokens.ID{Client: c.client, Grant: i.grant, Nonce: i.nonce, AccessToken: access.Token, At: c.at})
+		claims := tokens.ID{Client: c.client, Grant: i.grant, Nonce: i.nonce, AccessToken: access.Token, At: c.at}
+		if i.pushed != "" {
+			claims.AuthReqID, claims.RefreshToken = i.pushed, i.refresh
+		}
+		id, err = h.Tokens.ID(claims)
 		if err != nil {
 			return nil, unminted(err)
 		}
@@ -44,7 +48,7 @@ func answer(access tokens.Minted, id string, i issue) []byte {
 	b = strconv.AppendInt(b, int64(access.TTL/time.Second), 10)
 	for _, member := range [...]struct{ name, value string }{
 		{"refresh_token", i.refresh}, {"id_token", id}, {"scope", i.scopes.String()},
-		{"auth_session", i.authSession},
+		{"auth_session", i.authSession}, {"auth_req_id", i.pushed},
 	} {
 		if member.value != "" {
 			b = append(append(append(b, `,"`...), member.name...), `":"`...)

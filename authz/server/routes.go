@@ -144,6 +144,7 @@ func (s *Server) mountToken(*session.Manager, *limit.Limiter) error {
 		Now: c.Now, Logger: c.Logger, Observe: c.Observe.Token, Applications: c.Applications,
 	})
 	if err == nil {
+		s.tokenFace = h
 		s.mount(map[string]http.Handler{authz.PathToken: h})
 	}
 	return err
@@ -158,7 +159,7 @@ func (s *Server) mountEndpoints(browser *session.Manager, _ *limit.Limiter) erro
 	h, err := endpoints.New(endpoints.Config{
 		Issuer: c.Issuer, Store: c.Store, Clients: s.clientAuth, Tokens: anyAudience, Keys: c.keys(), Signer: s.tokens, Hints: s.hints,
 		Profiles: c.Profiles, Sessions: browser, Pages: c.Pages, Trail: c.Trail, Apply: c.View.Apply, Logger: c.Logger,
-		Metadata:     endpoints.Metadata{Scopes: c.Scopes, ACRValues: c.Engine.ACRValues(), GrantTypes: grants.Supported(), DetailTypes: c.Details.Names()},
+		Metadata:     endpoints.Metadata{Scopes: c.Scopes, ACRValues: c.Engine.ACRValues(), GrantTypes: s.tokenFace.Supported(), DetailTypes: c.Details.Names()},
 		Applications: c.Applications,
 	})
 	if err != nil {

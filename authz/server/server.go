@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/clientauth"
 	"github.com/gatehouse-id/gatehouse/authz/details"
 	"github.com/gatehouse-id/gatehouse/authz/endpoints"
+	"github.com/gatehouse-id/gatehouse/authz/grants"
 	"github.com/gatehouse-id/gatehouse/authz/intake"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/authz/revocation"
@@ -107,6 +108,7 @@ type Server struct {
 	hints      *tokens.Hints
 	intake     *intake.Reader
 	judge      *attempt.Judge
+	tokenFace  *grants.Handler
 }
 
 // New assembles a server. It reads and writes nothing: the store may be opened later, until when the server answers 503.

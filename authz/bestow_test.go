@@ -172,3 +172,11 @@ func (w *world) bestow(b authz.Bestowal) []authz.Revocation {
 	w.ok(err)
 	return revoked
 }
+
+func TestGone(t *testing.T) {
+	t.Parallel()
+	w := solo(t)
+	equal(t, "a record that is not there", authz.Gone(second(w.store.Grant(t.Context(), "grt_none"))), true)
+	equal(t, "a store that is away", authz.Gone(storage.ErrUnavailable), false)
+	equal(t, "nothing", authz.Gone(nil), false)
+}

@@ -25,6 +25,7 @@ var (
 	// faces are the packages that meet in stored records only.
 	faces = []string{
 		"authz/flow", "authz/login", "authz/native", "authz/grants", "authz/endpoints", "authz/account", "authz/site",
+		"authz/backchannel",
 	}
 
 	// planned are packages of the table that are not there yet. A package that is needed no earlier is created no earlier,
@@ -188,6 +189,23 @@ var walls = slices.Concat([]wall{
 			"internal/web/...": "one view serves gate, introspection, userinfo and refresh alike, so it knows no page",
 			"mobileauth/...":   "whoever locks a user or a device writes the fact; the view only reads it",
 		},
+	},
+	{
+		room: []string{"authz/backchannel", "authz/backchannel/reading", "authz/backchannel/terms"},
+		never: map[string]string{
+			"net/http":         "what a client asks for, and what becomes of it, is the same however it is sent",
+			"internal/web/...": "a back end is answered, and shown no page",
+			"mobileauth/...":   "the phone is a port: whoever assembles brings one",
+		},
+		door: []string{"mobileauth/shown"},
+	},
+	{
+		room: []string{"authz/backchannel/..."},
+		never: map[string]string{
+			"internal/web/...": "a back end is answered, and shown no page",
+			"mobileauth/...":   "the phone is a port: whoever assembles brings one",
+		},
+		door: []string{"mobileauth/shown"},
 	},
 	{
 		room: []string{"authz/realm/formauth"},

@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/account"
 	"github.com/gatehouse-id/gatehouse/authz/attempt"
+	"github.com/gatehouse-id/gatehouse/authz/backchannel/endpoint"
 	"github.com/gatehouse-id/gatehouse/authz/endpoints"
 	"github.com/gatehouse-id/gatehouse/authz/flow"
 	"github.com/gatehouse-id/gatehouse/authz/grants"
@@ -58,7 +59,7 @@ func (s *Server) buildRoutes() error {
 		return err
 	}
 	for _, mount := range []func(*session.Manager, *limit.Limiter) error{
-		s.mountFlow, s.mountLogin, s.mountNative, s.mountAccount, s.mountToken, s.mountEndpoints,
+		s.mountFlow, s.mountLogin, s.mountNative, s.mountAccount, s.mountBackchannel, s.mountToken, s.buildNotices, s.mountEndpoints,
 	} {
 		if err := mount(browser, requests); err != nil {
 			return err
@@ -139,10 +140,14 @@ func (s *Server) mountAccount(browser *session.Manager, requests *limit.Limiter)
 
 func (s *Server) mountToken(*session.Manager, *limit.Limiter) error {
 	c := &s.config
-	h, err := grants.New(grants.Config{
+	config := grants.Config{
 		Details: c.Details, Clients: s.clientAuth, Store: c.Store, Tokens: s.tokens, Revoke: c.View.Apply, Trail: c.Trail, Grace: c.RefreshGrace,
 		Now: c.Now, Logger: c.Logger, Observe: c.Observe.Token, Applications: c.Applications,
-	})
+	}
+	if s.asked != nil {
+		config.Backchannel = endpoint.Grant{Store: s.asked}
+	}
+	h, err := grants.New(config)
 	if err == nil {
 		s.tokenFace = h
 		s.mount(map[string]http.Handler{authz.PathToken: h})
@@ -159,7 +164,10 @@ func (s *Server) mountEndpoints(browser *session.Manager, _ *limit.Limiter) erro
 	h, err := endpoints.New(endpoints.Config{
 		Issuer: c.Issuer, Store: c.Store, Clients: s.clientAuth, Tokens: anyAudience, Keys: c.keys(), Signer: s.tokens, Hints: s.hints,
 		Profiles: c.Profiles, Sessions: browser, Pages: c.Pages, Trail: c.Trail, Apply: c.View.Apply, Logger: c.Logger,
-		Metadata:     endpoints.Metadata{Scopes: c.Scopes, ACRValues: c.Engine.ACRValues(), GrantTypes: s.tokenFace.Supported(), DetailTypes: c.Details.Names()},
+		Metadata: endpoints.Metadata{
+			Scopes: c.Scopes, ACRValues: c.Engine.ACRValues(), GrantTypes: s.tokenFace.Supported(), Backchannel: s.backchannelMetadata(),
+			DetailTypes: c.Details.Names(),
+		},
 		Applications: c.Applications,
 	})
 	if err != nil {

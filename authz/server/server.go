@@ -14,6 +14,8 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/account"
 	"github.com/gatehouse-id/gatehouse/authz/attempt"
+	"github.com/gatehouse-id/gatehouse/authz/backchannel"
+	"github.com/gatehouse-id/gatehouse/authz/backchannel/notice"
 	"github.com/gatehouse-id/gatehouse/authz/clientauth"
 	"github.com/gatehouse-id/gatehouse/authz/details"
 	"github.com/gatehouse-id/gatehouse/authz/endpoints"
@@ -78,8 +80,10 @@ type Config struct {
 	Registrations account.Registrations
 	// Applications knows which versions of apps are refused, at gates and endpoints alike; nil refuses none.
 	Applications realm.Applications
-	Now          func() time.Time
-	Logger       *slog.Logger
+	// Backchannel lets clients ask people on their phones; nil where none may.
+	Backchannel *Backchannel
+	Now         func() time.Time
+	Logger      *slog.Logger
 	// Observe is told of what happens, for metrics; optional.
 	Observe Observer
 }
@@ -109,6 +113,8 @@ type Server struct {
 	intake     *intake.Reader
 	judge      *attempt.Judge
 	tokenFace  *grants.Handler
+	asked      *backchannel.Store // nil where no client asks people on their phones
+	notices    *notice.Sender
 }
 
 // New assembles a server. It reads and writes nothing: the store may be opened later, until when the server answers 503.
@@ -220,6 +226,7 @@ func (s *Server) Run(ctx context.Context) {
 	var loops sync.WaitGroup
 	loops.Go(func() { s.config.View.Run(ctx) })
 	loops.Go(func() { s.runRing(ctx) })
+	loops.Go(func() { s.tell(ctx) })
 	loops.Wait()
 }
 

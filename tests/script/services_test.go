@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -28,26 +27,24 @@ func services(ts *testscript.TestScript, neg bool, args []string) {
 		_ = cmd.Process.Kill() // the script is over
 		_ = cmd.Wait()         // it was killed
 	})
-	var says, block strings.Builder
-	for lines := bufio.NewScanner(out); lines.Scan() && lines.Text() != "}"; {
-		to := &block
-		if strings.HasPrefix(lines.Text(), "#") {
-			to = &says
-		}
-		to.WriteString(lines.Text() + "\n")
+	if lines := bufio.NewScanner(out); !lines.Scan() { // it says all at once, when everything stands in the folder
+		ts.Fatalf("the services do not start: %v", lines.Err())
 	}
-	ts.Setenv("SERVICES", "\n"+strings.TrimPrefix(strings.TrimSpace(block.String()), "mobile {\n"))
+	ts.Setenv("SERVICES", "\nimport "+ts.MkAbs("services/mobile.caddyfile"))
 	ts.Setenv("IOS", " {\npush apple\napns_environment development\n}")
 	ts.Setenv("ANDROID", " {\npush google browsers own\n}")
-	ts.Setenv("CA", ts.MkAbs("services/ca.pem"))
-	for name, words := range map[string]string{
-		"APPLE": "Apple, sandbox: ", "GOOGLE": "Google: ", "BROWSERS": "(?s)Web push: .*?its inbox: ", "OWN": "(?s)of your own: .*?its inbox: ",
-		"SUBSCRIBE": "keys of its own: ",
-	} {
-		found := regexp.MustCompile(words + `(https://\S+)`).FindStringSubmatch(says.String())
-		if found == nil {
-			ts.Fatalf("nothing is said of %s:\n%s", name, says.String())
+	names := map[string]string{
+		"SERVICES_CA": "CA", "APPLE_SANDBOX_INBOX": "APPLE", "GOOGLE_INBOX": "GOOGLE", "BROWSERS_INBOX": "BROWSERS", "OWN_INBOX": "OWN",
+		"BROWSERS_SUBSCRIBE": "SUBSCRIBE",
+	}
+	for line := range strings.Lines(ts.ReadFile("services/env")) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		if short, known := names[name]; known {
+			ts.Setenv(short, strings.Trim(value, "'"))
+			delete(names, name)
 		}
-		ts.Setenv(name, found[1])
+	}
+	if len(names) > 0 {
+		ts.Fatalf("nothing is said of %v", names)
 	}
 }

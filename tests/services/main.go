@@ -5,8 +5,9 @@
 //
 //	go run ./tests/services -dir /tmp/services
 //
-// It writes the credentials and the certificate authority into the folder, and prints a part of a Caddyfile that uses them. What was sent
-// to a phone lies in an inbox: GET {base}/inbox/{address} waits for the next and returns it. It runs until it is interrupted.
+// It writes the credentials and the certificate authority into the folder, a part of a Caddyfile that uses them (mobile.caddyfile), and
+// the addresses as variables for a shell (env); the last two it prints as well. What was sent to a phone lies in an inbox:
+// GET {base}/inbox/{address} waits for the next and returns it. It runs until it is interrupted.
 package main
 
 import (
@@ -113,24 +114,29 @@ func (s *stage) start(only string) ([]started, error) {
 	return running, nil
 }
 
-// tell prints where everything is, and writes the part of the Caddyfile beside the credentials.
+// tell prints where everything is, and writes the part of the Caddyfile and the addresses beside the credentials.
 func (s *stage) tell(out io.Writer, running []started) error {
-	var text strings.Builder
+	running = append([]started{{says: []said{{"Certificate authority", "SERVICES_CA", s.ca()}}}}, running...)
+	var text, block, variables strings.Builder
 	for _, r := range running {
-		for _, line := range r.says {
-			text.WriteString("# " + line + "\n")
+		for _, v := range r.says {
+			fmt.Fprintf(&text, "# %s: %s\n", v.what, v.address)
+			if v.variable != "" {
+				fmt.Fprintf(&variables, "%s='%s'\n", v.variable, v.address)
+			}
 		}
-	}
-	fmt.Fprintf(&text, "# certificate authority: %s\n\nmobile {\n", s.ca())
-	for _, r := range running {
 		if r.caddyfile != "" {
-			text.WriteString("\t" + strings.ReplaceAll(strings.TrimSpace(r.caddyfile), "\n", "\n\t") + "\n")
+			block.WriteString(strings.TrimSpace(r.caddyfile) + "\n")
 		}
 	}
-	text.WriteString("}\n")
-	if _, err := s.write("mobile.caddyfile", []byte(text.String())); err != nil {
+	env, err := s.write("env", []byte(variables.String()))
+	if err != nil {
 		return err
 	}
-	_, err := io.WriteString(out, text.String())
+	path, err := s.write("mobile.caddyfile", []byte(block.String()))
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "%s# for a shell: . %s\n# in the block mobile: import %s\n\n%s", text.String(), env, path, block.String())
 	return err
 }

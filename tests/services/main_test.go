@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -131,6 +132,27 @@ func TestServicesAreChosen(t *testing.T) {
 	} {
 		if err == nil {
 			t.Errorf("%s: it runs", name)
+		}
+	}
+}
+
+// TestWhatIsWrittenIsPrinted: what a Caddyfile imports is what was printed, and a shell that reads the addresses has them all.
+func TestWhatIsWrittenIsPrinted(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	printed := launch(t, dir, "")
+	if block := string(file(t, filepath.Join(dir, "mobile.caddyfile"))); !strings.HasSuffix(printed, "\n\n"+block) || !strings.HasPrefix(block, "push apple {\n") {
+		t.Errorf("written:\n%s\nprinted:\n%s", block, printed)
+	}
+	env := exec.CommandContext(t.Context(), "sh", "-c", `. "$1/env" && printf '%s\n' "$SERVICES_CA" "$APPLE_INBOX" "$APPLE_SANDBOX_INBOX" "$GOOGLE_INBOX" `+
+		`"$BROWSERS_INBOX" "$BROWSERS_SUBSCRIBE" "$OWN_INBOX" "$TWILIO_INBOX" "$SMS_INBOX"`, "sh", dir)
+	out, err := env.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, line := range strings.Split(strings.TrimSuffix(string(out), "\n"), "\n") {
+		if line == "" || !strings.Contains(printed, ": "+line+"\n") {
+			t.Errorf("the variable %d is %q, which is not printed", i, line)
 		}
 	}
 }

@@ -27,10 +27,13 @@ type service struct {
 
 // started is a service that runs.
 type started struct {
-	says      []string // about its addresses
-	caddyfile string   // what stands in the block "mobile"
+	says      []said // about its addresses
+	caddyfile string // what stands in the block "mobile"
 	close     func() error
 }
+
+// said is one address: what it is in words, and the variable that it stands in for a shell; without one it is no address.
+type said struct{ what, variable, address string }
 
 // services are all there are. Another one is added here.
 var services = []service{
@@ -68,8 +71,8 @@ func startAPNs(s *stage) (started, error) {
 		return started{}, errors.Join(err, production.Close())
 	}
 	return started{
-		says: []string{
-			"Apple, production: " + production.URL + inbox, "Apple, sandbox: " + sandbox.URL + inbox,
+		says: []said{
+			{"Apple, production", "APPLE_INBOX", production.URL + inbox}, {"Apple, sandbox", "APPLE_SANDBOX_INBOX", sandbox.URL + inbox},
 		},
 		caddyfile: fmt.Sprintf(`push apple {
 	apns {
@@ -102,7 +105,7 @@ func startFCM(s *stage) (started, error) {
 		return started{}, errors.Join(err, google.Close())
 	}
 	return started{
-		says: []string{"Google: " + google.URL + inbox},
+		says: []said{{"Google", "GOOGLE_INBOX", google.URL + inbox}},
 		caddyfile: fmt.Sprintf(`push google {
 	fcm {
 		service_account_file %q
@@ -129,10 +132,10 @@ func startWebPush(s *stage) (started, error) {
 		return started{}, errors.Join(err, service.Close())
 	}
 	return started{
-		says: []string{
-			"Web push: POST " + service.URL + "/subscribe?key=" + key.Public() + " answers with an address",
-			"for a phone with keys of its own: " + service.URL + "/endpoint?key=" + key.Public(),
-			"its inbox: " + service.URL + inbox,
+		says: []said{
+			{"Browsers, a POST is answered with a whole subscription", "", service.URL + "/subscribe?key=" + key.Public()},
+			{"Browsers, for a phone with keys of its own", "BROWSERS_SUBSCRIBE", service.URL + "/endpoint?key=" + key.Public()},
+			{"Browsers", "BROWSERS_INBOX", service.URL + inbox},
 		},
 		caddyfile: fmt.Sprintf(`push browsers {
 	webpush {
@@ -157,7 +160,7 @@ func startWebhook(s *stage) (started, error) {
 		return started{}, errors.Join(err, service.Close())
 	}
 	return started{
-		says: []string{"A push service of your own: " + service.URL + "/push, which does not look at signatures here", "its inbox: " + service.URL + inbox},
+		says: []said{{"A push service of your own, which does not look at signatures here", "OWN_INBOX", service.URL + inbox}},
 		caddyfile: fmt.Sprintf(`push own {
 	webhook {
 		url %s/push
@@ -183,7 +186,7 @@ func startTwilio(s *stage) (started, error) {
 		return started{}, errors.Join(err, service.Close())
 	}
 	return started{
-		says: []string{"Twilio: " + service.URL + inbox},
+		says: []said{{"Twilio", "TWILIO_INBOX", service.URL + inbox}},
 		caddyfile: fmt.Sprintf(`sms twilio {
 	account_sid %s
 	auth_token {file.%s}
@@ -206,9 +209,13 @@ func startGateway(s *stage) (started, error) {
 		return started{}, errors.Join(err, service.Close())
 	}
 	return started{
-		says: []string{
-			"Text messages over HTTP: " + service.URL + "/json, /form and /get, with the bearer token in " + path, "their inbox: " + service.URL + inbox,
-		},
+		says: []said{{"Text messages over HTTP; there are /form and /get as well", "SMS_INBOX", service.URL + inbox}},
+		caddyfile: fmt.Sprintf(`sms http second {
+	url %s/json
+	bearer {file.%s}
+	body `+"`"+`{"to":"{to}","text":"{text}","reference":"{id}","ttl":"{ttl:number}"}`+"`"+`
+	ca_file %q
+}`, service.URL, path, s.ca()),
 		close: service.Close,
 	}, nil
 }
@@ -218,5 +225,5 @@ func startProxy(*stage) (started, error) {
 	if err != nil {
 		return started{}, err
 	}
-	return started{says: []string{"Proxy: " + p.URL.String()}, close: p.Close}, nil
+	return started{says: []said{{"Proxy", "", p.URL.String()}}, close: p.Close}, nil
 }

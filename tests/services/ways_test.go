@@ -80,8 +80,8 @@ func TestTheOtherWaysWork(t *testing.T) {
 		sender        push.Sender
 		base, address string
 	}{
-		{browsers, base(t, printed, "Web push:"), subscribe(t, client, base(t, printed, "Web push:")+"/subscribe?key="+key.Public())},
-		{own, base(t, printed, "A push service of your own:"), "phone 1"},
+		{browsers, base(t, printed, "# Browsers:"), subscribe(t, client, base(t, printed, "# Browsers:")+"/subscribe?key="+key.Public())},
+		{own, base(t, printed, "signatures here:"), "phone 1"},
 	} {
 		m := push.Message{ID: "6f1c2a90-7f0e-4b1d-9a55-0123456789ab", Operation: "op_1", Address: way.address, Expires: time.Now().Add(time.Minute)}
 		if err := way.sender.Send(t.Context(), m); err != nil {

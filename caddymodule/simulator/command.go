@@ -137,8 +137,10 @@ func explain(err error) error {
 		switch {
 		case refused.Remaining == 0:
 			return errors.New("wrong, and that was the last try")
+		case refused.Remaining == 1:
+			return errors.New("the PIN or the number is wrong; 1 try is left")
 		case refused.Remaining > 0:
-			return fmt.Errorf("the PIN or the number is wrong; %d more wrong answers are possible", refused.Remaining)
+			return fmt.Errorf("the PIN or the number is wrong; %d tries are left", refused.Remaining)
 		}
 	}
 	switch {

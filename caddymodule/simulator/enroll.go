@@ -97,7 +97,7 @@ func (s *session) enroll(w *wanted, args []string) (err error) {
 func (s *session) enrolled() error {
 	state := s.device.State()
 	if state.Status == "pending" {
-		return s.say(state, "This phone shows %s. Enter it where the registration began; then it is active.", state.Digits)
+		return s.say(state, "This phone shows %s. Enter it where the registration began. Then it takes part, or waits for another phone of yours (see \"device status\").", state.Digits)
 	}
 	return s.say(state, "This phone is %s, as %s.", state.Status, state.Device)
 }

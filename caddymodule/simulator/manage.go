@@ -3,6 +3,8 @@
 package simulator
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -28,8 +30,12 @@ func status(o *options) *cobra.Command {
 			strings.Join(names, ", ")); err != nil {
 			return err
 		}
-		if about.Status == "pending" {
+		switch about.Status {
+		case "pending":
 			return s.say(nil, "Enter %s where the registration began.", s.device.State().Digits)
+		case "quarantined":
+			return s.say(nil, "Another phone of the same user lets it take part (device release %s, with --file of that phone), or the back end "+
+				"(POST /api/v1/devices/%s/release).", about.Device, about.Device)
 		}
 		for _, other := range about.Waiting {
 			if err := s.say(nil, "%s (%s, %s) waits to be released: device release %s", other.Device, other.Name, other.Model,
@@ -139,7 +145,11 @@ func (s *session) setPush(n notices) error {
 	if err != nil {
 		return err
 	}
-	if err := s.device.SetPush(s.ctx, address); err != nil {
+	switch err := s.device.SetPush(s.ctx, address); {
+	case errors.Is(err, device.ErrNotAllowed):
+		return fmt.Errorf("the server does not take it: it is no address of %q (Apple's have 64 hexadecimal digits, Google's at least 16 characters, "+
+			"those of browsers come by --subscribe), or this phone may do nothing yet (see \"device status\"), or its app has push off", n.service)
+	case err != nil:
 		return err
 	}
 	s.phone.Push = r

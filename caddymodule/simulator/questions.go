@@ -63,7 +63,10 @@ func scan(o *options) *cobra.Command {
 		if s.json {
 			return s.say(q.Display, "")
 		}
-		return WriteQuestion(s.cmd.OutOrStdout(), q)
+		if err := WriteQuestion(s.cmd.OutOrStdout(), q); err != nil {
+			return err
+		}
+		return s.say(nil, `Answer it with "device approve" or "device deny".`)
 	})
 }
 
@@ -77,7 +80,7 @@ func (s *session) question(args []string) (device.Question, error) {
 	case err != nil:
 		return device.Question{}, err
 	case len(open) == 0:
-		return device.Question{}, errors.New("nothing waits")
+		return device.Question{}, errors.New("nothing waits for an answer of this phone: nobody asked, or it was answered, or it is too late")
 	case len(open) > 1:
 		return device.Question{}, fmt.Errorf("%d questions wait: name one (see \"device list\")", len(open))
 	}
@@ -91,7 +94,10 @@ func WriteQuestion(to io.Writer, q device.Question) error {
 	if q.Application != "" { // a question need not name one
 		about = q.Application + ", " + about
 	}
-	fmt.Fprintf(&text, "%s\n%s (%s)\n", strings.Repeat("─", 60), q.Title, about)
+	if q.Title != "" {
+		about = q.Title + " (" + about + ")"
+	}
+	fmt.Fprintf(&text, "%s\n%s\n", strings.Repeat("─", 60), about)
 	if q.Content != "" {
 		fmt.Fprintf(&text, "\n%s\n", q.Content)
 	}
@@ -277,6 +283,7 @@ func (s *session) decide(q device.Question) error {
 		case "l", "later":
 			return nil
 		default:
+			s.cmd.PrintErrln("Answer with one of the letters.")
 			continue
 		}
 		if errors.Is(err, device.ErrGone) {

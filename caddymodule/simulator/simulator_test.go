@@ -213,7 +213,8 @@ func TestExplain(t *testing.T) {
 		err  error
 		want string
 	}{
-		{"tries are left", &device.RefusedError{Remaining: 2}, "the PIN or the number is wrong; 2 more wrong answers are possible"},
+		{"tries are left", &device.RefusedError{Remaining: 2}, "the PIN or the number is wrong; 2 tries are left"},
+		{"one is", &device.RefusedError{Remaining: 1}, "the PIN or the number is wrong; 1 try is left"},
 		{"none is", fmt.Errorf("approving: %w", &device.RefusedError{Remaining: 0}), "wrong, and that was the last try"},
 		{"that is not said", &device.RefusedError{Remaining: -1}, "refused"},
 		{"not allowed", fmt.Errorf("fetching: %w", device.ErrNotAllowed), `fetching: not allowed to this device: it may be quarantined, not confirmed yet, or the question is not this phone's (see "device status")`},

@@ -41,6 +41,8 @@ type subscription struct {
 	Endpoint string `json:"endpoint"`
 	Private  []byte `json:"private"`
 	Auth     []byte `json:"auth"`
+	// Key is the VAPID key that it was made with, which the issuer is told: it may have another one by and by.
+	Key string `json:"key,omitempty"`
 }
 
 // subscribe draws keys and asks a push service where messages to them go.
@@ -55,6 +57,7 @@ func subscribe(ctx context.Context, client *http.Client, at string) (*subscripti
 	if err != nil {
 		return nil, errors.New("subscribing: the address of the push service is none")
 	}
+	s.Key = r.URL.Query().Get("key")
 	response, err := client.Do(r)
 	if err != nil {
 		return nil, fmt.Errorf("subscribing: %w", withoutURL(err))
@@ -72,15 +75,19 @@ func subscribe(ctx context.Context, client *http.Client, at string) (*subscripti
 	return s, nil
 }
 
-// address is what the issuer is told, as PushSubscription.toJSON of browsers makes it.
+// address is what the issuer is told: what PushSubscription.toJSON of browsers makes, and the key that it was made with.
 func (s *subscription) address() (string, error) {
 	private, err := ecdh.P256().NewPrivateKey(s.Private)
 	if err != nil {
 		return "", fmt.Errorf("reading the keys of a subscription: %w", err)
 	}
-	text, err := json.Marshal(map[string]any{
+	told := map[string]any{
 		"endpoint": s.Endpoint, "keys": map[string]string{"p256dh": b64.EncodeToString(private.PublicKey().Bytes()), "auth": b64.EncodeToString(s.Auth)},
-	})
+	}
+	if s.Key != "" {
+		told["key"] = s.Key
+	}
+	text, err := json.Marshal(told)
 	return string(text), err
 }
 

@@ -80,7 +80,7 @@ func (r *Receiver) check() (host string, err error) {
 	case u.Scheme != "https" && u.Scheme != "http":
 		return "", fmt.Errorf("the address of the receiver at %q is not https", u.Host)
 	case u.Scheme == "http" && !(oauth.IsLoopback(u.Hostname()) && r.allowsLoopback()):
-		return "", fmt.Errorf("the address of the receiver at %q is not https, and not a loopback address that it is allowed to have", u.Host)
+		return "", fmt.Errorf("the address of the receiver at %q is not https: http is for a loopback address that is allowed (127.0.0.0/8) alone", u.Host)
 	}
 	for _, prefix := range r.Allow {
 		if !prefix.IsValid() {

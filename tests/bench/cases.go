@@ -22,12 +22,17 @@ const mintBody = "grant_type=client_credentials&scope=read"
 
 // with runs a measurement on a fresh server.
 func with(path, extra string, measure func(*server) error) error {
+	return withRoutes(path, extra, "", measure)
+}
+
+// withRoutes runs a measurement on a fresh server whose gate has more routes.
+func withRoutes(path, extra, routes string, measure func(*server) error) error {
 	dir, err := os.MkdirTemp("", "gatehouse-bench-")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // it is temporary anyway
-	s, err := start(path, dir, extra)
+	s, err := start(path, dir, extra, routes)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func measureDevices(path string, o options) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // it is temporary anyway
-	s, err := start(path, dir, phonesCaddyfile(""))
+	s, err := start(path, dir, phonesCaddyfile(""), "")
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func measureDevices(path string, o options) error {
 		return fmt.Errorf("storing devices: %w", err)
 	}
 	filled := time.Since(began)
-	if s, err = start(path, dir, phonesCaddyfile("")); err != nil {
+	if s, err = start(path, dir, phonesCaddyfile(""), ""); err != nil {
 		return err
 	}
 	defer s.stop()

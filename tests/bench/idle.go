@@ -29,7 +29,7 @@ func measureIdle(path string, o options) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // it is temporary anyway
-	s, err := start(path, dir, "")
+	s, err := start(path, dir, "", "")
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func measureIdle(path string, o options) error {
 	if err != nil {
 		return err
 	}
-	if s, err = start(path, dir, ""); err != nil {
+	if s, err = start(path, dir, "", ""); err != nil {
 		return err
 	}
 	defer s.stop()

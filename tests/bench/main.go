@@ -41,7 +41,7 @@ func main() {
 	var o options
 	flag.DurationVar(&o.length, "length", 4*time.Second, "how long one measurement lasts")
 	flag.IntVar(&o.rounds, "rounds", 3, "how often each is repeated, in turn")
-	flag.StringVar(&o.only, "only", "", "comma-separated: gate, unseen, token, introspect, refresh, idle, phones, devices, push, drain")
+	flag.StringVar(&o.only, "only", "", "comma-separated: gate, unseen, token, introspect, refresh, idle, phones, devices, push, drain, confirm")
 	flag.StringVar(&o.program, "program", "", "a program that is built already")
 	flag.IntVar(&o.users, "users", 100_000, "users for the idle measurement")
 	flag.IntVar(&o.phones, "phones", 200, "simulated phones")
@@ -86,6 +86,7 @@ func run(o options) error {
 		{"push", measurePush},
 		{"drain", measureDrain},
 		{"devices", measureDevices},
+		{"confirm", measureConfirm},
 	} {
 		if o.only != "" && !strings.Contains(","+o.only+",", ","+c.name+",") {
 			continue

@@ -136,10 +136,12 @@ func each(n, atOnce int, do func(i int) error) error {
 	return group.Wait()
 }
 
+// person is the login of a person.
+func person(n int) string { return fmt.Sprintf("person%d@example.com", n) }
+
 func (p *pair) enrol(client *http.Client, n int, push string) error {
 	var user operation
-	login := fmt.Sprintf("person%d@example.com", n)
-	if err := p.api(http.MethodPost, "users", map[string]any{"logins": []string{login}}, &user); err != nil {
+	if err := p.api(http.MethodPost, "users", map[string]any{"logins": []string{person(n)}}, &user); err != nil {
 		return err
 	}
 	var begun operation

@@ -26,6 +26,8 @@ import (
 const (
 	refreshClients = 64
 	verifier       = "bench-verifier-0123456789-0123456789-0123456789"
+	callback       = "http://127.0.0.1/callback"
+	password       = "correct-horse-battery"
 )
 
 // measureRefresh compares refreshes, each a transaction synced to disk, with what the store reaches for the like.
@@ -33,10 +35,11 @@ func measureRefresh(path string, o options) error {
 	return with(path, "", func(s *server) error {
 		tokens := make([]string, refreshClients)
 		for i := range tokens {
-			var err error
-			if tokens[i], err = s.login(); err != nil {
+			all, err := s.login("app", "bench", net.IPv4(127, 0, 0, 1))
+			if err != nil {
 				return err
 			}
+			tokens[i] = all.Refresh
 		}
 		var ours, raw float64
 		for range o.rounds {
@@ -130,60 +133,66 @@ func (s *server) refreshOne(token *string, deadline time.Time, done *atomic.Int6
 	return nil
 }
 
-func (s *server) exchange(client *http.Client, form url.Values) (string, error) {
+// tokens are what a client gets for a code.
+type tokens struct {
+	Access  string `json:"access_token"`
+	Refresh string `json:"refresh_token"`
+}
+
+func (s *server) exchange(client *http.Client, form url.Values) (answer tokens, err error) {
 	request, err := http.NewRequest(http.MethodPost, "http://"+s.issuer+"/token", strings.NewReader(form.Encode()))
 	if err != nil {
-		return "", err
+		return answer, err
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	var answer struct {
-		Token string `json:"refresh_token"`
-	}
-	err = fetch(client, request, &answer, func() string { return answer.Token })
-	return answer.Token, err
+	err = fetch(client, request, &answer, func() string { return answer.Access })
+	return answer, err
 }
 
 var hidden = regexp.MustCompile(`name="(req|step)" value="([^"]*)"`)
 
-// login walks a browser through the code flow and returns a refresh token.
-func (s *server) login() (string, error) {
+// login walks a browser through the code flow and returns what a client gets for somebody, who comes from an
+// address: what one of them may begin is bounded.
+func (s *server) login(clientID, user string, from net.IP) (none tokens, err error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
-		return "", err
+		return none, err
 	}
-	const callback = "http://127.0.0.1/callback"
-	browser := &http.Client{Jar: jar, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: from}}
+	transport := &http.Transport{DialContext: dialer.DialContext}
+	defer transport.CloseIdleConnections()
+	browser := &http.Client{Jar: jar, Transport: transport, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
 		if strings.HasPrefix(r.URL.String(), callback) {
 			return http.ErrUseLastResponse
 		}
 		return nil
 	}}
 	ask := url.Values{
-		"response_type": {"code"}, "client_id": {"app"}, "redirect_uri": {callback}, "scope": {"openid read"}, "state": {"s"},
+		"response_type": {"code"}, "client_id": {clientID}, "redirect_uri": {callback}, "scope": {"openid read"}, "state": {"s"},
 		"code_challenge": {oauth.Challenge(verifier)}, "code_challenge_method": {"S256"},
 	}
 	page, err := read(browser.Get("http://" + s.issuer + "/authorize?" + ask.Encode()))
 	if err != nil {
-		return "", err
+		return none, err
 	}
-	form := url.Values{"username": {"bench"}, "password": {"correct-horse-battery"}}
+	form := url.Values{"username": {user}, "password": {password}}
 	for _, field := range hidden.FindAllStringSubmatch(page, -1) {
 		form.Set(field[1], field[2])
 	}
 	response, err := browser.PostForm("http://"+s.issuer+"/login", form)
 	if err != nil {
-		return "", err
+		return none, err
 	}
 	answer, err := read(response, nil)
 	if err != nil {
-		return "", err
+		return none, err
 	}
 	to, err := response.Location()
 	if err != nil {
-		return "", fmt.Errorf("the login answers %d: %w\n%s", response.StatusCode, err, answer)
+		return none, fmt.Errorf("the login answers %d: %w\n%s", response.StatusCode, err, answer)
 	}
 	return s.exchange(http.DefaultClient, url.Values{
-		"grant_type": {"authorization_code"}, "code": {to.Query().Get("code")}, "redirect_uri": {callback}, "client_id": {"app"},
+		"grant_type": {"authorization_code"}, "code": {to.Query().Get("code")}, "redirect_uri": {callback}, "client_id": {clientID},
 		"code_verifier": {verifier},
 	})
 }

@@ -26,8 +26,8 @@ type server struct {
 	upstream            *httptest.Server
 }
 
-// start starts the program in a folder.
-func start(path, dir, extra string) (*server, error) {
+// start starts the program in a folder, with more options and routes of the gate than the usual.
+func start(path, dir, extra, routes string) (*server, error) {
 	s := &server{upstream: httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("ok")) // the client has gone
 	}))}
@@ -37,7 +37,7 @@ func start(path, dir, extra string) (*server, error) {
 		Caddyfile: func(a []string) string {
 			s.issuer, s.plain, s.gate = a[0], a[1], a[2]
 			up := s.upstream.Listener.Addr()
-			return fmt.Sprintf(caddyfile, program.SocketIn(dir), s.issuer, extra, s.issuer, s.plain, up, s.gate, up)
+			return fmt.Sprintf(caddyfile, program.SocketIn(dir), s.issuer, extra, s.issuer, s.plain, up, s.gate, routes, up)
 		},
 	})
 	return s, err
@@ -73,13 +73,13 @@ const caddyfile = `{
 			access_ttl 1h
 		}
 		client app {
-			redirect_uri http://127.0.0.1/callback
+			redirect_uri ` + callback + `
 			grants authorization_code refresh_token
 			scopes openid read
 			first_party
 		}
 		user bench {
-			password correct-horse-battery
+			password ` + password + `
 		}
 		%s
 	}
@@ -91,6 +91,7 @@ http://%s {
 	reverse_proxy %s
 }
 http://%s {
+	%s
 	protect read
 	reverse_proxy %s
 }

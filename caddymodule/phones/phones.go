@@ -40,9 +40,11 @@ import (
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
-// Limits of what one address may cause: messages of phones that were refused.
+// Limits of what one address may cause: messages of phones that were refused, and questions to people of whom no more than a name was
+// typed there, which an office of people who come at nine does not reach.
 const (
 	refusedBurst, refusedEvery = 60, time.Second
+	namedBurst, namedEvery     = 60, 5 * time.Second
 	// Messages of one phone. Somebody who answers questions all day sends fewer.
 	messageBurst, messageEvery = 300, 100 * time.Millisecond
 	limiterKeys                = 100_000
@@ -95,7 +97,8 @@ type Phones struct {
 	api        *restapi.API
 	asking     *asking.Service
 	carriers   carriers
-	digits     int           // of the number that is typed on a phone
+	digits     int // of the number that is typed on a phone
+	named      *limit.Limiter
 	outs       atomic.Uint64 // how often a device was taken out, or was about to be
 }
 
@@ -185,6 +188,10 @@ func (p *Phones) signer() (jose.PrivateKey, error) { return p.parts.Ring.SignerF
 func (p *Phones) buildRecords(c *Config) (err error) {
 	parts := &p.parts
 	p.digits = c.number()
+	p.named, err = limit.New(limit.Config{Burst: namedBurst, Every: namedEvery, Keys: limiterKeys, Now: parts.Now})
+	if err != nil {
+		return err
+	}
 	if p.caution, err = caution.New(parts.DB, parts.Now); err != nil {
 		return err
 	}

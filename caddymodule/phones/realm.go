@@ -7,9 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz/realm/identitystore"
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
+	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/mobileauth/challenge"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletype"
@@ -67,7 +69,7 @@ func (p *Phones) Challenge() *challenge.Phones {
 	}
 	return &challenge.Phones{
 		Asking: p.asking, Operations: p.operations, People: named{p.parts.Users}, Types: p.carriers.types, Issuer: p.parts.Issuer,
-		Digits: p.digits,
+		Digits: p.digits, Starts: func(address string) time.Duration { return p.named.Take(limit.Address(address)).Wait },
 	}
 }
 

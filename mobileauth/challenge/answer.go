@@ -77,10 +77,8 @@ func (c *call) codeMasked(ctx context.Context) (found, error) {
 	if err != nil || now.approved != nil || now.challenge.Wait.Stage != realm.StageCode {
 		return now, err
 	}
-	if c.state.Operation != "" {
-		if _, err := c.verify(ctx); err != nil {
-			return found{}, err
-		}
+	if _, err := c.verify(ctx); err != nil {
+		return found{}, err
 	}
 	if o, err := c.read(ctx); err == nil && c.good(&o) {
 		return found{approved: &o}, nil
@@ -88,8 +86,8 @@ func (c *call) codeMasked(ctx context.Context) (found, error) {
 		return found{}, err
 	}
 	c.state.Tries++
-	if err := c.Pause(ctx, floor-c.Now().Sub(began)); err != nil {
-		return found{}, fmt.Errorf("judging a code: %w", err)
+	if err := c.even(ctx, began); err != nil {
+		return found{}, err
 	}
 	return c.wrong(ctx)
 }
@@ -139,11 +137,9 @@ func (c *call) resendMasked(ctx context.Context) (message string, err error) {
 		return messageResendSoon, nil
 	}
 	s.Sent, s.SentAt = s.Sent+1, began
-	if s.Operation != "" {
-		_, err = c.Operations.Resend(ctx, s.Operation, "")
-	}
+	_, err = c.Operations.Resend(ctx, s.Operation, "")
 	if err != nil && !refusedResend(err) && !errors.Is(err, operation.ErrTooSoon) {
 		return "", err
 	}
-	return messageResent, c.Pause(ctx, floor-c.Now().Sub(began))
+	return messageResent, c.even(ctx, began)
 }

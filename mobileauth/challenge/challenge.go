@@ -55,6 +55,9 @@ type Phones struct {
 	Issuer string
 	// Digits is how many of them the number has that is typed on the phone.
 	Digits int
+	// Starts counts a question to somebody of whom no more than a name was typed, by the address at which it was, and returns how long
+	// to wait where that is one too many; zero when it may begin.
+	Starts func(address string) time.Duration
 }
 
 // Config describes a [Guest].

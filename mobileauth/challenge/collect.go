@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
@@ -35,6 +36,7 @@ const (
 	valueOperation = "operation"
 	valueReference = "reference"
 	valueUser      = "user"
+	valueWait      = "wait"
 )
 
 // Reasons of a cancellation.
@@ -55,6 +57,9 @@ func (g *Guest) Collect(ctx context.Context, in realm.Input) (realm.Credentials,
 	if err != nil {
 		return realm.Credentials{}, nil, err
 	}
+	if found.wait > 0 {
+		return realm.Credentials{Values: map[string]string{valueWait: found.wait.String()}, ClientIP: in.ClientIP, Locale: in.Locale}, nil, nil
+	}
 	if found.approved == nil {
 		return realm.Credentials{}, found.challenge, nil
 	}
@@ -66,10 +71,12 @@ func (g *Guest) Collect(ctx context.Context, in realm.Input) (realm.Credentials,
 	}, nil, nil
 }
 
-// found is what a round has led to: a challenge, or an operation that is approved and was not redeemed.
+// found is what a round has led to: a challenge, or an operation that is approved and was not redeemed, or that somebody has to wait
+// before anybody is asked.
 type found struct {
 	challenge *realm.Challenge
 	approved  *operation.Operation
+	wait      time.Duration
 }
 
 // round does what the answers ask for.
@@ -170,38 +177,45 @@ func (c *call) cancel(ctx context.Context, stage realm.Stage) (found, error) {
 	return c.ended(ctx, stage)
 }
 
-// over ends the question that is open. One that was approved meanwhile is found.
+// over ends the question that is open. One that was approved meanwhile is found. Where no more than a name is known, it does and takes
+// the same whether somebody was asked.
 func (c *call) over(ctx context.Context, reason string) (found, error) {
 	if c.state.Operation == "" {
 		return found{}, nil
 	}
+	began := c.Now()
 	_, err := c.Operations.Cancel(ctx, c.state.Operation, reason)
-	switch {
-	case errors.Is(err, operation.ErrTransition):
-		o, err := c.read(ctx)
-		if err == nil && c.good(&o) {
-			return found{approved: &o}, nil
-		}
-		return found{}, err
-	case errors.Is(err, operation.ErrNotFound):
-		return found{}, nil
+	if err != nil && !errors.Is(err, operation.ErrTransition) && !errors.Is(err, operation.ErrNotFound) {
+		return found{}, fmt.Errorf("taking a question back: %w", err)
 	}
-	return found{}, err
+	o, err := c.read(ctx)
+	switch {
+	case err == nil && c.good(&o):
+		return found{approved: &o}, nil
+	case err != nil && !errors.Is(err, operation.ErrNotFound):
+		return found{}, err
+	}
+	return found{}, c.even(ctx, began)
+}
+
+// even waits, where no more than a name is known, until what began then has taken as long as it takes for anybody.
+func (c *call) even(ctx context.Context, began time.Time) error {
+	if !c.masked() {
+		return nil
+	}
+	if err := c.Pause(ctx, floor-c.Now().Sub(began)); err != nil {
+		return fmt.Errorf("taking as long as for anybody: %w", err)
+	}
+	return nil
 }
 
 // Withdraw cancels the question that the request began, because that was given up.
 func (g *Guest) Withdraw(ctx context.Context, in realm.Input) error {
 	c, err := g.call(in)
-	if err != nil || c.state == nil || c.state.Operation == "" {
+	if err != nil || c.state == nil {
 		return err
 	}
 	ctx = audit.WithActor(ctx, audit.Actor{By: "realm:" + in.Realm, ClientID: in.Client.ID, ClientIP: in.ClientIP})
-	_, err = c.Operations.Cancel(ctx, c.state.Operation, reasonWithdrawn)
-	if errors.Is(err, operation.ErrTransition) || errors.Is(err, operation.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("taking a question back: %w", err)
-	}
-	return nil
+	_, err = c.over(ctx, reasonWithdrawn)
+	return err
 }

@@ -6,14 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/mobileauth/asking"
 	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletype"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
-	"github.com/gatehouse-id/gatehouse/mobileauth/shown"
 )
 
 // floor is how long it takes to ask somebody of whom no more than a name is known, or nobody: whoever watches the clock learns
@@ -76,13 +74,17 @@ func (c *call) open(ctx context.Context, next *state, scans bool) (found, error)
 
 // masquerade asks the user with a login name, or nobody, and shows the same.
 func (c *call) masquerade(ctx context.Context, t mobiletype.Type, next *state) (found, error) {
+	if c.Starts != nil {
+		if wait := c.Starts(c.in.ClientIP); wait > 0 {
+			return found{wait: wait}, nil
+		}
+	}
 	began := c.Now()
 	user, err := c.People.ByLogin(ctx, next.Login)
 	if err != nil {
 		return found{}, fmt.Errorf("finding who is to be asked: %w", err)
 	}
-	nobody := user == ""
-	if nobody {
+	if user == "" {
 		user = "nobody:" + digest("login", next.Login)
 	}
 	if next.Number, err = draw(c.Digits); err != nil {
@@ -91,6 +93,7 @@ func (c *call) masquerade(ctx context.Context, t mobiletype.Type, next *state) (
 	if t.Method == mobiletype.SMS {
 		next.Number = ""
 	}
+	next.Operation, next.User = decoy(&c.in, next.Round), user
 	next.SentAt, next.Until = began, began.Add(t.TimeToLive)
 	// What the type falls back to would show whether the user has a phone.
 	o, err := c.ask(ctx, next, user, mobiletype.NoFallback)
@@ -101,8 +104,8 @@ func (c *call) masquerade(ctx context.Context, t mobiletype.Type, next *state) (
 		return found{}, err
 	}
 	c.state = next
-	if err := c.Pause(ctx, floor-c.Now().Sub(began)); err != nil {
-		return found{}, fmt.Errorf("asking a person: %w", err)
+	if err := c.even(ctx, began); err != nil {
+		return found{}, err
 	}
 	return c.look(ctx)
 }
@@ -118,6 +121,9 @@ func (c *call) ask(ctx context.Context, next *state, user string, fallback mobil
 	if ok && t.Channel() == mobiletype.ByOTP {
 		request.Fallback = ""
 	}
+	if ok && t.Channel() != mobiletype.BySMS {
+		request.Context.Fields = c.whereabouts()
+	}
 	if approved := c.in.Transaction; approved != nil {
 		// It is consented to as it stands, with whatever the type signs besides; where it cannot be said nobody is asked.
 		request.Kind, request.Context.Content = operation.Authorisation, approved.Message
@@ -130,26 +136,6 @@ func (c *call) ask(ctx context.Context, next *state, user string, fallback mobil
 		return operation.Operation{}, fmt.Errorf("asking a person: %w", err)
 	}
 	return o, nil
-}
-
-// context is what a phone shows beside the message: where somebody wants to go. A name that could pass for something else is left
-// away.
-func (c *call) context() operation.Context {
-	named, err := operation.Context{Title: c.in.Client.Name}.Check(shown.Content{Most: operation.MaxShort})
-	if err != nil {
-		return operation.Context{}
-	}
-	return named
-}
-
-// origin is where the request came from.
-func (c *call) origin() asking.Origin {
-	address, _ := netip.ParseAddr(c.in.ClientIP) // one that is none is not told
-	from := asking.Origin{Address: address}
-	if agents := c.in.Headers["User-Agent"]; len(agents) > 0 {
-		from.UserAgent = agents[0]
-	}
-	return from
 }
 
 // impossible reports whether a start was refused because of the person, and not because of a fault.

@@ -17,7 +17,8 @@ import (
 
 // state is what a challenge keeps. It stays on the server.
 type state struct {
-	// Operation is empty for a decoy, and where nobody could be asked.
+	// Operation is empty where somebody who is known could not be asked. Where nobody is there to be asked it is a decoy: an id that no
+	// operation has.
 	Operation string `json:"operation,omitempty"`
 	// Type is the mobile type that was asked for, and Round how often somebody was asked for this request.
 	Type  string `json:"type"`
@@ -64,6 +65,11 @@ func reference(in *realm.Input) string { return "realm:" + digest("request", in.
 // user.
 func key(in *realm.Input, typ, user string, round int) string {
 	return "realm:" + digest("round", in.Request, in.Realm, typ, user, strconv.Itoa(round))
+}
+
+// decoy is what stands for an operation where there is nobody to ask: all that is done about one is done, and finds nothing.
+func decoy(in *realm.Input, round int) string {
+	return "nobody:" + digest("operation", in.Request, in.Realm, strconv.Itoa(round))
 }
 
 // digest keeps what it is made of out of keys, each part apart.

@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
@@ -29,6 +30,7 @@ const (
 	reasonNotCollected = "not_collected" // the credentials are not this authenticator's
 	reasonAnother      = "another_user"
 	reasonTooLittle    = "below_the_type"
+	reasonManyStarts   = "too_many_starts" // nobody was asked: the address has had its share
 )
 
 // Verify redeems the approval that was collected, once. It is no proof when it was used before, is somebody else's, was given for
@@ -37,6 +39,9 @@ func (g *Guest) Verify(ctx context.Context, credentials realm.Credentials) (real
 	phones, id := g.Config.Phones(), credentials.Values[valueOperation]
 	if phones == nil {
 		return realm.Result{}, errNotThere
+	}
+	if wait, err := time.ParseDuration(credentials.Values[valueWait]); err == nil {
+		return realm.Result{Status: realm.Throttled, Reason: reasonManyStarts, RetryAfter: wait}, nil
 	}
 	if id == "" || credentials.Values[valueReference] == "" {
 		return realm.Result{Status: realm.Refused, Reason: reasonNotCollected}, nil

@@ -44,9 +44,6 @@ func (c *call) watchMasked(ctx context.Context, most time.Duration) (bool, error
 		return true, nil
 	}
 	over := c.Now().Add(min(most, left))
-	if c.state.Operation == "" {
-		return left <= most, c.Pause(ctx, min(most, left))
-	}
 	var version uint64 = 1
 	for {
 		o, err := c.Operations.Wait(ctx, c.state.Operation, version, over.Sub(c.Now()))

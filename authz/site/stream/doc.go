@@ -7,6 +7,8 @@
 //	          │
 //	        Table ◄── Sweep, twice a second and at every revocation on this node
 //
+// What takes less than two seconds is left alone: it was decided when it came.
+//
 // To enter and to leave costs a request two locks and no memory of its own: what is kept of it lies in memory that the caller
 // has for the request anyway. The store is asked seldom, once for all requests of a session, and never waited for by a judgement.
 package stream

@@ -54,7 +54,8 @@ type Entry struct {
 
 	shard      *shard
 	prev, next *Entry
-	until      int64 // Unix microseconds, as all that follow; zero before it was looked at
+	seen       int64 // when it was first looked at, in Unix microseconds, as all that follow; zero before
+	until      int64 // zero before it was judged
 	checked    int64 // when the session was last known to live
 	doubted    int64 // since when it is not known; zero while it is
 	asked      int64 // when somebody was last to ask for it

@@ -99,10 +99,20 @@ func token() *validation.Principal {
 	}
 }
 
-// enter has a request enter that nobody is at the other end of, and returns whether it was ended when it leaves.
+// later moves the clock to a moment at which what is under way lasts, and changes what a test turns.
+func (b *bench) later(change func()) {
+	b.table.Sweep(b.t.Context()) // which sees them all
+	b.set(func() {
+		b.now = b.now.Add(stream.Lasting)
+		change()
+	})
+}
+
+// enter has a request enter that nobody is at the other end of and that is seen, and returns whether it was ended when it leaves.
 func (b *bench) enter(watch stream.Watch, terms *stream.Terms) (leave func() bool) {
 	entry := new(stream.Entry)
 	b.table.Enter(entry, httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil), watch, terms)
+	b.table.Sweep(b.t.Context())
 	return func() bool { return b.table.Leave(entry) }
 }
 
@@ -160,7 +170,7 @@ func TestWhatEndsARequest(t *testing.T) {
 			if c.change != nil {
 				c.change(b, p, terms)
 			}
-			b.set(func() { b.now = start.Add(c.later) })
+			b.set(func() { b.now = start.Add(max(c.later, stream.Lasting)) })
 			for range 3 { // what was ended is not told of again
 				b.table.Sweep(t.Context())
 			}
@@ -180,6 +190,20 @@ func TestWhatEndsARequest(t *testing.T) {
 
 func gone(b *bench, _ *validation.Principal, _ *stream.Terms) { b.session = storage.ErrNotFound }
 
+// TestWhatTakesLessThanAStream: what began before a revocation and takes no longer than requests do comes to its end.
+func TestWhatTakesLessThanAStream(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	leave := b.enter(stream.Watch{Principal: token()}, b.terms())
+	for at := time.Duration(0); at < stream.Lasting; at += stream.Interval {
+		b.set(func() { b.now, b.dead["t1"] = start.Add(at), true })
+		b.table.Sweep(t.Context())
+	}
+	if got := b.reasons(); len(got) > 0 || leave() {
+		t.Errorf("it was ended for %q", got)
+	}
+}
+
 // TestAnyOrderOfLeaving: whoever leaves takes nobody along.
 func TestAnyOrderOfLeaving(t *testing.T) {
 	t.Parallel()
@@ -197,7 +221,7 @@ func TestAnyOrderOfLeaving(t *testing.T) {
 			}
 			leave = slices.Delete(leave, at, at+1)
 		}
-		b.set(func() { b.dead["t1"] = true })
+		b.later(func() { b.dead["t1"] = true })
 		b.table.Sweep(t.Context())
 		for _, leave := range leave {
 			if !leave() {
@@ -225,7 +249,7 @@ func TestRun(t *testing.T) {
 		defer b.enter(stream.Watch{Principal: other}, b.terms())()
 		leave := b.enter(stream.Watch{Principal: third}, b.terms())
 		synctest.Wait()
-		b.set(func() { b.dead["t1"] = true })
+		b.later(func() { b.dead["t1"] = true })
 		b.table.Wake()
 		b.table.Wake() // nobody waits for the other
 		synctest.Wait()
@@ -289,7 +313,7 @@ func TestAnEventStreamEnds(t *testing.T) {
 		if line, err := read.ReadString('\n'); line != "data: 1\n" {
 			t.Fatalf("%q, %v", line, err)
 		}
-		b.set(func() { b.dead["t1"] = true })
+		b.later(func() { b.dead["t1"] = true })
 		b.table.Sweep(t.Context())
 		if rest, err := io.ReadAll(read); err == nil || len(rest) > 0 {
 			t.Errorf("%s: the stream ends with %q, %v", response.Proto, rest, err)
@@ -325,7 +349,7 @@ func TestAnUploadEnds(t *testing.T) {
 		if _, err := io.WriteString(up, "one"); err != nil || <-got != "one" {
 			t.Fatal("the upload does not begin")
 		}
-		b.set(func() { b.dead["t1"] = true })
+		b.later(func() { b.dead["t1"] = true })
 		b.table.Sweep(t.Context())
 		if err := <-over; err == nil || errors.Is(err, io.EOF) {
 			t.Errorf("http2 %v: the upload ends with %v", http2, err)
@@ -380,7 +404,7 @@ func TestAHijackedConnectionEnds(t *testing.T) {
 	if line, err := read.ReadString('\n'); line != "hello\n" {
 		t.Fatalf("%q, %v", line, err)
 	}
-	b.set(func() { b.dead["t1"] = true })
+	b.later(func() { b.dead["t1"] = true })
 	for ended := false; !ended; {
 		b.table.Sweep(t.Context())
 		select {
@@ -412,7 +436,7 @@ func TestHTTP3(t *testing.T) {
 	if passed.Context().Err() != nil {
 		t.Fatal("it is over before it was revoked")
 	}
-	b.set(func() { b.dead["t1"] = true })
+	b.later(func() { b.dead["t1"] = true })
 	b.table.Sweep(t.Context())
 	if passed.Context().Err() == nil || !b.table.Leave(entry) {
 		t.Error("it goes on")
@@ -425,13 +449,16 @@ func TestNew(t *testing.T) {
 	if _, err := stream.New(nil, nil); err == nil {
 		t.Error("a table without a clock")
 	}
-	quiet, err := stream.New(time.Now, nil)
+	now := start
+	quiet, err := stream.New(func() time.Time { return now }, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	expired := &validation.Principal{ExpiresAt: time.Unix(1, 0)}
 	entry := new(stream.Entry)
 	quiet.Enter(entry, httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil), stream.Watch{Principal: expired}, new(stream.Terms))
+	quiet.Sweep(t.Context())
+	now = now.Add(stream.Lasting)
 	quiet.Sweep(t.Context())
 	if !quiet.Leave(entry) {
 		t.Error("what has expired goes on where nobody is told")

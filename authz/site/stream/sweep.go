@@ -13,6 +13,9 @@ import (
 )
 
 const (
+	// Lasting is how long a request is under way before it is one that lasts. What takes less was decided when it came: to cut it would
+	// leave its sender not knowing what became of it.
+	Lasting = 2 * time.Second
 	// Interval is how often [Table.Run] looks at the requests under way.
 	Interval = 500 * time.Millisecond
 	// Checked is how long it is believed, of a request that rests on a session, that the session still lives.
@@ -115,6 +118,9 @@ func (t *Table) judge(now time.Time, ask bool) map[string]*question {
 		s := &t.shards[i]
 		s.mu.Lock()
 		for e := s.first; e != nil; e = e.next {
+			if !e.lastsLocked(now) {
+				continue
+			}
 			doubtful := e.doubtfulLocked(now)
 			if reason := e.judgeLocked(now); reason != "" {
 				t.endLocked(e, reason)
@@ -138,6 +144,14 @@ func add(to map[string]*question, d doubt) map[string]*question {
 	}
 	to[session].about = append(to[session].about, d)
 	return to
+}
+
+// lastsLocked reports whether a request has been under way for [Lasting] since somebody first looked at it, which is soon.
+func (e *Entry) lastsLocked(now time.Time) bool {
+	if e.seen == 0 {
+		e.seen = now.UnixMicro()
+	}
+	return now.UnixMicro()-e.seen >= Lasting.Microseconds()
 }
 
 // judgeLocked returns why a request is to be ended; empty when it may go on.

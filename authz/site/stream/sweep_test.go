@@ -41,6 +41,7 @@ func TestSessionsAreAskedForSeldom(t *testing.T) {
 	}
 	leave()
 	leave = b.enter(stream.Watch{Principal: p, Session: true}, left)
+	b.later(func() {})
 	b.table.Sweep(t.Context())
 	if got := b.reasons(); len(got) > 0 {
 		t.Errorf("who has left was ended for %q", got)
@@ -264,6 +265,8 @@ func many(b *testing.B, sessions bool) (*stream.Table, *time.Time) {
 		watch.Session = sessions
 		table.Enter(new(stream.Entry), w, r, watch, terms)
 	}
+	table.Sweep(b.Context())
+	now = now.Add(stream.Lasting)
 	return table, &now
 }
 

@@ -32,25 +32,13 @@ func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, v *visit, c 
 		Template:   c.Template,
 	}
 	page.Notice = told(c, n)
-	if v.client != nil {
-		page.Client, page.Cancel = v.client.DisplayName(), true
-		page.FormTargets = session.Onward(v.client, v.request.RedirectURI)
+	page.Client, page.Cancel, page.FormTargets, page.User = v.parties()
+	hidden, fields, err := show(c, n.fields)
+	if err != nil {
+		h.pages.Refuse(w, r, err)
+		return
 	}
-	if v.session.ID != "" && v.expected == v.session.Subject {
-		page.User = v.session.Name
-	}
-	for _, f := range c.Fields {
-		field, err := show(f, n.fields)
-		if err != nil {
-			h.pages.Refuse(w, r, err)
-			return
-		}
-		if f.Type == typeHidden {
-			page.Hidden = append(page.Hidden, field)
-		} else {
-			page.Fields = append(page.Fields, field)
-		}
-	}
+	page.Hidden, page.Fields = append(page.Hidden, hidden...), fields
 	page.Submit, page.Stuck = c.Submit, c.Stuck
 	if len(page.Fields) == 0 {
 		page.Submit = cmp.Or(c.Submit, web.LabelAgain)
@@ -79,8 +67,35 @@ func told(c *realm.Challenge, n notice) *web.Notice {
 // typeHidden is the type of a field that goes back as it came.
 const typeHidden = "hidden"
 
-// show turns a realm's field into the page's. What was typed stays, except for secrets.
-func show(f realm.Field, typed map[string]string) (web.Field, error) {
+// parties are who asks, where that is given up and where its forms lead, and who is asked, as far as either is known.
+func (v *visit) parties() (client string, cancel bool, formTargets []string, user string) {
+	if v.client != nil {
+		client, cancel, formTargets = v.client.DisplayName(), true, session.Onward(v.client, v.request.RedirectURI)
+	}
+	if v.session.ID != "" && v.expected == v.session.Subject {
+		user = v.session.Name
+	}
+	return client, cancel, formTargets, user
+}
+
+// show turns the fields of a challenge into those of a page.
+func show(c *realm.Challenge, typed map[string]string) (hidden, shown []web.Field, err error) {
+	for _, f := range c.Fields {
+		field, err := showField(f, typed)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case f.Type == typeHidden:
+			hidden = append(hidden, field)
+		default:
+			shown = append(shown, field)
+		}
+	}
+	return hidden, shown, nil
+}
+
+// showField turns a realm's field into the page's. What was typed stays, except for secrets.
+func showField(f realm.Field, typed map[string]string) (web.Field, error) {
 	switch f.Name {
 	case session.FieldRequest, session.FieldStep, web.CancelField:
 		return web.Field{}, fmt.Errorf("showing the field %q: the page uses that name itself", f.Name)

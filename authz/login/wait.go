@@ -120,21 +120,13 @@ func (h *Handler) waiting(w http.ResponseWriter, r *http.Request, v *visit, c *r
 	page.SelfURL = h.base + authz.PathLogin + "?" + self.Encode()
 	self.Set(fieldSince, c.Wait.Since)
 	page.WatchURL = h.base + PathNews + "?" + self.Encode()
-	if v.client != nil {
-		page.Client, page.Cancel = v.client.DisplayName(), true
-		page.FormTargets = session.Onward(v.client, v.request.RedirectURI)
+	page.Client, page.Cancel, page.FormTargets, page.User = v.parties()
+	hidden, fields, err := show(c, nil) // a code that was wrong is not typed again
+	if err != nil {
+		h.pages.Refuse(w, r, err)
+		return
 	}
-	if v.session.ID != "" && v.expected == v.session.Subject {
-		page.User = v.session.Name
-	}
-	for _, f := range c.Fields {
-		field, err := show(f, nil) // a code that was wrong is not typed again
-		if err != nil {
-			h.pages.Refuse(w, r, err)
-			return
-		}
-		page.Fields = append(page.Fields, field)
-	}
+	page.Hidden, page.Fields = append(page.Hidden, hidden...), fields
 	if page.Message, page.Kind = h.message(v, c, n); n.message == "" {
 		page.Message, page.Kind = said(c, n)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/gatehouse-id/gatehouse/authz/server"
+	"github.com/gatehouse-id/gatehouse/caddymodule/approvals"
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
 	"github.com/gatehouse-id/gatehouse/caddymodule/confirming"
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
@@ -82,6 +83,8 @@ type App struct {
 	Scopes []ScopeConfig `json:"scopes,omitempty"`
 	// The scopes a client gets when neither it nor its request names any, and that a bare "protect" requires.
 	DefaultScope []string `json:"default_scope,omitempty"`
+	// The types of authorization_details that clients may ask for (RFC 9396). Default: none.
+	DetailTypes []approvals.Type `json:"authorization_details,omitempty"`
 	// The operator's apps and what becomes of their versions.
 	Applications []apps.Config `json:"applications,omitempty"`
 	// How phones are asked.

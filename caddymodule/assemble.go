@@ -24,6 +24,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/authz/realm/identitystore"
 	"github.com/gatehouse-id/gatehouse/authz/server"
+	"github.com/gatehouse-id/gatehouse/caddymodule/approvals"
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
 	"github.com/gatehouse-id/gatehouse/caddymodule/confirming"
 	"github.com/gatehouse-id/gatehouse/caddymodule/development"
@@ -137,6 +138,10 @@ func (a *App) assemble(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	details, err := approvals.Registry(a.DetailTypes)
+	if err != nil {
+		return err
+	}
 	pages, err := web.New(web.Config{Theme: a.themeFS(), Logins: a.logins, Base: authz.BasePath(a.Issuer)})
 	if err != nil {
 		return fmt.Errorf("theme %q: %w", a.Theme, err)
@@ -150,6 +155,7 @@ func (a *App) assemble(ctx caddy.Context) error {
 		Profiles:        &identitystore.Profiles{Users: a.users},
 		Scopes:          a.ScopeNames(),
 		DefaultScopes:   a.DefaultScope,
+		Details:         details,
 		ScopeTexts:      a.scopeTexts(),
 		SessionIdle:     cmp.Or(time.Duration(a.Sessions.Idle), 12*time.Hour),
 		SessionLifetime: cmp.Or(time.Duration(a.Sessions.Lifetime), 7*24*time.Hour),

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
+	"github.com/gatehouse-id/gatehouse/caddymodule/approvals"
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 	"github.com/gatehouse-id/gatehouse/caddymodule/passwords"
@@ -64,7 +65,7 @@ func mergeBlocks(first, second []byte) ([]byte, error) {
 	for _, name := range slices.Sorted(maps.Keys(more)) {
 		value := more[name]
 		if before, twice := merged[name]; twice {
-			if !slices.Contains([]string{"realms", "security_tests", "acr", "scopes", "applications", "clients", "users", "audience"}, name) {
+			if !slices.Contains([]string{"realms", "security_tests", "acr", "scopes", "applications", "clients", "users", "audience", "authorization_details"}, name) {
 				return nil, fmt.Errorf("%s stands twice", name)
 			}
 			value = slices.Concat(before[:len(before)-1], []byte(","), value[1:])
@@ -93,6 +94,7 @@ func mergeBlocks(first, second []byte) ([]byte, error) {
 //		acr           <name> <realm...>
 //		scope         <scope> [<realm...>] { ... }
 //		default_scope <scope...>
+//		authorization_details <type> { ... }
 //		application   <id> { ... }
 //		mobile        { ... }
 //		client        <id> { ... }
@@ -105,29 +107,30 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	return option.Block{
 		Options: map[string]option.Parse{
-			"issuer":        option.String(&a.Issuer),
-			"storage":       option.Guest((*[]byte)(&a.StorageRaw), "gatehouse.storage", "engine"),
-			"seal_key":      option.Strings(&a.SealKeys),
-			"audience":      option.Strings(&a.Audience),
-			"keys":          a.parseKeys,
-			"sessions":      a.parseSessions,
-			"tokens":        a.parseTokens,
-			"passwords":     a.parsePasswords,
-			"theme":         option.String(&a.Theme),
-			"profile":       option.String(&a.Profile),
-			"development":   option.Switch(&a.Development),
-			"realm":         a.parseRealm,
-			"user_identity": option.Strings(&a.UserIdentity),
-			"security_test": securitytest.Parse(&a.SecurityTests),
-			"acr":           a.parseLevel,
-			"scope":         a.parseScope,
-			"default_scope": option.Strings(&a.DefaultScope),
-			"application":   apps.Parse(&a.Applications),
-			"mobile":        phones.Parse(&a.Mobile),
-			"client":        a.parseClient,
-			"user":          people.Parse(&a.Users),
+			"issuer":                option.String(&a.Issuer),
+			"storage":               option.Guest((*[]byte)(&a.StorageRaw), "gatehouse.storage", "engine"),
+			"seal_key":              option.Strings(&a.SealKeys),
+			"audience":              option.Strings(&a.Audience),
+			"keys":                  a.parseKeys,
+			"sessions":              a.parseSessions,
+			"tokens":                a.parseTokens,
+			"passwords":             a.parsePasswords,
+			"theme":                 option.String(&a.Theme),
+			"profile":               option.String(&a.Profile),
+			"development":           option.Switch(&a.Development),
+			"realm":                 a.parseRealm,
+			"user_identity":         option.Strings(&a.UserIdentity),
+			"security_test":         securitytest.Parse(&a.SecurityTests),
+			"acr":                   a.parseLevel,
+			"scope":                 a.parseScope,
+			"default_scope":         option.Strings(&a.DefaultScope),
+			"authorization_details": approvals.ParseType(&a.DetailTypes),
+			"application":           apps.Parse(&a.Applications),
+			"mobile":                phones.Parse(&a.Mobile),
+			"client":                a.parseClient,
+			"user":                  people.Parse(&a.Users),
 		},
-		Repeat: []string{"realm", "security_test", "acr", "scope", "application", "client", "user", "audience"},
+		Repeat: []string{"realm", "security_test", "acr", "scope", "application", "client", "user", "audience", "authorization_details"},
 		Places: &a.places,
 	}.Parse(d)
 }
@@ -258,6 +261,7 @@ func (a *App) parseScope(d *caddyfile.Dispenser) error {
 //		grants                   <grant type...>
 //		scopes                   <scope...>
 //		default_scopes           <scope...>
+//		authorization_details_types <type...>
 //		audience                 <audience...>
 //		first_party
 //		native
@@ -275,23 +279,24 @@ func (a *App) parseClient(d *caddyfile.Dispenser) error {
 	}
 	err := option.Block{
 		Options: map[string]option.Parse{
-			"name":                     option.String(&c.Name),
-			"secret":                   option.Strings(&c.Secrets),
-			"jwks_file":                option.String(&c.JWKSFile),
-			"redirect_uri":             option.Strings(&c.RedirectURIs),
-			"post_logout_redirect_uri": option.Strings(&c.PostLogoutRedirectURIs),
-			"grants":                   option.Strings(&c.Grants),
-			"scopes":                   option.Strings(&c.Scopes),
-			"default_scopes":           option.Strings(&c.DefaultScopes),
-			"audience":                 option.Strings(&c.Audience),
-			"first_party":              option.Flag(&c.FirstParty),
-			"native":                   option.Flag(&c.Native),
-			"introspect":               option.Flag(&c.Introspect),
-			"allowed_networks":         option.Strings(&c.AllowedNetworks),
-			"access_ttl":               option.Duration(&c.AccessTTL),
-			"refresh_ttl":              option.Duration(&c.RefreshTTL),
-			"id_token_alg":             option.String(&c.IDTokenAlg),
-			"introspection_alg":        option.String(&c.IntrospectionAlg),
+			"name":                        option.String(&c.Name),
+			"secret":                      option.Strings(&c.Secrets),
+			"jwks_file":                   option.String(&c.JWKSFile),
+			"redirect_uri":                option.Strings(&c.RedirectURIs),
+			"post_logout_redirect_uri":    option.Strings(&c.PostLogoutRedirectURIs),
+			"grants":                      option.Strings(&c.Grants),
+			"scopes":                      option.Strings(&c.Scopes),
+			"default_scopes":              option.Strings(&c.DefaultScopes),
+			"authorization_details_types": option.Strings(&c.DetailTypes),
+			"audience":                    option.Strings(&c.Audience),
+			"first_party":                 option.Flag(&c.FirstParty),
+			"native":                      option.Flag(&c.Native),
+			"introspect":                  option.Flag(&c.Introspect),
+			"allowed_networks":            option.Strings(&c.AllowedNetworks),
+			"access_ttl":                  option.Duration(&c.AccessTTL),
+			"refresh_ttl":                 option.Duration(&c.RefreshTTL),
+			"id_token_alg":                option.String(&c.IDTokenAlg),
+			"introspection_alg":           option.String(&c.IntrospectionAlg),
 		},
 		Repeat: []string{"secret", "redirect_uri", "post_logout_redirect_uri", "scopes", "allowed_networks"},
 	}.Parse(d)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
+	"github.com/gatehouse-id/gatehouse/caddymodule/approvals"
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
 	"github.com/gatehouse-id/gatehouse/caddymodule/development"
 	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
@@ -51,8 +52,15 @@ func (a *App) check() error {
 	if err := a.checkLifetimes(); err != nil {
 		return err
 	}
+	if err := approvals.Check(a.DetailTypes, a.hasRealm); err != nil {
+		return err
+	}
 	_, err := a.registry(pretend)
 	return err
+}
+
+func (a *App) hasRealm(name string) bool {
+	return slices.ContainsFunc(a.Realms, func(r RealmConfig) bool { return r.Name == name })
 }
 
 // profiled returns what a profile looks at and tightens.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/caddymodule/approvals"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
@@ -53,7 +54,7 @@ func (a *App) client(c *ClientConfig) (*authz.Client, error) {
 		ID: c.ID, Name: c.Name, Auth: authz.AuthNone,
 		RedirectURIs: c.RedirectURIs, PostLogoutRedirectURIs: c.PostLogoutRedirectURIs,
 		Scopes: c.Scopes, DefaultScopes: a.defaultScopes(c), Audience: c.Audience,
-		Networks: networks, FirstParty: c.FirstParty, Native: c.Native, Introspect: c.Introspect,
+		Networks: networks, FirstParty: c.FirstParty, Native: c.Native, Introspect: c.Introspect, DetailTypes: c.DetailTypes,
 		AccessTTL:      cmp.Or(time.Duration(c.AccessTTL), time.Duration(a.Tokens.Access), 5*time.Minute),
 		RefreshTTL:     cmp.Or(time.Duration(c.RefreshTTL), time.Duration(a.Tokens.Refresh), 30*24*time.Hour),
 		RefreshIdleTTL: cmp.Or(time.Duration(a.Tokens.RefreshIdle), 14*24*time.Hour),
@@ -119,6 +120,11 @@ func (a *App) permissions(c *ClientConfig, client *authz.Client) error {
 	for _, s := range slices.Concat(c.Scopes, c.DefaultScopes) {
 		if !scopes.Has(s) {
 			return fmt.Errorf("client %q: scope %q is not defined: add \"scope %s <realm...>\"", c.ID, s, s)
+		}
+	}
+	for _, name := range c.DetailTypes {
+		if _, ok := approvals.Find(a.DetailTypes, name); !ok {
+			return fmt.Errorf("client %q: authorization_details %q is not defined", c.ID, name)
 		}
 	}
 	if !oauth.Scopes(c.DefaultScopes).Within(c.Scopes) {

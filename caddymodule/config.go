@@ -92,6 +92,8 @@ type ClientConfig struct {
 	Grants []string `json:"grants,omitempty"`
 	// The scopes it may ask for.
 	Scopes []string `json:"scopes,omitempty"`
+	// The types of authorization_details it may ask for. Default: none.
+	DetailTypes []string `json:"authorization_details_types,omitempty"`
 	// The scopes it gets when it names none. Default: the issuer's default_scope.
 	DefaultScopes []string `json:"default_scopes,omitempty"`
 	// The audience of its access tokens. Default: the issuer's.

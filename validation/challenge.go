@@ -27,11 +27,11 @@ func ChallengeFor(err error) Challenge {
 	}
 	e := oauth.AsError(err)
 	switch e.Code {
-	case oauth.InvalidRequest, oauth.InvalidToken, oauth.InsufficientScope, oauth.InsufficientUserAuth:
+	case oauth.InvalidRequest, oauth.InvalidToken, oauth.InsufficientScope, oauth.InsufficientUserAuth, oauth.InsufficientDetails:
 		c.Error, c.Description = e.Code, e.Description
 	}
 	if e.Demand != nil {
-		c.Scopes, c.ACRValues = e.Demand.Scopes, e.Demand.ACRValues
+		c.Scopes, c.DetailTypes, c.ACRValues = e.Demand.Scopes, e.Demand.DetailTypes, e.Demand.ACRValues
 		c.MaxAge, c.HasMaxAge = e.Demand.MaxAge, e.Demand.HasMaxAge
 	}
 	return c

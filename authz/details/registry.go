@@ -72,6 +72,9 @@ func newKind(t Type) (*kind, error) {
 	if slices.Contains(t.Lists, "type") {
 		return nil, errors.New("type is no list of which there could be fewer")
 	}
+	if t.Once && len(t.Lists) > 0 {
+		return nil, errors.New("what is good once cannot be narrowed: each narrower form would be good once more")
+	}
 	k := &kind{Type: t, messages: map[string]message{}}
 	var err error
 	if k.schema, err = compile(t.Name, t.Schema); err != nil {

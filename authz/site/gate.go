@@ -63,6 +63,9 @@ type Rule struct {
 	Session bool
 	// Optional lets requests without any credential pass, without identity. A bad credential is refused all the same.
 	Optional bool
+	// Approve refuses a request that is not what was approved, where the token tells that in detail (RFC 9396 9); nil refuses none.
+	// It is asked last, when nothing else stands against the request, and may use up what is good once.
+	Approve func(*http.Request, *validation.Principal) error
 	// Realm stands in challenges.
 	Realm string
 	// Metadata is the URL of the site's RFC 9728 document; empty leaves it out of challenges.
@@ -103,6 +106,11 @@ type Decision struct {
 // Decide judges a request. The default is to refuse: only a decision with neither Done nor Err lets it pass.
 func (g *Gate) Decide(w http.ResponseWriter, r *http.Request, origin string, rule *Rule) Decision {
 	d := g.decide(w, r, origin, rule)
+	if d.Principal != nil && rule.Approve != nil {
+		if err := rule.Approve(r, d.Principal); err != nil {
+			d = g.refuse(r, rule, err)
+		}
+	}
 	switch {
 	case d.Done:
 		g.Observe(Redirected)

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/gatehouse-id/gatehouse/authz/approval"
 	"github.com/gatehouse-id/gatehouse/authz/site"
 	"github.com/gatehouse-id/gatehouse/authz/site/stream"
 	"github.com/gatehouse-id/gatehouse/authz/tokens"
@@ -57,6 +58,8 @@ type Protect struct {
 	IdentityHeaders map[string]string `json:"identity_headers,omitempty"`
 	// How each request is confirmed on the caller's phone. Default: not at all.
 	Confirm *confirming.Config `json:"confirm,omitempty"`
+	// What of a request must be as it was approved in detail (RFC 9396). Default: nothing.
+	Details []*approval.Rule `json:"details,omitempty"`
 	// The audience of a signed assertion sent to the upstream in Gatehouse-Assertion. Default: none is sent.
 	Assertion string `json:"assertion,omitempty"`
 	// Whether the bearer token is sent on to the upstream. Default: it is removed.
@@ -126,6 +129,11 @@ func (p *Protect) buildRule() error {
 	p.rule.Tokens, p.rule.Session, p.rule.Optional = tokens, p.Session, p.Optional
 	p.rule.Metadata = func(r *http.Request) string { return p.among.Load().OriginOf(r) + metadataPath }
 	p.rule.Page = pageOf
+	if len(p.Details) > 0 {
+		p.rule.Approve = func(r *http.Request, who *validation.Principal) error {
+			return approval.Admit(r, p.Details, who, p.app.Store())
+		}
+	}
 	if p.Streams != keepStreams {
 		p.terms = p.app.Server().Terms(p.Streams == untilRevoked)
 	}
@@ -152,6 +160,7 @@ func (p *Protect) Join(group *sites.Group, always bool) bool {
 	if group.Status != nil {
 		group.Status.Session = group.Session // whoever may log in to send a request may ask by the same cookie
 	}
+	group.Exact = group.Exact || p.confirm != nil || len(p.Details) > 0
 	group.Lenient = group.Lenient || p.LenientPaths && always
 	p.among.Store(group)
 	return true

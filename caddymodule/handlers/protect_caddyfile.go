@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule"
+	"github.com/gatehouse-id/gatehouse/caddymodule/approvals"
 	"github.com/gatehouse-id/gatehouse/caddymodule/confirming"
 	"github.com/gatehouse-id/gatehouse/caddymodule/foreign"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
@@ -55,6 +56,7 @@ func parseProtect(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //		issuer           <url> { ... }
 //		identity_headers { <header> <claim> }
 //		confirm          <type> { ... }
+//		details          <type> { ... }
 //		assertion        <audience>
 //		forward_token
 //		lenient_paths
@@ -78,12 +80,13 @@ func (p *Protect) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"issuer":           p.parseIssuer,
 			"identity_headers": p.parseIdentityHeaders,
 			"confirm":          confirming.Parse(&p.Confirm),
+			"details":          approvals.ParseRule(&p.Details),
 			"assertion":        option.String(&p.Assertion),
 			"forward_token":    option.Flag(&p.ForwardToken),
 			"lenient_paths":    option.Flag(&p.LenientPaths),
 			"streams":          option.String(&p.Streams),
 		},
-		Repeat: []string{"issuer", "scope", "any_scope", "audience"},
+		Repeat: []string{"issuer", "scope", "any_scope", "audience", "details"},
 		Places: &p.places,
 	}.Parse(d)
 }

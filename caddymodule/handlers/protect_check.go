@@ -14,6 +14,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule"
+	"github.com/gatehouse-id/gatehouse/caddymodule/approvals"
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
@@ -23,7 +24,7 @@ func (p *Protect) check(app *caddymodule.App) error {
 	if p.Off {
 		return p.checkOff()
 	}
-	for _, err := range []error{p.checkScopes(app), p.checkLevels(app), p.checkHeaders(), p.checkOrigins(), p.checkConfirm(app)} {
+	for _, err := range []error{p.checkScopes(app), p.checkLevels(app), p.checkHeaders(), p.checkOrigins(), p.checkConfirm(app), p.checkDetails(app)} {
 		if err != nil {
 			return err
 		}
@@ -67,9 +68,30 @@ func (p *Protect) checkIssuers(app *caddymodule.App) error {
 	return nil
 }
 
+// checkDetails refuses to compare requests with what nobody has approved here.
+func (p *Protect) checkDetails(app *caddymodule.App) error {
+	switch {
+	case len(p.Details) == 0:
+		return nil
+	case p.Optional:
+		return errors.New("details and optional contradict one another: a request without a user has nothing approved")
+	case len(p.Issuers) > 0:
+		return errors.New("details are approved at this issuer: they go with no other issuer")
+	}
+	if err := approvals.CheckRules(p.Details, app.DetailTypes); err != nil {
+		return err
+	}
+	for _, rule := range p.Details {
+		if rule.Once && p.Confirm != nil {
+			return fmt.Errorf("details %q: it is good once, and confirm has a request sent twice", rule.Type)
+		}
+	}
+	return nil
+}
+
 // checkOff refuses a rule that is off and asks for something all the same.
 func (p *Protect) checkOff() error {
-	asks := len(p.Scopes) + len(p.AnyScope) + len(p.ACR) + len(p.Audience) + len(p.Issuers) + len(p.IdentityHeaders)
+	asks := len(p.Details) + len(p.Scopes) + len(p.AnyScope) + len(p.ACR) + len(p.Audience) + len(p.Issuers) + len(p.IdentityHeaders)
 	if asks > 0 || p.MaxAge != nil || p.Session || p.Optional || p.Assertion != "" || p.ForwardToken || p.Confirm != nil || p.Streams != "" {
 		return errors.New("off goes with no option but lenient_paths")
 	}

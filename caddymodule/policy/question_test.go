@@ -10,7 +10,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gatehouse-id/gatehouse/authz/approval"
 	"github.com/gatehouse-id/gatehouse/caddymodule"
+	"github.com/gatehouse-id/gatehouse/caddymodule/confirming"
 	"github.com/gatehouse-id/gatehouse/caddymodule/handlers"
 	"github.com/gatehouse-id/gatehouse/caddymodule/policy"
 )
@@ -167,6 +169,9 @@ func TestWords(t *testing.T) {
 		want string
 	}{
 		{&handlers.Protect{Off: true, Scopes: []string{"read"}}, "nothing: the rule is off"},
+		{&handlers.Protect{
+			Scopes: []string{"other"}, Details: []*approval.Rule{{Type: "payment"}}, Confirm: &confirming.Config{Type: "push_pin"},
+		}, "a bearer token, scope other, what was approved as payment, a confirmation on the phone by push_pin"},
 		{&handlers.Protect{}, "a bearer token, scope read, of people also proof of password"},
 		{&handlers.Protect{Session: true, Scopes: []string{"other"}}, "a bearer token or a browser login, scope other"},
 	} {

@@ -46,6 +46,12 @@ func Words(app *caddymodule.App, p *handlers.Protect) string {
 	if p.MaxAge != nil {
 		asked = append(asked, "a login not older than "+time.Duration(*p.MaxAge).String())
 	}
+	for _, rule := range p.Details {
+		asked = append(asked, "what was approved as "+rule.Type)
+	}
+	if p.Confirm != nil {
+		asked = append(asked, "a confirmation on the phone by "+p.Confirm.Type)
+	}
 	for _, issuer := range p.Issuers {
 		asked = append(asked, "also tokens of "+issuer.Issuer)
 	}

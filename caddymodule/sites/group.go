@@ -24,6 +24,8 @@ type Group struct {
 	Session bool
 	// Status is what whoever asks how a confirmation stands must prove; nil where no request is confirmed.
 	Status *site.Rule
+	// Exact tells that requests are compared with what was approved.
+	Exact bool
 	// Lenient tells that a rule for every request is lenient; one for some requests says nothing about the others.
 	Lenient bool
 	// Issuer tells that the endpoints of the authorization server stand in the same list, whatever the request.
@@ -60,7 +62,7 @@ func (g *Group) Keeps(path string) bool {
 		g.Status != nil && strings.HasPrefix(path, authz.PathSiteConfirm)
 }
 
-// errOverride is for a request that asks the upstream to take it for another one, where some requests have to be confirmed.
+// errOverride is for a request that asks the upstream to take it for another one, where some have to be what was approved.
 var errOverride = errors.New("a header field asks for another method or target")
 
 // Check refuses a request that an upstream may take for another one than the rules do.
@@ -68,7 +70,7 @@ func (g *Group) Check(r *http.Request, lenient bool) error {
 	if err := site.CheckMethod(r.Method); err != nil {
 		return err
 	}
-	if g.Status != nil && httpx.Override(r.Header) != "" {
+	if g.Exact && httpx.Override(r.Header) != "" {
 		return errOverride
 	}
 	return site.CheckPath(r.URL, lenient)

@@ -18,7 +18,7 @@ import (
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	plain := new(sites.Group)
-	confirming := &sites.Group{Status: new(site.Rule)}
+	confirming := &sites.Group{Exact: true}
 	for _, test := range []struct {
 		name, method, target, field string
 		group                       *sites.Group

@@ -12,6 +12,8 @@ import (
 type Demand struct {
 	// Scopes are all the scopes the resource requires (RFC 6750 3).
 	Scopes Scopes
+	// DetailTypes are the types of authorization_details of which something has to be approved.
+	DetailTypes []string
 	// ACRValues are acceptable levels of authentication in order of preference (RFC 9470 3).
 	ACRValues []string
 	// MaxAge is how long ago the user may have authenticated, where HasMaxAge (RFC 9470 3).
@@ -26,6 +28,7 @@ type WWWAuthenticate struct {
 	Error            Code
 	Description      string
 	Scopes           Scopes
+	DetailTypes      []string
 	ACRValues        []string
 	MaxAge           time.Duration
 	HasMaxAge        bool
@@ -49,6 +52,7 @@ func (c WWWAuthenticate) String() string {
 	add("error", string(c.Error))
 	add("error_description", c.Description)
 	add("scope", c.Scopes.String())
+	add("authorization_details_types", strings.Join(c.DetailTypes, " "))
 	add("acr_values", strings.Join(c.ACRValues, " "))
 	if c.HasMaxAge {
 		add("max_age", strconv.FormatInt(max(0, int64(c.MaxAge/time.Second)), 10))

@@ -37,7 +37,7 @@ var errDetails = NewError(InvalidAuthorizationDetails, "authorization_details is
 
 // ParseDetails reads an authorization_details parameter (RFC 9396 2, 2.1): a JSON array of objects, each with a type. It refuses
 // with invalid_authorization_details what is larger than [MaxDetailsBytes], deeper than twelve levels, more than [MaxDetails], and
-// what two readers might read differently: a member that stands twice, a number of over 40 characters, text after the array.
+// what two readers might read differently: a member that stands twice, a number that is not a [PlainNumber] or longer than 40 characters, text after the array.
 func ParseDetails(text string) (Details, error) {
 	if len(text) > MaxDetailsBytes {
 		return nil, errDetails
@@ -97,14 +97,8 @@ func encode(value any) (string, error) {
 
 var errStrictJSON = errors.New("the JSON is malformed, or could be read in two ways")
 
-// maxNumber is the length of the longest number: what is longer is no amount, and no two readers round it alike.
+// maxNumber is the length of the longest number: what is longer is no amount.
 const maxNumber = 40
-
-// plainNumber refuses what takes long to read: a number of a few characters may have billions of digits.
-func plainNumber(text string) bool {
-	_, exponent, _ := strings.Cut(strings.ToLower(text), "e")
-	return len(text) <= maxNumber && len(strings.TrimLeft(exponent, "+-")) <= 2
-}
 
 // decode reads one JSON value strictly. Numbers stay as they are written.
 func decode(text string) (any, error) {
@@ -135,7 +129,7 @@ func decodeValue(d *json.Decoder, depth int) (any, error) {
 		}
 		return decodeArray(d, depth)
 	case json.Number:
-		if !plainNumber(t.String()) {
+		if text := t.String(); len(text) > maxNumber || !PlainNumber(text) {
 			return nil, errStrictJSON
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-id/gatehouse/internal/jose"
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/mobileauth/shown"
 )
 
@@ -186,7 +187,7 @@ func (v *reader) formField(p *part) (string, error) {
 	return pair(p, v.form)
 }
 
-// jsonField returns a string, a number as it was written (see [plainNumber]), true or false. The body is read strictly (RFC 7493):
+// jsonField returns a string, a number as it was written (see [oauth.PlainNumber]), true or false. The body is read strictly (RFC 7493):
 // whoever reads it behind us cannot read another value.
 func (v *reader) jsonField(p *part) (string, error) {
 	if err := v.content(p, func(t string) bool { return t == jsonType || strings.HasSuffix(t, "+json") }); err != nil {
@@ -262,7 +263,7 @@ func scalar(p *part, raw json.RawMessage) (string, error) {
 	case 't', 'f':
 		return string(raw), nil
 	}
-	if !plainNumber(raw) {
+	if !oauth.PlainNumber(string(raw)) {
 		return "", shown.Invalid(p.String(), "it is a number that is not read in one way only")
 	}
 	return string(raw), nil

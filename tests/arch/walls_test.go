@@ -168,6 +168,13 @@ var walls = slices.Concat([]wall{
 		},
 	},
 	{
+		room: []string{"authz/approval"},
+		never: map[string]string{
+			ours: "a request is compared with what a token says, whoever approved it, and however what a request says is read",
+		},
+		door: []string{"authz", "internal/oauth", "mobileauth/confirm", "validation"},
+	},
+	{
 		room: []string{"authz/details"},
 		never: map[string]string{
 			ours:       "what a detail means is for its schema and its sentence; who grants it, keeps it or enforces it is for others",

@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package confirm
+package oauth
 
 import (
-	"encoding/json"
 	"math"
 	"strconv"
 	"strings"
 )
 
-// exact is the largest whole number up to which every one is a double of its own (RFC 8259, section 6; RFC 7493, section 2.2).
+// exact is the largest whole number up to which every one is a double of its own (RFC 8259 6, RFC 7493 2.2).
 const exact = 1<<53 - 1
 
-// plainNumber reports whether a number of JSON is read as it is written by whoever reads it: as a double (IEEE 754), a decimal
+// PlainNumber reports whether a number of JSON is read as it is written by whoever reads it: as a double (IEEE 754), a decimal
 // or, where it is whole, an integer. So it has no exponent, is no negative zero, is no larger than doubles are exact, and has no
 // more digits than a double gives back.
-func plainNumber(raw json.RawMessage) bool {
-	text := string(raw)
+func PlainNumber(text string) bool {
 	if strings.ContainsAny(text, "eE") {
 		return false
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/server"
 	"github.com/gatehouse-id/gatehouse/caddymodule/approvals"
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
+	"github.com/gatehouse-id/gatehouse/caddymodule/ciba"
 	"github.com/gatehouse-id/gatehouse/caddymodule/confirming"
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
@@ -106,6 +107,8 @@ type App struct {
 	hasher  *identity.Hasher
 	trail   *audit.Trail
 	apps    *mobileauth.Registry
+	asks    ciba.Wishes
+	asked   *ciba.Side     // nil where no client asks people on their phones
 	phones  *phones.Phones // nil where the configuration has none
 	logins  []web.OwnLogin
 	ctx     caddy.Context

@@ -163,6 +163,7 @@ func (a *App) assemble(ctx caddy.Context) error {
 		ClientIP:        clientIP,
 		Proxied:         proxied,
 		Applications:    a.apps,
+		Backchannel:     a.asked.Server(a.node, a.node, a.node.Outbox()),
 		Published:       a.published(),
 		Now:             time.Now,
 		Logger:          a.logger,
@@ -193,7 +194,7 @@ func (a *App) assemblePhones(ctx caddy.Context, pages *web.Renderer, shown *phon
 	a.phones, err = phones.New(a.Mobile, a.Applications, phones.Parts{
 		Issuer: a.Issuer, DB: a.node, Sealer: a.node, Outbox: a.node.Outbox(), Users: a.users, Store: a.node.Store(), Ring: a.ring,
 		Trail: a.trail, Apps: a.apps, Applied: a.node.Revoked().Refresh, Secret: a.secret, Now: time.Now, Logger: a.logger, Docs: docs,
-		Account: shown, Guests: guests,
+		Account: shown, Guests: guests, OnChange: a.asked.Hooks(),
 		Backend: &backend.Authenticator{Clients: a.server.ClientAuth(), Tokens: a.server.AccessValidator()},
 		Clients: phones.NewClients(a.server.ClientAuth().Clients, a.clientIDs()),
 	})
@@ -206,6 +207,7 @@ func (a *App) assemblePhones(ctx caddy.Context, pages *web.Renderer, shown *phon
 	if err != nil {
 		return err
 	}
+	a.asked.Use(a.phones)
 	for prefix, face := range a.phones.Faces() {
 		a.server.Mount(prefix, strings.Trim(prefix, "/"), face)
 	}

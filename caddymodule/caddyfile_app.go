@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/caddymodule/approvals"
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
+	"github.com/gatehouse-id/gatehouse/caddymodule/ciba"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 	"github.com/gatehouse-id/gatehouse/caddymodule/passwords"
 	"github.com/gatehouse-id/gatehouse/caddymodule/people"
@@ -271,6 +272,7 @@ func (a *App) parseScope(d *caddyfile.Dispenser) error {
 //		refresh_ttl              <duration>
 //		id_token_alg             <algorithm>
 //		introspection_alg        <algorithm>
+//		backchannel              poll|ping|push { ... }
 //	}
 func (a *App) parseClient(d *caddyfile.Dispenser) error {
 	var c ClientConfig
@@ -297,6 +299,7 @@ func (a *App) parseClient(d *caddyfile.Dispenser) error {
 			"refresh_ttl":                 option.Duration(&c.RefreshTTL),
 			"id_token_alg":                option.String(&c.IDTokenAlg),
 			"introspection_alg":           option.String(&c.IntrospectionAlg),
+			"backchannel":                 ciba.Parse(&c.Backchannel),
 		},
 		Repeat: []string{"secret", "redirect_uri", "post_logout_redirect_uri", "scopes", "allowed_networks"},
 	}.Parse(d)

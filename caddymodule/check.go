@@ -132,6 +132,7 @@ func (a *App) checkedRealm(c *RealmConfig, load func(*RealmConfig) (*realm.Realm
 	if err := phones.CheckRealm(c.AuthenticatorRaw, c.LoginModuleRaw, a.Mobile, a.Applications); err != nil {
 		return nil, err
 	}
+	a.asks.Realm(c.Name, c.AuthenticatorRaw, c.LoginModuleRaw)
 	return load(c)
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/caddymodule/approvals"
+	"github.com/gatehouse-id/gatehouse/caddymodule/ciba"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
@@ -34,7 +35,11 @@ func (a *App) registry(credentials func(*ClientConfig, *authz.Client) error) (*a
 		clients = append(clients, c)
 	}
 	sites := authz.Sites{Allowed: a.allowed, Scopes: a.ScopeNames(), Audience: a.Audience}
-	return authz.NewClients(sites, clients...)
+	all, err := authz.NewClients(sites, clients...)
+	if err == nil {
+		a.asked, err = a.asks.Side(ciba.Parts{Users: a.users, Clients: all, Identity: a.UserIdentity, Mobile: a.Mobile, Read: os.ReadFile})
+	}
+	return all, err
 }
 
 // clientIDs are those of the configuration.
@@ -115,6 +120,9 @@ func (a *App) permissions(c *ClientConfig, client *authz.Client) error {
 	}
 	if len(c.Grants) == 0 && (len(c.RedirectURIs) > 0 || c.Native) {
 		client.Grants = []authz.GrantType{authz.GrantAuthorizationCode}
+	}
+	if a.asks.Client(c.ID, c.Backchannel) {
+		client.Grants = append(client.Grants, authz.GrantCIBA)
 	}
 	scopes := a.ScopeNames()
 	for _, s := range slices.Concat(c.Scopes, c.DefaultScopes) {

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/gatehouse-id/gatehouse/caddymodule/ciba"
 )
 
 // KeysConfig describes the signing keys.
@@ -116,4 +118,6 @@ type ClientConfig struct {
 	IDTokenAlg string `json:"id_token_alg,omitempty"`
 	// Signature algorithm of the introspection responses that it asks to be signed (RFC 9701). Default: the issuer's first.
 	IntrospectionAlg string `json:"introspection_alg,omitempty"`
+	// Whether, and how, it may ask people on their phones without a browser (OpenID CIBA).
+	Backchannel *ciba.Config `json:"backchannel,omitempty"`
 }

@@ -86,7 +86,7 @@ func (p *Phones) hooks() []func(storage.Tx, operation.Change) error {
 	if p.carriers.budget != nil {
 		hooks = append([]func(storage.Tx, operation.Change) error{asking.Spending(p.carriers.budget)}, hooks...)
 	}
-	return hooks
+	return append(hooks, p.parts.OnChange...)
 }
 
 // recent is how many ends of operations are remembered, so that each counts once.

@@ -72,6 +72,8 @@ type Parts struct {
 	Guests *channels.Guests
 	// Account shows the phones on the account page: New fills it in. It is optional.
 	Account *Account
+	// OnChange are told of the changes of operations, in their transactions, beside what the mobile side does itself. It is optional.
+	OnChange []func(storage.Tx, operation.Change) error
 	// Applied runs after what takes users or devices out.
 	Applied func(ctx context.Context) error
 	// Secret resolves a secret of the configuration.

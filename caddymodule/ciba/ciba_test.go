@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ciba_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/backchannel/terms"
+	"github.com/gatehouse-id/gatehouse/caddymodule/channels"
+	"github.com/gatehouse-id/gatehouse/caddymodule/ciba"
+	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
+	"github.com/gatehouse-id/gatehouse/internal/jose"
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
+	"github.com/gatehouse-id/gatehouse/internal/randid"
+	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
+	"github.com/gatehouse-id/gatehouse/storage/memstore"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+)
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func parse(text string) (*ciba.Config, error) {
+	var c *ciba.Config
+	d := caddyfile.NewTestDispenser(text)
+	d.Next()
+	err := ciba.Parse(&c)(d)
+	return c, err
+}
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	got, err := parse(`backchannel push {
+		notify https://client.example.com/cb
+		allow 10.0.0.0/8 192.0.2.1
+		signed ES256
+		no_number
+		tell_unknown
+		login_hint_issuer https://a.example.com a.jwks
+		login_hint_issuer https://b.example.com b.jwks
+	}`)
+	must(t, err)
+	want := &ciba.Config{
+		Mode: "push", Notify: "https://client.example.com/cb", Allow: []string{"10.0.0.0/8", "192.0.2.1"}, Signed: "ES256", NoNumber: true,
+		TellUnknown: true, HintIssuers: map[string]string{"https://a.example.com": "a.jwks", "https://b.example.com": "b.jwks"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	for _, text := range []string{
+		"backchannel", "backchannel ping {\n notify\n}", "backchannel ping {\n notify a b\n}",
+		"backchannel ping {\n notify a\n notify b\n}", "backchannel poll {\n no_number yes\n}", "backchannel poll {\n colour red\n}",
+		"backchannel poll {\n login_hint_issuer a\n}", "backchannel poll {\n login_hint_issuer a b\n login_hint_issuer a c\n}",
+	} {
+		if _, err := parse(text); err == nil {
+			t.Errorf("%q is taken", text)
+		}
+	}
+}
+
+// mobile has a type that asks over push, one that sends codes and one that is scanned.
+func mobile() *phones.Config {
+	messages := map[string]string{"en": "Sign in"}
+	return &phones.Config{Config: channels.Config{Types: []channels.Type{
+		{Name: "push_pin", Method: "push_pin", Messages: messages},
+		{Name: "code", Method: "sms", Messages: map[string]string{"en": "{code}"}}, {Name: "scan", Method: "otp", Messages: messages},
+	}}}
+}
+
+// desk is a client that asks.
+func desk(keys ...jose.PublicKey) *authz.Client {
+	c := &authz.Client{
+		ID: "desk", Auth: authz.AuthClientSecretBasic, SecretHashes: []string{randid.Hash("secret")}, Grants: []authz.GrantType{authz.GrantCIBA},
+		Scopes: oauth.Scopes{"openid"}, Audience: []string{"a"}, AccessTTL: time.Minute,
+	}
+	if len(keys) > 0 {
+		c.Auth, c.SecretHashes, c.Keys = authz.AuthPrivateKeyJWT, nil, keys
+	}
+	return c
+}
+
+// realms are what a configuration says about the realms of the tests.
+var realms = map[string][2]string{
+	"phone": {`{"type":"mobile","mobile_type":"push_pin"}`}, "code": {`{"type":"mobile","mobile_type":"code"}`},
+	"scan": {`{"type":"mobile","mobile_type":"scan"}`}, "gone": {`{"type":"mobile","mobile_type":"gone"}`},
+	"password": {`{"type":"form"}`, `{"type":"identity_store"}`}, "odd": {`{"type":"mobile","mobile_type":"push_pin"}`, `{"type":"header"}`},
+}
+
+// side is the back channel of one client, and why there is none.
+func side(t *testing.T, client *authz.Client, c *ciba.Config, change func(*ciba.Parts)) (*ciba.Side, error) {
+	t.Helper()
+	var w ciba.Wishes
+	for name, parts := range realms {
+		var module json.RawMessage
+		if parts[1] != "" {
+			module = json.RawMessage(parts[1])
+		}
+		w.Realm(name, json.RawMessage(parts[0]), module)
+	}
+	if w.Client(client.ID, c) != (c != nil) {
+		t.Error("it does not say whether a client asks")
+	}
+	clients, err := authz.NewClients(authz.Sites{}, client)
+	must(t, err)
+	clock := storagetest.NewClock()
+	db, err := memstore.Open(memstore.Config{Now: clock.Now})
+	must(t, err)
+	hasher, err := identity.NewHasher(identity.HasherConfig{Params: identity.Params{Memory: 8, Time: 1, Threads: 1}})
+	must(t, err)
+	users, err := identity.New(identity.Config{DB: db, Hasher: hasher, Now: clock.Now})
+	must(t, err)
+	p := ciba.Parts{Users: users, Clients: clients, Identity: []string{"password", "code", "phone"}, Mobile: mobile(), Read: func(string) ([]byte, error) {
+		return nil, errors.New("there is no such file")
+	}}
+	if change != nil {
+		change(&p)
+	}
+	return w.Side(p)
+}
+
+// What a configuration may say, and what it may not: each mistake is told, with the client's name.
+func TestSide(t *testing.T) {
+	t.Parallel()
+	key, err := jose.GenerateKey(jose.ES256)
+	must(t, err)
+	set, err := jose.MarshalSet([]jose.PublicKey{key.Public()})
+	must(t, err)
+	reads := func(p *ciba.Parts) { p.Read = func(string) ([]byte, error) { return set, nil } }
+	for _, tt := range []struct {
+		name   string
+		client *authz.Client
+		config ciba.Config
+		change func(*ciba.Parts)
+		want   string // in the error; empty is none
+	}{
+		{"poll", desk(), ciba.Config{Mode: "poll"}, nil, ""},
+		{"ping", desk(), ciba.Config{Mode: "ping", Notify: "https://client.example.com/cb"}, nil, ""},
+		{"push on a loopback host", desk(), ciba.Config{Mode: "push", Notify: "http://127.0.0.1:1/", Allow: []string{"127.0.0.1"}}, nil, ""},
+		{"signed", desk(key.Public()), ciba.Config{Mode: "poll", Signed: "ES256"}, nil, ""},
+		{"hints of a friend", desk(), ciba.Config{Mode: "poll", HintIssuers: map[string]string{"https://a": "a.jwks"}}, reads, ""},
+
+		{"no such mode", desk(), ciba.Config{Mode: "pull"}, nil, "pull"},
+		{"ping to nowhere", desk(), ciba.Config{Mode: "ping"}, nil, "notification endpoint"},
+		{"ping without TLS", desk(), ciba.Config{Mode: "ping", Notify: "http://client.example.com/cb"}, nil, "https"},
+		{"ping on a loopback host that nobody allowed", desk(), ciba.Config{Mode: "ping", Notify: "http://127.0.0.1:1/"}, nil, "https"},
+		{"a network that is none", desk(), ciba.Config{Mode: "ping", Notify: "https://x/", Allow: []string{"here"}}, nil, "allow"},
+		{"signed without keys", desk(), ciba.Config{Mode: "poll", Signed: "ES256"}, nil, "keys"},
+		{"signed by a MAC", desk(key.Public()), ciba.Config{Mode: "poll", Signed: "HS256"}, nil, "HS256"},
+		{"a file that is not there", desk(), ciba.Config{Mode: "poll", HintIssuers: map[string]string{"https://a": "a.jwks"}}, nil, "no such file"},
+		{"no phones", desk(), ciba.Config{Mode: "poll"}, func(p *ciba.Parts) { p.Mobile = nil }, "mobile needs a type"},
+		{"no realm that determines the user", desk(), ciba.Config{Mode: "poll"}, func(p *ciba.Parts) { p.Identity = []string{"password"} }, "user_identity"},
+		{"only what is scanned, sent or gone", desk(), ciba.Config{Mode: "poll"}, func(p *ciba.Parts) { p.Identity = []string{"scan", "code", "gone", "odd"} }, "user_identity"},
+		{"no number where one is asked", desk(), ciba.Config{Mode: "poll", NoNumber: true}, func(p *ciba.Parts) { p.Mobile.LeastNumberMatch = 6 }, "number_match"},
+		{"no openid", func() *authz.Client { c := desk(); c.Scopes = oauth.Scopes{"transfers"}; return c }(), ciba.Config{Mode: "poll"}, nil, "openid"},
+		{"no client", desk(), ciba.Config{Mode: "poll"}, func(p *ciba.Parts) {
+			var err error
+			if p.Clients, err = authz.NewClients(authz.Sites{}); err != nil {
+				t.Error(err)
+			}
+		}, "no such client"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s, err := side(t, tt.client, &tt.config, tt.change)
+			if tt.want == "" {
+				must(t, err)
+				server := s.Server(nil, nil, nil)
+				if cmp.Diff([]string{"phone"}, server.Realms) != "" || server.Terms["desk"].Mode != terms.Mode(tt.config.Mode) || len(s.Hooks()) != 1 {
+					t.Errorf("it is %+v", server)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), `client "desk"`) {
+				t.Errorf("it is told %v", err)
+			}
+		})
+	}
+}
+
+// Files of keys are read when there are users, that is when the configuration is going to run.
+func TestCheckingReadsNoFiles(t *testing.T) {
+	t.Parallel()
+	c := &ciba.Config{Mode: "poll", Signed: "ES256", HintIssuers: map[string]string{"https://a": "a.jwks"}}
+	if _, err := side(t, desk(), c, func(p *ciba.Parts) { p.Users = nil }); err != nil {
+		t.Errorf("without users it reads: %v", err)
+	}
+}
+
+// Where no client asks there is nothing, and nothing of it does anything.
+func TestNoSide(t *testing.T) {
+	t.Parallel()
+	s, err := side(t, desk(), nil, nil)
+	must(t, err)
+	if s.Server(nil, nil, nil) != nil || s.Hooks() != nil {
+		t.Error("there is a back channel that nobody asked for")
+	}
+	s.Use(nil)
+}

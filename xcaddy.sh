@@ -28,8 +28,8 @@ demo_text() {
 
   Gatehouse is starting with the demo configuration.
 
-  In a browser     open  http://localhost:8081/
-                   log in as  alice  with the password  wonderland-2026
+  In a browser     open  http://localhost:8081/      and log in as  alice  with the password  wonderland-2026
+                   open  http://localhost:8081/tour  to be led through all of it, step by step
 
   With curl        token=$(curl -s -u demo-machine:demo-machine-secret-0123456789 \
                      -d grant_type=client_credentials -d scope=accounts:read \

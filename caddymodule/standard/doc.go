@@ -8,6 +8,7 @@ import (
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/carriers"
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/cli"
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/demo"
+	_ "github.com/gatehouse-id/gatehouse/caddymodule/demo/guide"
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/guests"
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/handlers"
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/operator"

@@ -117,7 +117,7 @@ func encoded(body any) (io.Reader, error) {
 }
 
 func decoded(response *http.Response, result any) error {
-	data, err := taken(response.Body)
+	data, err := io.ReadAll(response.Body)
 	switch {
 	case err != nil:
 		return err
@@ -194,7 +194,7 @@ func (t *tour) transfer(body, operation string) (status int, answer []byte, err 
 	if err != nil {
 		return 0, nil, unreached(err)
 	}
-	answer, err = taken(response.Body)
+	answer, err = io.ReadAll(response.Body)
 	return response.StatusCode, answer, err
 }
 

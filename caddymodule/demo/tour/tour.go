@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-id/gatehouse/caddymodule/demo/wire"
 	"github.com/gatehouse-id/gatehouse/mobileauth/device"
 	"github.com/gatehouse-id/gatehouse/mobileauth/receipt"
 )
@@ -131,10 +132,14 @@ func (t *tour) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(t.out, format+"\n", args...) // a terminal that is gone reads nothing either
 }
 
+func (t *tour) show(e wire.Exchange) {
+	_, _ = io.WriteString(t.out, e.String()) // the same
+}
+
 // as returns a client whose every message is shown as that party's.
 func (t *tour) as(party string) *http.Client {
 	return &http.Client{
-		Timeout: patience, Transport: &wire{party: party, out: t.out, base: http.DefaultTransport},
+		Timeout: patience, Transport: &wire.Wire{Party: party, Base: http.DefaultTransport, Show: t.show},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package tour
+package wire
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,22 +15,53 @@ import (
 )
 
 const (
-	// maxBody bounds what is read of a message, in bytes; maxShown how much of one is shown, in characters.
+	// maxBody bounds what is read of a message, in bytes; maxShown how much of one is shown unless more is wanted, in characters.
 	maxBody  = 1 << 20
 	maxShown = 900
 	// maxWord is how much is shown of a long word, such as a token, in characters.
 	maxWord = 48
 )
 
-// wire shows what one party says to the server, and what it answers.
-type wire struct {
-	party string
-	out   io.Writer
-	base  http.RoundTripper
+// Field is one field of a message's header.
+type Field struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
 }
 
-// RoundTrip sends a request, and shows it and its answer. Of secrets and tokens it shows no more than that they are there.
-func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+// Message is what is shown of a request or an answer: the fields that the product is about, and what people can read of the body, in one
+// line.
+type Message struct {
+	Header []Field `json:"header"`
+	Body   string  `json:"body"`
+}
+
+// Exchange is a request and its answer, as they are shown.
+type Exchange struct {
+	// Party is who asked.
+	Party  string  `json:"party"`
+	Method string  `json:"method"`
+	URL    string  `json:"url"`
+	Sent   Message `json:"sent"`
+	// Status is the status line of the answer, such as "200 OK".
+	Status string  `json:"status"`
+	Got    Message `json:"got"`
+}
+
+// Wire is a transport that shows what one party says to the server, and what it answers. Of secrets and tokens it shows no more than
+// that they are there. It may be used by several goroutines where Show may.
+type Wire struct {
+	// Party is who asks.
+	Party string
+	// Base sends. Required.
+	Base http.RoundTripper
+	// Show is called with each exchange when its answer has been read. Required.
+	Show func(Exchange)
+	// Longest is how much is shown of a body, in characters. Default: 900.
+	Longest int
+}
+
+// RoundTrip sends a request, and shows it and its answer.
+func (w *Wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	sent, err := taken(r.Body)
 	if err != nil {
 		return nil, err
@@ -38,7 +70,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		r = r.Clone(r.Context())
 		r.Body = io.NopCloser(bytes.NewReader(sent))
 	}
-	response, err := w.base.RoundTrip(r)
+	response, err := w.Base.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}
@@ -47,11 +79,35 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	response.Body = io.NopCloser(bytes.NewReader(got))
-	w.show(r, sent, response, got)
+	w.Show(Exchange{
+		Party: w.Party, Method: r.Method, URL: withoutQuery(r.URL), Status: response.Status,
+		Sent: Message{fields(r.Header, asking), w.body(r.Header.Get("Content-Type"), sent)},
+		Got:  Message{fields(response.Header, answering), w.body(response.Header.Get("Content-Type"), got)},
+	})
 	return response, nil
 }
 
-// taken reads a body to its end.
+// String is the exchange as a terminal shows it.
+func (e Exchange) String() string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "  %-8s → %s %s\n%s", e.Party, e.Method, e.URL, e.Sent)
+	fmt.Fprintf(&text, "  %-8s ← %s\n%s", e.Party, e.Status, e.Got)
+	return text.String()
+}
+
+// String is the message below its first line.
+func (m Message) String() string {
+	var text strings.Builder
+	for _, f := range m.Header {
+		fmt.Fprintf(&text, "%13s%s: %s\n", "", f.Name, f.Value)
+	}
+	if m.Body != "" {
+		fmt.Fprintf(&text, "%13s%s\n", "", m.Body)
+	}
+	return text.String()
+}
+
+// taken reads a body to its end; nil where there is none.
 func taken(body io.ReadCloser) ([]byte, error) {
 	if body == nil || body == http.NoBody {
 		return nil, nil
@@ -69,17 +125,6 @@ var (
 	answering = []string{"Www-Authenticate", "Location"}
 )
 
-func (w *wire) show(r *http.Request, sent []byte, response *http.Response, got []byte) {
-	var text strings.Builder
-	fmt.Fprintf(&text, "  %-8s → %s %s\n", w.party, r.Method, withoutQuery(r.URL))
-	writeHeader(&text, r.Header, asking)
-	writeBody(&text, r.Header.Get("Content-Type"), sent)
-	fmt.Fprintf(&text, "  %-8s ← %s\n", w.party, response.Status)
-	writeHeader(&text, response.Header, answering)
-	writeBody(&text, response.Header.Get("Content-Type"), got)
-	_, _ = io.WriteString(w.out, text.String()) // a terminal that is gone reads nothing either
-}
-
 // withoutQuery is an address with the names of its parameters alone.
 func withoutQuery(u *url.URL) string {
 	shown := *u
@@ -96,21 +141,23 @@ func withoutQuery(u *url.URL) string {
 	return shown.String() + "?" + strings.Join(names, "&")
 }
 
-func writeHeader(to *strings.Builder, header http.Header, names []string) {
+func fields(header http.Header, names []string) []Field {
+	shown := []Field{}
 	for _, name := range names {
 		for _, value := range header.Values(name) {
 			if scheme, credential, ok := strings.Cut(value, " "); ok && name == "Authorization" {
 				value = scheme + " " + hide(credential)
 			}
-			fmt.Fprintf(to, "%13s%s: %s\n", "", name, value)
+			shown = append(shown, Field{name, value})
 		}
 	}
+	return shown
 }
 
-// writeBody shows what people can read of a body, in one line.
-func writeBody(to *strings.Builder, contentType string, body []byte) {
+// body is what people can read of a body, in one line.
+func (w *Wire) body(contentType string, body []byte) string {
 	if len(body) == 0 {
-		return
+		return ""
 	}
 	kind, _, _ := strings.Cut(contentType, ";")
 	shown := fmt.Sprintf("(%d bytes of %s)", len(body), kind)
@@ -125,10 +172,11 @@ func writeBody(to *strings.Builder, contentType string, body []byte) {
 	case strings.HasSuffix(kind, "json") && json.Unmarshal(body, &value) == nil:
 		shown = readable(concealed("", value))
 	}
-	if letters := []rune(shown); len(letters) > maxShown {
-		shown = string(letters[:maxShown]) + "…"
+	longest := cmp.Or(w.Longest, maxShown)
+	if letters := []rune(shown); len(letters) > longest {
+		shown = string(letters[:longest]) + "…"
 	}
-	fmt.Fprintf(to, "%13s%s\n", "", shown)
+	return shown
 }
 
 func formed(form url.Values) map[string]any {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package tour_test
+package wire_test
 
 import (
 	"io"
@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gatehouse-id/gatehouse/caddymodule/demo/tour"
+	"github.com/gatehouse-id/gatehouse/caddymodule/demo/wire"
 )
 
 // TestShown: what is said is shown, what proves something is not, and the message arrives as it was.
@@ -58,7 +58,8 @@ func TestShown(t *testing.T) {
 			}
 			r.Header.Set("Content-Type", c.contentType)
 			r.Header.Set("Authorization", "Bearer secret0fthebearer")
-			response, err := tour.Wire("app", &out, http.DefaultTransport).RoundTrip(r)
+			shown := &wire.Wire{Party: "app", Base: http.DefaultTransport, Show: func(e wire.Exchange) { out.WriteString(e.String()) }}
+			response, err := shown.RoundTrip(r)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -31,6 +31,7 @@ var assetSources = []struct {
 	{"app.js", "text/javascript; charset=utf-8", []string{"static/js/app.js"}},
 	{"submit.js", "text/javascript; charset=utf-8", []string{"static/js/submit.js"}},
 	{"wait.js", "text/javascript; charset=utf-8", []string{"static/js/wait.js"}},
+	{"confirm.js", "text/javascript; charset=utf-8", []string{"static/js/confirm.js"}},
 	{"icon.svg", "image/svg+xml", []string{"static/img/icon.svg"}},
 }
 

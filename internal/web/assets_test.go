@@ -49,6 +49,8 @@ func TestStaticServesWhatPagesAskFor(t *testing.T) {
 		"app.js":    "text/javascript; charset=utf-8",
 		"submit.js": "text/javascript; charset=utf-8",
 		"icon.svg":  "image/svg+xml",
+
+		"confirm.js": "text/javascript; charset=utf-8",
 	}
 	for _, base := range []string{"", "/auth", "/a/b/"} {
 		r := newRenderer(t, web.Config{Base: base})
@@ -164,7 +166,7 @@ func TestStaticRefuses(t *testing.T) {
 func TestAssetsAreSmall(t *testing.T) {
 	t.Parallel()
 	r := newRenderer(t, web.Config{})
-	limits := map[string]int{"app.css": 12 << 10, "app.js": 3 << 10, "submit.js": 512, "icon.svg": 1 << 10}
+	limits := map[string]int{"app.css": 12 << 10, "app.js": 3 << 10, "submit.js": 512, "confirm.js": 3 << 10, "icon.svg": 1 << 10}
 	for name, path := range assetPaths(t, r) {
 		if size := get(t, r, http.MethodGet, path, "").Body.Len(); size == 0 || size > limits[name] {
 			t.Errorf("%s has %d bytes, limit %d", name, size, limits[name])

@@ -20,6 +20,8 @@ type meta struct {
 	wait time.Duration
 	// watches lets the page's script ask this origin for news.
 	watches bool
+	// refers lets the site know that a request comes from the page, as it knows of its own pages.
+	refers bool
 }
 
 // Names and values of the buttons. A form sends the name of the button that was pressed.

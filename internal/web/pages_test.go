@@ -170,7 +170,7 @@ func samples(r *web.Renderer, locale string) []sample {
 		{name: "account-empty", form: true, buttons: []string{"everywhere=all"}, page: web.AccountPage{
 			Locale: locale, User: "Sanne de Vries", Action: "/account",
 		}},
-	}, phoneSamples(locale)...)
+	}, append(phoneSamples(locale), confirmPages(locale)...)...)
 }
 
 // eachSample runs check over every sample in every language.

@@ -124,6 +124,9 @@ func (r *Renderer) Render(w http.ResponseWriter, req *http.Request, status int, 
 	}
 	h := w.Header()
 	secure(h, csp)
+	if about.refers {
+		h.Set("Referrer-Policy", "same-origin")
+	}
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Language", locale)
 	h.Set("Content-Length", strconv.Itoa(len(body)))

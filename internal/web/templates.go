@@ -25,7 +25,7 @@ const (
 )
 
 // pageNames is the template of every page struct.
-var pageNames = []string{"login", "consent", "error", "logout", "continue", "told", "signedout", "formpost", "account", "phone", "addphone", "api", "wait"}
+var pageNames = []string{"login", "consent", "error", "logout", "continue", "told", "signedout", "formpost", "account", "phone", "addphone", "api", "wait", "confirm"}
 
 var errTheme = errors.New("theme is not usable")
 
@@ -161,6 +161,7 @@ func templateFuncs(texts catalogue, files *assets) template.FuncMap {
 		"errortext": texts.errorText,
 		"asset":     files.url,
 		"link":      link,
+		"exact":     exact,
 		"weblink":   webLink,
 		"focus":     focus,
 		"described": described,

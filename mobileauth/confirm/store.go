@@ -156,6 +156,19 @@ func (s *Store) Start(ctx context.Context, q Question) (o operation.Operation, c
 	return s.config.Ask(ctx, starts, &q)
 }
 
+// Asked returns the operation that was last started about a request of a caller, whatever has become of it, until an approval of it
+// could be of use no more. Found is false where there is none.
+func (s *Store) Asked(ctx context.Context, q *Question) (o operation.Operation, found bool, err error) {
+	err = s.config.DB.View(ctx, func(tx storage.Tx) error {
+		o, found, err = s.asked(tx, q.key())
+		return err
+	})
+	if err != nil {
+		return operation.Operation{}, false, fmt.Errorf("finding what was asked about a request: %w", err)
+	}
+	return o, found, nil
+}
+
 // limited returns how long whoever asks has to wait. What a user has too much of is not counted against the client, which many use.
 func (s *Store) limited(q *Question) time.Duration {
 	if wait := s.config.Users.Take(q.UserID).Wait; wait > 0 {
@@ -166,15 +179,20 @@ func (s *Store) limited(q *Question) time.Duration {
 
 // standing returns the operation that asks about a request, none where nothing does any more.
 func (s *Store) standing(tx storage.Tx, key string) (operation.Operation, error) {
-	place, found, err := s.slots.Find(tx, key)
-	if err != nil || !found {
-		return operation.Operation{}, err
-	}
-	o, found, err := s.config.Operations.Find(tx, place.Operation)
+	o, found, err := s.asked(tx, key)
 	if err != nil || !found || !o.State.Open() && (o.State != operation.Approved || !s.config.Now().Before(o.RedeemBy)) {
 		return operation.Operation{}, err
 	}
 	return o, nil
+}
+
+// asked returns the operation that was last started about a request.
+func (s *Store) asked(tx storage.Tx, key string) (operation.Operation, bool, error) {
+	place, found, err := s.slots.Find(tx, key)
+	if err != nil || !found {
+		return operation.Operation{}, false, err
+	}
+	return s.config.Operations.Find(tx, place.Operation)
 }
 
 // starting writes the record of a confirmation with the operation, in its transaction.

@@ -187,6 +187,41 @@ func TestRepeated(t *testing.T) {
 	})
 }
 
+// TestAsked: whoever sends a request is told what was asked about it last, whatever came of that, as long as it can matter; nobody else is.
+func TestAsked(t *testing.T) {
+	over(t, func(t *testing.T, w *world) {
+		stands := func(step, id string, state operation.State, change ...func(*confirm.Question)) {
+			t.Helper()
+			q := question(change...)
+			o, found, err := w.Asked(t.Context(), &q)
+			if err != nil || found != (id != "") || o.ID != id || o.State != state {
+				t.Errorf("%s: %s is %s (%v), %v", step, o.ID, o.State, found, err)
+			}
+		}
+		stands("before", "", "")
+		o := w.ask()
+		stands("asked", o.ID, operation.Pending)
+		stands("another login", "", "", func(q *confirm.Question) { q.Session = "session:2" })
+		stands("another request", "", "", func(q *confirm.Question) { q.Binding.Body = "other" })
+		w.Approve(o.ID)
+		stands("approved", o.ID, operation.Approved)
+		if r := w.redeem(o.ID, question()); r.Code != operation.Accepted {
+			t.Fatalf("it is %+v", r)
+		}
+		stands("passed", o.ID, operation.Redeemed)
+		next := w.ask()
+		must(t, w.Answer(next.ID, envelope.Deny))
+		stands("denied", next.ID, operation.Denied)
+		w.Clock.Advance(2*time.Minute + payer.Window)
+		stands("long after", "", "")
+		w.DB.Inject(storagetest.Fault{Op: storagetest.OnView, Err: payer.ErrDown})
+		q := question()
+		if _, _, err := w.Asked(t.Context(), &q); !errors.Is(err, payer.ErrDown) {
+			t.Errorf("while the store is down: %v", err)
+		}
+	})
+}
+
 // TestStorm: of any number of callers that send the same request at once, on two nodes, one has the phone asked, and when all
 // of them come with the approval, one passes.
 func TestStorm(t *testing.T) {

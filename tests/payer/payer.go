@@ -139,6 +139,13 @@ func (w *World) enrol() {
 
 // Answer has the phone decide.
 func (w *World) Answer(id string, decision envelope.Decision) error {
+	return w.say(id, decision, envelope.Denied)
+}
+
+// Refuse has the phone say no, and why.
+func (w *World) Refuse(id, reason string) error { return w.say(id, envelope.Deny, reason) }
+
+func (w *World) say(id string, decision envelope.Decision, reason string) error {
 	o, err := w.Operations.Get(w.T.Context(), id)
 	if err != nil {
 		return err
@@ -151,7 +158,7 @@ func (w *World) Answer(id string, decision envelope.Decision) error {
 	if decision == envelope.Approve {
 		said.Number, said.Method = o.Number, envelope.FactorPIN
 	} else {
-		said.Reason = "denied"
+		said.Reason = reason
 	}
 	statement, err := envelope.SignStatement(said, w.keys)
 	if err != nil {

@@ -34,6 +34,7 @@ const (
 	codeNotFound   = "not_found"
 	codeMethod     = "method_not_allowed"
 	codeToken      = "invalid_token"
+	codeElsewhere  = "other_origin"
 )
 
 // problem is a refusal (RFC 9457). What is shown of the operation is for its owner alone.
@@ -47,8 +48,9 @@ type problem struct {
 
 	*standing
 
-	after time.Duration // Retry-After
-	cause error         // for the log
+	about *operation.Operation // that of standing
+	after time.Duration        // Retry-After
+	cause error                // for the log
 }
 
 // standing is how an operation stands, as its owner is told.
@@ -92,14 +94,14 @@ func (c *Caller) asks(o *operation.Operation) *problem {
 	if o.State == operation.Approved {
 		detail = "this request was approved: repeat it with Gatehouse-Operation"
 	}
-	return &problem{Status: http.StatusUnauthorized, Code: codeRequired, Detail: detail, standing: c.stands(o)}
+	return &problem{Status: http.StatusUnauthorized, Code: codeRequired, Detail: detail, standing: c.stands(o), about: o}
 }
 
 // ended is the answer to the owner of an operation that confirms nothing any more.
 func (c *Caller) ended(o *operation.Operation) *problem {
 	return &problem{
 		Status: http.StatusForbidden, Code: codeEnded + string(o.State), Detail: "the request was not confirmed, or was passed on already",
-		standing: c.stands(o),
+		standing: c.stands(o), about: o,
 	}
 }
 
@@ -130,10 +132,13 @@ func notAsked(err error) *problem {
 
 // write sends a problem.
 func (p *problem) write(w http.ResponseWriter) {
-	h := w.Header()
-	if p.Title == "" {
-		p.Title = http.StatusText(p.Status)
-	}
+	p.announce(w.Header())
+	p.Title = http.StatusText(p.Status)
+	send(w, p.Status, "application/problem+json", p)
+}
+
+// announce sets the fields that go with a problem, in whatever way it is told.
+func (p *problem) announce(h http.Header) {
 	switch p.Status {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", p.challenge())
@@ -143,7 +148,6 @@ func (p *problem) write(w http.ResponseWriter) {
 	if p.standing != nil {
 		h.Set(OperationHeader, p.Operation)
 	}
-	send(w, p.Status, "application/problem+json", p)
 }
 
 // challenge is that of RFC 6750, section 3, with an error of ours and parameters of ours.

@@ -47,6 +47,8 @@ type Config struct {
 	Seats  Seats
 	// Status bounds how often one user asks how an operation stands. Nil is no bound.
 	Status *limit.Limiter
+	// Page answers a browser, in which a person has sent a form or followed a link. Nil answers it as every other caller.
+	Page func(http.ResponseWriter, *http.Request, *Page)
 }
 
 // Holder has requests confirmed. It is safe for concurrent use.
@@ -91,6 +93,8 @@ type Rule struct {
 type Caller struct {
 	// Owner is who, without the rule. One without a user or a session has nobody to ask.
 	confirm.Owner
+	// ByCookie says that the credential is one which a browser sends by itself.
+	ByCookie bool
 	// Operations are the values of [OperationHeader] that the request came with.
 	Operations []string
 	// Site is the origin that it was sent to, and Asked its path and query as they came.
@@ -121,6 +125,7 @@ type attempt struct {
 	r       *http.Request
 	request confirm.Request
 	binding confirm.Binding
+	visit   *visit // nil where no page is wanted
 }
 
 // Admit lets a request pass that was approved, and then the body of r is what was bound. Otherwise it has answered, and
@@ -131,6 +136,9 @@ func (h *Holder) Admit(w http.ResponseWriter, r *http.Request, rule *Rule, c *Ca
 	})
 	a := &attempt{Holder: h, Caller: c, rule: rule, w: w, r: r}
 	a.Rule = rule.Name
+	if h.config.Page != nil && c.ByCookie && len(c.Operations) == 0 && navigates(r) {
+		a.begin()
+	}
 	passed, refusal := a.run(ctx)
 	switch {
 	case refusal == nil:
@@ -139,6 +147,11 @@ func (h *Holder) Admit(w http.ResponseWriter, r *http.Request, rule *Rule, c *Ca
 		return nil
 	case refusal.cause != nil && refusal.Status >= http.StatusInternalServerError:
 		h.config.Logger.WarnContext(ctx, "having a request confirmed", "error", refusal.cause, "request_id", c.RequestID)
+	}
+	if a.visit != nil {
+		refusal.announce(w.Header())
+		h.config.Page(w, r, a.page(refusal))
+		return nil
 	}
 	refusal.write(w)
 	return nil
@@ -161,6 +174,9 @@ func (a *attempt) run(ctx context.Context) (*Passed, *problem) {
 	if refusal := check(a.r); refusal != nil {
 		return nil, refusal
 	}
+	if a.ByCookie && a.visit == nil && elsewhere(a.r) {
+		return nil, &problem{Status: http.StatusForbidden, Code: codeElsewhere, Detail: "a page of another site has nobody asked"}
+	}
 	body, refusal := read(a.r, cmp.Or(a.rule.Body, DefaultBody))
 	if refusal != nil {
 		return nil, refusal
@@ -174,7 +190,10 @@ func (a *attempt) run(ctx context.Context) (*Passed, *problem) {
 		return nil, refusal
 	}
 	a.binding = confirm.Bind(&a.request, declared)
-	if len(a.Operations) == 1 {
+	switch {
+	case a.visit != nil:
+		return a.browse(ctx, declared)
+	case len(a.Operations) == 1:
 		return a.redeem(ctx, a.Operations[0])
 	}
 	return a.ask(ctx)
@@ -184,14 +203,11 @@ func (a *attempt) header(name string) []string { return a.r.Header[http.Canonica
 
 // ask asks the user, and waits for the answer where that is wished.
 func (a *attempt) ask(ctx context.Context) (*Passed, *problem) {
-	message, err := a.rule.Message.Render(&a.request)
+	question, err := a.question()
 	if err != nil {
 		return nil, notAsked(err)
 	}
-	o, _, err := a.config.Store.Start(ctx, confirm.Question{
-		Owner: a.Owner, Binding: a.binding, Type: a.rule.Type, Message: message, Language: a.rule.Language,
-		Address: a.From.Address, UserAgent: a.From.UserAgent, Digits: a.rule.Digits,
-	})
+	o, _, err := a.config.Store.Start(ctx, question)
 	if err != nil {
 		return nil, notAsked(err)
 	}
@@ -199,6 +215,15 @@ func (a *attempt) ask(ctx context.Context) (*Passed, *problem) {
 		return a.hold(ctx, o, wait)
 	}
 	return nil, a.asks(&o)
+}
+
+// question is what the user is asked about the request.
+func (a *attempt) question() (confirm.Question, error) {
+	message, err := a.rule.Message.Render(&a.request)
+	return confirm.Question{
+		Owner: a.Owner, Binding: a.binding, Type: a.rule.Type, Message: message, Language: a.rule.Language,
+		Address: a.From.Address, UserAgent: a.From.UserAgent, Digits: a.rule.Digits,
+	}, err
 }
 
 // stale refuses a request whose token has ended since it was judged.

@@ -17,7 +17,13 @@ const reasonCaller = "withdrawn"
 
 // ServeStatus answers how the operation with an id stands, to the caller whose request it is about: GET, held for as long as
 // Prefer says until it changes, and DELETE, by which the caller takes the question back.
+//
+// A browser without script takes it back with POST, and is answered with a page.
 func (h *Holder) ServeStatus(w http.ResponseWriter, r *http.Request, id string, c *Caller) {
+	if r.Method == http.MethodPost && c.ByCookie && h.config.Page != nil {
+		h.config.Page(w, r, h.takeBack(r, id, c))
+		return
+	}
 	s, refusal := h.status(r, id, c)
 	switch {
 	case r.Context().Err() != nil: // nobody is left to answer
@@ -49,15 +55,20 @@ func (h *Holder) status(r *http.Request, id string, c *Caller) (*standing, *prob
 	if wait, wishes := preferred(r.Header); err == nil && wishes && wait > 0 && o.State.Open() {
 		o, err = h.watch(ctx, &o, c, min(wait, MaxPrefer))
 	}
-	switch {
-	case errors.Is(err, operation.ErrNotFound):
-		return nil, &problem{Status: http.StatusNotFound, Code: codeNotFound, Detail: "there is no such operation"}
-	case err != nil:
-		return nil, unavailable(err)
+	if err != nil {
+		return nil, notFound(err)
 	}
 	s := c.stands(&o)
 	s.StatusURL = ""
 	return s, nil
+}
+
+// notFound words why an operation could not be found.
+func notFound(err error) *problem {
+	if errors.Is(err, operation.ErrNotFound) {
+		return &problem{Status: http.StatusNotFound, Code: codeNotFound, Detail: "there is no such operation"}
+	}
+	return unavailable(err)
 }
 
 // withdraw cancels an operation that is open; one that is not stays as it is.

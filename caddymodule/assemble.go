@@ -202,7 +202,7 @@ func (a *App) assemblePhones(ctx caddy.Context, pages *web.Renderer, shown *phon
 		return err
 	}
 	a.confirming, err = confirming.New(confirming.Parts{
-		Issuer: a.Issuer, DB: a.node, Phones: a.phones, Trail: a.trail, Now: time.Now, Logger: a.logger,
+		Issuer: a.Issuer, DB: a.node, Phones: a.phones, Trail: a.trail, Now: time.Now, Logger: a.logger, Theme: a.themeFS(),
 	})
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ package confirming
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -19,6 +20,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/limit"
+	"github.com/gatehouse-id/gatehouse/internal/web"
 	"github.com/gatehouse-id/gatehouse/mobileauth/asking"
 	"github.com/gatehouse-id/gatehouse/mobileauth/confirm"
 	"github.com/gatehouse-id/gatehouse/mobileauth/confirm/hold"
@@ -35,7 +37,7 @@ const (
 	limiterKeys              = 100_000
 )
 
-// Parts is what requests are confirmed with. All fields are required.
+// Parts is what requests are confirmed with. All fields but Theme are required.
 type Parts struct {
 	Issuer string
 	DB     storage.DB
@@ -43,12 +45,15 @@ type Parts struct {
 	Trail  *audit.Trail
 	Now    func() time.Time
 	Logger *slog.Logger
+	// Theme is laid over the pages. Nil leaves them as they are.
+	Theme fs.FS
 }
 
 // Confirming has the requests of all rules of a configuration confirmed. It is safe for concurrent use.
 type Confirming struct {
-	issuer string
+	parts  Parts
 	holder *hold.Holder
+	pages  *web.Renderer // nil while there is no rule
 }
 
 // New builds it. It reads and writes nothing.
@@ -70,13 +75,14 @@ func New(p Parts) (*Confirming, error) {
 	if err != nil {
 		return nil, fmt.Errorf("confirming: %w", err)
 	}
-	holder, err := hold.New(hold.Config{
-		Store: store, Operations: p.Phones.Operations(), Now: p.Now, Logger: p.Logger, Status: limiters[2],
+	c := &Confirming{parts: p}
+	c.holder, err = hold.New(hold.Config{
+		Store: store, Operations: p.Phones.Operations(), Now: p.Now, Logger: p.Logger, Status: limiters[2], Page: c.show,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("confirming: %w", err)
 	}
-	return &Confirming{issuer: p.Issuer, holder: holder}, nil
+	return c, nil
 }
 
 // Rule is a rule by which requests are confirmed.
@@ -92,24 +98,28 @@ func (c *Confirming) Rule(config *Config, besides any) (*Rule, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.openPages(); err != nil {
+		return nil, err
+	}
 	return &Rule{confirming: c, rule: rule}, nil
 }
 
 // Incoming is a request that the gate has let pass.
 type Incoming struct {
 	Principal *validation.Principal
+	// BySession says that it was the site's cookie.
+	BySession bool
 	// Origin is the origin that it was sent to.
 	Origin string
 	// Operations are the values of the header field that names an operation, as they came.
 	Operations []string
-	// Again has the gate judge the request once more.
+	// Again has the gate judge the request once more. Who asks how an operation stands needs it not.
 	Again func() site.Decision
 }
 
 // Admit lets a request pass that its user has approved, and says what that was. Where it does not it has answered, and returns nil.
 func (r *Rule) Admit(w http.ResponseWriter, req *http.Request, in *Incoming) *tokens.Confirmed {
-	caller := r.confirming.caller(req, in.Principal, in.Origin)
-	caller.Operations = in.Operations
+	caller := r.confirming.caller(req, in)
 	caller.Good = func() bool {
 		d := in.Again()
 		return !d.Done && d.Err == nil && d.Principal != nil && d.Principal.Subject == in.Principal.Subject
@@ -124,22 +134,23 @@ func (r *Rule) Admit(w http.ResponseWriter, req *http.Request, in *Incoming) *to
 }
 
 // ServeStatus answers how an operation stands.
-func (c *Confirming) ServeStatus(w http.ResponseWriter, r *http.Request, id string, p *validation.Principal, origin string) {
-	c.holder.ServeStatus(w, r, id, c.caller(r, p, origin))
+func (c *Confirming) ServeStatus(w http.ResponseWriter, r *http.Request, id string, in *Incoming) {
+	c.holder.ServeStatus(w, r, id, c.caller(r, in))
 }
 
 // caller returns who sends a request: a user of ours, or nobody who could be asked.
-func (c *Confirming) caller(r *http.Request, p *validation.Principal, origin string) *hold.Caller {
+func (c *Confirming) caller(r *http.Request, in *Incoming) *hold.Caller {
 	caller := &hold.Caller{
-		Site: origin, Asked: asked(r), StatusURL: origin + authz.PathSiteConfirm, RequestID: requestID(r.Context()),
-		From: asking.Origin{UserAgent: r.UserAgent()},
+		ByCookie: in.BySession, Operations: in.Operations, Site: in.Origin, Asked: asked(r), StatusURL: in.Origin + authz.PathSiteConfirm,
+		RequestID: requestID(r.Context()), From: asking.Origin{UserAgent: r.UserAgent()},
 	}
 	if ip, ok := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string); ok {
 		if address, err := netip.ParseAddr(ip); err == nil {
 			caller.From.Address = address
 		}
 	}
-	if p == nil || p.Issuer != c.issuer || p.GrantID == "" {
+	p := in.Principal
+	if p == nil || p.Issuer != c.parts.Issuer || p.GrantID == "" {
 		return caller // another issuer's user may have the name of one of ours; a client by itself is no user
 	}
 	caller.Owner = confirm.Owner{UserID: p.Subject, ClientID: p.ClientID, Session: "grant:" + p.GrantID}

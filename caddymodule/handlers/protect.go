@@ -232,7 +232,9 @@ func (p *Protect) decide(w http.ResponseWriter, r *http.Request, pass *passage.P
 	var confirmed *tokens.Confirmed
 	if p.confirm != nil {
 		again := func() site.Decision { return p.again(confirming.Nobody(), r, origin, pass) }
-		in := &confirming.Incoming{Principal: d.Principal, Origin: origin, Operations: pass.Operations, Again: again}
+		in := &confirming.Incoming{
+			Principal: d.Principal, BySession: d.BySession, Origin: origin, Operations: pass.Operations, Again: again,
+		}
 		if confirmed = p.confirm.Admit(w, r, in); confirmed == nil {
 			d.Done = true
 			return d, nil

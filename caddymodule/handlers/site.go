@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/caddymodule"
+	"github.com/gatehouse-id/gatehouse/caddymodule/confirming"
 	"github.com/gatehouse-id/gatehouse/caddymodule/passage"
 	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
 	"github.com/gatehouse-id/gatehouse/mobileauth/confirm/hold"
@@ -88,6 +89,9 @@ func serveOwn(app *caddymodule.App, w http.ResponseWriter, r *http.Request, amon
 	if sites.IsMetadata(r.URL.Path) {
 		return serveMetadata(app, w, r, among)
 	}
+	if among.Status != nil && app.Confirming().ServeFile(w, r) {
+		return nil
+	}
 	passage.Enter(r).Came.Put(r) // a guard further out has taken the cookies off
 	if id, ok := hold.ID(r.URL.Path, authz.PathSiteConfirm); ok && among.Status != nil {
 		return serveStatus(app, w, r, among, id)
@@ -106,7 +110,7 @@ func serveStatus(app *caddymodule.App, w http.ResponseWriter, r *http.Request, a
 	case d.Err != nil:
 		return refuse(w, d.Err.HTTPStatus(), d.Challenge, d.Err)
 	default:
-		app.Confirming().ServeStatus(w, r, id, d.Principal, origin)
+		app.Confirming().ServeStatus(w, r, id, &confirming.Incoming{Principal: d.Principal, BySession: d.BySession, Origin: origin})
 	}
 	return nil
 }

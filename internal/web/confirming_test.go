@@ -127,7 +127,9 @@ func FuzzConfirmPage(f *testing.F) {
 				t.Skip("no page has that")
 			}
 		}
-		page := confirmPage(func(p *web.ConfirmPage) { p.Path, p.Fields, p.Message = path, []web.Field{{Name: name, Value: value}}, message })
+		page := confirmPage(func(p *web.ConfirmPage) {
+			p.Path, p.Fields, p.Message = path, []web.Field{{Name: name, Value: value}}, message
+		})
 		rec := render(t, r, http.StatusUnauthorized, page)
 		if rec.Code != http.StatusUnauthorized || path == "" {
 			return // it is no path, or there is no name

@@ -17,14 +17,18 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 )
 
-// Codes of problems: what a program decides by.
+// Codes of problems that a person is told about in words of their own.
+const (
+	CodeUnreachable = "user_not_reachable"
+	CodeBlocked     = "user_blocked"
+)
+
+// Other codes of problems: what a program decides by.
 const (
 	codeRequired   = "confirmation_required"
 	codeRefused    = "confirmation_refused"
 	codeEnded      = "confirmation_" // with the state of the operation after it
 	codeNeedsUser  = "user_required"
-	codeImpossible = "user_not_reachable"
-	codeBlocked    = "user_blocked"
 	codeUnclear    = "not_confirmable"
 	codeField      = "field_not_showable"
 	codeTooLarge   = "body_too_large"
@@ -121,9 +125,9 @@ func notAsked(err error) *problem {
 	case errors.Is(err, operation.ErrTooManyOpen):
 		p.Status, p.Code, p.Detail, p.after = http.StatusTooManyRequests, codeTooMany, "too many operations of the user are open", 10*time.Second
 	case errors.Is(err, operation.ErrBlocked):
-		p.Status, p.Code, p.Detail = http.StatusForbidden, codeBlocked, "the user may not answer now"
+		p.Status, p.Code, p.Detail = http.StatusForbidden, CodeBlocked, "the user may not answer now"
 	case errors.Is(err, asking.ErrImpossible), errors.Is(err, operation.ErrUser), errors.Is(err, operation.ErrDevice):
-		p.Status, p.Code, p.Detail = http.StatusForbidden, codeImpossible, "the user has no phone that can be asked"
+		p.Status, p.Code, p.Detail = http.StatusForbidden, CodeUnreachable, "the user has no phone that can be asked"
 	default:
 		return unavailable(err)
 	}

@@ -80,6 +80,12 @@ WEB {
 // stepUp starts a program of its own, where a site asks for a phone.
 func stepUp(t *testing.T) (issuer, web string) {
 	t.Helper()
+	return ofOwn(t, withStepUp)
+}
+
+// ofOwn starts a program of its own, of a configuration in which more is replaced.
+func ofOwn(t *testing.T, caddyfile string, more ...string) (issuer, web string) {
+	t.Helper()
 	if shared == nil {
 		t.Skip("skipped: there is no Chromium on this machine")
 	}
@@ -88,7 +94,7 @@ func stepUp(t *testing.T) (issuer, web string) {
 		Path: shared.Path, Dir: dir, Ports: 2, Host: "localhost", Ready: "/jwks",
 		Caddyfile: func(a []string) string {
 			issuer, web = "http://"+a[0], "http://"+a[1]
-			return strings.NewReplacer("ADMIN", program.SocketIn(dir), "ISSUER", issuer, "WEB", web).Replace(withStepUp)
+			return strings.NewReplacer(append(more, "ADMIN", program.SocketIn(dir), "ISSUER", issuer, "WEB", web)...).Replace(caddyfile)
 		},
 	})
 	if err != nil {

@@ -105,7 +105,7 @@ prepare() {
 	have_slapd || skip "the tests against an LDAP directory: no OpenLDAP server was found (apt-get install slapd)"
 	have_postgres || skip "the tests with PostgreSQL: it was not found (apt-get install postgresql)"
 	have_apache || skip "the example of an Apache resource server: mod_oauth2 was not found (apt-get install apache2-bin libapache2-mod-oauth2)"
-	have_node || skip "the example of a Node resource server and the second implementation of the device protocol: Node was not found (apt-get install nodejs npm)"
+	have_node || skip "the example of a Node resource server, the second implementation of the device protocol and the CIBA client of others: Node was not found (apt-get install nodejs npm)"
 	have_shell || skip "the stories of the README and of docs/api.md: curl or jq was not found (apt-get install curl jq)"
 	if [ "$race" = yes ] && ! have "${CC:-gcc}"; then
 		skip "the race detector: no C compiler was found (apt-get install gcc libc6-dev)"

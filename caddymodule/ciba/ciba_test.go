@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/backchannel/reading"
 	"github.com/gatehouse-id/gatehouse/authz/backchannel/terms"
 	"github.com/gatehouse-id/gatehouse/caddymodule/channels"
 	"github.com/gatehouse-id/gatehouse/caddymodule/ciba"
@@ -46,6 +47,7 @@ func TestParse(t *testing.T) {
 		notify https://client.example.com/cb
 		allow 10.0.0.0/8 192.0.2.1
 		signed ES256
+		user_code
 		no_number
 		tell_unknown
 		login_hint_issuer https://a.example.com a.jwks
@@ -53,7 +55,7 @@ func TestParse(t *testing.T) {
 	}`)
 	must(t, err)
 	want := &ciba.Config{
-		Mode: "push", Notify: "https://client.example.com/cb", Allow: []string{"10.0.0.0/8", "192.0.2.1"}, Signed: "ES256", NoNumber: true,
+		Mode: "push", Notify: "https://client.example.com/cb", Allow: []string{"10.0.0.0/8", "192.0.2.1"}, Signed: "ES256", UserCode: true, NoNumber: true,
 		TellUnknown: true, HintIssuers: map[string]string{"https://a.example.com": "a.jwks", "https://b.example.com": "b.jwks"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -91,6 +93,17 @@ func desk(keys ...jose.PublicKey) *authz.Client {
 	return c
 }
 
+func newUsers(t *testing.T, clock *storagetest.Clock) (*identity.Store, *identity.Hasher) {
+	t.Helper()
+	db, err := memstore.Open(memstore.Config{Now: clock.Now})
+	must(t, err)
+	hasher, err := identity.NewHasher(identity.HasherConfig{Params: identity.Params{Memory: 8, Time: 1, Threads: 1}})
+	must(t, err)
+	users, err := identity.New(identity.Config{DB: db, Hasher: hasher, Now: clock.Now})
+	must(t, err)
+	return users, hasher
+}
+
 // realms are what a configuration says about the realms of the tests.
 var realms = map[string][2]string{
 	"phone": {`{"type":"mobile","mobile_type":"push_pin"}`}, "code": {`{"type":"mobile","mobile_type":"code"}`},
@@ -115,13 +128,8 @@ func side(t *testing.T, client *authz.Client, c *ciba.Config, change func(*ciba.
 	clients, err := authz.NewClients(authz.Sites{}, client)
 	must(t, err)
 	clock := storagetest.NewClock()
-	db, err := memstore.Open(memstore.Config{Now: clock.Now})
-	must(t, err)
-	hasher, err := identity.NewHasher(identity.HasherConfig{Params: identity.Params{Memory: 8, Time: 1, Threads: 1}})
-	must(t, err)
-	users, err := identity.New(identity.Config{DB: db, Hasher: hasher, Now: clock.Now})
-	must(t, err)
-	p := ciba.Parts{Users: users, Clients: clients, Identity: []string{"password", "code", "phone"}, Mobile: mobile(), Read: func(string) ([]byte, error) {
+	users, hasher := newUsers(t, clock)
+	p := ciba.Parts{Users: users, Hasher: hasher, Clients: clients, Identity: []string{"password", "code", "phone"}, Mobile: mobile(), Read: func(string) ([]byte, error) {
 		return nil, errors.New("there is no such file")
 	}}
 	if change != nil {
@@ -195,6 +203,79 @@ func TestCheckingReadsNoFiles(t *testing.T) {
 	c := &ciba.Config{Mode: "poll", Signed: "ES256", HintIssuers: map[string]string{"https://a": "a.jwks"}}
 	if _, err := side(t, desk(), c, func(p *ciba.Parts) { p.Users = nil }); err != nil {
 		t.Errorf("without users it reads: %v", err)
+	}
+}
+
+// Section 7.1.2: the right code of the right user, and after too many wrong ones none for a while. Nobody's is wrong, and so is one whose
+// hash has another cost.
+func TestCodes(t *testing.T) {
+	t.Parallel()
+	clock := storagetest.NewClock()
+	users, hasher := newUsers(t, clock)
+	s, err := side(t, desk(), &ciba.Config{Mode: "poll", UserCode: true}, func(p *ciba.Parts) { p.Users, p.Hasher = users, hasher })
+	must(t, err)
+	codes := s.Server(nil, nil, nil).Codes
+	hash := func(code string) string {
+		t.Helper()
+		h, err := hasher.Hash(t.Context(), code)
+		must(t, err)
+		return h
+	}
+	add := func(login, hash string) string {
+		t.Helper()
+		u, err := users.Add(t.Context(), identity.NewUser{Profile: identity.Profile{
+			Logins: []string{login}, Attributes: map[string]string{ciba.AttributeCode: hash},
+		}})
+		must(t, err)
+		return u.ID
+	}
+	alice, bob, odd := add("alice", hash("hush")), add("bob", hash("tush")), add("odd", "$argon2id$v=19$m=16,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
+	plain, none := add("plain", "hush"), add("none", hash("x"))
+	_, err = users.Update(t.Context(), none, 1, identity.Profile{Logins: []string{"none"}})
+	must(t, err)
+	locked := add("locked", hash("hush"))
+	_, err = users.Lock(t.Context(), locked, "test")
+	must(t, err)
+	verify := func(subject, code string) bool {
+		t.Helper()
+		right, err := codes.Verify(t.Context(), subject, reading.Hint{Kind: reading.ByLogin, Value: "hint"}, code)
+		must(t, err)
+		return right
+	}
+	for _, tt := range []struct {
+		name, subject, code string
+		want                bool
+	}{
+		{"right", alice, "hush", true}, {"another's", alice, "tush", false}, {"right of another", bob, "tush", true}, {"empty", alice, "", false},
+		{"of nobody", "", "hush", false}, {"of one who has none", none, "x", false}, {"its hash", alice, hash("hush"), false},
+		{"of another cost", odd, "hush", false}, {"not hashed", plain, "hush", false}, {"of one who is locked", locked, "hush", false},
+	} {
+		if got := verify(tt.subject, tt.code); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+	for range 20 {
+		verify(alice, "guess")
+	}
+	if verify(alice, "hush") {
+		t.Error("it can be guessed on and on")
+	}
+	if !verify(bob, "tush") {
+		t.Error("guessing at one keeps another out")
+	}
+	clock.Advance(20 * time.Minute)
+	if !verify(alice, "hush") {
+		t.Error("guessing keeps her out for good")
+	}
+}
+
+// Without a client that is registered for codes nobody knows any.
+func TestNoCodes(t *testing.T) {
+	t.Parallel()
+	s, err := side(t, desk(), &ciba.Config{Mode: "poll"}, nil)
+	must(t, err)
+	if s.Server(nil, nil, nil).Codes != nil {
+		t.Error("codes are known that nobody sends")
 	}
 }
 

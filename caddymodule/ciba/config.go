@@ -26,6 +26,9 @@ type Config struct {
 	Allow []string `json:"allow,omitempty"`
 	// The algorithm with which it signs every request. Default: it need not sign, and may with any key of its jwks_file.
 	Signed string `json:"signed,omitempty"`
+	// Whether each of its requests needs the code that the person has chosen for being asked. The attribute user_code_hash of a user
+	// holds its hash.
+	UserCode bool `json:"user_code,omitempty"`
 	// Whether people type no number on the phone that the client shows them. Every request needs a binding_message then.
 	NoNumber bool `json:"no_number,omitempty"`
 	// Whether it is told that a user is not known or cannot be asked. Without it such a request waits until it expires.
@@ -40,6 +43,7 @@ type Config struct {
 //		notify            <url>
 //		allow             <network...>
 //		signed            <algorithm>
+//		user_code
 //		no_number
 //		tell_unknown
 //		login_hint_issuer <issuer> <jwks file>
@@ -54,7 +58,7 @@ func Parse(into **Config) option.Parse {
 		return option.Block{
 			Options: map[string]option.Parse{
 				"notify": option.String(&c.Notify), "allow": option.Strings(&c.Allow), "signed": option.String(&c.Signed),
-				"no_number":    option.Flag(&c.NoNumber),
+				"user_code": option.Flag(&c.UserCode), "no_number": option.Flag(&c.NoNumber),
 				"tell_unknown": option.Flag(&c.TellUnknown), "login_hint_issuer": option.Pair(&c.HintIssuers),
 			},
 			Repeat: []string{"login_hint_issuer"},
@@ -67,7 +71,7 @@ func Parse(into **Config) option.Parse {
 func (c *Config) Terms(client *authz.Client, read func(path string) ([]byte, error)) (*terms.Terms, error) {
 	t := &terms.Terms{
 		Mode: terms.Mode(c.Mode), Endpoint: c.Notify, Signed: jose.Algorithm(c.Signed), NoNumber: c.NoNumber,
-		TellUnknown: c.TellUnknown,
+		TellUnknown: c.TellUnknown, UserCode: c.UserCode,
 	}
 	var err error
 	if t.Allow, err = option.Networks("allow", c.Allow); err != nil {

@@ -47,6 +47,7 @@ func (r *phoneRealm) fallback() mobiletype.Fallbacks {
 // is that of a configuration in which no client asks.
 type Side struct {
 	users  *identity.Store
+	hasher *identity.Hasher
 	outbox *outbox.Outbox
 	phones *phones.Phones
 	// asks says how each realm asks, realms are their names in the order of preference.
@@ -83,9 +84,11 @@ func (w *Wishes) Client(id string, c *Config) bool {
 	return true
 }
 
-// Parts is what a side is made of. Users is required before anybody is asked.
+// Parts is what a side is made of. Users and Hasher are required before anybody is asked.
 type Parts struct {
 	Users *identity.Store
+	// Hasher is that of the users' passwords.
+	Hasher *identity.Hasher
 	// Clients are all there are.
 	Clients *authz.Clients
 	// Identity names the realms that determine the user, the preferred one first.
@@ -109,7 +112,7 @@ func (w *Wishes) Side(p Parts) (*Side, error) {
 	if len(w.configs) == 0 {
 		return nil, nil
 	}
-	s := &Side{users: p.Users, asks: map[string]phoneRealm{}, terms: map[string]*terms.Terms{}}
+	s := &Side{users: p.Users, hasher: p.Hasher, asks: map[string]phoneRealm{}, terms: map[string]*terms.Terms{}}
 	if p.Users == nil {
 		p.Read = nil
 	}
@@ -180,9 +183,15 @@ func (s *Side) Server(db storage.DB, sealer storage.Sealer, o *outbox.Outbox) *s
 		return nil
 	}
 	s.outbox = o
-	return &server.Backchannel{
+	b := &server.Backchannel{
 		DB: db, Sealer: sealer, Outbox: o, Phone: (*phone)(s), People: (*people)(s), Realms: s.realms, Terms: s.terms,
 	}
+	for _, t := range s.terms {
+		if t.UserCode {
+			b.Codes = (*codes)(s)
+		}
+	}
+	return b
 }
 
 // Hooks are what operations tell of their changes.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/mobileauth/device"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
+	passwords "github.com/gatehouse-id/gatehouse/mobileauth/identity"
 )
 
 const (
@@ -233,6 +234,40 @@ func TestBackchannelUnknown(t *testing.T) {
 			t.Errorf("%q: polling it hears %q", hint, a.Error)
 		}
 	}
+}
+
+// TestBackchannelCode: a client that is registered for user codes asks nobody without the right one.
+func TestBackchannelCode(t *testing.T) {
+	t.Parallel()
+	h := start(t, strings.Replace(backchannels, "backchannel poll", "backchannel poll {\n user_code\n}", 1), "")
+	if !strings.Contains(send(t, http.MethodGet, h.issuer+"/.well-known/openid-configuration").Body, `"backchannel_user_code_parameter_supported":true`) {
+		t.Error("the metadata says that there are no user codes")
+	}
+	hasher, err := passwords.NewHasher(passwords.HasherConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash, err := hasher.Hash(t.Context(), "4711")
+	if err != nil {
+		t.Fatal(err)
+	}
+	user, _ := h.asPortal(t, "POST", "users", `{"external_ref":"4725","attributes":{"user_code_hash":"`+hash+`"}}`, http.StatusCreated)["id"].(string)
+	phone := h.register(t, user)
+	ask := []string{"scope", "openid transfers", "login_hint", "4725"}
+	if a := h.asBank(t, "/bc-authorize", http.StatusBadRequest, ask...); a.Error != "missing_user_code" {
+		t.Errorf("without a code it hears %q", a.Error)
+	}
+	for _, hint := range []string{"4725", "nobody"} {
+		if a := h.asBank(t, "/bc-authorize", http.StatusBadRequest, "scope", "openid", "login_hint", hint, "user_code", "4712"); a.Error != "invalid_user_code" {
+			t.Errorf("with a wrong code for %q it hears %q", hint, a.Error)
+		}
+	}
+	if open, err := phone.Pending(t.Context(), 0); err != nil || len(open) != 0 {
+		t.Fatalf("the phone is asked %v, %v", open, err)
+	}
+	asked := h.asBank(t, "/bc-authorize", http.StatusOK, append(ask, "user_code", "4711")...)
+	answerQuestion(t, phone, asked.Number)
+	h.untilApproved(t, []string{"grant_type", cibaGrant, "auth_req_id", asked.ID})
 }
 
 // payloadOf is the claims of a token.

@@ -28,9 +28,9 @@ type People interface {
 
 // Codes knows the codes that users have chosen for being asked (CIBA 7.1.2).
 type Codes interface {
-	// Verify reports whether the code is the user's. Nobody's, which has no id, is wrong after the same work; so is that of a user who
-	// has none, and any code of one at whose code was guessed too often.
-	Verify(ctx context.Context, subject, code string) (bool, error)
+	// Verify reports whether the code is that of the user whom a hint names. Nobody's, who has no id, is wrong after the same work; so is
+	// that of a user who has none, and any code of one at whose code was guessed too often.
+	Verify(ctx context.Context, subject string, hint reading.Hint, code string) (bool, error)
 }
 
 // Config describes a [Handler]. All fields but Codes, ScopeText, Wait, WaitFor and Observe are required.
@@ -147,7 +147,7 @@ func (h *Handler) find(ctx context.Context, wanted reading.Wanted) (string, erro
 	if wanted.UserCode == "" {
 		return subject, nil
 	}
-	right, err := h.Codes.Verify(ctx, subject, wanted.UserCode)
+	right, err := h.Codes.Verify(ctx, subject, wanted.Hint, wanted.UserCode)
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("verifying a user code: %w", err)

@@ -151,7 +151,7 @@ func (people) Find(_ context.Context, h reading.Hint) (string, error) {
 // codes knows Alice's.
 type codes struct{}
 
-func (codes) Verify(_ context.Context, subject, code string) (bool, error) {
+func (codes) Verify(_ context.Context, subject string, _ reading.Hint, code string) (bool, error) {
 	return subject == alice && code == "hush", nil
 }
 

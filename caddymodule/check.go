@@ -77,6 +77,27 @@ func (a *App) profiled() *profile.Subject {
 
 func (a *App) checkProfile() error { return profile.Check(a.Profile, a.profiled()) }
 
+// CheckRoute refuses a rule of a protected site that is below the profile of the configuration. Its realms are those of scopes and levels,
+// as far as these are defined.
+func (a *App) CheckRoute(scopes, levels []string, r profile.Route) error {
+	if a.Profile == "" {
+		return nil
+	}
+	model, err := a.securityModel(a.sketch)
+	if err != nil {
+		return err
+	}
+	required := model.ForScopes(scopes)
+	for _, acr := range levels {
+		of, _ := model.ForACR(acr)
+		required = append(required, of...)
+	}
+	for _, of := range required {
+		r.Realms = append(r.Realms, of.Realm)
+	}
+	return profile.CheckRoute(a.Profile, a.profiled(), &r)
+}
+
 // checkLifetimes refuses lifetimes that no client could have.
 func (a *App) checkLifetimes() error {
 	t := a.Tokens

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/caddymodule"
 	"github.com/gatehouse-id/gatehouse/caddymodule/approvals"
+	"github.com/gatehouse-id/gatehouse/caddymodule/profile"
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
@@ -24,16 +25,15 @@ func (p *Protect) check(app *caddymodule.App) error {
 	if p.Off {
 		return p.checkOff()
 	}
-	for _, err := range []error{p.checkScopes(app), p.checkLevels(app), p.checkHeaders(), p.checkOrigins(), p.checkConfirm(app), p.checkDetails(app)} {
+	for _, err := range []error{
+		p.checkScopes(app), p.checkLevels(app), p.checkHeaders(), p.checkOrigins(), p.checkConfirm(app), p.checkDetails(app), p.checkStreams(app),
+	} {
 		if err != nil {
 			return err
 		}
 	}
 	if p.MaxAge != nil && *p.MaxAge < 0 {
 		return errors.New("max_age is negative")
-	}
-	if ways := []string{"", closeStreams, untilRevoked, keepStreams}; !slices.Contains(ways, p.Streams) {
-		return fmt.Errorf("streams is %q, expected one of: %v", p.Streams, ways[1:])
 	}
 	return p.checkIssuers(app)
 }
@@ -49,6 +49,21 @@ func (p *Protect) checkConfirm(app *caddymodule.App) error {
 		return errors.New("confirm asks the users of this issuer: it goes with no other issuer")
 	}
 	return p.Confirm.Check(app.Mobile)
+}
+
+// checkStreams refuses requests that last in a way that there is not, or that the profile of the configuration has no place for.
+func (p *Protect) checkStreams(app *caddymodule.App) error {
+	if ways := []string{"", closeStreams, untilRevoked, keepStreams}; !slices.Contains(ways, p.Streams) {
+		return fmt.Errorf("streams is %q, expected one of: %v", p.Streams, ways[1:])
+	}
+	if p.Streams != keepStreams {
+		return nil
+	}
+	scopes := slices.Concat(p.Scopes, p.AnyScope)
+	if len(scopes) == 0 {
+		scopes = app.DefaultScope
+	}
+	return app.CheckRoute(scopes, p.ACR, profile.Route{Keeps: true, Confirms: p.Confirm != nil})
 }
 
 func (p *Protect) checkIssuers(app *caddymodule.App) error {

@@ -40,6 +40,16 @@ type Realm struct {
 	AuthenticatorRaw json.RawMessage
 }
 
+// Route is what a rule of a protected site says.
+type Route struct {
+	// Realms are those that some way of meeting the rule goes through.
+	Realms []string
+	// Confirms tells that people approve each request on their phones.
+	Confirms bool
+	// Keeps tells that nothing ends a request under way.
+	Keeps bool
+}
+
 // Error is a configuration that is below a requirement.
 type Error struct {
 	// Profile is the name of the profile, Requirement the article or section, and Problem what is wrong by the option's name.
@@ -57,6 +67,8 @@ type requirement struct {
 	tighten func(s *Subject)
 	// problem returns what is below the requirement, empty for nothing.
 	problem func(s *Subject) string
+	// route is the same for a rule of a protected site; nil where a rule cannot fall below.
+	route func(s *Subject, r *Route) string
 }
 
 // tables are the requirements that a configuration can fall below, in the order of the regulation. The others hold whatever is
@@ -65,7 +77,7 @@ var tables = map[string][]requirement{
 	PSD2: {
 		{of: rts("4(1)"), problem: all(noDevelopment, pinRequired)},
 		{of: rts("4(3)(b)"), tighten: attempts(5), problem: all(userAttempts(5), typeAttempts(5), pinAttempts(5))},
-		{of: rts("4(3)(d)"), tighten: session(5*time.Minute, 0), problem: idle(5 * time.Minute)},
+		{of: rts("4(3)(d)"), tighten: session(5*time.Minute, 0), problem: idle(5 * time.Minute), route: ended},
 		{of: rts("9(3)"), tighten: attestation, problem: attested},
 		{of: rts("24(2)(b)"), problem: quarantined},
 		{of: rts("25(2)(c)"), problem: confirmed},
@@ -73,7 +85,10 @@ var tables = map[string][]requirement{
 	NISTAAL2: {
 		{of: nist("2.2.1"), problem: all(noDevelopment, pinRequired)},
 		{of: nist("2.2.2"), problem: phishingResistant},
-		{of: nist("2.2.3"), tighten: session(time.Hour, 24*time.Hour), problem: all(idle(time.Hour), lifetime(24*time.Hour), maxAge(24*time.Hour))},
+		{
+			of: nist("2.2.3"), tighten: session(time.Hour, 24*time.Hour), route: ended,
+			problem: all(idle(time.Hour), lifetime(24*time.Hour), maxAge(24*time.Hour)),
+		},
 		{of: nist("3.1.3.2"), tighten: number(6), problem: digits(6)},
 		{of: nist("3.1.3.3"), problem: alternative},
 		{of: nist("3.1.3.4 and 3.2.10"), tighten: pinLength(6), problem: all(pinDigits(6), pinAttempts(10))},
@@ -105,6 +120,20 @@ func Tighten(name string, s *Subject) {
 			r.tighten(s)
 		}
 	}
+}
+
+// CheckRoute refuses a rule of a protected site below the profile with an [Error]. Without a name, or with one that does not exist, it
+// refuses nothing.
+func CheckRoute(name string, s *Subject, route *Route) error {
+	for _, r := range tables[name] {
+		if r.route == nil {
+			continue
+		}
+		if problem := r.route(s, route); problem != "" {
+			return &Error{Profile: name, Requirement: r.of, Problem: problem}
+		}
+	}
+	return nil
 }
 
 // Check refuses a configuration below the profile with an [Error], and a profile that does not exist. Without a name it refuses

@@ -113,6 +113,42 @@ func TestEveryRequirement(t *testing.T) {
 	}
 }
 
+// TestRoutes: what a phone has opened ends with what opened it, and what it has nothing to do with may stay.
+func TestRoutes(t *testing.T) {
+	t.Parallel()
+	requirement := map[string]string{profile.PSD2: "article 4(3)(d)", profile.NISTAAL2: "section 2.2.3"}
+	cases := []struct {
+		name  string
+		route profile.Route
+		names string // what the refusal names; empty where there is none
+	}{
+		{"a phone, closed", profile.Route{Realms: []string{"password", "phone"}}, ""},
+		{"a phone, kept", profile.Route{Realms: []string{"password", "phone"}, Keeps: true}, "the realm phone"},
+		{"a password, kept", profile.Route{Realms: []string{"password"}, Keeps: true}, ""},
+		{"nothing, kept", profile.Route{Keeps: true}, ""},
+		{"a realm that is not there, kept", profile.Route{Realms: []string{"mobile"}, Keeps: true}, ""},
+		{"confirm, closed", profile.Route{Confirms: true}, ""},
+		{"confirm, kept", profile.Route{Confirms: true, Keeps: true}, "confirm"},
+	}
+	for _, c := range cases {
+		s := usual()
+		s.Realms = append(s.Realms, profile.Realm{Name: "phone", MaxAge: new(caddy.Duration), AuthenticatorRaw: json.RawMessage(`{"type":"mobile","mobile_type":"push_pin"}`)})
+		for _, name := range profile.Names() {
+			err := profile.CheckRoute(name, s, &c.route)
+			var below *profile.Error
+			switch {
+			case c.names == "" && err != nil, c.names != "" && !errors.As(err, &below):
+				t.Errorf("%s, %s: %v", name, c.name, err)
+			case c.names != "" && (!strings.HasSuffix(below.Requirement, requirement[name]) || !strings.Contains(below.Problem, "streams keep") || !strings.Contains(below.Problem, c.names)):
+				t.Errorf("%s, %s: %v", name, c.name, err)
+			}
+		}
+		if err := errors.Join(profile.CheckRoute("", s, &c.route), profile.CheckRoute("unknown", s, &c.route)); err != nil {
+			t.Errorf("without a profile, %s: %v", c.name, err)
+		}
+	}
+}
+
 // TestTighten sets what was left open, meets the profile with it, and leaves alone what was set.
 func TestTighten(t *testing.T) {
 	t.Parallel()

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
+	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
 )
 
 // problem is a rule: what of a configuration is below it, empty for nothing.
@@ -255,13 +256,35 @@ func alternative(s *Subject) string {
 
 // phishingResistant wants a realm that is bound to the channel or to the name of the server.
 func phishingResistant(s *Subject) string {
-	for _, r := range s.Realms {
-		var a struct {
-			Type string `json:"type"`
-		}
-		if json.Unmarshal(r.AuthenticatorRaw, &a) == nil && slices.Contains([]string{"certificate", "webauthn"}, a.Type) {
-			return ""
-		}
+	if slices.ContainsFunc(s.Realms, func(r Realm) bool { return r.by("certificate", "webauthn") }) {
+		return ""
 	}
 	return "realm: none resists phishing: offer one with the authenticator certificate"
+}
+
+// by reports whether a realm collects by one of some authenticators.
+func (r *Realm) by(authenticators ...string) bool {
+	var a struct {
+		Type string `json:"type"`
+	}
+	return json.Unmarshal(r.AuthenticatorRaw, &a) == nil && slices.Contains(authenticators, a.Type)
+}
+
+// Routes.
+
+// ended wants what a phone has opened to end when the session or the assurance does.
+func ended(s *Subject, r *Route) string {
+	if !r.Keeps {
+		return ""
+	}
+	const outlives = "a request under way would outlive the approval of a phone and its session: take close or revoked"
+	if r.Confirms {
+		return "streams keep beside confirm: " + outlives
+	}
+	for i := range s.Realms {
+		if realm := &s.Realms[i]; realm.by(phones.Authenticator) && slices.Contains(r.Realms, realm.Name) {
+			return fmt.Sprintf("streams keep with the realm %s: %s", realm.Name, outlives)
+		}
+	}
+	return ""
 }

@@ -63,7 +63,15 @@ func (p *Protect) checkStreams(app *caddymodule.App) error {
 	if len(scopes) == 0 {
 		scopes = app.DefaultScope
 	}
-	return app.CheckRoute(scopes, p.ACR, profile.Route{Keeps: true, Confirms: p.Confirm != nil})
+	route := profile.Route{Keeps: true, Confirms: p.Confirm != nil}
+	for _, rule := range p.Details {
+		for i := range app.DetailTypes {
+			if t := &app.DetailTypes[i]; t.Name == rule.Type {
+				route.Realms = append(route.Realms, t.Realms...)
+			}
+		}
+	}
+	return app.CheckRoute(scopes, p.ACR, route)
 }
 
 func (p *Protect) checkIssuers(app *caddymodule.App) error {

@@ -138,6 +138,9 @@ func (a *App) assemble(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := approvals.Check(a.DetailTypes, a.approves); err != nil {
+		return err
+	}
 	details, err := approvals.Registry(a.DetailTypes)
 	if err != nil {
 		return err

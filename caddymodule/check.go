@@ -5,6 +5,7 @@ package caddymodule
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -52,15 +53,20 @@ func (a *App) check() error {
 	if err := a.checkLifetimes(); err != nil {
 		return err
 	}
-	if err := approvals.Check(a.DetailTypes, a.hasRealm); err != nil {
+	if err := approvals.Check(a.DetailTypes, a.approves); err != nil {
 		return err
 	}
 	_, err := a.registry(pretend)
 	return err
 }
 
-func (a *App) hasRealm(name string) bool {
-	return slices.ContainsFunc(a.Realms, func(r RealmConfig) bool { return r.Name == name })
+// approves refuses a realm by which nothing can be approved in detail.
+func (a *App) approves(name string) error {
+	i := slices.IndexFunc(a.Realms, func(r RealmConfig) bool { return r.Name == name })
+	if i < 0 {
+		return errors.New("it is not defined")
+	}
+	return phones.CheckApproval(a.Realms[i].AuthenticatorRaw, a.Mobile)
 }
 
 // profiled returns what a profile looks at and tightens.

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/text/language"
 
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
+	"github.com/gatehouse-id/gatehouse/mobileauth/shown"
 )
 
 // refused is the one kind of refusal (RFC 9396 5). Its text repeats nothing that was sent.
@@ -33,7 +34,8 @@ type Asked struct {
 
 // Read judges an authorization_details parameter of a client that may use the allowed types (RFC 9396 5): the types have to be
 // registered and allowed, each detail has to fit its schema, and what people are to approve has to be fit to be shown. Of details
-// that realms approve there may be one in a request: one approval is for one thing. An empty text asks for nothing. Refusals are
+// that realms approve there may be one in a request: one approval is for one thing; and all that such a request asks for is at most
+// [MaxSigned] long, so that a phone signs it. An empty text asks for nothing. Refusals are
 // *[oauth.Error].
 func (r *Registry) Read(text string, allowed []string, locale string) (Asked, error) {
 	if text == "" {
@@ -61,6 +63,12 @@ func (r *Registry) Read(text string, allowed []string, locale string) (Asked, er
 		default:
 			asked.Message, asked.Realms = line, slices.Clone(k.Realms)
 		}
+	}
+	if asked.Message == "" {
+		return asked, nil
+	}
+	if _, err := shown.Text("details", asked.Details.String(), shown.Content{Most: MaxSigned}); err != nil {
+		return Asked{}, refused("authorization_details are too long, or hold a text that cannot be shown, to be signed").WithCause(err)
 	}
 	return asked, nil
 }

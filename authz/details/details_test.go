@@ -50,7 +50,8 @@ func accounts() details.Type {
 
 func registry(t testing.TB) *details.Registry {
 	t.Helper()
-	r, err := details.New(payment(), accounts())
+	free := details.Type{Name: "free", Schema: []byte(`{"properties":{"note":{"type":"string"}}}`), Messages: map[string]string{"": "Note it"}}
+	r, err := details.New(payment(), accounts(), free)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,6 +105,9 @@ func TestRFC9396_5(t *testing.T) {
 		{name: "12 a text with a line of its own", text: `[{"type":"payment_initiation","instructedAmount":{"amount":"1.00","currency":"EUR"},"creditorName":"A\nMARK"}]`},
 		{name: "12 a text of blanks", text: "[" + pay("1.00", "  ") + "]"},
 		{name: "12 longer than a phone shows", text: "[" + pay("1.00", strings.Repeat("x", 140)) + "]"},
+		{name: "12 a text that is not shown and reorders what is signed", text: `[{"type":"payment_initiation","instructedAmount":{"amount":"1.00","currency":"EUR"},"creditorName":"A"},{"type":"free","note":"MARK\u202e"}]`, allowed: []string{"payment_initiation", "free"}},
+		{name: "12 more than a phone signs", text: `[{"type":"payment_initiation","instructedAmount":{"amount":"1.00","currency":"EUR"},"creditorName":"A"},{"type":"free","note":"` + strings.Repeat("x", details.MaxSigned) + `"}]`, allowed: []string{"payment_initiation", "free"}},
+		{name: "12 what nobody signs may be longer", text: `[{"type":"free","note":"` + strings.Repeat("x", details.MaxSigned) + `"}]`, allowed: []string{"free"}, want: details.Asked{Consent: true}},
 		{name: "12 a template in a value is text", text: "[" + pay("1.00", "{creditorName} {type}") + "]", want: details.Asked{Realms: []string{"phone"}, Message: "Pay 1.00 EUR to {creditorName} {type}"}},
 		{name: "12 markup in a value is text", text: "[" + pay("1.00", "<b>Ann</b>") + "]", want: details.Asked{Realms: []string{"phone"}, Message: "Pay 1.00 EUR to <b>Ann</b>"}},
 	} {
@@ -340,7 +344,7 @@ func TestSchemasOfOtherKinds(t *testing.T) {
 func TestRegistry(t *testing.T) {
 	t.Parallel()
 	r := registry(t)
-	if diff := cmp.Diff([]string{"account_information", "payment_initiation"}, r.Names()); diff != "" {
+	if diff := cmp.Diff([]string{"account_information", "free", "payment_initiation"}, r.Names()); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"phone"}, r.Realms()); diff != "" {

@@ -14,6 +14,9 @@ import (
 // MaxMessage is how long a rendered message may be, in characters: as long as a phone shows it whole.
 const MaxMessage = 155
 
+// MaxSigned is how long authorization_details may be that a realm approves, in characters of their JSON: as long as a phone signs.
+const MaxSigned = 2000
+
 // message is a text with places for members of a detail: "Pay {instructedAmount.amount} to {creditorName}".
 type message struct {
 	// texts stand before, between and behind the places.

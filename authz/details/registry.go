@@ -69,6 +69,9 @@ func newKind(t Type) (*kind, error) {
 	if !oauth.ValidDetailType(t.Name) {
 		return nil, errors.New("its name is not one word of printable ASCII without quotes")
 	}
+	if len(t.Schema) == 0 {
+		return nil, errors.New("it has no schema")
+	}
 	if slices.Contains(t.Lists, "type") {
 		return nil, errors.New("type is no list of which there could be fewer")
 	}

@@ -3,6 +3,7 @@
 package approvals_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -109,8 +110,13 @@ func TestRegistry(t *testing.T) {
 	if r, err := approvals.Registry(nil); r != nil || err != nil {
 		t.Errorf("none is %v (%v)", r, err)
 	}
-	defined := func(realm string) bool { return realm == "phone" }
-	if err := approvals.Check(all, defined); err != nil {
+	approves := func(realm string) error {
+		if realm != "phone" {
+			return errors.New("it is not defined")
+		}
+		return nil
+	}
+	if err := approvals.Check(all, approves); err != nil {
 		t.Error(err)
 	}
 	for name, typ := range map[string]approvals.Type{
@@ -128,7 +134,7 @@ func TestRegistry(t *testing.T) {
 			Name: "x", Schema: []byte(schema), Messages: map[string]string{"": "x"}, Narrow: []string{"to"}, Once: true,
 		},
 	} {
-		if err := approvals.Check([]approvals.Type{typ}, defined); err == nil {
+		if err := approvals.Check([]approvals.Type{typ}, approves); err == nil {
 			t.Errorf("%s is accepted", name)
 		}
 	}

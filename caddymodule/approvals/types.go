@@ -128,12 +128,12 @@ func (t *Type) schema() ([]byte, error) {
 	return text, nil
 }
 
-// Check refuses realms that are not defined, and types that could not be built. It reads no file.
-func Check(types []Type, defined func(realm string) bool) error {
+// Check refuses realms that cannot approve, by what is told of each, and types that could not be built. It reads no file.
+func Check(types []Type, approves func(realm string) error) error {
 	for _, t := range types {
 		for _, realm := range t.Realms {
-			if !defined(realm) {
-				return fmt.Errorf("authorization_details %q: realm %q is not defined", t.Name, realm)
+			if err := approves(realm); err != nil {
+				return fmt.Errorf("authorization_details %q: realm %q: %w", t.Name, realm, err)
 			}
 		}
 		if t.SchemaFile != "" {

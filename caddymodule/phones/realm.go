@@ -39,12 +39,9 @@ func (r *Realm) Challenge() challenge.Config {
 
 // CheckRealm refuses a realm whose authenticator asks people on their phones in a way that a configuration does not have.
 func CheckRealm(authenticator, module json.RawMessage, c *Config, applications []apps.Config) error {
-	var guest struct {
-		Name string `json:"type"`
-		Realm
-	}
-	if json.Unmarshal(authenticator, &guest) != nil || guest.Name != Authenticator {
-		return nil // of another kind, or malformed, which loading it tells
+	guest, ok := readRealm(authenticator)
+	if !ok {
+		return nil
 	}
 	switch {
 	case module != nil:
@@ -60,6 +57,33 @@ func CheckRealm(authenticator, module json.RawMessage, c *Config, applications [
 	}
 	asked := guest.Challenge()
 	return asked.Check(types)
+}
+
+// readRealm returns how a realm asks people on their phones; false for one of another kind, or malformed, which loading it tells.
+func readRealm(authenticator json.RawMessage) (Realm, bool) {
+	var guest struct {
+		Name string `json:"type"`
+		Realm
+	}
+	err := json.Unmarshal(authenticator, &guest)
+	return guest.Realm, err == nil && guest.Name == Authenticator
+}
+
+// CheckApproval refuses a realm whose authenticator sends a code to a phone where something is to be approved in detail: a code signs
+// nothing.
+func CheckApproval(authenticator json.RawMessage, c *Config) error {
+	asks, ok := readRealm(authenticator)
+	if !ok || c == nil {
+		return nil
+	}
+	types, err := c.Set()
+	if err != nil {
+		return fmt.Errorf("mobile: %w", err)
+	}
+	if t, found := types.Get(asks.MobileType); found && t.Channel() == mobiletype.BySMS {
+		return fmt.Errorf("its mobile type %q sends a code, and what is approved in detail has to be signed by a phone", t.Name)
+	}
+	return nil
 }
 
 // Challenge returns what realms need that ask people on their phones; nil where there is no mobile side.

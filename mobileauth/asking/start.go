@@ -30,9 +30,11 @@ type Request struct {
 	// own. Title and fields of the context are shown on phones.
 	Message string            `json:"message,omitempty"`
 	Context operation.Context `json:"context,omitzero"`
-	// Secure is shown on the phone alone. Data is signed with the rest, where the type allows that.
-	Secure string `json:"secure_message,omitempty"`
-	Data   string `json:"signing_data,omitempty"`
+	// Secure is shown on the phone alone. Data is signed with the rest, where the type allows that. MaySign says that they are the
+	// server's own words, which whatever is put to a phone signs.
+	Secure  string `json:"secure_message,omitempty"`
+	Data    string `json:"signing_data,omitempty"`
+	MaySign bool   `json:"-"`
 	// Language is the one to speak (BCP 47), if there is a message in it.
 	Language string `json:"language_code,omitempty"`
 	Origin   Origin `json:"origin,omitzero"`
@@ -97,7 +99,7 @@ func (s *Service) check(r *Request) ([]mobiletype.Type, error) {
 		return nil, shown.Invalid("user_id", "want who is asked")
 	case r.Message != "" && r.Context.Content != "":
 		return nil, shown.Invalid("message", "want either this or context.content")
-	case r.Data != "" && !asked.Signing:
+	case r.Data != "" && !asked.Signing && !(r.MaySign && asked.Channel() != mobiletype.BySMS):
 		return nil, shown.Invalid("signing_data", "the type does not sign data")
 	case r.Number != "" && !r.MayNumber:
 		return nil, shown.Invalid("phone_number", "this client may not say where messages go")

@@ -277,6 +277,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		{"a title that hides, over sms", "sms", "context.title", func(r *asking.Request) { r.Context.Title = "a\u200bb" }},
 		{"a long secret", "push", "secure_message", func(r *asking.Request) { r.Secure = strings.Repeat("x", 1001) }},
 		{"data that hides", "pin", "signing_data", func(r *asking.Request) { r.Data = "a\u2066b" }},
+		{"the server's own data, over SMS", "sms", "signing_data", func(r *asking.Request) { r.Data, r.MaySign = "x", true }},
 		{"data of a type that does not sign", "push", "signing_data", func(r *asking.Request) { r.Data = "x" }},
 		{"two messages", "push", "message", func(r *asking.Request) { r.Message, r.Context.Content = "a", "b" }},
 		{"no message at all", "mute", "message", nil},

@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/challenge"
 	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletype"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
+	"github.com/gatehouse-id/gatehouse/mobileauth/shown"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
 )
 
@@ -116,6 +117,7 @@ func types(t *testing.T) *mobiletype.Set {
 	set, err := mobiletype.New([]mobiletype.Type{
 		{Name: "pin", Method: mobiletype.PushPIN, Messages: said, Signing: true}, {Name: "push", Method: mobiletype.Push, Messages: said},
 		{Name: "scan", Method: mobiletype.OTP, Messages: said},
+		{Name: "code", Method: mobiletype.SMS, Messages: map[string]string{"en": "Sign in: {code}"}},
 	}, mobiletype.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -186,8 +188,36 @@ func TestWhatIsAsked(t *testing.T) {
 	collect(t, g, input(nil, func(in *realm.Input) {
 		in.Transaction = &realm.Transaction{Message: "Pay 5 EUR", Details: []byte(`[{"type":"payment"}]`)}
 	}))
-	if r := s.asked[4]; r.Kind != operation.Authorisation || r.Context.Content != "Pay 5 EUR" || r.Data != `[{"type":"payment"}]` {
+	if r := s.asked[4]; r.Kind != operation.Authorisation || r.Context.Content != "Pay 5 EUR" || r.Data != `[{"type":"payment"}]` || !r.MaySign {
 		t.Errorf("a payment is asked as %+v", r)
+	}
+}
+
+// TestWhatNobodySigns: what is approved in detail is put to a phone that signs it, and to nothing and nobody else.
+func TestWhatNobodySigns(t *testing.T) {
+	t.Parallel()
+	payment := func(in *realm.Input) {
+		in.Transaction = &realm.Transaction{Message: "Pay 5 EUR", Details: []byte(`[{"type":"payment"}]`)}
+	}
+	for name, test := range map[string]struct {
+		config challenge.Config
+		fields map[string]string
+		fault  error
+		asked  int
+	}{
+		"a code":                     {challenge.Config{Also: []string{"code"}}, map[string]string{realm.FieldAction: challenge.ActionUse + "code"}, nil, 1},
+		"more than a phone can show": {challenge.Config{}, nil, shown.Invalid("signing_data", "too long"), 1},
+		"a phone that is not there":  {challenge.Config{}, nil, asking.ErrImpossible, 1},
+	} {
+		g, s := newGuest(t, test.config)
+		s.refuses = test.fault
+		_, asked := collect(t, g, input(nil, payment))
+		if test.fields != nil {
+			_, asked = collect(t, g, input(asked.State, payment, func(in *realm.Input) { in.Fields = test.fields }))
+		}
+		if asked.Wait == nil || asked.Wait.Stage != realm.StageImpossible || len(s.asked) != test.asked {
+			t.Errorf("%s: %+v, asked %d times", name, asked.Wait, len(s.asked))
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/asking"
 	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletype"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
+	"github.com/gatehouse-id/gatehouse/mobileauth/shown"
 )
 
 // floor is how long it takes to ask somebody of whom no more than a name is known, or nobody: whoever watches the clock learns
@@ -125,13 +126,18 @@ func (c *call) ask(ctx context.Context, next *state, user string, fallback mobil
 		request.Context.Fields = c.whereabouts()
 	}
 	if approved := c.in.Transaction; approved != nil {
-		// It is consented to as it stands, with whatever the type signs besides; where it cannot be said nobody is asked.
+		// It is consented to as it stands, and the phone signs all of it, so that the receipt proves it; where it cannot be said or
+		// signed nobody is asked.
 		request.Kind, request.Context.Content = operation.Authorisation, approved.Message
-		if ok && t.Signing {
-			request.Data = string(approved.Details)
+		request.Data, request.MaySign = string(approved.Details), true
+		if !ok || t.Channel() == mobiletype.BySMS {
+			return operation.Operation{}, fmt.Errorf("asking a person: %w: a message signs nothing", asking.ErrImpossible)
 		}
 	}
 	o, _, err := c.Asking.Start(ctx, request)
+	if errors.Is(err, shown.ErrInvalid) && c.in.Transaction != nil {
+		err = fmt.Errorf("%w: %w", asking.ErrImpossible, err) // no phone can show what somebody asks for
+	}
 	if err != nil {
 		return operation.Operation{}, fmt.Errorf("asking a person: %w", err)
 	}

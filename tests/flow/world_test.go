@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/approval"
+	"github.com/gatehouse-id/gatehouse/authz/details"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/authz/realm/formauth"
 	"github.com/gatehouse-id/gatehouse/authz/realm/identitystore"
@@ -107,6 +109,9 @@ type world struct {
 	building *node
 	// mobile is how people are asked on their phones, where they are.
 	mobile string
+	// details are the types of authorization_details, and bound what of a request at the API has to be as it was approved.
+	details *details.Registry
+	bound   []*approval.Rule
 }
 
 // node is one process.
@@ -173,7 +178,7 @@ func (w *world) newNode(t *testing.T, db storage.DB, sealer storage.Sealer) *nod
 		Issuer: issuer, Audience: []string{api}, Store: w.store, View: n.view, Ring: ring, Clients: clients(t), Engine: w.engine(t),
 		Pages: renderer, Trail: trail, Profiles: &identitystore.Profiles{Users: w.users}, Scopes: scopes,
 		DefaultScopes: oauth.Scopes{"read"}, RefreshGrace: 10 * time.Second, Now: w.clock.Now, Logger: logger,
-		ClientIP: func(r *http.Request) string { return "192.0.2.1" }, Applications: n.apps,
+		ClientIP: func(r *http.Request) string { return "192.0.2.1" }, Applications: n.apps, Details: w.details,
 		Published: published{ring, n},
 	})
 	must(t, err)
@@ -190,6 +195,13 @@ func (w *world) newNode(t *testing.T, db storage.DB, sealer storage.Sealer) *nod
 		rule.Tokens, rule.Session = n.server.AccessValidator(), strings.HasPrefix(host, web1)
 		n.rules[host] = rule
 	}
+	bound, err := n.server.Rule(validation.Policy{})
+	must(t, err)
+	bound.Tokens = n.server.AccessValidator()
+	bound.Approve = func(r *http.Request, who *validation.Principal) error {
+		return approval.Admit(r, w.bound, who, w.store)
+	}
+	n.rules[api+"/transfers"] = bound
 	return n
 }
 
@@ -234,7 +246,8 @@ func clients(t *testing.T) *authz.Clients {
 		ID: "app", Name: "The app", Auth: authz.AuthClientSecretBasic, SecretHashes: []string{randid.Hash(secret)},
 		RedirectURIs: []string{callback}, PostLogoutRedirectURIs: []string{"https://app.example.com/bye"},
 		Grants: []authz.GrantType{authz.GrantAuthorizationCode, authz.GrantRefreshToken}, Scopes: scopes, Audience: []string{api},
-		FirstParty: true, AccessTTL: 5 * time.Minute, RefreshTTL: 30 * 24 * time.Hour, RefreshIdleTTL: 14 * 24 * time.Hour,
+		DetailTypes: []string{"payment", "accounts"},
+		FirstParty:  true, AccessTTL: 5 * time.Minute, RefreshTTL: 30 * 24 * time.Hour, RefreshIdleTTL: 14 * 24 * time.Hour,
 	}
 	other := app
 	other.ID, other.Name, other.FirstParty = "other", "Somebody else's app", false
@@ -245,6 +258,7 @@ func clients(t *testing.T) *authz.Clients {
 	machine := app
 	machine.ID, machine.Grants, machine.RedirectURIs = "machine", []authz.GrantType{authz.GrantClientCredentials}, nil
 	machine.PostLogoutRedirectURIs, machine.Scopes, machine.Introspect = nil, oauth.Scopes{"read"}, true
+	machine.DetailTypes = nil
 	sites := authz.Sites{Allowed: func(o string) bool { return o == web1 }, Scopes: scopes, Audience: []string{api}}
 	registry, err := authz.NewClients(sites, &app, &other, &public, &phone, &machine)
 	must(t, err)

@@ -35,6 +35,9 @@ type told struct {
 // errOther is an operation that is not the person's, or none.
 var errOther = errors.New("there is no such operation of yours")
 
+// errDigits is a request of the page that brings no digits.
+var errDigits = errors.New("want the six digits")
+
 // errUnreached is an issuer that does not answer.
 var errUnreached = errors.New("the authorization server was not reached")
 
@@ -55,22 +58,30 @@ func (g *Guide) personal(do func(*call) error) http.HandlerFunc {
 		}
 		user, known := replace.GetString("http.auth.user.id") // protect has set it: no client can
 		c := &call{guide: g, request: r, user: user, told: told{Exchanges: []wire.Exchange{}}}
-		var err error
-		status := http.StatusOK
-		switch {
-		case !known || user == "":
-			status, c.told.Problem = http.StatusUnauthorized, "log in first"
-		default:
-			if err = do(c); err != nil {
-				status, c.told.Problem = http.StatusBadGateway, err.Error()
-			}
-		}
-		if errors.Is(err, errOther) {
-			status = http.StatusNotFound
+		status := http.StatusUnauthorized
+		if known && user != "" {
+			status = c.done(do(c))
+		} else {
+			c.told.Problem = "log in first"
 		}
 		w.WriteHeader(status)
 		_ = json.NewEncoder(w).Encode(c.told) // a reader who is gone is not told
 	}
+}
+
+// done notes what went wrong, and returns the status that says so.
+func (c *call) done(err error) (status int) {
+	if err == nil {
+		return http.StatusOK
+	}
+	c.told.Problem = err.Error()
+	switch {
+	case errors.Is(err, errDigits):
+		return http.StatusBadRequest
+	case errors.Is(err, errOther):
+		return http.StatusNotFound
+	}
+	return http.StatusBadGateway
 }
 
 // call is one request of the page.
@@ -174,7 +185,7 @@ func (c *call) own(by party, result any) (path string, err error) {
 		return "", err
 	}
 	if about.UserID != c.user {
-		c.told.Exchanges = nil // it is somebody else's
+		c.told.Exchanges = c.told.Exchanges[:0] // they are somebody else's
 		return "", errOther
 	}
 	return path, json.Unmarshal(answer, result)
@@ -186,7 +197,7 @@ func (g *Guide) confirm(c *call) error {
 		Digits string `json:"digits"`
 	}
 	if err := json.NewDecoder(io.LimitReader(c.request.Body, maxBody)).Decode(&asked); err != nil {
-		return errors.New("want the six digits")
+		return errDigits
 	}
 	path, err := c.own(g.backEnd(), &struct{}{})
 	if err != nil {

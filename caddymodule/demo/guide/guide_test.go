@@ -112,7 +112,7 @@ func TestWhoMayHaveWhat(t *testing.T) {
 		{"an invitation", "usr_alice", "POST", "/tour/phones", "{}", 200, `"invitation":"gatehouse://enroll?code=c0de"`, "portal-secret", 1},
 		{"digits", "usr_alice", "POST", "/tour/phones/op_alice", `{"digits":"123456"}`, 200, `"confirmed":true`, "", 2},
 		{"digits for somebody else's phone", "usr_alice", "POST", "/tour/phones/op_bob", `{"digits":"123456"}`, 404, "no such operation of yours", "usr_bob", 1},
-		{"no digits", "usr_alice", "POST", "/tour/phones/op_alice", `123456"`, 502, "six digits", "", 0},
+		{"no digits", "usr_alice", "POST", "/tour/phones/op_alice", `123456"`, 400, "six digits", "", 0},
 		{"a receipt", "usr_alice", "GET", "/tour/receipts/op_alice", "", 200, `"receipt":"a.b.c"`, "reader-secret", 1},
 		{"somebody else's receipt", "usr_alice", "GET", "/tour/receipts/op_bob", "", 404, "no such operation of yours", "x.y.z", 1},
 		{"a receipt that is not there", "usr_alice", "GET", "/tour/receipts/op_none", "", 404, "no such operation of yours", "", 1},

@@ -76,11 +76,16 @@ func navigates(r *http.Request) bool {
 	return strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// elsewhere reports whether a page of another origin has a browser send the request, and the gate lets it pass since it is said to change
-// nothing.
+// elsewhere reports whether a page of another origin has a browser send the request, or nobody has and the browser does so ahead; the gate
+// lets both pass, since the request is said to change nothing.
 func elsewhere(r *http.Request) bool {
 	from := r.Header.Get("Sec-Fetch-Site")
-	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && from != "" && from != "same-origin" && from != "none"
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && (from != "" && from != "same-origin" && from != "none" || ahead(r.Header))
+}
+
+// ahead reports whether a browser sends a request before anybody wants its answer.
+func ahead(h http.Header) bool {
+	return strings.HasPrefix(h.Get("Sec-Purpose"), "prefetch") || h.Get("Purpose") == "prefetch" || h.Get("X-Moz") == "prefetch"
 }
 
 // begin takes the mark off the request.
@@ -105,11 +110,14 @@ func unmark(u *url.URL) {
 	}
 }
 
-// here reports whether the browser was sent from a page of the site itself. A form is, or the gate had refused it. A link may have come
+// here reports whether a person has the browser come from a page of the site itself. A form does, or the gate had refused it. A link may have come
 // from anywhere, and whoever follows it is asked nothing on the phone before they have said so.
 func (a *attempt) here() bool {
 	if a.r.Method == http.MethodPost {
 		return true
+	}
+	if ahead(a.r.Header) {
+		return false
 	}
 	if from := a.r.Header.Get("Sec-Fetch-Site"); from != "" {
 		return from == "same-origin"

@@ -210,6 +210,8 @@ func TestLink(t *testing.T) {
 		"another site": follows(t, "cross-site"), "a neighbour": follows(t, "same-site"), "a mail": follows(t, "none"),
 		"an old browser": follows(t, "", without("")), "an old browser, elsewhere": follows(t, "", without("https://evil.example/?https://api.example.com")),
 		"an old browser, on another port": follows(t, "", without("https://api.example.com:8443/")),
+		"a browser, ahead":                follows(t, "same-origin", func(r *http.Request) { r.Header.Set("Sec-Purpose", "prefetch;prerender") }),
+		"an old browser, ahead":           follows(t, "", without("https://api.example.com/"), func(r *http.Request) { r.Header.Set("X-Moz", "prefetch") }),
 		"again, from another site":        follows(t, "cross-site", func(r *http.Request) { r.URL.RawQuery += "&_gatehouse=again" }),
 	}
 	for name, r := range strangers {
@@ -279,6 +281,7 @@ func TestElsewhere(t *testing.T) {
 	}
 	for _, r := range []*http.Request{
 		image("cross-site", http.MethodGet), image("same-site", http.MethodGet), image("same-site", http.MethodHead), image("unheard-of", http.MethodGet),
+		follows(t, "same-origin", func(r *http.Request) { r.Header.Set("Sec-Fetch-Mode", "no-cors"); r.Header.Set("Purpose", "prefetch") }),
 	} {
 		if passed, shown := w.browse(r, links(t)); passed != nil || shown.Code != http.StatusForbidden || !strings.Contains(shown.Body.String(), "other_origin") {
 			t.Errorf("%s %s: passed %v, %d %s", r.Method, r.Header.Get("Sec-Fetch-Site"), passed, shown.Code, shown.Body)

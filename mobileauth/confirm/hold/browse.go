@@ -110,8 +110,8 @@ func unmark(u *url.URL) {
 	}
 }
 
-// here reports whether a person has the browser come from a page of the site itself. A form does, or the gate had refused it. A link may have come
-// from anywhere, and whoever follows it is asked nothing on the phone before they have said so.
+// here reports whether a person has the browser come from a page of the site itself. A form does, or the gate had refused it. A link may
+// stand anywhere, and whoever follows it is asked nothing on the phone before they have said so.
 func (a *attempt) here() bool {
 	if a.r.Method == http.MethodPost {
 		return true

@@ -219,6 +219,64 @@ func TestBackchannelTells(t *testing.T) {
 	}
 }
 
+// TestBackchannelOutcomes: what the person says, and what is done to the phone or the question meanwhile, reaches the client by the
+// names of the specification; what was approved on a phone that is locked before the tokens were fetched comes to nothing.
+func TestBackchannelOutcomes(t *testing.T) {
+	t.Parallel()
+	h := start(t, strings.Replace(backchannels, "gatehouse:operations", "gatehouse:operations gatehouse:operations:all gatehouse:devices", 1), "")
+	for ref, answer := range map[string]func(*device.Device, device.Question, string) error{
+		"denied": func(phone *device.Device, q device.Question, _ string) error {
+			return phone.Deny(t.Context(), q, envelope.Denied)
+		},
+		"not me": func(phone *device.Device, q device.Question, _ string) error {
+			return phone.Deny(t.Context(), q, envelope.NotMe)
+		},
+		"cancelled": func(_ *device.Device, q device.Question, _ string) error {
+			h.asPortal(t, "POST", "operations/"+q.Operation+"/cancel", "", http.StatusOK)
+			return nil
+		},
+		"lost": func(phone *device.Device, q device.Question, _ string) error {
+			h.asPortal(t, "POST", "devices/"+phone.State().Device+"/lost", `{"reason":"test"}`, http.StatusOK)
+			return nil
+		},
+		"locked": func(phone *device.Device, q device.Question, number string) error {
+			h.asPortal(t, "POST", "devices/"+phone.State().Device+"/lock", `{"reason":"test"}`, http.StatusOK)
+			if phone.Approve(t.Context(), q, device.Approval{Number: number, Proof: device.Proof{PIN: phonePIN}}) == nil {
+				t.Error("a phone that is locked approves")
+			}
+			return nil
+		},
+		"locked after the approval": func(phone *device.Device, q device.Question, number string) error {
+			if err := phone.Approve(t.Context(), q, device.Approval{Number: number, Proof: device.Proof{PIN: phonePIN}}); err != nil {
+				return err
+			}
+			h.asPortal(t, "POST", "devices/"+phone.State().Device+"/lock", `{"reason":"test"}`, http.StatusOK)
+			return nil
+		},
+	} {
+		user, phone := h.enrol(t, ref)
+		asked := h.asBank(t, "/bc-authorize", http.StatusOK, "scope", "openid transfers", "login_hint", user)
+		open, err := waits(t.Context(), phone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		question, err := phone.Fetch(t.Context(), open.Operation)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := answer(phone, question, asked.Number); err != nil {
+			t.Fatalf("%s: %v", ref, err)
+		}
+		want := "access_denied"
+		if ref == "locked" || ref == "lost" {
+			want = "authorization_pending" // another phone of theirs may answer
+		}
+		if a := h.asBank(t, "/token", http.StatusBadRequest, "grant_type", cibaGrant, "auth_req_id", asked.ID); a.Error != want {
+			t.Errorf("%s: it hears %q", ref, a.Error)
+		}
+	}
+}
+
 // TestBackchannelUnknown: nobody can be told from somebody who has no phone, or does not answer.
 func TestBackchannelUnknown(t *testing.T) {
 	t.Parallel()

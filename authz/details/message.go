@@ -43,8 +43,8 @@ func parseMessage(text string) (message, error) {
 		}
 		m.paths, rest = append(m.paths, path), further
 	}
-	if strings.TrimSpace(text) == "" {
-		return message{}, errors.New("its message is empty")
+	if strings.TrimSpace(strings.Join(m.texts, "")) == "" {
+		return message{}, errors.New("its message has no words of its own")
 	}
 	shortest := strings.Join(m.texts, "x") // each value is a character at least
 	if _, err := shown.Text("message", shortest, shown.Content{Most: MaxMessage}); err != nil {

@@ -80,6 +80,13 @@ func TestRFC9396_3_ApprovedByARealm(t *testing.T) {
 	params := faces.Params("authorization_details", payAnn, "scope", "")
 	page := b.Login(b.Authorize(params), faces.AliceLogin)
 	wantPIN(t, page)
+	// Whoever answers approves what the page says, after a mistake as well.
+	for range 2 {
+		if !strings.Contains(page.Body, "<p>Pay 12.50 to Ann</p>") {
+			t.Errorf("the page does not say what is approved:\n%s", page.Body)
+		}
+		page = b.Submit(page, "pin", "wrong")
+	}
 	result := redeem(t, w, params, b.Submit(page, "pin", faces.PIN).Code())
 	if got := result.Grant.Details.String(); got != `[{"amount":"12.50","to":"Ann","type":"payment_initiation"}]` {
 		t.Errorf("the grant is for %s", got)
@@ -117,6 +124,9 @@ func TestAProofThatWasThereApprovesNothing(t *testing.T) {
 	b := w.Browser(t)
 	b.SignIn(faces.AliceLogin)
 	page := b.Authorize(faces.Params("scope", "payments:write"))
+	if strings.Contains(page.Body, "Pay") {
+		t.Errorf("the page approves something:\n%s", page.Body)
+	}
 	redeem(t, w, faces.Params(), b.Submit(page, "pin", faces.PIN).Code())
 	wantPIN(t, b.Authorize(faces.Params("authorization_details", payAnn, "scope", "payments:write")))
 }

@@ -32,6 +32,9 @@ func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, v *visit, c 
 		Template:   c.Template,
 	}
 	page.Notice = told(c, n)
+	if v.missing.Request != "" { // whoever answers approves this, so it is shown whatever page the theme has for the realm
+		page.Text, page.Template = v.request.Message, ""
+	}
 	page.Client, page.Cancel, page.FormTargets, page.User = v.parties()
 	hidden, fields, err := show(c, n.fields)
 	if err != nil {

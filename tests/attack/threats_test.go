@@ -12,20 +12,33 @@ import (
 
 var (
 	advisoryRow = regexp.MustCompile(`(?m)^\| [0-9]+ \|.*$`)
+	faultRow    = regexp.MustCompile(`(?m)^\| .* \|.*\| ` + "`" + `[a-z0-9/]+\.(?:Test|Fuzz).*$`)
 	namedTest   = regexp.MustCompile("`([a-z0-9/]+)\\.((?:Test|Fuzz)[A-Za-z0-9_]+)`")
 )
 
 // A test that the threat model names is there: a promise that nothing holds is worse than none.
 func TestAdvisoriesAreHeld(t *testing.T) {
 	t.Parallel()
+	held(t, "threats.md", advisoryRow, 20)
+}
+
+// TestFaultsAreHeld: so it is with what goes wrong while a phone is asked.
+func TestFaultsAreHeld(t *testing.T) {
+	t.Parallel()
+	held(t, "step-up.md", faultRow, 18)
+}
+
+// held fails unless each of so many rows of a page names tests that are there.
+func held(t *testing.T, name string, row *regexp.Regexp, many int) {
+	t.Helper()
 	root := filepath.Join("..", "..")
-	page, err := os.ReadFile(filepath.Join(root, "docs", "threats.md"))
+	page, err := os.ReadFile(filepath.Join(root, "docs", name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := advisoryRow.FindAllString(string(page), -1)
-	if len(rows) != 20 {
-		t.Fatalf("there are %d advisories", len(rows))
+	rows := row.FindAllString(string(page), -1)
+	if len(rows) != many {
+		t.Fatalf("%s has %d rows, want %d", name, len(rows), many)
 	}
 	sources := map[string]string{}
 	for _, row := range rows {

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/internal/httpx"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/mobileauth/confirm"
 	"github.com/gatehouse-id/gatehouse/validation"
@@ -170,8 +171,36 @@ func spend(ctx context.Context, who *validation.Principal, d oauth.Detail, marks
 	return nil
 }
 
+// whole refuses a request that can become another one behind us.
+func whole(r *http.Request, rules []*Rule) error {
+	named := []string{"Content-Type", "Content-Encoding"}
+	for _, u := range rules {
+		for _, f := range u.fields {
+			named = append(named, f.value.Headers()...)
+		}
+	}
+	text := ""
+	twin, name, twice := httpx.Twin(r.Header, named)
+	switch override := httpx.Override(r); {
+	case r.Header["Upgrade"] != nil || len(r.Trailer) > 0:
+		text = "a request that changes its protocol, or has trailers, cannot be compared"
+	case override != "":
+		text = override + " may make another request of it"
+	case httpx.Drops(r.Header):
+		text = "Connection may take a field off it that is compared"
+	case twice:
+		text = twin + " can be taken for " + name
+	default:
+		return nil
+	}
+	return oauth.NewError(oauth.InvalidRequest, text)
+}
+
 // read takes what rules compare from a request. The body is put back as it came.
 func read(r *http.Request, rules []*Rule) (*confirm.Request, error) {
+	if err := whole(r, rules); err != nil {
+		return nil, err
+	}
 	request := &confirm.Request{
 		Method: r.Method, Origin: "http://" + strings.ToLower(r.Host), Asked: r.URL.RequestURI(), Path: r.URL.EscapedPath(), Query: r.URL.RawQuery,
 		Header: func(name string) []string { return r.Header[http.CanonicalHeaderKey(name)] },
@@ -189,6 +218,8 @@ func read(r *http.Request, rules []*Rule) (*confirm.Request, error) {
 		return nil, &oauth.Error{Code: oauth.InvalidRequest, Description: "the body is too large to be compared", Status: http.StatusRequestEntityTooLarge}
 	case err != nil:
 		return nil, oauth.NewError(oauth.InvalidRequest, "the body did not arrive").WithCause(err)
+	case len(r.Trailer) > 0: // HTTP/1 tells of those that were not announced at the end only
+		return nil, oauth.NewError(oauth.InvalidRequest, "a request with trailers cannot be compared")
 	}
 	_ = r.Body.Close() // it was read to its end
 	r.Body, request.Body = io.NopCloser(bytes.NewReader(body)), body

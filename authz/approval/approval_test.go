@@ -60,7 +60,7 @@ func rule(t *testing.T, u approval.Rule) []*approval.Rule {
 
 func post(t *testing.T, contentType, body string) *http.Request {
 	t.Helper()
-	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "https://api.example.com/pay?to=Ann", strings.NewReader(body))
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "https://api.example.com/pay", strings.NewReader(body))
 	r.Header.Set("Content-Type", contentType)
 	return r
 }
@@ -229,8 +229,65 @@ func TestOtherPartsOfARequest(t *testing.T) {
 	t.Parallel()
 	rules := rule(t, approval.Rule{Type: "transfer", Match: map[string]string{"to": "{query.to}", "method": "{method}", "what": "{path.1}"}})
 	r := post(t, "text/plain", "not looked at")
+	r.URL.RawQuery = "to=Ann"
 	if err := approval.Admit(r, rules, principal(t, `[{"type":"transfer","to":"Ann","method":"POST","what":"pay"}]`, "g"), new(marks)); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestARequestThatBecomesAnother: what an upstream may read from elsewhere, or does not get at all, passes for nothing.
+func TestARequestThatBecomesAnother(t *testing.T) {
+	t.Parallel()
+	const json, form = "application/json", "application/x-www-form-urlencoded"
+	header := func(name, value string) func(*http.Request) {
+		return func(r *http.Request) { r.Header[name] = []string{value} }
+	}
+	query := func(text string) func(*http.Request) { return func(r *http.Request) { r.URL.RawQuery = text } }
+	for _, tt := range []struct {
+		name, match, contentType, body string
+		change                         func(*http.Request)
+		passes                         bool
+	}{
+		{"query alone", "{query.to}", "", "", query("to=Ann"), true},
+		{"query, and a form says otherwise", "{query.to}", form, "to=Mallory", query("to=Ann"), false},
+		{"query, and an object says otherwise", "{query.to}", json, `{"to":"Mallory"}`, query("to=Ann"), false},
+		{"query, and a form in parts", "{query.to}", "multipart/form-data; boundary=x", "--x", query("to=Ann"), false},
+		{"query, and a body without a type", "{query.to}", "", "to=Mallory", query("to=Ann"), false},
+		{"object alone", "{json.to}", json, `{"to":"Ann"}`, query("a=b"), true},
+		{"object, and the query says otherwise", "{json.to}", json, `{"to":"Ann"}`, query("to=Mallory"), false},
+		{"object, and another method", "{json.to}", json, `{"to":"Ann"}`, query("_method=DELETE"), false},
+		{"form, and another method", "{form.to}", form, `to=Ann&_method=DELETE`, query(""), false},
+		{"another method in a header", "{json.to}", json, `{"to":"Ann"}`, header("X_Http_Method", "DELETE"), false},
+		{"field alone", "{header.X-To}", json, `{}`, header("X-To", "Ann"), true},
+		{"field that is dropped", "{header.X-To}", json, `{}`, func(r *http.Request) {
+			r.Header.Set("X-To", "Ann")
+			r.Header.Set("Connection", "X-To")
+		}, false},
+		{"type that is dropped", "{json.to}", json, `{"to":"Ann"}`, header("Connection", "close, content-type"), false},
+		{"field in another spelling as well", "{header.X-To}", json, `{}`, func(r *http.Request) {
+			r.Header.Set("X-To", "Ann")
+			r.Header["X_To"] = []string{"Mallory"}
+		}, false},
+		{"type in another spelling as well", "{json.to}", json, `{"to":"Ann"}`, header("Content_Type", form), false},
+		{"another protocol", "{json.to}", json, `{"to":"Ann"}`, header("Upgrade", "h2c"), false},
+		{"trailers", "{json.to}", json, `{"to":"Ann"}`, func(r *http.Request) { r.Trailer = http.Header{"X-To": nil} }, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			rules := rule(t, approval.Rule{Type: "payment", Once: true, Match: map[string]string{"to": tt.match}})
+			r, m := post(t, tt.contentType, tt.body), new(marks)
+			if tt.contentType == "" {
+				r.Header.Del("Content-Type")
+			}
+			tt.change(r)
+			err := approval.Admit(r, rules, principal(t, `[{"type":"payment","to":"Ann"}]`, "g1"), m)
+			if (err == nil) != tt.passes || len(m.used) > 0 != tt.passes {
+				t.Errorf("%v, used %v", err, m.used)
+			}
+			if err != nil && strings.Contains(err.Error(), "Mallory") {
+				t.Errorf("it tells a value: %v", err)
+			}
+		})
 	}
 }
 

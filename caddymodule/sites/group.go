@@ -70,7 +70,7 @@ func (g *Group) Check(r *http.Request, lenient bool) error {
 	if err := site.CheckMethod(r.Method); err != nil {
 		return err
 	}
-	if g.Exact && httpx.Override(r.Header) != "" {
+	if g.Exact && httpx.Override(r) != "" {
 		return errOverride
 	}
 	return site.CheckPath(r.URL, lenient)

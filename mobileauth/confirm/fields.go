@@ -15,6 +15,7 @@ import (
 )
 
 const (
+	post     = "POST"
 	formType = "application/x-www-form-urlencoded"
 	jsonType = "application/json"
 )
@@ -32,6 +33,9 @@ func (v *reader) field(p *part) (string, error) {
 	r := v.request
 	switch p.source {
 	case fromMethod:
+		if r.Method == post {
+			return r.Method, v.notInBody(p, overriding)
+		}
 		return r.Method, nil
 	case fromHost:
 		_, host, _ := strings.Cut(r.Origin, "://")
@@ -82,26 +86,76 @@ func only(p *part, values []string) (string, error) {
 	return "", ambiguous(p)
 }
 
-// queryField returns a parameter of the query. Many upstreams look for a name in the query and in a form, in whichever order, so it
-// stands in one of them alone; of a form in parts nothing is known.
+// overriding is the name of a parameter by which many upstreams take a POST for a request of another method.
+const overriding = "_method"
+
+// plain refuses a POST that some upstream takes for a request of another method: nobody would be shown what it does.
+func (v *reader) plain() error {
+	if v.request.Method != post {
+		return nil
+	}
+	if err := v.parseQuery(); err != nil {
+		return err
+	}
+	p := &part{source: fromMethod}
+	mediaType, _, _ := mime.ParseMediaType(strings.Join(v.request.Header("Content-Type"), ","))
+	if has(v.query, overriding) {
+		return ambiguous(p)
+	}
+	switch {
+	case isJSON(mediaType) && v.parseJSON() != nil: // which concerns nobody else unless something of it is shown
+		if strings.Contains(lower(string(v.request.Body)), lower(overriding)) {
+			return ambiguous(p)
+		}
+		return nil
+	case mediaType == formType, isJSON(mediaType):
+		return v.notInBody(p, overriding)
+	}
+	return nil
+}
+
+// queryField returns a parameter of the query. Many upstreams look for a name in the query and in the body, in whichever order, so it
+// stands in one of them alone.
 func (v *reader) queryField(p *part) (string, error) {
 	if err := v.parseQuery(); err != nil {
 		return "", err
 	}
-	mediaType, _, err := mime.ParseMediaType(strings.Join(v.request.Header("Content-Type"), ","))
-	switch {
-	case len(v.request.Body) == 0:
-	case err != nil && len(v.request.Header("Content-Type")) > 0, strings.HasPrefix(mediaType, "multipart/"):
-		return "", ambiguous(p)
-	case mediaType == formType:
-		if err := v.parseForm(); err != nil {
-			return "", err
-		}
-		if has(v.form, p.name) {
-			return "", ambiguous(p)
-		}
+	if err := v.notInBody(p, p.name); err != nil {
+		return "", err
 	}
 	return pair(p, v.query)
+}
+
+// notInBody refuses a body in which some upstream may find a name: a form or an object of JSON that has it, and one of which nothing is
+// known, as a form in parts or a body without a type.
+func (v *reader) notInBody(p *part, name string) error {
+	if len(v.request.Body) == 0 {
+		return nil
+	}
+	mediaType, _, err := mime.ParseMediaType(strings.Join(v.request.Header("Content-Type"), ","))
+	switch {
+	case err != nil, strings.HasPrefix(mediaType, "multipart/"), len(v.request.Header("Content-Encoding")) > 0:
+		return ambiguous(p)
+	case mediaType == formType:
+		if err := v.parseForm(); err != nil {
+			return err
+		}
+		if has(v.form, name) {
+			return ambiguous(p)
+		}
+	case isJSON(mediaType):
+		if err := v.parseJSON(); err != nil {
+			return err
+		}
+		if has(v.object, name) {
+			return ambiguous(p)
+		}
+	}
+	return nil
+}
+
+func isJSON(mediaType string) bool {
+	return mediaType == jsonType || strings.HasSuffix(mediaType, "+json")
 }
 
 func (v *reader) parseQuery() (err error) {
@@ -125,7 +179,7 @@ func (v *reader) parseForm() (err error) {
 }
 
 // has reports whether a name stands among others in any form that some upstream takes for it.
-func has(values url.Values, name string) bool {
+func has[V any](values map[string]V, name string) bool {
 	want := folded(name)
 	for other := range values {
 		if folded(other) == want {
@@ -133,6 +187,16 @@ func has(values url.Values, name string) bool {
 		}
 	}
 	return false
+}
+
+// hasWithin reports whether a name, or a part of what it names, stands among others in any form that some upstream takes for it.
+func hasWithin(values url.Values, name string) bool {
+	for other := range values {
+		if i := strings.IndexByte(other, '.'); i > 0 && folded(other[:i]) == folded(name) {
+			return true
+		}
+	}
+	return has(values, name)
 }
 
 // pair returns the one value of a name, where nothing else stands that an upstream might take for the same name: many do not
@@ -187,19 +251,34 @@ func (v *reader) formField(p *part) (string, error) {
 	return pair(p, v.form)
 }
 
+// parseJSON reads a body that is one object of JSON.
+func (v *reader) parseJSON() error {
+	if v.object != nil {
+		return nil
+	}
+	if err := jose.UnmarshalObject(v.request.Body, &v.object); err != nil {
+		return shown.Invalid("json", "the body is not one object of JSON that is read in one way only")
+	}
+	return nil
+}
+
 // jsonField returns a string, a number as it was written (see [oauth.PlainNumber]), true or false. The body is read strictly (RFC 7493):
-// whoever reads it behind us cannot read another value.
+// whoever reads it behind us cannot read another value; and many look in the query too.
 func (v *reader) jsonField(p *part) (string, error) {
-	if err := v.content(p, func(t string) bool { return t == jsonType || strings.HasSuffix(t, "+json") }); err != nil {
+	if err := v.content(p, isJSON); err != nil {
 		return "", err
 	}
-	if v.object == nil {
-		if err := jose.UnmarshalObject(v.request.Body, &v.object); err != nil {
-			return "", shown.Invalid("json", "the body is not one object of JSON that is read in one way only")
-		}
+	if err := v.parseJSON(); err != nil {
+		return "", err
+	}
+	if err := v.parseQuery(); err != nil {
+		return "", err
 	}
 	object := v.object
 	names := strings.Split(p.name, ".")
+	if hasWithin(v.query, names[0]) {
+		return "", ambiguous(p)
+	}
 	for i, name := range names {
 		raw, err := member(p, object, name)
 		if err != nil {

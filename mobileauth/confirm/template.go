@@ -145,9 +145,11 @@ func (t *Template) Headers() []string {
 	return names
 }
 
-// ReadsBody reports whether the template shows anything of the body.
+// ReadsBody reports whether the body has to be known: the template shows something of it, or of what a body may say otherwise.
 func (t *Template) ReadsBody() bool {
-	return slices.ContainsFunc(t.parts, func(p part) bool { return p.source == fromJSON || p.source == fromForm })
+	return slices.ContainsFunc(t.parts, func(p part) bool {
+		return slices.Contains([]string{fromJSON, fromForm, fromQuery, fromMethod}, p.source)
+	})
 }
 
 // Render returns the message for a request. It is refused with a [shown.FieldError] that names the field, and never its value,
@@ -155,6 +157,9 @@ func (t *Template) ReadsBody() bool {
 // whole is longer than a message may be.
 func (t *Template) Render(r *Request) (string, error) {
 	values := reader{request: r}
+	if err := values.plain(); err != nil {
+		return "", err
+	}
 	var text strings.Builder
 	for i := range t.parts {
 		p := &t.parts[i]

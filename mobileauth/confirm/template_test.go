@@ -40,14 +40,14 @@ func form(body string) *confirm.Request {
 // TestRender: fields come from where they say, and stand in the message as the upstream gets them.
 func TestRender(t *testing.T) {
 	t.Parallel()
-	body := `{"amount":150.00,"currency":"EUR","urgent":true,"to":{"name":"Ann \u0026 Bob","ibans":["NL1","NL2"]},"n":-0.10}`
+	body := `{"amount":150.00,"currency":"EUR","urgent":true,"payee":{"name":"Ann \u0026 Bob","ibans":["NL1","NL2"]},"m":-0.10}`
 	for _, test := range []struct {
 		name, text string
 		request    *confirm.Request
 		want       string
 	}{
-		{"json", "Pay {json.amount} {json.currency} to {json.to.name}", transfer(body), "Pay 150.00 EUR to Ann & Bob"},
-		{"elements and plain values", "{json.to.ibans.1} {json.urgent} {json.n}!", transfer(body), "NL2 true -0.10!"},
+		{"json", "Pay {json.amount} {json.currency} to {json.payee.name}", transfer(body), "Pay 150.00 EUR to Ann & Bob"},
+		{"elements and plain values", "{json.payee.ibans.1} {json.urgent} {json.m}!", transfer(body), "NL2 true -0.10!"},
 		{"query, header, path", "{method} {host}: {path.1}, {path.2}, {query.to}, {header.currency}, {path}", transfer(body),
 			"POST api.example.com: transfers, 7/8, Ann, EUR, /transfers/7/8"},
 		{"as Caddy writes them", "{http.request.method} {http.request.host} {http.request.uri.path.1} {http.request.uri.query.n} {http.request.header.Currency} of {http.request.uri.path}",
@@ -56,6 +56,9 @@ func TestRender(t *testing.T) {
 		{"braces", "a {{b}} {json.currency}", transfer(body), "a {b} EUR"},
 		{"a value is no template", "Pay {json.a} to {json.b}", transfer(`{"a":"{json.b}","b":"}}{{"}`), "Pay {json.b} to }}{{"},
 		{"nothing of the request", "Go on", transfer("not read"), "Go on"},
+		{"a method of a request that has no other", "{method} of {path.1}", form("amount=1"), "POST of transfers"},
+		{"another method by a PUT, which is none", "{method} of {path.1}", transfer(`{"_method":"DELETE"}`, func(r *confirm.Request) { r.Method = "PUT" }), "PUT of transfers"},
+		{"query beside a body of another kind", "Pay {query.to}", transfer("x", typed("application/octet-stream")), "Pay Ann"},
 		{"another type of JSON", "Pay {json.a}", transfer(`{"a":1}`, typed("application/transfer+json; charset=utf-8")), "Pay 1"},
 	} {
 		header := test.request.Header
@@ -123,7 +126,7 @@ func TestRenderRefuses(t *testing.T) {
 		{"no type", one, transfer(`{"amount":1}`, typed()), "json.amount"},
 		{"two types", one, transfer(`{"amount":1}`, typed("application/json", "text/plain")), "json.amount"},
 		{"another charset", one, transfer(`{"amount":1}`, typed("application/json; charset=utf-7")), "json.amount"},
-		{"encoded", one, transfer(`{"amount":1}`, encoded), "json.amount"},
+		{"encoded", one, transfer(`{"amount":1}`, encoded), "method"},
 		{"line break", one, transfer(`{"amount":"1\nPay 2"}`), "json.amount"},
 		{"reordered", one, transfer(`{"amount":"1\u202e2"}`), "json.amount"},
 		{"no width", one, transfer(`{"amount":"1\u200b2"}`), "json.amount"},
@@ -143,6 +146,20 @@ func TestRenderRefuses(t *testing.T) {
 		{"query: beside a form in parts", "Pay {query.to}", transfer("x", func(r *confirm.Request) {
 			r.Header = func(string) []string { return []string{"multipart/form-data; boundary=x"} }
 		}), "query.to"},
+		{"query: in the object too", "Pay {query.to}", transfer(`{"amount":1,"To":"Bob"}`), "query.to"},
+		{"query: beside what is no object", "Pay {query.to}", transfer(`["to"]`), "json"},
+		{"query: beside a body without a type", "Pay {query.to}", transfer("to=Bob", typed()), "query.to"},
+		{"query: beside an encoded body", "Pay {query.to}", transfer(`{"amount":1}`, encoded, func(r *confirm.Request) { r.Method = "PUT" }), "query.to"},
+		{"encoded, of another method", one, transfer(`{"amount":1}`, encoded, func(r *confirm.Request) { r.Method = "PUT" }), "json.amount"},
+		{"json: in the query too", "Pay {json.to}", transfer(`{"to":"Bob"}`), "json.to"},
+		{"json: a part of it in the query", "Pay {json.to.name}", transfer(`{"to":{"name":"Bob"}}`, func(r *confirm.Request) { r.Query = "To[name]=Ann" }), "json.to.name"},
+		{"json: a part of it in the query, by a dot", "Pay {json.to.name}", transfer(`{"to":{"name":"Bob"}}`, func(r *confirm.Request) { r.Query = "to.name=Ann" }), "json.to.name"},
+		{"json: in a query that is not well formed", one, transfer(`{"amount":1}`, func(r *confirm.Request) { r.Query = "a=%zz" }), "query"},
+		{"another method in the query", "Pay {path.1}", transfer("", func(r *confirm.Request) { r.Query = "_METHOD=DELETE" }), "method"},
+		{"another method in the form", "Pay {path.1}", form("_method=DELETE"), "method"},
+		{"another method in the object", "Pay {path.1}", transfer(`{"_method":"DELETE"}`), "method"},
+		{"another method in what looks like one", "Pay {path.1}", transfer(`{"a":1,"a":2,"_Method":"DELETE"}`), "method"},
+		{"the method of a form in parts", "{method} it", transfer("x", typed("multipart/form-data; boundary=x")), "method"},
 		{"form of JSON", "Pay {form.a}", transfer(`{"a":1}`), "form.a"},
 		{"query: twice", "Pay {query.to}", transfer("", func(r *confirm.Request) { r.Query = "to=1&to=2" }), "query.to"},
 		{"query: missing", "Pay {query.nobody}", transfer(""), "query.nobody"},
@@ -187,7 +204,9 @@ func TestTemplateTellsWhatItReads(t *testing.T) {
 		body    bool
 	}{
 		{"Go", nil, false},
-		{"Go {header.A} {query.b} {header.C}", []string{"A", "C"}, false},
+		{"Go {header.A} {path.1} {header.C}", []string{"A", "C"}, false},
+		{"Go {query.b}", nil, true},
+		{"Go {method}", nil, true},
 		{"Go {json.a}", nil, true},
 		{"Go {form.a}", nil, true},
 	} {

@@ -172,7 +172,7 @@ var walls = slices.Concat([]wall{
 		never: map[string]string{
 			ours: "a request is compared with what a token says, whoever approved it, and however what a request says is read",
 		},
-		door: []string{"authz", "internal/oauth", "mobileauth/confirm", "validation"},
+		door: []string{"authz", "internal/httpx", "internal/oauth", "mobileauth/confirm", "validation"},
 	},
 	{
 		room: []string{"authz/details"},

@@ -7,41 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"mime"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
 )
-
-// hopByHop are the options of Connection that take no field away which an approval speaks of (RFC 9110, section 7.6.1).
-var hopByHop = []string{"", "close", "keep-alive", "te", "proxy-connection"}
-
-// items returns what the lists of a field hold, in their order (RFC 9110, section 5.6.1).
-func items(lines []string) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for _, line := range lines {
-			for item := range strings.SplitSeq(line, ",") {
-				if !yield(strings.TrimSpace(item)) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// dropped reports whether a proxy behind us would take a field off the request, or change the protocol.
-func dropped(h http.Header) bool {
-	for option := range items(h["Connection"]) {
-		if !slices.Contains(hopByHop, strings.ToLower(option)) {
-			return true
-		}
-	}
-	return false
-}
 
 // check refuses what cannot be bound to an approval.
 func check(r *http.Request) *problem {
@@ -55,10 +27,10 @@ func check(r *http.Request) *problem {
 	case len(r.Trailer) > 0:
 		return notConfirmable("a request with trailers cannot be confirmed")
 	}
-	if name := httpx.Override(r.Header); name != "" {
+	if name := httpx.Override(r); name != "" {
 		return notConfirmable(name + " may make another request of it")
 	}
-	if dropped(r.Header) {
+	if httpx.Drops(r.Header) {
 		return notConfirmable("Connection may change the protocol, or take a field off it that is confirmed")
 	}
 	return nil
@@ -66,24 +38,15 @@ func check(r *http.Request) *problem {
 
 // twins refuses a field that some upstream takes for one that is bound, in another spelling.
 func twins(h http.Header, bound []string) *problem {
-	folded := make([]string, len(bound))
-	for i, name := range bound {
-		folded[i] = httpx.Fold(name)
-	}
-	for other := range h {
-		form := httpx.Fold(other)
-		for i, name := range bound {
-			if form == folded[i] && other != http.CanonicalHeaderKey(name) {
-				return notConfirmable(other + " can be taken for " + name)
-			}
-		}
+	if other, name, found := httpx.Twin(h, bound); found {
+		return notConfirmable(other + " can be taken for " + name)
 	}
 	return nil
 }
 
 // streams reports whether an answer is expected that does not end, or a body that is answered while it is sent.
 func streams(h http.Header) bool {
-	for item := range items(h["Accept"]) {
+	for item := range httpx.Items(h["Accept"]) {
 		if t, _, err := mime.ParseMediaType(item); err == nil && t == "text/event-stream" {
 			return true
 		}

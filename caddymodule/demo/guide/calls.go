@@ -165,6 +165,7 @@ func (g *Guide) phones(c *call) error {
 // invite has the back end begin a registration.
 func (g *Guide) invite(c *call) error {
 	var begun struct{ ID, QR string }
+	// A password is enough here to register a phone, which then opens the vault: in a demo nobody would show a passport.
 	asked := map[string]any{"user_id": c.user, "application": g.Application, "proofed": true}
 	err := c.api(g.backEnd(), http.MethodPost, "/operations/registration", asked, &begun)
 	c.told.Operation, c.told.Invitation = begun.ID, begun.QR

@@ -6,6 +6,7 @@ import (
 	"embed"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -111,9 +112,11 @@ func (g *Guide) routes() *http.ServeMux {
 	return mux
 }
 
-// ServeHTTP answers what belongs to the guide.
+// ServeHTTP answers what belongs to the guide: all below its path, in any case and with any method, since the rules of the site let
+// some of it pass without login.
 func (g *Guide) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if _, pattern := g.mux.Handler(r); pattern == "" {
+	path := strings.ToLower(r.URL.Path)
+	if path != "/tour" && path != "/vault/tour" && !strings.HasPrefix(path, "/tour/") {
 		return next.ServeHTTP(w, r)
 	}
 	g.mux.ServeHTTP(w, r)

@@ -123,6 +123,10 @@ func TestWhoMayHaveWhat(t *testing.T) {
 		{"the page", "", "GET", "/tour", "", 200, "<title>Gatehouse, step by step</title>", "<script>", 0},
 		{"back from the login", "", "GET", "/tour/login", "", 303, "", "", 0},
 		{"back from the vault", "", "GET", "/vault/tour", "", 303, "", "", 0},
+		{"the page in another case", "", "GET", "/TOUR", "", 404, "", "", 0},
+		{"the page by another method", "", "POST", "/tour", "{}", 405, "", "", 0},
+		{"what is below the page and not there", "", "DELETE", "/Tour/phones/x", "", 404, "", "", 0},
+		{"a path that only begins alike", "usr_alice", "GET", "/tours", "", 418, "", "", 0},
 		{"another path", "usr_alice", "GET", "/accounts", "", 418, "", "", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {

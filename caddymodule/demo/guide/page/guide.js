@@ -29,6 +29,15 @@
     }
   }
 
+  // forget takes away what somebody has done who is logged in no more: whoever logs in next may be somebody else.
+  function forget() {
+    const ids = Object.keys(state.said);
+    state.said = {};
+    state.operation = "";
+    keep();
+    ids.forEach(draw);
+  }
+
   const step = (id) => document.getElementById(id);
   const news = (text) => { document.getElementById("news").textContent = text; };
   function element(name, text, className) {
@@ -153,6 +162,7 @@
   const does = {
     async ask() {
       const r = await ask("GET", "/accounts");
+      if (r.status === 401) forget();
       say("login", [r.exchange]);
       news(r.status === 401 ? "401: the gate wants to know who asks. Log in." : "You are logged in already. Go on with step 2.");
     },

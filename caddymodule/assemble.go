@@ -117,6 +117,9 @@ func (a *App) assemble(ctx caddy.Context) error {
 	if err := a.parseSealKeys(); err != nil {
 		return err
 	}
+	if err := approvals.Check(a.DetailTypes, a.approves); err != nil { // while it is known what the realms are: loading them uses that up
+		return err
+	}
 	var err error
 	if a.trail, err = audit.New(audit.Config{DB: a.node, Logger: auditLogger(ctx), Now: time.Now, Sealer: a.node}); err != nil {
 		return err
@@ -136,9 +139,6 @@ func (a *App) assemble(ctx caddy.Context) error {
 	}
 	clients, err := a.registry(a.credentials)
 	if err != nil {
-		return err
-	}
-	if err := approvals.Check(a.DetailTypes, a.approves); err != nil {
 		return err
 	}
 	details, err := approvals.Registry(a.DetailTypes)

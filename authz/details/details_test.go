@@ -150,6 +150,27 @@ func TestMessagesByLanguage(t *testing.T) {
 	}
 }
 
+// TestOneOfAListReadsAsOne: what is shown of a list are as many words as it has.
+func TestOneOfAListReadsAsOne(t *testing.T) {
+	t.Parallel()
+	words := details.Type{
+		Name: "words", Schema: []byte(`{"properties":{"of":{"type":"array","items":{"type":"string"}}},"required":["of"]}`),
+		Messages: map[string]string{"": "Say {of}"}, Realms: []string{"phone"},
+	}
+	r, err := details.New(words)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for list, want := range map[string]string{
+		`["read","write"]`: "Say read, write", `["read write"]`: "Say read write", `["read, write"]`: "", `["read","a,b"]`: "", `["a，b"]`: "", `[]`: "",
+	} {
+		asked, err := r.Read(`[{"type":"words","of":`+list+`}]`, []string{"words"}, "")
+		if asked.Message != want || (err == nil) != (want != "") {
+			t.Errorf("%s: %q, %v", list, asked.Message, err)
+		}
+	}
+}
+
 func TestLines(t *testing.T) {
 	t.Parallel()
 	asked, err := registry(t).Read("["+reading+","+pay("1.00", "A")+"]", both, "")

@@ -91,7 +91,7 @@ func (m message) render(d oauth.Detail) (string, error) {
 	return whole, nil
 }
 
-// listed returns what stands at a path as text: one value, or a list of texts.
+// listed returns what stands at a path as text: one value, or a list of texts, none of which reads as two.
 func listed(value map[string]any, path string) (string, bool) {
 	var at any = value
 	for name := range strings.SplitSeq(path, ".") {
@@ -108,7 +108,7 @@ func listed(value map[string]any, path string) (string, bool) {
 	words := make([]string, 0, len(list))
 	for _, item := range list {
 		word, ok := oauth.ScalarText(item)
-		if !ok {
+		if !ok || strings.ContainsAny(word, ",،、，") {
 			return "", false
 		}
 		words = append(words, word)

@@ -60,6 +60,9 @@ type Question struct {
 	UserAgent string
 	// Digits is how many digits the person has to type; zero is what is usual.
 	Digits int
+	// Common says that the client is one that everybody has, as a site in a browser is. It is not bounded: a few people would use up what
+	// is everybody's.
+	Common bool
 }
 
 // Confirmation is the record of one request that somebody is asked about.
@@ -96,7 +99,7 @@ type Config struct {
 	Now   func() time.Time
 	// Window is how long an approval can be redeemed, at most. Records are kept until then and a day longer.
 	Window time.Duration
-	// Clients and Users bound how many operations one client, and one user, has started. Nil is no bound.
+	// Clients and Users bound how many operations one client that is not common, and one user, has started. Nil is no bound.
 	Clients, Users *limit.Limiter
 }
 
@@ -171,7 +174,7 @@ func (s *Store) Asked(ctx context.Context, q *Question) (o operation.Operation, 
 
 // limited returns how long whoever asks has to wait. What a user has too much of is not counted against the client, which many use.
 func (s *Store) limited(q *Question) time.Duration {
-	if wait := s.config.Users.Take(q.UserID).Wait; wait > 0 {
+	if wait := s.config.Users.Take(q.UserID).Wait; wait > 0 || q.Common {
 		return wait
 	}
 	return s.config.Clients.Take(q.ClientID).Wait

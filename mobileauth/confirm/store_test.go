@@ -329,6 +329,36 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestLimitsOfCommonClient: what others ask by a client that everybody has is not held against anybody, and each user is bounded still.
+func TestLimitsOfCommonClient(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 0)
+	limiters := make([]*limit.Limiter, 2)
+	for i, burst := range []int{1, 3} {
+		var err error
+		limiters[i], err = limit.New(limit.Config{Burst: burst, Every: time.Hour, Keys: 10, Now: w.Clock.Now})
+		must(t, err)
+	}
+	w.Node = w.Join(func(c *confirm.Config) { c.Clients, c.Users = limiters[0], limiters[1] })
+	common := func(body string) func(*confirm.Question) {
+		return func(q *confirm.Question) { q.Common, q.Binding.Body = true, body }
+	}
+	for range 20 {
+		if _, _, err := w.Start(t.Context(), question(common("x"), func(q *confirm.Question) { q.UserID = "usr_2" })); err == nil {
+			t.Fatal("a user without a phone is asked")
+		}
+	}
+	for _, body := range []string{"a", "b", "c"} {
+		w.ask(common(body))
+	}
+	if _, _, err := w.Start(t.Context(), question(common("d"))); !errors.Is(err, confirm.ErrLimited) {
+		t.Errorf("the user asks once more: %v", err)
+	}
+	if left := limiters[0].Len(); left != 0 {
+		t.Errorf("the client is counted: %d", left)
+	}
+}
+
 // TestNobodyToAsk: a user without a phone is told apart from a fault.
 func TestNobodyToAsk(t *testing.T) {
 	t.Parallel()

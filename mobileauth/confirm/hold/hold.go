@@ -93,7 +93,7 @@ type Rule struct {
 type Caller struct {
 	// Owner is who, without the rule. One without a user or a session has nobody to ask.
 	confirm.Owner
-	// ByCookie says that the credential is one which a browser sends by itself.
+	// ByCookie says that the credential is one which a browser sends by itself. The client is the site's then, which everybody has.
 	ByCookie bool
 	// Operations are the values of [OperationHeader] that the request came with.
 	Operations []string
@@ -201,6 +201,14 @@ func (a *attempt) run(ctx context.Context) (*Passed, *problem) {
 
 func (a *attempt) header(name string) []string { return a.r.Header[http.CanonicalHeaderKey(name)] }
 
+// client is whose seats a caller takes beside those of the user; empty where the client is everybody's.
+func (c *Caller) client() string {
+	if c.ByCookie {
+		return ""
+	}
+	return c.ClientID
+}
+
 // ask asks the user, and waits for the answer where that is wished.
 func (a *attempt) ask(ctx context.Context) (*Passed, *problem) {
 	question, err := a.question()
@@ -223,6 +231,7 @@ func (a *attempt) question() (confirm.Question, error) {
 	return confirm.Question{
 		Owner: a.Owner, Binding: a.binding, Type: a.rule.Type, Message: message, Language: a.rule.Language,
 		Address: a.From.Address, UserAgent: a.From.UserAgent, Digits: a.rule.Digits,
+		Common: a.ByCookie,
 	}, err
 }
 
@@ -277,7 +286,7 @@ func (a *attempt) wait() time.Duration {
 
 // hold waits for the answer. The seat, and with it the place of the request, is given back however it ends.
 func (a *attempt) hold(ctx context.Context, o operation.Operation, wait time.Duration) (*Passed, *problem) {
-	leave, ok := a.room.take(a.ClientID, a.UserID, len(a.request.Body))
+	leave, ok := a.room.take(a.client(), a.UserID, len(a.request.Body))
 	if !ok {
 		return nil, &problem{
 			Status: http.StatusServiceUnavailable, Code: codeBusy, Detail: "too many requests wait; ask at status_url",

@@ -368,6 +368,32 @@ func TestSeats(t *testing.T) {
 	}
 }
 
+// TestSeatsOfSite: those who wait in a browser take no seats from each other but by user: the site is everybody's client.
+func TestSeatsOfSite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := bubbled(t, func(c *hold.Config) { c.Seats = hold.Seats{Client: 1, User: 2} })
+		waits := rule(t, func(r *hold.Rule) { r.Wait = time.Minute })
+		cookie := func() *hold.Caller {
+			c := caller()
+			c.ByCookie = true
+			return c
+		}
+		first, second := w.held(t.Context(), waits, cookie()), w.held(t.Context(), waits, cookie())
+		if w.holder.Waiting() != 2 {
+			t.Errorf("%d wait", w.holder.Waiting())
+		}
+		if passed, got := w.send(request(t.Context()), waits, cookie()); passed != nil || got.Status != http.StatusServiceUnavailable {
+			t.Errorf("one more of the user: %+v", got)
+		}
+		must(t, w.Answer(w.open(), envelope.Deny))
+		<-first
+		<-second
+		if w.holder.Waiting() != 0 {
+			t.Errorf("%d still wait", w.holder.Waiting())
+		}
+	})
+}
+
 // TestEarlyHints: what has to be shown comes before the answer, and is no part of it.
 func TestEarlyHints(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

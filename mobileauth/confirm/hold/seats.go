@@ -8,7 +8,7 @@ import "sync"
 type Seats struct {
 	// All is how many callers wait at once. Default: 5,000.
 	All int
-	// Client is how many requests of one client do. Default: 1,000.
+	// Client is how many requests of one client do, unless the client is a site, which everybody has. Default: 1,000.
 	Client int
 	// User is how many requests of one user do. Default: 10.
 	User int
@@ -43,11 +43,11 @@ func newRoom(most Seats) *room {
 	return &room{most: most.normalize(), clients: map[string]int{}, users: map[string]int{}}
 }
 
-// take gives a caller a seat until leave is called, once; false where there is none.
+// take gives a caller a seat until leave is called, once; false where there is none. A client without a name is not bounded.
 func (m *room) take(client, user string, bytes int) (leave func(), ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.all >= m.most.All || m.clients[client] >= m.most.Client || m.users[user] >= m.most.User || m.bytes+bytes > m.most.Bytes {
+	if m.all >= m.most.All || client != "" && m.clients[client] >= m.most.Client || m.users[user] >= m.most.User || m.bytes+bytes > m.most.Bytes {
 		return nil, false
 	}
 	m.count(client, user, bytes, 1)

@@ -82,7 +82,7 @@ func (h *Holder) withdraw(ctx context.Context, o *operation.Operation) (operatio
 
 // watch waits until an operation is open no more. Where no seat is left it does not.
 func (h *Holder) watch(ctx context.Context, o *operation.Operation, c *Caller, wait time.Duration) (operation.Operation, error) {
-	leave, ok := h.room.take(c.ClientID, c.UserID, 0)
+	leave, ok := h.room.take(c.client(), c.UserID, 0)
 	if !ok {
 		return *o, nil
 	}

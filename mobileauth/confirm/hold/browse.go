@@ -6,6 +6,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -54,12 +55,17 @@ type Page struct {
 	StatusPath string
 }
 
-// mark stands at the end of the query of a request that is to be asked about once more. It is no part of the request.
-const mark = "_gatehouse=again"
+// mark stands, with the id of the operation that has come to an end, at the end of the query of a request that is to be asked about once
+// more. It is no part of the request.
+const mark = "_gatehouse=again."
+
+// marked is a mark as it is written into a page.
+var marked = regexp.MustCompile(`^` + regexp.QuoteMeta(mark) + `[A-Za-z0-9_-]{1,128}$`)
 
 // visit is a request of a person's browser, which is answered with pages.
 type visit struct {
-	again   bool
+	again   string // the operation after which the person has it asked about once more
+	lost    bool   // the mark is not where it can be taken off
 	message string
 	fields  []Field
 }
@@ -91,23 +97,28 @@ func ahead(h http.Header) bool {
 // begin takes the mark off the request.
 func (a *attempt) begin() {
 	a.visit = new(visit)
-	for _, end := range []string{"?" + mark, "&" + mark} {
-		if rest, ok := strings.CutSuffix(a.Asked, end); ok {
-			a.Asked, a.visit.again = rest, true
-			unmark(a.r.URL)
-			return
-		}
+	query := strings.IndexByte(a.Asked, '?')
+	last := max(query, strings.LastIndexByte(a.Asked, '&'))
+	if query < 0 || last < query || !marked.MatchString(a.Asked[last+1:]) {
+		return
 	}
+	word := a.Asked[last+1:]
+	a.Asked, a.visit.again = a.Asked[:last], strings.TrimPrefix(word, mark)
+	a.visit.lost = !unmark(a.r.URL, word)
 }
 
-// unmark takes the mark off a URL, in which it need not stand at the end any more.
-func unmark(u *url.URL) {
+// unmark takes the mark off a URL, in which it need not stand at the end any more, nor at all where nothing is left of the query. It
+// reports whether no part of the mark can be there still.
+func unmark(u *url.URL, word string) bool {
 	pairs := strings.Split(u.RawQuery, "&")
-	if i := slices.Index(pairs, mark); i >= 0 {
-		pairs = slices.Delete(pairs, i, i+1)
-		u.RawQuery = strings.Join(pairs, "&")
-		u.ForceQuery = u.RawQuery == "" && len(pairs) > 0 // there was a question mark before
+	i := slices.Index(pairs, word)
+	if i < 0 {
+		return u.RawQuery == ""
 	}
+	pairs = slices.Delete(pairs, i, i+1)
+	u.RawQuery = strings.Join(pairs, "&")
+	u.ForceQuery = u.RawQuery == "" && len(pairs) > 0 // there was a question mark before
+	return true
 }
 
 // here reports whether a person has the browser come from a page of the site itself. A form does, or the gate had refused it. A link may
@@ -127,7 +138,8 @@ func (a *attempt) here() bool {
 }
 
 // browse has the request of a browser pass by the approval of the same request, or shows how the question about it stands. A question
-// that has come to an end is shown, and begins anew only when the person says so: two windows, and a page that is loaded again, ask once.
+// that has come to an end is shown, and begins anew only when the person says so of that very one: two windows, and a page that is loaded
+// again, ask once. Nothing passes at an address with a mark, which the person may keep and come back to.
 func (a *attempt) browse(ctx context.Context, declared []string) (*Passed, *problem) {
 	if refusal := a.repeatable(declared); refusal != nil {
 		return nil, refusal
@@ -141,15 +153,15 @@ func (a *attempt) browse(ctx context.Context, declared []string) (*Passed, *prob
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	here := a.here()
+	here, again := a.here(), a.visit.again
 	switch state := a.stateOf(&o); {
-	case found && (state == StateAsked || state == StateApproved && !here):
+	case found && (state == StateAsked || state == StateApproved && (!here || again != "")):
 		return nil, a.asks(&o)
 	case found && state == StateApproved:
 		return a.redeem(ctx, o.ID)
 	case !here:
 		return nil, &problem{Status: http.StatusUnauthorized, Code: codeRequired, Detail: "nobody was asked yet"}
-	case found && !a.visit.again:
+	case found && again != o.ID:
 		return nil, a.ended(&o)
 	}
 	if o, _, err = a.config.Store.Start(ctx, question); err != nil {
@@ -167,6 +179,9 @@ func (a *attempt) repeatable(declared []string) (refusal *problem) {
 	}
 	if strings.HasPrefix(a.Asked, "//") || !strings.HasPrefix(a.Asked, "/") || strings.ContainsFunc(a.Asked, unclean) {
 		return notConfirmable("its address is not sent again as it is")
+	}
+	if a.visit.lost {
+		return notConfirmable("its address was rewritten, and cannot be asked about once more")
 	}
 	if a.r.Method == http.MethodGet {
 		if len(a.request.Body) > 0 {
@@ -249,10 +264,11 @@ func (a *attempt) show(page *Page, o *operation.Operation) {
 	case StateApproved:
 		page.StatusPath = a.statusPath(o.ID)
 	default:
-		page.AgainPath = a.Asked + "?" + mark
+		separator := "?"
 		if strings.Contains(a.Asked, "?") {
-			page.AgainPath = a.Asked + "&" + mark
+			separator = "&"
 		}
+		page.AgainPath = a.Asked + separator + mark + o.ID
 	}
 }
 

@@ -103,6 +103,9 @@ func (w *world) asked(t testing.TB, passed *hold.Passed, shown *window) string {
 	return strings.TrimPrefix(shown.page.StatusPath, "/_gatehouse/confirm/")
 }
 
+// again is what the page puts behind an address that has a query, to have it asked about once more after an operation.
+func again(id string) string { return "&_gatehouse=again." + id }
+
 // asks sends a request that is asked about.
 func (w *world) asks(t testing.TB, r *http.Request, rule *hold.Rule) string {
 	t.Helper()
@@ -141,10 +144,10 @@ func TestForm(t *testing.T) {
 	}
 	over, shown := w.browse(submits(t, transfer), forms(t))
 	if p := shown.page; over != nil || p.State != hold.StatePassed || p.Status != http.StatusForbidden || p.Number != "" || p.StatusPath != "" ||
-		p.Path != "/transfers?a=1&b=2" || p.AgainPath != "/transfers?a=1&b=2&_gatehouse=again" || len(p.Fields) != 5 {
+		p.Path != "/transfers?a=1&b=2" || p.AgainPath != "/transfers?a=1&b=2"+again(id) || len(p.Fields) != 5 {
 		t.Errorf("once more: %v, %+v", over, p)
 	}
-	more := submits(t, transfer, func(r *http.Request) { r.URL.RawQuery += "&_gatehouse=again" })
+	more := submits(t, transfer, func(r *http.Request) { r.URL.RawQuery += again(id) })
 	anew, shown := w.browse(more, forms(t))
 	if next := w.asked(t, anew, shown); next == id || shown.page.Path != "/transfers?a=1&b=2" {
 		t.Errorf("nobody is asked anew: %+v", shown.page)
@@ -186,8 +189,8 @@ func TestFormOutcomes(t *testing.T) {
 			if test.state == hold.StateNotMe {
 				return // whoever goes on is slowed down
 			}
-			again := submits(t, transfer, func(r *http.Request) { r.URL.RawQuery += "&_gatehouse=again" })
-			if next := w.asks(t, again, forms(t)); next == id {
+			more := submits(t, transfer, func(r *http.Request) { r.URL.RawQuery += again(id) })
+			if next := w.asks(t, more, forms(t)); next == id {
 				t.Error("it is not asked again")
 			}
 		})
@@ -212,7 +215,7 @@ func TestLink(t *testing.T) {
 		"an old browser, on another port": follows(t, "", without("https://api.example.com:8443/")),
 		"a browser, ahead":                follows(t, "same-origin", func(r *http.Request) { r.Header.Set("Sec-Purpose", "prefetch;prerender") }),
 		"an old browser, ahead":           follows(t, "", without("https://api.example.com/"), func(r *http.Request) { r.Header.Set("X-Moz", "prefetch") }),
-		"again, from another site":        follows(t, "cross-site", func(r *http.Request) { r.URL.RawQuery += "&_gatehouse=again" }),
+		"again, from another site":        follows(t, "cross-site", func(r *http.Request) { r.URL.RawQuery += again("op_x") }),
 	}
 	for name, r := range strangers {
 		passed, shown := w.browse(r.Clone(t.Context()), links(t))
@@ -416,25 +419,27 @@ func TestMark(t *testing.T) {
 		r.URL = &url.URL{Path: "/pay", RawQuery: query, ForceQuery: query == "" && strings.HasSuffix(asked, "?")}
 		return r, func(c *hold.Caller) { c.Asked = asked }
 	}
-	for _, test := range []struct{ asked, query, again, marked, forwarded string }{
-		{"/pay", "", "/pay?_gatehouse=again", "_gatehouse=again", "/pay"},
-		{"/pay?", "", "/pay?&_gatehouse=again", "&_gatehouse=again", "/pay?"},
-		{"/pay?&", "&", "/pay?&&_gatehouse=again", "&&_gatehouse=again", "/pay?&"},
-		{"/pay?_gatehouse=against", "_gatehouse=against", "/pay?_gatehouse=against&_gatehouse=again", "_gatehouse=against&_gatehouse=again",
-			"/pay?_gatehouse=against"},
-		{"/pay?a=1", "b=2&a=1&c=3", "/pay?a=1&_gatehouse=again", "b=2&a=1&_gatehouse=again&c=3", "/pay?b=2&a=1&c=3"}, // Caddy has added to it
-		{"/pay?a=1", "", "/pay?a=1&_gatehouse=again", "", "/pay"},                                                    // and has taken all of it off
+	for _, test := range []struct{ asked, query, again, marked, forwarded string }{ // with # in the place of the mark
+		{"/pay", "", "/pay?#", "#", "/pay"},
+		{"/pay?", "", "/pay?&#", "&#", "/pay?"},
+		{"/pay?&", "&", "/pay?&&#", "&&#", "/pay?&"},
+		{"/pay?_gatehouse=against", "_gatehouse=against", "/pay?_gatehouse=against&#", "_gatehouse=against&#", "/pay?_gatehouse=against"},
+		{"/pay?_gatehouse=again", "_gatehouse=again", "/pay?_gatehouse=again&#", "_gatehouse=again&#", "/pay?_gatehouse=again"},
+		{"/pay?a=?_gatehouse=again.x", "a=?_gatehouse=again.x", "/pay?a=?_gatehouse=again.x&#", "a=?_gatehouse=again.x&#", "/pay?a=?_gatehouse=again.x"},
+		{"/pay?a=1", "b=2&a=1&c=3", "/pay?a=1&#", "b=2&a=1&#&c=3", "/pay?b=2&a=1&c=3"}, // Caddy has added to it
+		{"/pay?a=1", "", "/pay?a=1&#", "", "/pay"}, // and has taken all of it off
 	} {
 		w := newWorld(t, withPages)
 		r, change := at(test.asked, test.query)
 		passed, shown := w.browse(r, anything, change)
 		id := w.asked(t, passed, shown)
 		must(t, w.Refuse(id, envelope.Denied))
+		mark := func(address string) string { return strings.ReplaceAll(address, "#", "_gatehouse=again."+id) }
 		r, change = at(test.asked, test.query)
-		if _, shown = w.browse(r, anything, change); shown.page.Path != test.asked || shown.page.AgainPath != test.again {
+		if _, shown = w.browse(r, anything, change); shown.page.Path != test.asked || shown.page.AgainPath != mark(test.again) {
 			t.Errorf("%s: %+v", test.asked, shown.page)
 		}
-		r, change = at(test.again, test.marked)
+		r, change = at(mark(test.again), mark(test.marked))
 		passed, shown = w.browse(r, anything, change)
 		next := w.asked(t, passed, shown)
 		if next == id || shown.page.Path != test.asked || r.URL.RequestURI() != test.forwarded {
@@ -444,6 +449,66 @@ func TestMark(t *testing.T) {
 		r, change = at(test.asked, test.query)
 		if passed, shown = w.browse(r, anything, change); passed == nil || r.URL.RequestURI() != test.forwarded {
 			t.Errorf("%s does not pass: %+v", test.asked, shown.page)
+		}
+	}
+}
+
+// TestMarkEnds: a mark counts for the one question that it names. An address that is kept with it asks nobody later, and nothing passes
+// there.
+func TestMarkEnds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, withPages)
+	sent := func(mark string) (*hold.Passed, *window) {
+		return w.browse(submits(t, transfer, func(r *http.Request) { r.URL.RawQuery += mark }), forms(t))
+	}
+	shows := func(mark string, state hold.State, leads string) {
+		t.Helper()
+		passed, shown := sent(mark)
+		if passed != nil || shown.page.State != state || shown.page.AgainPath != leads || shown.page.Path != "/transfers?a=1&b=2" {
+			t.Errorf("%s: passed %v, shown %+v", mark, passed, shown.page)
+		}
+	}
+	first := w.asks(t, submits(t, transfer), forms(t))
+	must(t, w.Refuse(first, envelope.Denied))
+	shows(again("op_other"), hold.StateDenied, "/transfers?a=1&b=2"+again(first))
+	passed, shown := sent(again(first))
+	second := w.asked(t, passed, shown)
+	if passed, shown = sent(again(first)); w.asked(t, passed, shown) != second {
+		t.Error("it is asked twice")
+	}
+	w.Approve(second)
+	shows(again(first), hold.StateApproved, "")
+	shows(again(second), hold.StateApproved, "")
+	if passed, shown := sent(""); passed == nil || passed.Operation.ID != second {
+		t.Fatalf("it does not pass: %+v", shown.page)
+	}
+	for range 2 {
+		shows(again(first), hold.StatePassed, "/transfers?a=1&b=2"+again(second))
+	}
+}
+
+// TestMarkLost: what stands where a mark does not is a part of the request, and a mark that Caddy has made another word of goes no further.
+func TestMarkLost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, withPages)
+	id := w.asks(t, submits(t, transfer), forms(t))
+	must(t, w.Refuse(id, envelope.Denied))
+	for _, query := range []string{
+		"a=1&b=2?_gatehouse=again." + id, "a=1&b=2&_gatehouse=again.", "a=1&b=2&_gatehouse=again", "a=1&b=2&_gatehouse=again.a%20b",
+		"a=1&b=2&x_gatehouse=again." + id, "a=1&b=2" + again(strings.Repeat("x", 129)),
+	} {
+		r := submits(t, transfer, func(r *http.Request) { r.URL.RawQuery = query })
+		passed, shown := w.browse(r, forms(t))
+		if w.asked(t, passed, shown) == id || shown.page.Path != "/transfers?"+query || r.URL.RawQuery != query {
+			t.Errorf("%s: %+v, %s", query, shown.page, r.URL.RawQuery)
+		}
+	}
+	for _, query := range []string{"a=1&b=2", "a=1&b=2&_gatehouse=AGAIN." + id, "q=_gatehouse%3Dagain." + id} {
+		passed, shown := w.browse(submits(t, transfer, func(r *http.Request) { r.URL.RawQuery = query }), forms(t), func(c *hold.Caller) {
+			c.Asked = "/transfers?a=1&b=2" + again(id)
+		})
+		if p := shown.page; passed != nil || p.Status != http.StatusBadRequest || p.Code != "not_confirmable" || p.State != "" {
+			t.Errorf("rewritten to %s: passed %v, shown %+v", query, passed, p)
 		}
 	}
 }

@@ -95,6 +95,9 @@ func (p *phone) Status(_ context.Context, operation, request, _ string) (backcha
 	if p.failing != nil {
 		return backchannel.Answer{}, p.failing
 	}
+	if operation == "" {
+		return backchannel.Answer{}, errors.New("nothing is looked for")
+	}
 	a, there := p.answers[operation]
 	if !there {
 		return backchannel.Answer{State: backchannel.Failed, Reason: "gone"}, nil
@@ -273,19 +276,23 @@ func newWorld(t *testing.T) *world {
 }
 
 // newEngine returns realms of which two are phones. One determines the user and comes second; "gold" needs more than a phone.
-func newEngine(t testing.TB) *realm.Engine {
+func newEngine(t testing.TB, change ...func(*realm.Config)) *realm.Engine {
 	t.Helper()
 	of := func(name string, age time.Duration) *realm.Realm {
 		return &realm.Realm{Name: name, Authenticator: guest{}, LoginModule: guest{}, MaxAge: age}
 	}
-	engine, err := realm.New(realm.Config{
+	config := realm.Config{
 		Realms: []*realm.Realm{of("password", time.Hour), of("phone", 5*time.Minute), of("other_phone", time.Minute), of("extra", time.Hour)},
 		Scopes: map[string][]string{
 			"accounts:read": {"phone"}, "payments:write": {"password", "phone"}, "vault": {"extra"}, "fresh": {"other_phone"},
 		},
 		Levels:   []realm.Level{{Name: "silver", Realms: []string{"phone"}}, {Name: "gold", Realms: []string{"password", "phone"}}},
 		Identity: []string{"password", "phone", "other_phone"},
-	})
+	}
+	for _, f := range change {
+		f(&config)
+	}
+	engine, err := realm.New(config)
 	check(t, err)
 	return engine
 }

@@ -19,6 +19,9 @@ import (
 // nothing from what has to be written for one and not for the other.
 const floor = 400 * time.Millisecond
 
+// dropWithin bounds how long it takes to take a question back for whom nobody waits.
+const dropWithin = 5 * time.Second
+
 // maxRounds is how often one request may ask. Whoever needs more begins a new one, of which an address may have so many.
 const maxRounds = 10
 
@@ -73,7 +76,8 @@ func (c *call) open(ctx context.Context, next *state, scans bool) (found, error)
 	return c.look(ctx)
 }
 
-// masquerade asks the user with a login name, or nobody, and shows the same.
+// masquerade asks the user with a login name, or nobody, and shows the same. Each time it asks anew, by no key: a page that is answered
+// twice at once would find the question of the first answer again where somebody was asked, and none where nobody was.
 func (c *call) masquerade(ctx context.Context, t mobiletype.Type, next *state) (found, error) {
 	if c.Starts != nil {
 		if wait := c.Starts(c.in.ClientIP); wait > 0 {
@@ -106,17 +110,31 @@ func (c *call) masquerade(ctx context.Context, t mobiletype.Type, next *state) (
 	}
 	c.state = next
 	if err := c.even(ctx, began); err != nil {
-		return found{}, err
+		return found{}, errors.Join(err, c.drop(ctx))
 	}
 	return c.look(ctx)
+}
+
+// drop takes back the question of a caller who has left before it was shown, as a browser does whose button is pressed twice: the answer
+// to the second press is the one that is read, and nothing else is to wait on the phone.
+func (c *call) drop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropWithin)
+	defer cancel()
+	_, err := c.Operations.Cancel(ctx, c.state.Operation, reasonWithdrawn)
+	if err != nil && !errors.Is(err, operation.ErrTransition) && !errors.Is(err, operation.ErrNotFound) {
+		return fmt.Errorf("taking back a question that nobody waits for: %w", err)
+	}
+	return nil
 }
 
 // ask starts the operation of a round.
 func (c *call) ask(ctx context.Context, next *state, user string, fallback mobiletype.Fallbacks) (operation.Operation, error) {
 	request := asking.Request{
 		Type: next.Type, Kind: operation.Authentication, UserID: user, ExternalID: reference(&c.in), Language: c.language(),
-		Origin: c.origin(), Fallback: fallback, IdempotencyKey: key(&c.in, next.Type, user, next.Round),
-		Context: c.context(),
+		Origin: c.origin(), Fallback: fallback, Context: c.context(),
+	}
+	if !next.Masked {
+		request.IdempotencyKey = key(&c.in, next.Type, user, next.Round)
 	}
 	t, ok := c.Types.Get(next.Type)
 	if ok && t.Channel() == mobiletype.ByOTP {

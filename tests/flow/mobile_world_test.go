@@ -73,7 +73,9 @@ func asks(mobile byphone.Config) func(*world, *realm.Config) {
 		w.mobile = asking
 		n, c := w.building, mobile
 		c.Now, c.Phones = w.clock.Now, func() *byphone.Phones { return n.phones.Challenge() }
-		c.Pause = func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
+		if c.Pause == nil {
+			c.Pause = func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
+		}
 		guest, err := byphone.New(c)
 		if err != nil {
 			panic(err)

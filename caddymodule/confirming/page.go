@@ -46,7 +46,10 @@ func (c *Confirming) show(w http.ResponseWriter, r *http.Request, p *hold.Page) 
 	}
 	page := web.ConfirmPage{
 		State: web.WaitState(p.State), Message: p.Message, Number: p.Number, Expires: p.Expires, RetryAfter: p.RetryAfter, Path: p.Path,
-		AgainPath: p.AgainPath, Post: p.Post, WatchURL: p.StatusPath, CancelURL: p.StatusPath, Refresh: refresh,
+		AgainPath: p.AgainPath, Post: p.Post, WatchURL: p.StatusPath, Refresh: refresh,
+	}
+	if p.State == hold.StateAsked { // what was approved is not taken back
+		page.CancelURL = p.StatusPath
 	}
 	for _, f := range p.Fields {
 		page.Fields = append(page.Fields, web.Field{Name: f.Name, Value: f.Value})

@@ -70,6 +70,9 @@ func TestPages(t *testing.T) {
 			t.Errorf("%s is shown as %s", test.name, other)
 		}
 		seen[main] = test.name
+		if cancel := strings.Contains(body, `action="/_gatehouse/confirm/op_1"`); cancel != (test.page.State == hold.StateAsked) {
+			t.Errorf("%s can be taken back: %v", test.name, cancel)
+		}
 		if want := test.page.State == hold.StateBusy; (w.Header().Get("Retry-After") == "90") != want {
 			t.Errorf("%s: Retry-After is %q", test.name, w.Header().Get("Retry-After"))
 		}

@@ -51,7 +51,7 @@ type Page struct {
 	// Post says that the request was a form's, with these fields in this order.
 	Post   bool
 	Fields []Field
-	// StatusPath tells how the question stands, and takes it back; empty where it is open no more.
+	// StatusPath tells how the question stands, and takes it back while it is [StateAsked]; empty where there is nothing to wait for.
 	StatusPath string
 }
 
@@ -82,11 +82,20 @@ func navigates(r *http.Request) bool {
 	return strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// elsewhere reports whether a page of another origin has a browser send the request, or nobody has and the browser does so ahead; the gate
-// lets both pass, since the request is said to change nothing.
+// elsewhere reports whether a browser sends the request for a page of another origin, as a part of a page, such as an image, which
+// whoever writes there may have put into it, or ahead of anybody; the gate lets all of them pass, since the request is said to change
+// nothing.
 func elsewhere(r *http.Request) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	switch r.Header.Get("Sec-Fetch-Dest") {
+	case "", "empty", "document": // an old browser, a script, a window
+	default:
+		return true
+	}
 	from := r.Header.Get("Sec-Fetch-Site")
-	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && (from != "" && from != "same-origin" && from != "none" || ahead(r.Header))
+	return from != "" && from != "same-origin" && from != "none" || ahead(r.Header)
 }
 
 // ahead reports whether a browser sends a request before anybody wants its answer.

@@ -271,27 +271,39 @@ func TestNoPage(t *testing.T) {
 	}
 }
 
-// TestElsewhere: what a page of another origin fetches with the person's cookie asks nobody.
+// TestElsewhere: what a page of another origin fetches with the person's cookie asks nobody, nor does what is a part of a page.
 func TestElsewhere(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, withPages)
-	image := func(from, method string) *http.Request {
+	fetches := func(from, method, dest string) *http.Request {
 		return follows(t, from, func(r *http.Request) {
 			r.Method = method
 			r.Header.Set("Sec-Fetch-Mode", "no-cors")
-			r.Header.Set("Sec-Fetch-Dest", "image")
+			r.Header.Set("Sec-Fetch-Dest", dest)
 		})
 	}
 	for _, r := range []*http.Request{
-		image("cross-site", http.MethodGet), image("same-site", http.MethodGet), image("same-site", http.MethodHead), image("unheard-of", http.MethodGet),
+		fetches("cross-site", http.MethodGet, "empty"), fetches("same-site", http.MethodGet, "empty"), fetches("same-site", http.MethodHead, ""),
+		fetches("unheard-of", http.MethodGet, "empty"), fetches("same-origin", http.MethodGet, "image"), fetches("same-origin", http.MethodHead, "image"),
+		fetches("same-origin", http.MethodGet, "iframe"), fetches("same-origin", http.MethodGet, "style"), fetches("none", http.MethodGet, "unheard-of"),
+		fetches("", http.MethodGet, "image"),
 		follows(t, "same-origin", func(r *http.Request) { r.Header.Set("Sec-Fetch-Mode", "no-cors"); r.Header.Set("Purpose", "prefetch") }),
 	} {
 		if passed, shown := w.browse(r, links(t)); passed != nil || shown.Code != http.StatusForbidden || !strings.Contains(shown.Body.String(), "other_origin") {
 			t.Errorf("%s %s: passed %v, %d %s", r.Method, r.Header.Get("Sec-Fetch-Site"), passed, shown.Code, shown.Body)
 		}
 	}
-	if passed, shown := w.browse(image("same-origin", http.MethodGet), links(t)); passed != nil || shown.Code != http.StatusUnauthorized {
-		t.Errorf("the site itself: passed %v, %d", passed, shown.Code)
+	if standing, err := w.Operations.Standing(t.Context(), user); err != nil || len(standing.Open) != 0 {
+		t.Errorf("somebody is asked: %v, %v", standing.Open, err)
+	}
+	for _, dest := range []string{"", "empty", "document"} {
+		if passed, shown := w.browse(fetches("same-origin", http.MethodGet, dest), links(t)); passed != nil || shown.Code != http.StatusUnauthorized {
+			t.Errorf("the site itself, %q: passed %v, %d", dest, passed, shown.Code)
+		}
+	}
+	token := fetches("same-origin", http.MethodGet, "image")
+	if passed, shown := w.browse(token, links(t), func(c *hold.Caller) { c.ByCookie = false }); passed != nil || shown.Code != http.StatusUnauthorized {
+		t.Errorf("with a token: passed %v, %d", passed, shown.Code)
 	}
 }
 

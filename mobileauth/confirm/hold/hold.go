@@ -175,7 +175,7 @@ func (a *attempt) run(ctx context.Context) (*Passed, *problem) {
 		return nil, refusal
 	}
 	if a.ByCookie && a.visit == nil && elsewhere(a.r) {
-		return nil, &problem{Status: http.StatusForbidden, Code: codeElsewhere, Detail: "a page of another site has nobody asked"}
+		return nil, &problem{Status: http.StatusForbidden, Code: codeElsewhere, Detail: "only a person or a script of this site has anybody asked"}
 	}
 	body, refusal := read(a.r, cmp.Or(a.rule.Body, DefaultBody))
 	if refusal != nil {

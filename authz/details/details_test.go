@@ -103,6 +103,7 @@ func TestRFC9396_5(t *testing.T) {
 		{name: "two payments in one approval", text: "[" + pay("1.00", "A") + "," + pay("2.00", "B") + "]"},
 		{name: "12 a text that reorders what is shown", text: "[" + pay("1.00", "A\u202eMARK") + "]"},
 		{name: "12 a text with a line of its own", text: `[{"type":"payment_initiation","instructedAmount":{"amount":"1.00","currency":"EUR"},"creditorName":"A\nMARK"}]`},
+		{name: "12 a text that a phone leaves out", text: "[" + pay("1.00", "Ann {code}") + "]"},
 		{name: "12 a text of blanks", text: "[" + pay("1.00", "  ") + "]"},
 		{name: "12 longer than a phone shows", text: "[" + pay("1.00", strings.Repeat("x", 140)) + "]"},
 		{name: "12 a text that is not shown and reorders what is signed", text: `[{"type":"payment_initiation","instructedAmount":{"amount":"1.00","currency":"EUR"},"creditorName":"A"},{"type":"free","note":"MARK\u202e"}]`, allowed: []string{"payment_initiation", "free"}},

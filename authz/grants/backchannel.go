@@ -5,6 +5,7 @@ package grants
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
@@ -43,15 +44,16 @@ func fetch(ctx context.Context, h *Handler, c *call) (issue, error) {
 }
 
 // Pushed makes the tokens that are sent to a client (OpenID CIBA Core 10.3.1): the answer that it would have fetched, with its
-// auth_req_id beside it and in the ID token. The scopes are those that the client may have now.
-func (h *Handler) Pushed(client *authz.Client, grant authz.Grant, refresh, authReqID string) ([]byte, error) {
+// auth_req_id beside it and in the ID token. The scopes are those that the client may have now. They are issued as of a moment before the
+// grant was looked at, so that a revocation since covers them.
+func (h *Handler) Pushed(client *authz.Client, grant authz.Grant, refresh, authReqID string, at time.Time) ([]byte, error) {
 	if client == nil || grant.ID == "" || authReqID == "" {
 		return nil, errors.New("making the tokens to be sent: a client, a grant and a request are required")
 	}
 	if grant.Authn.Application.Barred(h.Applications) {
 		return nil, barred()
 	}
-	c := &call{client: client, at: h.Now()}
+	c := &call{client: client, at: at}
 	body, err := h.mint(c, issue{scopes: c.allowed(grant.Scopes), grant: &grant, refresh: refresh, pushed: authReqID})
 	if err == nil {
 		h.Observe(string(authz.GrantCIBA), "issued")

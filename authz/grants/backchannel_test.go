@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/grants"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
+	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
 
@@ -116,26 +117,37 @@ func TestPushed(t *testing.T) {
 	w := newWorld(t, nil)
 	h, a, client := ciba(w, t, nil)
 	face := h.(*grants.Handler)
-	body, err := face.Pushed(client, a.grants["bcr_1.x"], "frs_1.refresh", "bcr_1.x")
+	at := w.clock.Now().Add(-time.Minute)
+	body, err := face.Pushed(client, a.grants["bcr_1.x"], "frs_1.refresh", "bcr_1.x", at)
 	check(t, err)
 	var got map[string]any
 	check(t, json.Unmarshal(body, &got))
 	if got["auth_req_id"] != "bcr_1.x" || got["scope"] != "openid accounts:read" || got["refresh_token"] != "frs_1.refresh" || got["access_token"] == nil {
 		t.Errorf("it sends %s", body)
 	}
+	raw, _ := got["access_token"].(string)
+	token, err := jose.Parse(raw)
+	check(t, err)
+	var claims struct {
+		IssuedAt int64 `json:"iat"`
+	}
+	check(t, json.Unmarshal(token.Payload, &claims))
+	if claims.IssuedAt != at.Unix() {
+		t.Errorf("the token is of %d, want %d: a revocation since then has to cover it", claims.IssuedAt, at.Unix())
+	}
 	for _, tt := range []struct {
 		client *authz.Client
 		grant  authz.Grant
 		id     string
 	}{{nil, a.grants["bcr_1.x"], "bcr_1.x"}, {client, authz.Grant{}, "bcr_1.x"}, {client, a.grants["bcr_1.x"], ""}} {
-		if _, err := face.Pushed(tt.client, tt.grant, "", tt.id); err == nil {
+		if _, err := face.Pushed(tt.client, tt.grant, "", tt.id, at); err == nil {
 			t.Errorf("it sends tokens for %+v", tt)
 		}
 	}
 	barring := w.node(t, func(c *grants.Config) { c.Applications = off{"1": true} }).(*grants.Handler)
 	g := a.grants["bcr_1.x"]
 	g.Authn.Application = &realm.Application{ID: "bank", Platform: "ios", Version: "1"}
-	if _, err := barring.Pushed(client, g, "", "bcr_1.x"); err == nil {
+	if _, err := barring.Pushed(client, g, "", "bcr_1.x", at); err == nil {
 		t.Error("tokens are sent to a version that is not accepted any more")
 	}
 }

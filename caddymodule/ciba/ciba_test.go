@@ -269,6 +269,31 @@ func TestCodes(t *testing.T) {
 	}
 }
 
+// TestWhomAHintNames: somebody is asked who alone has the name, whatever kind of name it is.
+func TestWhomAHintNames(t *testing.T) {
+	t.Parallel()
+	users, hasher := newUsers(t, storagetest.NewClock())
+	s, err := side(t, desk(), &ciba.Config{Mode: "poll"}, func(p *ciba.Parts) { p.Users, p.Hasher = users, hasher })
+	must(t, err)
+	ids := map[string]string{}
+	for name, profile := range map[string]identity.Profile{
+		"alice": {Logins: []string{"alice"}, ExternalRef: "c-1"}, "mallory": {Logins: []string{"c-2"}}, "bob": {Logins: []string{"bob"}, ExternalRef: "c-2"},
+		"same": {Logins: []string{"same"}, ExternalRef: "same"},
+	} {
+		u, err := users.Add(t.Context(), identity.NewUser{Profile: profile})
+		must(t, err)
+		ids[name] = u.ID
+	}
+	for hint, want := range map[string]string{
+		"alice": "alice", "c-1": "alice", ids["bob"]: "bob", "same": "same", "nobody": "", "c-2": "", // a login of one, the reference of another
+	} {
+		got, err := s.Server(nil, nil, nil).People.Find(t.Context(), reading.Hint{Kind: reading.ByLogin, Value: hint})
+		if err != nil || got != ids[want] {
+			t.Errorf("%s names %q, want %s (%v)", hint, got, want, err)
+		}
+	}
+}
+
 // Without a client that is registered for codes nobody knows any.
 func TestNoCodes(t *testing.T) {
 	t.Parallel()

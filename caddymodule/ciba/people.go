@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/gatehouse-id/gatehouse/authz/backchannel/endpoint"
 	"github.com/gatehouse-id/gatehouse/authz/backchannel/reading"
@@ -18,8 +19,8 @@ type people Side
 
 var _ endpoint.People = (*people)(nil)
 
-// Find returns the one user that a hint names. A login name comes before a reference of another system, and that before an id, so that
-// what one user is called is never taken for another; all three are looked up, whichever is there. Attributes are those by which the
+// Find returns the one user that a hint names. It may be a login name, a reference of another system or an id: all three are looked up,
+// whichever is there, and what names two people names nobody. Attributes are those by which the
 // configuration lets users be searched.
 func (p *people) Find(ctx context.Context, hint reading.Hint) (string, error) {
 	switch hint.Kind {
@@ -34,7 +35,14 @@ func (p *people) Find(ctx context.Context, hint reading.Hint) (string, error) {
 	login, err1 := found(p.users.ByLogin(ctx, hint.Value))
 	external, err2 := found(p.users.ByExternalRef(ctx, hint.Value))
 	id, err3 := found(p.users.Get(ctx, hint.Value))
-	return cmp.Or(login, external, id), errors.Join(err1, err2, err3)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return "", err
+	}
+	name := cmp.Or(login, external, id)
+	if slices.ContainsFunc([]string{login, external, id}, func(other string) bool { return other != "" && other != name }) {
+		return "", nil
+	}
+	return name, nil
 }
 
 // one returns the user with an attribute, nobody where several have it.

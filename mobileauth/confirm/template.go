@@ -179,5 +179,8 @@ func (t *Template) Render(r *Request) (string, error) {
 		}
 		text.WriteString(value)
 	}
+	if strings.Contains(text.String(), mobiletype.Code) { // which a phone that has no code to show leaves out
+		return "", shown.Invalid("message", "it holds the place of a code")
+	}
 	return shown.Text("message", text.String(), shown.Content{Most: mobiletype.MaxMessage})
 }

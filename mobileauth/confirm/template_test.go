@@ -134,6 +134,7 @@ func TestRenderRefuses(t *testing.T) {
 		{"pushed off the screen", one, transfer(`{"amount":"1        2"}`), "json.amount"},
 		{"too long", one, transfer(`{"amount":"` + strings.Repeat("1", 141) + `"}`), "json.amount"},
 		{"too long together", "Pay {json.a} {json.b}", transfer(`{"a":"` + strings.Repeat("1", 99) + `","b":"` + strings.Repeat("1", 99) + `"}`), "message"},
+		{"the place of a code", one, transfer(`{"amount":"{code}"}`), "message"},
 		{"form: twice", "Pay {form.a}", form("a=1&a=2"), "form.a"},
 		{"form: twice, in another case", "Pay {form.a}", form("a=1&A=2"), "form.a"},
 		{"form: twice, as a list", "Pay {form.a}", form("a=1&a[]=2"), "form.a"},

@@ -84,6 +84,7 @@ func TestRequestErrors(t *testing.T) {
 		{"7.1 notification token malformed", "ping", []string{"client_notification_token", "8d67dc78 7faa 4d41 aabd 6770"}, 400, "invalid_request"},
 		{"7.1 binding_message too long", "poll", []string{"binding_message", strings.Repeat("ä", 51)}, 400, "invalid_binding_message"},
 		{"7.1 binding_message that reorders", "poll", []string{"binding_message", "abc\u202edef"}, 400, "invalid_binding_message"},
+		{"7.1 binding_message that phones leave out", "poll", []string{"binding_message", "{code}"}, 400, "invalid_binding_message"},
 		{"7.1 binding_message missing where it is all there is", "plain", []string{"binding_message", ""}, 400, "invalid_binding_message"},
 		{"7.1 no expiry", "poll", []string{"requested_expiry", "0"}, 400, "invalid_request"},
 		{"7.1 negative expiry", "poll", []string{"requested_expiry", "-1"}, 400, "invalid_request"},

@@ -32,8 +32,8 @@ const (
 
 // Tokens makes the tokens that are sent.
 type Tokens interface {
-	// Pushed returns a token response with the auth_req_id in it.
-	Pushed(client *authz.Client, grant authz.Grant, refresh, authReqID string) ([]byte, error)
+	// Pushed returns a token response with the auth_req_id in it, of a moment before the grant was looked at.
+	Pushed(client *authz.Client, grant authz.Grant, refresh, authReqID string, at time.Time) ([]byte, error)
 }
 
 // Config describes a [Sender]. All fields are required.
@@ -150,12 +150,13 @@ func (s *Sender) content(ctx context.Context, client *authz.Client, r *backchann
 	if r.Mode == terms.Ping {
 		return json.Marshal(told{AuthReqID: r.AuthReqID})
 	}
+	at := s.Now() // before the grant is looked at: whatever is revoked after that covers the tokens
 	fetched, err := s.Store.Collect(ctx, client, *r)
 	if err != nil {
 		return nil, err
 	}
 	if fetched.Outcome == backchannel.Granted {
-		return s.Tokens.Pushed(client, fetched.Grant, fetched.Refresh, r.AuthReqID)
+		return s.Tokens.Pushed(client, fetched.Grant, fetched.Refresh, r.AuthReqID, at)
 	}
 	code, description := pushError(fetched.Outcome)
 	return json.Marshal(told{r.AuthReqID, code, description})

@@ -268,9 +268,11 @@ func (h *house) admin() *http.Client {
 // load gives the program a configuration and returns Caddy's answer.
 func (h *house) load(t *testing.T, contentType, config string) *answer {
 	t.Helper()
-	return sendWith(t, h.admin(), http.MethodPost, "http://127.0.0.1/load", func(r *http.Request) {
+	got := sendWith(t, h.admin(), http.MethodPost, "http://127.0.0.1/load", func(r *http.Request) {
 		setBody(r, contentType, config)
 	})
+	http.DefaultClient.CloseIdleConnections() // the servers before are closing them: a POST that took one would get no answer
+	return got
 }
 
 // reload gives the program a Caddyfile and fails the test when it refuses.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/internal/outbox"
 	"github.com/gatehouse-id/gatehouse/internal/signedpost"
+	"github.com/gatehouse-id/gatehouse/internal/signedpost/advice"
 )
 
 // Errors of a delivery. None of them holds more of the address than the host.
@@ -68,7 +69,7 @@ func (s *Sender) Deliver(ctx context.Context, d outbox.Delivery) error {
 	if err != nil {
 		return fmt.Errorf("calling back %s: %w", r.client.Host(), err)
 	}
-	err = advise(r.client.Post(ctx, http.Header{DeliveryField: {d.ID}}, content))
+	err = advice.Of(r.client.Post(ctx, http.Header{DeliveryField: {d.ID}}, content))
 	if err != nil {
 		err = fmt.Errorf("calling back %s: %w", r.client.Host(), err)
 	}
@@ -84,18 +85,4 @@ func (n *Notice) body(id string) ([]byte, error) {
 		ID: id, Operation: n.Operation, Kind: n.Kind, State: n.State, At: n.At.UTC().Format("2006-01-02T15:04:05.000Z"),
 		Alert: n.Alert,
 	})
-}
-
-// advise tells the outbox what follows from an answer.
-func advise(err error) error {
-	var answer *signedpost.Answer
-	switch {
-	case !errors.As(err, &answer):
-		return err
-	case answer.Status == http.StatusGone:
-		return outbox.Permanent(err)
-	case answer.RetryAfter > 0:
-		return outbox.Retry(answer.RetryAfter, err)
-	}
-	return err
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/outbox"
 	"github.com/gatehouse-id/gatehouse/internal/signedpost"
+	"github.com/gatehouse-id/gatehouse/internal/signedpost/advice"
 )
 
 const (
@@ -134,7 +135,7 @@ func (s *Sender) tell(ctx context.Context, r *backchannel.Request) error {
 		return fmt.Errorf("telling client %q: %w", r.ClientID, err)
 	}
 	header := http.Header{"Authorization": {"Bearer " + r.NotificationToken}}
-	if err := advise(receiver.Post(ctx, header, content)); err != nil {
+	if err := advice.Of(receiver.Post(ctx, header, content)); err != nil {
 		return fmt.Errorf("telling client %q at %s: %w", r.ClientID, receiver.Host(), err)
 	}
 	return nil
@@ -173,20 +174,6 @@ func pushError(outcome backchannel.Outcome) (code oauth.Code, description string
 		backchannel.Spent, backchannel.Pushed:
 	}
 	return oauth.TransactionFailed, "the user could not agree"
-}
-
-// advise tells the outbox what follows from an answer.
-func advise(err error) error {
-	var answer *signedpost.Answer
-	switch {
-	case !errors.As(err, &answer):
-		return err
-	case answer.Status == http.StatusGone:
-		return outbox.Permanent(err)
-	case answer.RetryAfter > 0:
-		return outbox.Retry(answer.RetryAfter, err)
-	}
-	return err
 }
 
 // Handle registers the handlers with an outbox until stop is called.

@@ -173,14 +173,14 @@ func spend(ctx context.Context, who *validation.Principal, d oauth.Detail, marks
 
 // whole refuses a request that can become another one behind us.
 func whole(r *http.Request, rules []*Rule) error {
-	named := []string{"Content-Type", "Content-Encoding"}
+	var named []string
 	for _, u := range rules {
 		for _, f := range u.fields {
 			named = append(named, f.value.Headers()...)
 		}
 	}
 	text := ""
-	twin, name, twice := httpx.Twin(r.Header, named)
+	twin, name, twice := httpx.Twin(r.Header, confirm.Bound(named))
 	switch override := httpx.Override(r); {
 	case r.Header["Upgrade"] != nil || len(r.Trailer) > 0:
 		text = "a request that changes its protocol, or has trailers, cannot be compared"

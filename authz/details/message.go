@@ -84,7 +84,7 @@ func (m message) render(d oauth.Detail) (string, error) {
 		}
 		b.WriteString(member)
 	}
-	if strings.Contains(b.String(), placeOfCode) {
+	if strings.Contains(b.String(), shown.CodePlace) {
 		return "", refused("an authorization detail holds a text that cannot be shown to a person")
 	}
 	whole, err := shown.Text("message", b.String(), shown.Content{Most: MaxMessage})
@@ -93,10 +93,6 @@ func (m message) render(d oauth.Detail) (string, error) {
 	}
 	return whole, nil
 }
-
-// placeOfCode is what messages for phones have in the place of a code. A phone that has none to show leaves it out, and what is approved
-// is shown whole or not at all.
-const placeOfCode = "{code}"
 
 // listed returns what stands at a path as text: one value, or a list of texts, none of which reads as two.
 func listed(value map[string]any, path string) (string, bool) {

@@ -47,7 +47,7 @@ const (
 )
 
 // Code is where the code stands in a message over SMS.
-const Code = "{code}"
+const Code = shown.CodePlace
 
 // Type is a named policy. A zero field takes its default.
 type Type struct {

@@ -10,6 +10,10 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
+// CodePlace is what a message has in the place of a code. A phone that has no code to show leaves it out, with what leads there: in a
+// text that is approved as it is shown it cannot stand.
+const CodePlace = "{code}"
+
 const (
 	// maxMarks is how many marks may stand on one letter: real languages need four, text that climbs over its neighbours
 	// needs more.

@@ -27,9 +27,6 @@ const (
 	minToken, maxToken = 22, 1024
 )
 
-// placeOfCode is what messages for phones have in the place of a code: one that has no code to show leaves it out.
-const placeOfCode = "{code}"
-
 // Reader reads requests. All fields are required. It is safe for concurrent use.
 type Reader struct {
 	// Issuer is the aud of what is signed for us.
@@ -172,7 +169,7 @@ func (in *request) readMessage() error {
 	switch {
 	case err != nil:
 		return oauth.NewError(oauth.InvalidBindingMessage, "binding_message is longer than 50 characters or has one that is not shown").WithCause(err)
-	case strings.Contains(message, placeOfCode):
+	case strings.Contains(message, shown.CodePlace):
 		return oauth.NewError(oauth.InvalidBindingMessage, "binding_message has the place of a code, which phones leave out")
 	case message == "" && in.terms.NoNumber:
 		return oauth.NewError(oauth.InvalidBindingMessage, "binding_message is required, since no number is typed")

@@ -52,6 +52,32 @@ var walls = slices.Concat([]wall{
 		},
 	},
 	{
+		room: []string{"authz/native/client/device"},
+		never: map[string]string{
+			ours: "an app vendor reads it as a recipe for another language",
+		},
+		door: []string{"authz/native/client"},
+	},
+	{
+		room: []string{"mobileauth/provisioning"},
+		never: map[string]string{
+			"authz/...":        "a certificate is the same whoever issues tokens to whom it was given",
+			"validation/...":   "a certificate is the same whoever issues tokens to whom it was given",
+			"internal/web/...": "records and transitions know no page",
+			"net/http":         "records and transitions know no HTTP",
+		},
+	},
+	{
+		room: []string{"mobileauth/provisioning/deviceauth"},
+		never: map[string]string{
+			"authz/...":        "a realm of devices is a guest: it knows what a realm is, and nothing else of who asks",
+			"validation/...":   "a realm of devices is a guest: it knows what a realm is, and nothing else of who asks",
+			"internal/web/...": "the realm says what to ask; apps show it in their own way",
+			"net/http":         "what an app says comes in through the realm's input",
+		},
+		door: []string{"authz/realm"},
+	},
+	{
 		room: []string{"internal/callout"},
 		never: map[string]string{
 			ours: "it carries questions and answers; what they mean is for whoever asks",

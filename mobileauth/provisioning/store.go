@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package provisioning
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/internal/jose"
+	"github.com/gatehouse-id/gatehouse/internal/limit"
+	"github.com/gatehouse-id/gatehouse/internal/randid"
+	"github.com/gatehouse-id/gatehouse/mobileauth"
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+// prefix begins the ids of installations.
+const prefix = "ins"
+
+// Names of audit events.
+const (
+	EventIssued  = "device_certificate.issued"
+	EventRefused = "device_certificate.refused"
+	EventFailed  = "device_certificate.failed"
+)
+
+// ErrAuthority is wrapped when nobody could issue a certificate, or not the one that was ordered. Nothing was wrong with the request.
+var ErrAuthority = errors.New("the certificate authority did not issue")
+
+// Versions judges the versions of apps. A [mobileauth.Registry] does.
+type Versions interface {
+	Status(app, platform, version string) (mobileauth.Status, mobileauth.Notice)
+}
+
+// Config is what a [Store] needs. Everything is required but Groups, Profile and Requests.
+type Config struct {
+	DB        storage.DB
+	Authority Authority
+	Versions  Versions
+	// Groups are the apps of each group.
+	Groups  Groups
+	Profile Profile
+	// Requests bounds how often an address may ask for a certificate; nil is no bound.
+	Requests *limit.Limiter
+	Trail    *audit.Trail
+	Now      func() time.Time
+	Logger   *slog.Logger
+}
+
+// Store issues certificates and knows those that were. It is safe for concurrent use.
+type Store struct {
+	c      Config
+	tables tables
+}
+
+// New returns a store, or an error that says what does not fit. It reads and writes nothing.
+func New(c Config) (*Store, error) {
+	if c.DB == nil || c.Authority == nil || c.Versions == nil || c.Trail == nil || c.Now == nil || c.Logger == nil {
+		return nil, errors.New("building the certificates of devices: a store, an authority, the versions of apps, the audit trail, a clock and a logger are required")
+	}
+	if err := c.Groups.Check(); err != nil {
+		return nil, err
+	}
+	if err := c.Profile.Check(); err != nil {
+		return nil, err
+	}
+	return &Store{c: c, tables: newTables()}, nil
+}
+
+// Caller is who sends something.
+type Caller struct {
+	ClientID, ClientIP string
+	// UserID is who is known already, if anybody.
+	UserID string
+}
+
+// Message is what a device sends to a realm.
+type Message struct {
+	Question Question
+	// Spent tells that the question was answered before.
+	Spent bool
+	// Entity is what a key has to stand for.
+	Entity Entity
+	// Answer is the signed answer, and CSR the certificate request in DER where one is handed in.
+	Answer string
+	CSR    []byte
+	Caller Caller
+}
+
+// Presence is a device that is there.
+type Presence struct {
+	Certificate Certificate
+	Claims      Claims
+}
+
+// Present judges an answer by the key of a certificate. The certificate has to be one that was issued here and counts, to stand for the
+// entity that is asked for, and to have been issued for the app, where it is one app's; the app has to be known, of the group, and not
+// switched off. A refusal is a [*Refusal]; any other error is a fault.
+func (s *Store) Present(ctx context.Context, m Message) (Presence, error) {
+	presence, err := s.present(ctx, &m)
+	return presence, s.told(ctx, &m, err)
+}
+
+func (s *Store) present(ctx context.Context, m *Message) (Presence, error) {
+	a, err := m.read(TypPresence)
+	if err != nil {
+		return Presence{}, err
+	}
+	c, err := s.signed(ctx, a)
+	if err != nil {
+		return Presence{}, err
+	}
+	if err := s.stands(c, a, m.Entity); err != nil {
+		return Presence{}, err
+	}
+	return Presence{Certificate: *c, Claims: a.claims}, nil
+}
+
+// Unproven reads an answer that nobody has signed: the claims as they are, a JSON object. They have to be to the question, for the first
+// time, and speak of an app that is let in. It is for development: whoever says so is believed.
+func (s *Store) Unproven(ctx context.Context, m Message) (Claims, error) {
+	claims, err := s.unproven(&m)
+	return claims, s.told(ctx, &m, err)
+}
+
+func (s *Store) unproven(m *Message) (Claims, error) {
+	a := new(answer)
+	if m.Spent {
+		return Claims{}, refuse(ReasonReplayed)
+	}
+	if err := jose.UnmarshalObject([]byte(m.Answer), &a.claims); err != nil || !a.claims.plain() {
+		return Claims{}, refuseFor(ReasonAnswer, err)
+	}
+	if err := a.claims.to(m.Question); err != nil {
+		return Claims{}, err
+	}
+	return a.claims, s.welcome(a, m.Entity)
+}
+
+// read reads the answer, which has to be to the question, for the first time.
+func (m *Message) read(typ string) (*answer, error) {
+	if m.Spent {
+		return nil, refuse(ReasonReplayed)
+	}
+	a, err := readAnswer(m.Answer, typ)
+	if err != nil {
+		return nil, err
+	}
+	return a, a.claims.to(m.Question)
+}
+
+// signed returns the certificate that an answer names and whose key has signed it.
+func (s *Store) signed(ctx context.Context, a *answer) (*Certificate, error) {
+	if name, err := base64.RawURLEncoding.Strict().DecodeString(a.kid); err != nil || len(name) != 32 {
+		return nil, refuse(ReasonUnknown)
+	}
+	c, err := s.Get(ctx, a.kid)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, refuse(ReasonUnknown)
+	}
+	if err != nil {
+		return nil, err
+	}
+	leaf, err := c.Leaf()
+	if err != nil {
+		return nil, err
+	}
+	if !a.verified(leaf.PublicKey) {
+		return nil, &Refusal{Reason: ReasonSignature, Installation: c.Installation}
+	}
+	return &c, nil
+}
+
+// stands refuses a certificate that does not count, or not for this.
+func (s *Store) stands(c *Certificate, a *answer, want Entity) error {
+	if err := c.standing(s.c.Now()); err != nil {
+		return err
+	}
+	if c.Entity() != want || want.Kind == KindApplication && c.Application != a.claims.App.ID {
+		return &Refusal{Reason: ReasonEntity, Installation: c.Installation}
+	}
+	return s.welcome(a, want)
+}
+
+// welcome refuses an app that is not to be here.
+func (s *Store) welcome(a *answer, as Entity) error {
+	app := a.claims.App
+	switch status, _ := s.c.Versions.Status(app.ID, app.Platform, app.Version); status {
+	case mobileauth.Active, mobileauth.Notify, mobileauth.NoRegistration:
+	case mobileauth.Disabled:
+		return refuse(ReasonVersion)
+	default:
+		return refuse(ReasonApplication)
+	}
+	return s.c.Groups.admits(as, app.ID)
+}
+
+// told puts what became of a message on the trail, where it was refused or failed. A stranger can cause that as often as he likes, so
+// it is logged and not stored.
+func (s *Store) told(ctx context.Context, m *Message, err error) error {
+	if err == nil {
+		return nil
+	}
+	event := audit.Event{
+		Name: EventFailed, Outcome: audit.Refused, Reason: "authority_failed", Realm: m.Question.Realm,
+		ClientID: m.Caller.ClientID, ClientIP: m.Caller.ClientIP, Subject: m.Caller.UserID,
+	}
+	refusal, refused := errors.AsType[*Refusal](err)
+	switch {
+	case refused:
+		event.Name, event.Reason, event.DeviceID = EventRefused, string(refusal.Reason), refusal.Installation
+	case !errors.Is(err, ErrAuthority):
+		return err
+	}
+	s.c.Trail.Log(ctx, event)
+	return err
+}
+
+// Get returns the certificate with that id, or [storage.ErrNotFound].
+func (s *Store) Get(ctx context.Context, id string) (c Certificate, err error) {
+	err = s.c.DB.View(ctx, func(tx storage.Tx) error {
+		c, err = s.tables.certificates.Get(tx, id)
+		return err
+	})
+	if err != nil {
+		return Certificate{}, fmt.Errorf("reading a certificate: %w", err)
+	}
+	return c, nil
+}
+
+// newInstallation draws the id of an installation.
+func newInstallation() string { return randid.New(prefix) }

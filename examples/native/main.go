@@ -15,12 +15,14 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"time"
 
 	"golang.org/x/term"
 
 	"github.com/gatehouse-id/gatehouse/authz/native/client"
+	"github.com/gatehouse-id/gatehouse/authz/native/client/device"
 )
 
 func main() {
@@ -37,12 +39,27 @@ func run(ctx context.Context) error {
 	scopes := flag.String("scopes", "openid accounts:read", "what to ask for at first")
 	realms := flag.String("realms", "password", "the realms that this app has a screen for")
 	language := flag.String("language", "en", "the language of the person")
+	asksDevice := flag.String("device", "", "the realm that asks for the device, if any")
+	app := flag.String("app", "demo-bank", "what this app says it is, as id")
+	platform := flag.String("platform", "linux", "and platform")
+	version := flag.String("version", "1.0", "and version")
+	keys := flag.String("keys", "native-keys", "the folder where the key of this device is kept")
 	flag.Parse()
 
 	screen := &screen{in: bufio.NewReader(os.Stdin), out: os.Stdout, seen: map[string]bool{}}
 	handlers := map[string]client.Handler{}
 	for realm := range strings.FieldsSeq(*realms) {
 		handlers[realm] = screen // a real app has a screen for each
+	}
+	if *asksDevice != "" {
+		installed, err := device.New(device.Config{
+			App: device.App{ID: *app, Platform: *platform, Version: *version}, Device: device.Properties{OS: runtime.GOOS},
+			Storage: device.Folder(*keys), Now: time.Now,
+		})
+		if err != nil {
+			return err
+		}
+		handlers[*asksDevice] = installed
 	}
 	gate, err := client.New(client.Config{
 		Issuer: *issuer, ClientID: *id, Scopes: strings.Fields(*scopes), Handlers: handlers, UILocales: []string{*language},

@@ -25,6 +25,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/people"
 	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
 	"github.com/gatehouse-id/gatehouse/caddymodule/pool"
+	"github.com/gatehouse-id/gatehouse/caddymodule/provision"
 	"github.com/gatehouse-id/gatehouse/caddymodule/secret"
 	"github.com/gatehouse-id/gatehouse/caddymodule/securitytest"
 	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
@@ -90,6 +91,8 @@ type App struct {
 	Applications []apps.Config `json:"applications,omitempty"`
 	// How phones are asked.
 	Mobile *phones.Config `json:"mobile,omitempty"`
+	// How devices come to certificates.
+	Provisioning *provision.Config `json:"provisioning,omitempty"`
 	// The applications that may ask for tokens.
 	Clients []ClientConfig `json:"clients,omitempty"`
 	// Users created at start when their login name is free.
@@ -108,8 +111,9 @@ type App struct {
 	trail   *audit.Trail
 	apps    *mobileauth.Registry
 	asks    ciba.Wishes
-	asked   *ciba.Side     // nil where no client asks people on their phones
-	phones  *phones.Phones // nil where the configuration has none
+	asked   *ciba.Side      // nil where no client asks people on their phones
+	phones  *phones.Phones  // nil where the configuration has none
+	devices *provision.Side // nil where the configuration has none
 	logins  []web.OwnLogin
 	ctx     caddy.Context
 	logger  *slog.Logger
@@ -200,6 +204,9 @@ func (a *App) load() error {
 		return err
 	}
 	if err := a.phones.Load(a.ctx); err != nil {
+		return err
+	}
+	if err := a.devices.Start(); err != nil {
 		return err
 	}
 	return a.server.Start(a.ctx)

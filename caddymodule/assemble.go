@@ -31,6 +31,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
 	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
 	"github.com/gatehouse-id/gatehouse/caddymodule/profile"
+	"github.com/gatehouse-id/gatehouse/caddymodule/provision"
 	"github.com/gatehouse-id/gatehouse/caddymodule/securitytest"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/jose"
@@ -83,7 +84,9 @@ func (a *App) setDefaults() {
 		}}
 	}
 	if len(a.UserIdentity) == 0 {
-		names := func(r RealmConfig) bool { return !apps.AsksVersion(r.AuthenticatorRaw) }
+		names := func(r RealmConfig) bool {
+			return !apps.AsksVersion(r.AuthenticatorRaw) && !provision.AsksDevice(r.AuthenticatorRaw)
+		}
 		a.UserIdentity = []string{a.Realms[max(0, slices.IndexFunc(a.Realms, names))].Name}
 	}
 	if len(a.Audience) == 0 {
@@ -128,6 +131,9 @@ func (a *App) assemble(ctx caddy.Context) error {
 		return err
 	}
 	if a.apps, err = apps.Registry(a.Applications, a.node, a.logger); err != nil {
+		return err
+	}
+	if err := a.openDevices(ctx); err != nil {
 		return err
 	}
 	engine, err := a.securityModel(func(c *RealmConfig) (*realm.Realm, error) { return a.realm(ctx, c) })
@@ -182,6 +188,17 @@ func (a *App) assemble(ctx caddy.Context) error {
 		return err
 	}
 	return a.assemblePhones(ctx, pages, shown)
+}
+
+// openDevices builds what issues certificates for devices.
+func (a *App) openDevices(ctx caddy.Context) (err error) {
+	if err := provision.Check(a.Provisioning, a.Applications); err != nil {
+		return err
+	}
+	a.devices, err = provision.New(ctx, a.Provisioning, provision.Parts{
+		Issuer: a.Issuer, DB: a.node, Apps: a.apps, Trail: a.trail, Now: time.Now, Logger: a.logger,
+	})
+	return err
 }
 
 func (a *App) assemblePhones(ctx caddy.Context, pages *web.Renderer, shown *phones.Account) error {
@@ -362,6 +379,11 @@ func (a *App) realm(ctx caddy.Context, c *RealmConfig) (*realm.Realm, error) {
 		}
 		if g, ok := guest.(ApplicationUser); ok {
 			if err := g.UseApplications(a.apps); err != nil {
+				return nil, err
+			}
+		}
+		if g, ok := guest.(provision.User); ok {
+			if err := g.UseProvisioning(a.devices); err != nil {
 				return nil, err
 			}
 		}

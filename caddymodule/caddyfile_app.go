@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/passwords"
 	"github.com/gatehouse-id/gatehouse/caddymodule/people"
 	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
+	"github.com/gatehouse-id/gatehouse/caddymodule/provision"
 	"github.com/gatehouse-id/gatehouse/caddymodule/securitytest"
 )
 
@@ -98,6 +99,7 @@ func mergeBlocks(first, second []byte) ([]byte, error) {
 //		authorization_details <type> { ... }
 //		application   <id> { ... }
 //		mobile        { ... }
+//		provisioning  { ... }
 //		client        <id> { ... }
 //		user          <login> { ... }
 //	}
@@ -128,6 +130,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"authorization_details": approvals.ParseType(&a.DetailTypes),
 			"application":           apps.Parse(&a.Applications),
 			"mobile":                phones.Parse(&a.Mobile),
+			"provisioning":          provision.Parse(&a.Provisioning),
 			"client":                a.parseClient,
 			"user":                  people.Parse(&a.Users),
 		},

@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/development"
 	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
 	"github.com/gatehouse-id/gatehouse/caddymodule/profile"
+	"github.com/gatehouse-id/gatehouse/caddymodule/provision"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/randid"
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -45,6 +46,9 @@ func (a *App) check() error {
 		return err
 	}
 	if err := phones.Check(a.Mobile, a.Applications, a.Keys.Algorithms); err != nil {
+		return err
+	}
+	if err := provision.Check(a.Provisioning, a.Applications); err != nil {
 		return err
 	}
 	if _, err := a.securityModel(a.sketch); err != nil {
@@ -157,6 +161,9 @@ func (a *App) checkedRealm(c *RealmConfig, load func(*RealmConfig) (*realm.Realm
 		return nil, err
 	}
 	if err := phones.CheckRealm(c.AuthenticatorRaw, c.LoginModuleRaw, a.Mobile, a.Applications); err != nil {
+		return nil, err
+	}
+	if err := provision.CheckRealm(c.AuthenticatorRaw, c.LoginModuleRaw, a.Provisioning, slices.Contains(a.UserIdentity, c.Name)); err != nil {
 		return nil, err
 	}
 	a.asks.Realm(c.Name, c.AuthenticatorRaw, c.LoginModuleRaw)

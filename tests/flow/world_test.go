@@ -112,6 +112,8 @@ type world struct {
 	// details are the types of authorization_details, and bound what of a request at the API has to be as it was approved.
 	details *details.Registry
 	bound   []*approval.Rule
+	// paid is how many calls that must happen once have reached the application.
+	paid atomic.Int64
 }
 
 // node is one process.
@@ -295,6 +297,9 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 	case origin == web1 || origin == api:
 		n.protect(recorder, in, origin)
+		if in.Method == http.MethodPost && recorder.Code == http.StatusOK && in.URL.Path == "/payments" {
+			w.paid.Add(1)
+		}
 	default:
 		_, _ = fmt.Fprint(recorder, "the application") // a recorder takes everything
 	}

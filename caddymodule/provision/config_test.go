@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package provision_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
+	"github.com/gatehouse-id/gatehouse/caddymodule/provision"
+)
+
+func parse(text string) (*provision.Config, error) {
+	var c *provision.Config
+	d := caddyfile.NewTestDispenser(text)
+	d.Next()
+	err := provision.Parse(&c)(d)
+	return c, err
+}
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	got, err := parse("provisioning {\n mode auto\n entity group retail\n group retail bank wallet\n group play games\n validity 30d\n}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &provision.Config{
+		Mode: "auto", Entity: "group retail", Groups: map[string][]string{"retail": {"bank", "wallet"}, "play": {"games"}},
+		Validity: caddy.Duration(30 * 24 * time.Hour),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if err := provision.Check(got, []apps.Config{{ID: "bank"}, {ID: "wallet"}, {ID: "games"}}); err != nil {
+		t.Error(err)
+	}
+	if err := provision.Check(nil, nil); err != nil {
+		t.Errorf("a configuration without the block: %v", err)
+	}
+}
+
+func TestMistakes(t *testing.T) {
+	t.Parallel()
+	configs := []apps.Config{{ID: "bank"}}
+	for _, tt := range []struct{ text, want string }{
+		{"", "mode is missing"},
+		{"mode off", `mode "off" is none of`},
+		{"mode none\n authority nobody", "nobody"},
+		{"mode auto\n authority", "needs the name of a module"},
+		{"mode auto\n entity person", "is none of"},
+		{"mode auto\n entity", "entity is application"},
+		{"mode auto\n entity group a b", "entity is application"},
+		{"mode auto\n entity group retail", "there is no group of that name"},
+		{"mode auto\n group retail", "needs a name and the applications"},
+		{"mode auto\n group retail bank\n group retail bank", "stands twice"},
+		{"mode auto\n group retail bank bank", "stands twice"},
+		{"mode auto\n group RETAIL bank", "lower case"},
+		{"mode auto\n group retail chess", `application "chess" is not defined`},
+		{"mode auto\n validity 1m", "1h0m0s at least"},
+		{"mode auto\n validity soon", "needs a duration"},
+		{"mode auto\n colour red", "unknown option"},
+	} {
+		c, err := parse("provisioning {\n" + tt.text + "\n}")
+		if err == nil {
+			err = provision.Check(c, configs)
+		}
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", tt.text, err, tt.want)
+		}
+	}
+}
+
+func TestCheckRealm(t *testing.T) {
+	t.Parallel()
+	auto := &provision.Config{Mode: "auto", Groups: map[string][]string{"retail": {"bank"}}}
+	for _, tt := range []struct {
+		name, authenticator, module, want string
+		config                            *provision.Config
+		identity                          bool
+	}{
+		{"what the block says", `{"type":"device"}`, "", "", auto, false},
+		{"a group", `{"type":"device","entity":"group retail"}`, "", "", auto, false},
+		{"no block", `{"type":"device"}`, "", "provisioning block", nil, false},
+		{"a login module", `{"type":"device"}`, `{"type":"x"}`, "leave login_module out", auto, false},
+		{"as the user", `{"type":"device"}`, "", "is nobody", auto, true},
+		{"no such group", `{"type":"device","entity":"group play"}`, "", "no group of that name", auto, false},
+		{"no such entity", `{"type":"device","entity":"person"}`, "", "is none of", auto, false},
+		{"another kind", `{"type":"form","entity":"person"}`, "", "", nil, true},
+		{"malformed", `{`, "", "", nil, false},
+		{"nothing", ``, "", "", nil, false},
+	} {
+		var module []byte
+		if tt.module != "" {
+			module = []byte(tt.module)
+		}
+		err := provision.CheckRealm([]byte(tt.authenticator), module, tt.config, tt.identity)
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		if got := provision.AsksDevice([]byte(tt.authenticator)); got != strings.Contains(tt.authenticator, "device") {
+			t.Errorf("%s: asks for a device is %v", tt.name, got)
+		}
+	}
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddy_test
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/authz/native/client"
+	installed "github.com/gatehouse-id/gatehouse/authz/native/client/device"
+)
+
+const provisioned = `
+		application bank {
+			ios com.example.bank
+		}
+		application wallet {
+			ios com.example.wallet
+		}
+		provisioning {
+			mode auto
+			entity ENTITY
+			group retail bank wallet
+		}
+		realm device {
+			authenticator device
+			max_age 8h
+			audit
+		}
+		scope from-the-device device
+		client phone {
+			first_party
+			native
+			grants authorization_code refresh_token
+			scopes openid accounts:read from-the-device
+			access_ttl 1h
+		}
+`
+
+// called sends something that must happen once, as an app on a device, and returns the status.
+func (h *house) called(t *testing.T, app string, folder installed.Folder) (int, error) {
+	t.Helper()
+	device, err := installed.New(installed.Config{
+		App: installed.App{ID: app, Platform: "ios", Version: "2.0"}, Storage: folder, Now: time.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	direct := &http.Transport{}
+	defer direct.CloseIdleConnections()
+	gate, err := client.New(client.Config{
+		Issuer: h.issuer, ClientID: "phone", Scopes: []string{"openid", "accounts:read", "from-the-device"},
+		Handlers: map[string]client.Handler{
+			"device": device,
+			"password": client.HandlerFunc(func(context.Context, client.Challenge) (map[string]string, error) {
+				return map[string]string{"username": "alice", "password": password}, nil
+			}),
+		},
+		HTTP: &http.Client{Transport: direct}, Now: time.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.all+"/pay", strings.NewReader(`{"amount":"10"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := gate.Transport(direct).RoundTrip(r)
+	if err != nil {
+		return 0, err
+	}
+	_, _ = io.Copy(io.Discard, response.Body) // the status is enough
+	return response.StatusCode, response.Body.Close()
+}
+
+// leaf is the certificate that a device has, and the chain it came with as PEM.
+func leaf(t *testing.T, folder installed.Folder, name string) (*x509.Certificate, string) {
+	t.Helper()
+	identity, err := folder.Load(t.Context(), name)
+	if err != nil || len(identity.Chain) < 2 {
+		t.Fatalf("the device has %d certificates, %v", len(identity.Chain), err)
+	}
+	var text strings.Builder
+	for _, der := range identity.Chain {
+		text.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	}
+	c, err := x509.ParseCertificate(identity.Chain[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, text.String()
+}
+
+// TestDeviceGetsItsCertificate from Caddy's own PKI on its first call, which goes through: by default one for an app, of a CA that is for
+// devices alone and that the system does not trust. It goes on with it after a crash.
+func TestDeviceGetsItsCertificate(t *testing.T) {
+	t.Parallel()
+	h := start(t, strings.ReplaceAll(provisioned, "ENTITY", "application"), "")
+	folder := installed.Folder(t.TempDir())
+	if status, err := h.called(t, "bank", folder); err != nil || status != http.StatusOK {
+		t.Fatalf("the first call gets %d, %v", status, err)
+	}
+	name := "application at " + h.issuer
+	first, chain := leaf(t, folder, name)
+	if left := time.Until(first.NotAfter); left < 89*24*time.Hour || left > 90*24*time.Hour {
+		t.Errorf("the certificate is valid for %v", left)
+	}
+	root := filepath.Join(h.folder, "caddy", "pki", "authorities", "devices", "root.crt")
+	if openssl, err := exec.LookPath("openssl"); err == nil {
+		path := filepath.Join(t.TempDir(), "chain.pem")
+		if err := os.WriteFile(path, []byte(chain), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		said, err := exec.CommandContext(t.Context(), openssl, "verify", "-x509_strict", "-purpose", "sslclient", "-CAfile", root, "-untrusted", path, path).CombinedOutput()
+		if err != nil {
+			t.Errorf("openssl: %v\n%s", err, said)
+		}
+	}
+	log := h.Log()
+	for _, want := range []string{"every app that asks with a key of its own gets a certificate", "device_certificate.issued"} {
+		if !strings.Contains(log, want) {
+			t.Errorf("the log does not say %q", want)
+		}
+	}
+	if strings.Contains(log, "installing root certificate") {
+		t.Error("the root of the devices was installed as trusted")
+	}
+	if err := h.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if status, err := h.called(t, "bank", folder); err != nil || status != http.StatusOK {
+		t.Fatalf("after a crash the device gets %d, %v", status, err)
+	}
+	if again, _ := leaf(t, folder, name); !again.Equal(first) {
+		t.Error("after a crash it has another certificate")
+	}
+}
+
+// TestAppsOfAGroupShareACertificate, and an app outside of it is none of them.
+func TestAppsOfAGroupShareACertificate(t *testing.T) {
+	t.Parallel()
+	h := start(t, strings.ReplaceAll(provisioned, "ENTITY", "group retail")+"\t\tapplication games {\n\t\t\tios com.example.games\n\t\t}\n", "")
+	folder := installed.Folder(t.TempDir())
+	for _, app := range []string{"bank", "wallet"} {
+		if status, err := h.called(t, app, folder); err != nil || status != http.StatusOK {
+			t.Fatalf("%s gets %d, %v", app, status, err)
+		}
+	}
+	c, _ := leaf(t, folder, "group retail at "+h.issuer)
+	if got := c.URIs[0].String(); !strings.HasPrefix(got, "urn:gatehouse:group:retail:ins_") {
+		t.Errorf("the certificate is for %s", got)
+	}
+	if n := strings.Count(h.Log(), "device_certificate.issued"); n != 1 {
+		t.Errorf("%d certificates were issued", n)
+	}
+	if status, err := h.called(t, "games", folder); err == nil {
+		t.Errorf("an app outside the group gets %d", status)
+	}
+}
+
+// TestModeNoneWarns at every start.
+func TestModeNoneWarns(t *testing.T) {
+	t.Parallel()
+	h := start(t, strings.ReplaceAll(strings.ReplaceAll(provisioned, "ENTITY", "device"), "mode auto", "mode none"), "")
+	if status, err := h.called(t, "bank", installed.Folder(t.TempDir())); err != nil || status != http.StatusOK {
+		t.Fatalf("the call gets %d, %v", status, err)
+	}
+	for start := range 2 {
+		if !strings.Contains(h.Log(), "mode is none") {
+			t.Errorf("start %d does not warn", start)
+		}
+		if err := errors.Join(h.Kill(), h.Restart(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -77,7 +77,7 @@ type wireError struct {
 
 // WriteError answers with an OAuth error in JSON and logs it once, with its private cause. An error that is no
 // *[oauth.Error] is sent as server_error without any of its text. 405 carries Allow, and 429 and 503 carry Retry-After,
-// unless the caller has set them.
+// unless the caller has set them. A nonce for the next DPoP proof goes along.
 func WriteError(w http.ResponseWriter, r *http.Request, err error, logger *slog.Logger) {
 	e := oauth.AsError(err)
 	status := e.HTTPStatus()
@@ -88,6 +88,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error, logger *slog.
 	}
 	NoStore(w)
 	h := w.Header()
+	Announce(h, e)
 	switch status {
 	case http.StatusMethodNotAllowed:
 		setDefault(h, "Allow", http.MethodPost)

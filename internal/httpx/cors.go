@@ -5,7 +5,25 @@ package httpx
 import (
 	"net/http"
 	"strings"
+
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
+
+// nonceHeader is that of RFC 9449 8.
+const nonceHeader = "DPoP-Nonce"
+
+// Announce sends the nonce that an error has for the caller's next DPoP proof, if any, where scripts of other origins may read it (RFC
+// 9449 8).
+func Announce(h http.Header, err error) {
+	nonce := oauth.AsError(err).Nonce
+	if nonce == "" {
+		return
+	}
+	h.Set(nonceHeader, nonce)
+	if h.Get("Access-Control-Expose-Headers") == "" {
+		h.Set("Access-Control-Expose-Headers", "WWW-Authenticate, "+nonceHeader)
+	}
+}
 
 // CORS lets scripts of any origin read the answer of an endpoint that is not protected by cookies (OpenID Connect
 // Discovery 3). No credentials are allowed along, so nothing that a browser would add by itself can be used. It reports
@@ -15,11 +33,11 @@ func CORS(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 	h := w.Header()
 	h["Access-Control-Allow-Origin"] = []string{"*"}
 	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
-		h["Access-Control-Expose-Headers"] = []string{"WWW-Authenticate, Retry-After"}
+		h["Access-Control-Expose-Headers"] = []string{"WWW-Authenticate, Retry-After, " + nonceHeader}
 		return false
 	}
 	h.Set("Access-Control-Allow-Methods", strings.Join(methods, ", "))
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, DPoP")
 	h.Set("Access-Control-Max-Age", "3600")
 	w.WriteHeader(http.StatusNoContent)
 	return true

@@ -343,7 +343,7 @@ func TestCORS(t *testing.T) { // OpenID Connect Discovery 3
 	}
 	want := http.Header{
 		"Access-Control-Allow-Origin": {"*"}, "Access-Control-Allow-Methods": {"GET, POST"},
-		"Access-Control-Allow-Headers": {"Authorization, Content-Type"}, "Access-Control-Max-Age": {"3600"},
+		"Access-Control-Allow-Headers": {"Authorization, Content-Type, DPoP"}, "Access-Control-Max-Age": {"3600"},
 	}
 	if diff := cmp.Diff(want, w.Header()); diff != "" {
 		t.Error(diff)
@@ -352,7 +352,7 @@ func TestCORS(t *testing.T) { // OpenID Connect Discovery 3
 	if httpx.CORS(w, request(t, "POST", "/token", "", ""), "POST") {
 		t.Fatal("a request was taken for a preflight")
 	}
-	want = http.Header{"Access-Control-Allow-Origin": {"*"}, "Access-Control-Expose-Headers": {"WWW-Authenticate, Retry-After"}}
+	want = http.Header{"Access-Control-Allow-Origin": {"*"}, "Access-Control-Expose-Headers": {"WWW-Authenticate, Retry-After, DPoP-Nonce"}}
 	if diff := cmp.Diff(want, w.Header()); diff != "" {
 		t.Error(diff)
 	}

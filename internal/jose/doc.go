@@ -14,6 +14,8 @@
 //     unpaired surrogates, so that two readers cannot read two things (section 3.7).
 //   - Sizes are checked before anything is decoded.
 //
+// The one kind of token that names its key is read by [SelfSigned], for whom the key is what is to be learned.
+//
 // An encrypted message ([Encryption]) is compact JWE (RFC 7516) with ECDH-ES and A256GCM on P-256, in the same spirit: a header of
 // exactly six members, an empty encrypted key, one spelling, no compression, and the size first. Its keys are types of their own,
 // so that a key for signatures cannot be taken for one; a private one may live in hardware.

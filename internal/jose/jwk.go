@@ -26,6 +26,12 @@ var secretMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"
 // member of a later version does not.
 var publicMembers = []string{"kty", "crv", "x", "y", "n", "e"}
 
+// IsThumbprint reports whether a text may be a [Thumbprint].
+func IsThumbprint(text string) bool {
+	raw, err := b64.Strict().DecodeString(text)
+	return err == nil && len(raw) == crypto.SHA256.Size()
+}
+
 // Thumbprint returns the RFC 7638 thumbprint of the key, SHA-256 in base64url, or "" for a key outside the profile. Two
 // names and algorithms of one key have one thumbprint.
 func Thumbprint(k PublicKey) string {

@@ -66,6 +66,14 @@ func Parse(raw string) (Token, error) { return ParseUpTo(raw, MaxToken) }
 
 // ParseUpTo is [Parse] with another limit, in bytes: a message inside an encrypted one may be larger than a token.
 func ParseUpTo(raw string, limit int) (Token, error) {
+	return parse(raw, limit, func(t *Token, header []byte) (err error) {
+		t.Header, t.hinted, err = parseHeader(header)
+		return err
+	})
+}
+
+// parse reads a compact token, and its header by a rule.
+func parse(raw string, limit int, readHeader func(t *Token, header []byte) error) (Token, error) {
 	if len(raw) > limit {
 		return Token{}, fmt.Errorf("reading a token of %d bytes: %w", len(raw), ErrMalformed)
 	}
@@ -88,8 +96,7 @@ func ParseUpTo(raw string, limit int) (Token, error) {
 	if d.err != nil {
 		return Token{}, fmt.Errorf("reading a token that is not base64url: %w", ErrMalformed)
 	}
-	var err error
-	if t.Header, t.hinted, err = parseHeader(headerJSON); err != nil {
+	if err := readHeader(&t, headerJSON); err != nil {
 		return Token{}, fmt.Errorf("reading a token header: %w", err)
 	}
 	if err := checkObject(t.Payload); err != nil {

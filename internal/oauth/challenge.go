@@ -21,9 +21,16 @@ type Demand struct {
 	HasMaxAge bool
 }
 
-// WWWAuthenticate is the value of a WWW-Authenticate header (RFC 6750 3, RFC 9470 3, RFC 9728 5.1). Empty members are left out.
+// The schemes by which a token is presented, which are also the types of tokens (RFC 6749 7.1, RFC 6750 2.1, RFC 9449 7.1).
+const (
+	Bearer = "Bearer"
+	DPoP   = "DPoP"
+)
+
+// WWWAuthenticate is the value of a WWW-Authenticate header (RFC 6750 3, RFC 9449 7.1, RFC 9470 3, RFC 9728 5.1). Empty members are left out.
 type WWWAuthenticate struct {
 	Scheme           string
+	Algs             []string
 	Realm            string
 	Error            Code
 	Description      string
@@ -49,6 +56,7 @@ func (c WWWAuthenticate) String() string {
 		separator = ", "
 	}
 	add("realm", c.Realm)
+	add("algs", strings.Join(c.Algs, " "))
 	add("error", string(c.Error))
 	add("error_description", c.Description)
 	add("scope", c.Scopes.String())
@@ -62,6 +70,12 @@ func (c WWWAuthenticate) String() string {
 		b.WriteString(` realm=""`)
 	}
 	return b.String()
+}
+
+// WithoutError returns the challenge as it is for another scheme than the one that was used (RFC 9449 7.2).
+func (c WWWAuthenticate) WithoutError() WWWAuthenticate {
+	c.Error, c.Description = "", ""
+	return c
 }
 
 // quotable drops what may not stand in a quoted challenge value, so that no value can end the string or the header.

@@ -44,6 +44,9 @@ const (
 	ExpiredToken          Code = "expired_token"            // OpenID CIBA Core 11, 12
 	TransactionFailed     Code = "transaction_failed"       // OpenID CIBA Core 12
 
+	InvalidDPoPProof Code = "invalid_dpop_proof" // RFC 9449 5
+	UseDPoPNonce     Code = "use_dpop_nonce"     // RFC 9449 8
+
 	LoginRequired            Code = "login_required"                    // OpenID Connect Core 3.1.2.6
 	InteractionRequired      Code = "interaction_required"              // OpenID Connect Core 3.1.2.6
 	ConsentRequired          Code = "consent_required"                  // OpenID Connect Core 3.1.2.6
@@ -76,6 +79,8 @@ type Error struct {
 	Status int
 	// RetryAfter is how long the caller should wait, for the Retry-After header of a 429 or 503; zero is a short while.
 	RetryAfter time.Duration
+	// Nonce is for the caller's next DPoP proof, and is sent in the header DPoP-Nonce (RFC 9449 8); empty where none is needed.
+	Nonce string
 	// Demand says what a protected resource wants instead; nil where nothing would help.
 	Demand *Demand
 	cause  error

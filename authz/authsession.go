@@ -17,6 +17,7 @@ type AuthSession struct {
 	// SecretHash is the hash of the secret in the handle; it changes whenever something was proven.
 	SecretHash string `json:"secret_hash"`
 	ClientID   string `json:"client_id"`
+	Key        string `json:"jkt,omitempty"` // that the app has to prove with every request (draft 9.6.1), if any
 	RequestID  string `json:"request_id,omitempty"`
 	SessionID  string `json:"sid,omitempty"`
 	// Subject is the user of the session.

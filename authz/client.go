@@ -70,6 +70,8 @@ type Client struct {
 	// Resources are the audiences it may introspect; empty is all.
 	Resources []string
 
+	BoundTokens bool // all of its access tokens are bound to a key (dpop_bound_access_tokens, RFC 9449 5.2)
+
 	AccessTTL      time.Duration
 	RefreshTTL     time.Duration
 	RefreshIdleTTL time.Duration

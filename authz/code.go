@@ -31,6 +31,7 @@ type Code struct {
 	RedirectURI string    `json:"redirect_uri"`
 	Challenge   string    `json:"challenge"`
 	Nonce       string    `json:"nonce,omitempty"`
+	Key         string    `json:"jkt,omitempty"` // that whoever redeems it must prove to hold (RFC 9449 10)
 	GrantID     string    `json:"grant_id"`
 	Tries       int       `json:"tries,omitempty"`
 	CreatedAt   time.Time `json:"created_at"`
@@ -118,6 +119,7 @@ type Redemption struct {
 	ClientID    string
 	RedirectURI string
 	Verifier    string
+	Key         string // that the sender has proven to hold, if any
 	// Family is inserted when the code is good and the client may refresh; its GrantID is filled in.
 	Family *rotation.Family
 	// AuthSession is inserted when the code is good and came by a redirect, and gives a native app a hold on the session that
@@ -139,7 +141,7 @@ type RedeemOutcome string
 const (
 	Redeemed       RedeemOutcome = "redeemed"
 	RedeemUnknown  RedeemOutcome = "unknown"  // no such code, or expired
-	RedeemMismatch RedeemOutcome = "mismatch" // wrong client, redirect URI or verifier
+	RedeemMismatch RedeemOutcome = "mismatch" // wrong client, redirect URI, verifier or key
 	RedeemReplayed RedeemOutcome = "replayed" // spent before: what it had issued is now revoked
 	RedeemRevoked  RedeemOutcome = "revoked"  // the grant ended between authorization and redemption: the code is spent
 	RedeemExceeds  RedeemOutcome = "exceeds"  // more is asked for than was granted; the code is untouched
@@ -195,7 +197,7 @@ func (s *Store) redeem(tx storage.Tx, in Redemption, code *Code, result *RedeemR
 		return RedeemReplayed, err
 	case !now.Before(code.ExpiresAt):
 		return RedeemUnknown, nil
-	case code.RedirectURI != in.RedirectURI || !oauth.VerifierMatches(code.Challenge, in.Verifier):
+	case code.RedirectURI != in.RedirectURI || !oauth.VerifierMatches(code.Challenge, in.Verifier) || code.Key != "" && code.Key != in.Key:
 		return s.miss(tx, code)
 	}
 	grant, active, err := s.activeGrant(tx, code.GrantID)

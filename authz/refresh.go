@@ -40,13 +40,14 @@ type RefreshOutcome string
 
 // Outcomes of a refresh. All of them are committed.
 const (
-	Rotated        RefreshOutcome = "rotated"
-	Repeated       RefreshOutcome = "repeated" // within the grace window: the same successor again
-	RefreshUnknown RefreshOutcome = "unknown"  // not ours, expired, idle too long, or another client's
-	RefreshBarred  RefreshOutcome = "barred"   // with a version of an app that is refused; the token is untouched
-	RefreshExceeds RefreshOutcome = "exceeds"  // more than the grant has; the token is untouched
-	RefreshRevoked RefreshOutcome = "revoked"  // the family or its grant has ended
-	RefreshReused  RefreshOutcome = "reused"   // used before: the family and its grant are now revoked
+	Rotated         RefreshOutcome = "rotated"
+	Repeated        RefreshOutcome = "repeated" // within the grace window: the same successor again
+	RefreshUnknown  RefreshOutcome = "unknown"  // not ours, expired, idle too long, or another client's
+	RefreshUnproven RefreshOutcome = "unproven" // bound to a key that the sender does not prove; the token is untouched
+	RefreshBarred   RefreshOutcome = "barred"   // with a version of an app that is refused; the token is untouched
+	RefreshExceeds  RefreshOutcome = "exceeds"  // more than the grant has; the token is untouched
+	RefreshRevoked  RefreshOutcome = "revoked"  // the family or its grant has ended
+	RefreshReused   RefreshOutcome = "reused"   // used before: the family and its grant are now revoked
 )
 
 // RefreshResult is a refresh's outcome. Family is set when tokens may be minted; Grant also beside a refusal, for the audit
@@ -62,6 +63,7 @@ type RefreshResult struct {
 type Renewal struct {
 	Token    string
 	ClientID string
+	Key      string // that the sender has proven to hold, if any
 	// Scopes is what is asked for; none is everything the grant has. It must lie within the grant, which keeps its own
 	// scopes whatever is asked (RFC 6749 6).
 	Scopes oauth.Scopes
@@ -120,6 +122,8 @@ func (s *Store) refresh(tx storage.Tx, generation uint64, in Renewal, result *Re
 	result.Grant = grant
 	inGrace := generation+1 == family.Generation && now.Sub(family.RotatedAt) < in.Grace
 	switch {
+	case family.Key != "" && family.Key != in.Key:
+		return RefreshUnproven, nil
 	case generation != family.Generation && !inGrace:
 		return RefreshReused, s.revokeFamily(tx, family, result, draft)
 	case !now.Before(family.IdleExpiresAt):

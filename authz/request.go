@@ -42,6 +42,7 @@ type Request struct {
 	State        string       `json:"state,omitempty"`
 	Nonce        string       `json:"nonce,omitempty"`
 	Challenge    string       `json:"challenge"`
+	Key          string       `json:"dpop_jkt,omitempty"` // that its code is bound to (RFC 9449 10)
 	ACRValues    []string     `json:"acr_values,omitempty"`
 	Prompt       oauth.Prompt `json:"prompt,omitzero"`
 	LoginHint    string       `json:"login_hint,omitempty"`

@@ -174,6 +174,8 @@ func (a *App) assemble(ctx caddy.Context) error {
 		Applications:    a.apps,
 		Backchannel:     a.asked.Server(a.node, a.node, a.node.Outbox()),
 		Published:       a.published(),
+		NonceKey:        func() ([]byte, error) { return a.node.Derive("DPoP nonces") },
+		DemandNonces:    a.Tokens.DPoPNonces,
 		Now:             time.Now,
 		Logger:          a.logger,
 		Observe:         server.Observer{Gate: meter.Gate, Endpoint: meter.Endpoint, Token: meter.Token, Realm: meter.Realm},
@@ -215,7 +217,7 @@ func (a *App) assemblePhones(ctx caddy.Context, pages *web.Renderer, shown *phon
 		Issuer: a.Issuer, DB: a.node, Sealer: a.node, Outbox: a.node.Outbox(), Users: a.users, Store: a.node.Store(), Ring: a.ring,
 		Trail: a.trail, Apps: a.apps, Applied: a.node.Revoked().Refresh, Secret: a.secret, Now: time.Now, Logger: a.logger, Docs: docs,
 		Account: shown, Guests: guests, OnChange: a.asked.Hooks(),
-		Backend: &backend.Authenticator{Clients: a.server.ClientAuth(), Tokens: a.server.AccessValidator()},
+		Backend: &backend.Authenticator{Clients: a.server.ClientAuth(), Tokens: a.server.AccessValidator(), DPoP: a.server.DPoP()},
 		Clients: phones.NewClients(a.server.ClientAuth().Clients, a.clientIDs()),
 	})
 	if err != nil {

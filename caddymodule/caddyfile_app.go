@@ -174,6 +174,7 @@ func (a *App) parseSessions(d *caddyfile.Dispenser) error {
 //		refresh       <duration>
 //		refresh_idle  <duration>
 //		refresh_grace <duration>
+//		dpop_nonces
 //	}
 func (a *App) parseTokens(d *caddyfile.Dispenser) error {
 	a.Tokens = new(TokensConfig)
@@ -182,6 +183,7 @@ func (a *App) parseTokens(d *caddyfile.Dispenser) error {
 		"refresh":       option.Duration(&a.Tokens.Refresh),
 		"refresh_idle":  option.Duration(&a.Tokens.RefreshIdle),
 		"refresh_grace": a.parseGrace,
+		"dpop_nonces":   option.Flag(&a.Tokens.DPoPNonces),
 	}}.Parse(d)
 }
 
@@ -269,6 +271,7 @@ func (a *App) parseScope(d *caddyfile.Dispenser) error {
 //		audience                 <audience...>
 //		first_party
 //		native
+//		dpop_bound_access_tokens
 //		introspect
 //		allowed_networks         <address or network...>
 //		access_ttl               <duration>
@@ -296,6 +299,7 @@ func (a *App) parseClient(d *caddyfile.Dispenser) error {
 			"audience":                    option.Strings(&c.Audience),
 			"first_party":                 option.Flag(&c.FirstParty),
 			"native":                      option.Flag(&c.Native),
+			"dpop_bound_access_tokens":    option.Flag(&c.BoundTokens),
 			"introspect":                  option.Flag(&c.Introspect),
 			"allowed_networks":            option.Strings(&c.AllowedNetworks),
 			"access_ttl":                  option.Duration(&c.AccessTTL),

@@ -59,7 +59,7 @@ func (a *App) client(c *ClientConfig) (*authz.Client, error) {
 		ID: c.ID, Name: c.Name, Auth: authz.AuthNone,
 		RedirectURIs: c.RedirectURIs, PostLogoutRedirectURIs: c.PostLogoutRedirectURIs,
 		Scopes: c.Scopes, DefaultScopes: a.defaultScopes(c), Audience: c.Audience,
-		Networks: networks, FirstParty: c.FirstParty, Native: c.Native, Introspect: c.Introspect, DetailTypes: c.DetailTypes,
+		Networks: networks, FirstParty: c.FirstParty, Native: c.Native, Introspect: c.Introspect, BoundTokens: c.BoundTokens, DetailTypes: c.DetailTypes,
 		AccessTTL:      cmp.Or(time.Duration(c.AccessTTL), time.Duration(a.Tokens.Access), 5*time.Minute),
 		RefreshTTL:     cmp.Or(time.Duration(c.RefreshTTL), time.Duration(a.Tokens.Refresh), 30*24*time.Hour),
 		RefreshIdleTTL: cmp.Or(time.Duration(a.Tokens.RefreshIdle), 14*24*time.Hour),

@@ -37,6 +37,9 @@ type TokensConfig struct {
 	// How long the refresh token before the current one is answered with the current one, for clients that refresh in
 	// parallel. Default: 10s; 0 in JSON is the default, a negative value is none.
 	RefreshGrace caddy.Duration `json:"refresh_grace,omitempty"`
+	// Whether every DPoP proof must carry a nonce of ours, at the issuer and at protected sites, whatever the clocks say. Default: only
+	// one whose iat is not of this minute.
+	DPoPNonces bool `json:"dpop_nonces,omitempty"`
 }
 
 // RealmConfig is a named security check.
@@ -105,6 +108,8 @@ type ClientConfig struct {
 	// Whether it is an app that answers challenges on screens of its own, at the authorization challenge endpoint, for which it
 	// must be first_party.
 	Native bool `json:"native,omitempty"`
+	// Whether it gets no tokens but those that are bound to a key, by DPoP (RFC 9449).
+	BoundTokens bool `json:"dpop_bound_access_tokens,omitempty"`
 	// Whether it may introspect tokens issued to others.
 	Introspect bool `json:"introspect,omitempty"`
 	// The networks and addresses from which it may call the API for back ends, as Caddy determines the client's address

@@ -55,7 +55,7 @@ func TestApplicationOfAToken(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			p, err := newHouse(t).Validate(t.Context(), access(t, set("application", test.claim)))
+			p, err := newHouse(t).Validate(t.Context(), validation.Bearer(access(t, set("application", test.claim))))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -64,7 +64,7 @@ func TestApplicationOfAToken(t *testing.T) {
 			}
 		})
 	}
-	_, err := newHouse(t).Validate(t.Context(), access(t, set("Application", map[string]any{"id": "bank"})))
+	_, err := newHouse(t).Validate(t.Context(), validation.Bearer(access(t, set("Application", map[string]any{"id": "bank"}))))
 	wantRefused(t, nil, err, validation.ErrClaims)
 }
 
@@ -76,7 +76,7 @@ func TestSwitchedOffVersion(t *testing.T) {
 	raw, other, none := access(t, app("1.0")), access(t, app("2.0"), set("jti", "tok_2")), access(t, set("jti", "tok_3"))
 	passes := func(token string, want bool) {
 		t.Helper()
-		p, err := h.Validate(t.Context(), token)
+		p, err := h.Validate(t.Context(), validation.Bearer(token))
 		if want && err != nil {
 			t.Fatal(err)
 		}
@@ -96,7 +96,7 @@ func TestSwitchedOffVersion(t *testing.T) {
 	passes(raw, true)
 	v.off["1.0"] = true
 	v.revoked.revoked.Store("tok_1", true)
-	p, err := h.Validate(t.Context(), raw)
+	p, err := h.Validate(t.Context(), validation.Bearer(raw))
 	wantRefused(t, p, err, validation.ErrRevoked)
 }
 
@@ -104,7 +104,7 @@ func applicationHouse(tb testing.TB) (*validation.Validator, string) {
 	tb.Helper()
 	h := newHouse(tb, func(c *validation.Config) { c.Revocations = &versions{off: map[string]bool{"1.0": true}} })
 	raw := access(tb, app("2.0"))
-	if _, err := h.Validate(tb.Context(), raw); err != nil {
+	if _, err := h.Validate(tb.Context(), validation.Bearer(raw)); err != nil {
 		tb.Fatal(err)
 	}
 	return h.Validator, raw
@@ -113,7 +113,7 @@ func applicationHouse(tb testing.TB) (*validation.Validator, string) {
 func TestKnownTokenOfAnAppAllocatesNothing(t *testing.T) {
 	v, raw := applicationHouse(t)
 	check := func() {
-		if p, err := v.Validate(t.Context(), raw); err != nil || p.Application.ID != "bank" {
+		if p, err := v.Validate(t.Context(), validation.Bearer(raw)); err != nil || p.Application.ID != "bank" {
 			t.Error(err)
 		}
 	}
@@ -136,7 +136,7 @@ func BenchmarkKnownOfAnApp(b *testing.B) {
 	raw := mint(b, k, "at+jwt", claims(app("2.0")))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := v.Validate(b.Context(), raw); err != nil {
+		if _, err := v.Validate(b.Context(), validation.Bearer(raw)); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -247,7 +247,7 @@ func TestRFC8725AttackCorpus(t *testing.T) {
 	source := newKeys(testKey(t, jose.ES256), testKey(t, jose.RS256))
 	strict := newHouse(t, func(c *validation.Config) { c.Keys = source })
 	generic := newHouse(t, func(c *validation.Config) { c.Keys, c.Typ = source, validation.TypJWT })
-	if _, err := strict.Validate(t.Context(), access(t)); err != nil {
+	if _, err := strict.Validate(t.Context(), validation.Bearer(access(t))); err != nil {
 		t.Fatalf("the good token: %v", err)
 	}
 	all := corpus(t)
@@ -255,9 +255,9 @@ func TestRFC8725AttackCorpus(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for range 2 { // the second time as well: a refusal leaves nothing behind
-				p, err := strict.Validate(t.Context(), raw)
+				p, err := strict.Validate(t.Context(), validation.Bearer(raw))
 				wantInvalid(t, p, err)
-				p, err = generic.Validate(t.Context(), raw)
+				p, err = generic.Validate(t.Context(), validation.Bearer(raw))
 				wantInvalid(t, p, err)
 			}
 		})
@@ -275,7 +275,7 @@ func TestAttacksAreNotRemembered(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, func(c *validation.Config) { c.Keys = newKeys(testKey(t, jose.ES256), testKey(t, jose.RS256)) })
 	for name, raw := range corpus(t) {
-		if p, err := h.Validate(t.Context(), raw); err == nil {
+		if p, err := h.Validate(t.Context(), validation.Bearer(raw)); err == nil {
 			t.Errorf("%s: accepted %+v", name, p)
 		}
 	}
@@ -294,17 +294,17 @@ func TestMirroredSignatureIsAnotherSpelling(t *testing.T) {
 	signature := decode(t, raw[cut:])
 	s := new(big.Int).Sub(elliptic.P256().Params().N, new(big.Int).SetBytes(signature[32:]))
 	mirrored := raw[:cut] + b64.EncodeToString(append(signature[:32:32], s.FillBytes(make([]byte, 32))...))
-	first, err := h.Validate(t.Context(), raw)
+	first, err := h.Validate(t.Context(), validation.Bearer(raw))
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := h.Validate(t.Context(), mirrored)
+	second, err := h.Validate(t.Context(), validation.Bearer(mirrored))
 	if err != nil || second.TokenID != first.TokenID {
 		t.Fatalf("got %v, %v", second, err)
 	}
 	h.revoked.revoked.Store(first.TokenID, true)
 	for _, raw := range []string{raw, mirrored} {
-		p, err := h.Validate(t.Context(), raw)
+		p, err := h.Validate(t.Context(), validation.Bearer(raw))
 		wantRefused(t, p, err, validation.ErrRevoked)
 	}
 }
@@ -362,7 +362,7 @@ func TestTypConfusion(t *testing.T) {
 		for name, kind := range kinds() {
 			t.Run(typ+" offered "+name, func(t *testing.T) {
 				t.Parallel()
-				p, err := h.Validate(t.Context(), mint(t, k, kind.typ, kind.claims))
+				p, err := h.Validate(t.Context(), validation.Bearer(mint(t, k, kind.typ, kind.claims)))
 				if kind.typ == typ && typ != validation.TypJWT {
 					if err != nil {
 						t.Error(err)

@@ -40,7 +40,7 @@ func benchHouse(b *testing.B, tokens int) (*validation.Validator, []string) {
 	raws := make([]string, tokens)
 	for i := range raws {
 		raws[i] = long(b, signer, i)
-		if _, err := v.Validate(b.Context(), raws[i]); err != nil {
+		if _, err := v.Validate(b.Context(), validation.Bearer(raws[i])); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -54,7 +54,7 @@ func BenchmarkKnown(b *testing.B) {
 	for _, tokens := range []int{1, 1000, 20_000} {
 		v, raws := benchHouse(b, tokens)
 		check := func(b *testing.B, n int) {
-			p, err := v.Validate(b.Context(), raws[n%len(raws)])
+			p, err := v.Validate(b.Context(), validation.Bearer(raws[n%len(raws)]))
 			if err == nil {
 				err = policy.Check(p, v.Now())
 			}
@@ -84,7 +84,7 @@ func TestKnownTokenAllocatesNothing(t *testing.T) {
 	h, policy := newHouse(t), benchPolicy()
 	raw := access(t)
 	check := func() {
-		p, err := h.Validate(t.Context(), raw)
+		p, err := h.Validate(t.Context(), validation.Bearer(raw))
 		if err == nil {
 			err = policy.Check(p, h.Now())
 		}
@@ -108,7 +108,7 @@ func BenchmarkUnseen(b *testing.B) {
 		b.Run(string(alg), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := h.Validate(b.Context(), raw); err != nil {
+				if _, err := h.Validate(b.Context(), validation.Bearer(raw)); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -140,7 +140,7 @@ func BenchmarkRefused(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := h.Validate(b.Context(), raw); err == nil {
+				if _, err := h.Validate(b.Context(), validation.Bearer(raw)); err == nil {
 					b.Fatal("accepted")
 				}
 			}
@@ -164,7 +164,7 @@ func BenchmarkFromRequest(b *testing.B) {
 
 func BenchmarkPolicy(b *testing.B) {
 	h, policy := newHouse(b), benchPolicy()
-	p, err := h.Validate(b.Context(), access(b))
+	p, err := h.Validate(b.Context(), validation.Bearer(access(b)))
 	if err != nil {
 		b.Fatal(err)
 	}

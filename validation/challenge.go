@@ -21,13 +21,13 @@ type Challenge = oauth.WWWAuthenticate
 // 9470 3) that would be enough. For a request without credentials, where err is nil, it has no error (RFC 6750 3.1), and
 // neither has it for a refusal that is not about the token.
 func ChallengeFor(err error) Challenge {
-	c := Challenge{Scheme: scheme}
+	c := Challenge{Scheme: oauth.Bearer}
 	if err == nil {
 		return c
 	}
 	e := oauth.AsError(err)
 	switch e.Code {
-	case oauth.InvalidRequest, oauth.InvalidToken, oauth.InsufficientScope, oauth.InsufficientUserAuth, oauth.InsufficientDetails:
+	case oauth.InvalidRequest, oauth.InvalidToken, oauth.InvalidDPoPProof, oauth.UseDPoPNonce, oauth.InsufficientScope, oauth.InsufficientUserAuth, oauth.InsufficientDetails:
 		c.Error, c.Description = e.Code, e.Description
 	}
 	if e.Demand != nil {
@@ -38,12 +38,13 @@ func ChallengeFor(err error) Challenge {
 }
 
 // refuse answers a refused request: status, challenge and the error as JSON. It never carries the private cause.
-func (o *Options) refuse(w http.ResponseWriter, err error) {
+func (o *Options) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
 	status, body := http.StatusUnauthorized, []byte(nil)
 	if err != nil {
 		e := oauth.AsError(err)
+		httpx.Announce(header, e)
 		status = e.HTTPStatus()
 		// A code and a text of ours always encode.
 		body, _ = json.Marshal(struct {
@@ -57,9 +58,7 @@ func (o *Options) refuse(w http.ResponseWriter, err error) {
 		}
 	}
 	if status < http.StatusInternalServerError {
-		challenge := ChallengeFor(err)
-		challenge.Realm, challenge.ResourceMetadata = o.Realm, o.ResourceMetadata
-		header.Set("WWW-Authenticate", challenge.String())
+		header["Www-Authenticate"] = o.DPoP.Challenges(r, err, Challenge{Realm: o.Realm, ResourceMetadata: o.ResourceMetadata})
 	}
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // nobody is left to tell

@@ -82,7 +82,8 @@ func (c *claims) set(name, value string) (err error) {
 		c.setOwn(name, value)
 	case "cnf":
 		// It says that the bearer alone is not enough (RFC 7800 3.1): whoever cannot check it must not go on.
-		return fmt.Errorf("reading claims: %w", ErrBound)
+		c.Confirmation, err = readConfirmation(value)
+		return err
 	case "nonce", "at_hash", "c_hash", "s_hash", "events", "token_introspection":
 		c.anotherKind = true
 	}

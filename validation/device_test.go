@@ -26,7 +26,7 @@ func TestDevicesOfAToken(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			p, err := newHouse(t).Validate(t.Context(), access(t, set("device", test.claim)))
+			p, err := newHouse(t).Validate(t.Context(), validation.Bearer(access(t, set("device", test.claim))))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -35,6 +35,6 @@ func TestDevicesOfAToken(t *testing.T) {
 			}
 		})
 	}
-	_, err := newHouse(t).Validate(t.Context(), access(t, set("Device", "dev_1")))
+	_, err := newHouse(t).Validate(t.Context(), validation.Bearer(access(t, set("Device", "dev_1"))))
 	wantRefused(t, nil, err, validation.ErrClaims)
 }

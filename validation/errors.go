@@ -23,6 +23,9 @@ var (
 	ErrEarly      = errors.New("the token is from the future")
 	ErrClaims     = errors.New("a claim is missing or malformed")
 	ErrBound      = errors.New("the token is bound to a key")
+	ErrHolder     = errors.New("the token is bound to another key")
+	ErrUnbound    = errors.New("the token is bound to no key")
+	ErrUnproven   = errors.New("the token comes without proof of a key")
 	ErrInactive   = errors.New("the issuer says the token is not active")
 	ErrRevoked    = errors.New("the token is revoked")
 	ErrVersion    = errors.New("the version of the app is switched off")
@@ -39,6 +42,9 @@ var descriptions = []struct {
 	{ErrVersion, "this version of the app is not accepted any more"},
 	{ErrAudience, "the access token is for another resource"},
 	{ErrBound, "the access token is bound to a key and cannot be used as a bearer token"},
+	{ErrHolder, "the access token is bound to another key"},
+	{ErrUnbound, "the access token is not bound to a key"},
+	{ErrUnproven, "the access token must come with a DPoP proof of the key that it is bound to"},
 }
 
 // Invalid returns the refusal invalid_token (RFC 6750 3.1) for a cause, which is kept private.

@@ -34,9 +34,21 @@ func NewIssuers(validators ...*Validator) (*Issuers, error) {
 // Now returns the time by the first validator's clock.
 func (i *Issuers) Now() time.Time { return i.validators[0].Now() }
 
-// Validate hands the token to the validator of the issuer it names. That name is not true before the validator says so:
-// it only chooses whose keys are tried (RFC 8725 3.8).
-func (i *Issuers) Validate(ctx context.Context, raw string) (*Principal, error) {
+// Validate is [Validator.Validate] for the tokens of all of them.
+func (i *Issuers) Validate(ctx context.Context, c Credential) (*Principal, error) {
+	p, err := i.inspect(ctx, c.Token)
+	if err == nil {
+		err = c.Redeem(p, i.Now())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// inspect hands the token to the validator of the issuer it names. That name is not true before the validator says so: it only
+// chooses whose keys are tried (RFC 8725 3.8).
+func (i *Issuers) inspect(ctx context.Context, raw string) (*Principal, error) {
 	if len(raw) > jose.MaxToken {
 		return nil, Invalid(ErrMalformed)
 	}
@@ -59,7 +71,7 @@ func (i *Issuers) Validate(ctx context.Context, raw string) (*Principal, error) 
 	}
 	for _, v := range i.validators {
 		if v.config.Issuer == issuer {
-			return v.Validate(ctx, raw)
+			return v.Inspect(ctx, raw)
 		}
 	}
 	return nil, Invalid(ErrIssuer)

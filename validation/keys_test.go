@@ -76,7 +76,7 @@ func TestTokenWithoutKID(t *testing.T) {
 	nameless.KID = ""
 	raw := mint(t, nameless, "at+jwt", claims())
 	for range 2 {
-		if _, err := h.Validate(t.Context(), raw); err != nil {
+		if _, err := h.Validate(t.Context(), validation.Bearer(raw)); err != nil {
 			t.Error(err)
 		}
 	}
@@ -87,7 +87,7 @@ func TestTokenWithoutKID(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := newHouse(t, func(c *validation.Config) { c.Keys = set }).Validate(t.Context(), raw)
+	p, err := newHouse(t, func(c *validation.Config) { c.Keys = set }).Validate(t.Context(), validation.Bearer(raw))
 	wantRefused(t, p, err, validation.ErrUnknownKey)
 }
 
@@ -96,10 +96,10 @@ func TestKeyFunc(t *testing.T) {
 	k := testKey(t, jose.ES256)
 	source := validation.KeyFunc(func(_ context.Context, kid string) (validation.Key, bool) { return k.Public(), kid == k.KID })
 	h := newHouse(t, func(c *validation.Config) { c.Keys = source })
-	if _, err := h.Validate(t.Context(), access(t)); err != nil {
+	if _, err := h.Validate(t.Context(), validation.Bearer(access(t))); err != nil {
 		t.Error(err)
 	}
-	p, err := h.Validate(t.Context(), mint(t, keyNamed(t, "evil", jose.ES256), "at+jwt", claims()))
+	p, err := h.Validate(t.Context(), validation.Bearer(mint(t, keyNamed(t, "evil", jose.ES256), "at+jwt", claims())))
 	wantRefused(t, p, err, validation.ErrUnknownKey)
 }
 
@@ -136,7 +136,7 @@ func TestIssuers(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			for range 2 {
-				p, err := both.Validate(t.Context(), test.raw)
+				p, err := both.Validate(t.Context(), validation.Bearer(test.raw))
 				if test.cause != nil {
 					wantRefused(t, p, err, test.cause)
 					continue
@@ -156,7 +156,7 @@ func TestIssuers(t *testing.T) {
 			t.Error("two for one issuer")
 		}
 		huge := make([]byte, jose.MaxToken+1)
-		if _, err := both.Validate(t.Context(), string(huge)); err == nil {
+		if _, err := both.Validate(t.Context(), validation.Bearer(string(huge))); err == nil {
 			t.Error("a huge token passes")
 		}
 	})
@@ -171,10 +171,10 @@ func TestIssuersAskForRevocations(t *testing.T) {
 		t.Fatal(err)
 	}
 	raw := access(t)
-	if _, err := both.Validate(t.Context(), raw); err != nil {
+	if _, err := both.Validate(t.Context(), validation.Bearer(raw)); err != nil {
 		t.Fatal(err)
 	}
 	h.revoked.revoked.Store("tok_1", true)
-	p, err := both.Validate(t.Context(), raw)
+	p, err := both.Validate(t.Context(), validation.Bearer(raw))
 	wantRefused(t, p, err, validation.ErrRevoked)
 }

@@ -13,8 +13,9 @@ import (
 
 // Authority judges tokens: a [Validator], several as [Issuers], or an introspector of package remote.
 type Authority interface {
-	// Validate returns what a token says if it is valid now.
-	Validate(ctx context.Context, raw string) (*Principal, error)
+	// Validate returns what a token says if it is valid now and its sender holds what it is bound to: its last step is
+	// [Credential.Redeem].
+	Validate(ctx context.Context, c Credential) (*Principal, error)
 	// Now is the clock that tokens and policies are judged by.
 	Now() time.Time
 }
@@ -25,6 +26,8 @@ type Options struct {
 	Realm string
 	// ResourceMetadata is the URL of the resource's RFC 9728 document, for challenges; see [MetadataURL].
 	ResourceMetadata string
+	// DPoP takes tokens that are bound to keys; nil refuses them.
+	DPoP *DPoP
 	// Optional lets a request without credentials pass, without principal. A bad token is refused all the same.
 	Optional bool
 	// Logger, unless nil, is told of each refusal and its private cause.
@@ -37,36 +40,36 @@ type Options struct {
 func Middleware(authority Authority, policy *Policy, options Options) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			principal, found, err := judge(r, authority, policy)
+			c, found, err := options.DPoP.FromRequest(r)
+			var principal *Principal
+			if err == nil && found {
+				principal, err = judge(r.Context(), c, authority, policy)
+			}
 			switch {
 			case err != nil:
 				options.log(r, err)
-				options.refuse(w, err)
+				options.refuse(w, r, err)
 			case principal != nil:
 				next.ServeHTTP(w, r.WithContext(WithPrincipal(r.Context(), principal)))
 			case !found && options.Optional:
 				next.ServeHTTP(w, r.WithContext(WithPrincipal(r.Context(), nil)))
 			default:
-				options.refuse(w, nil)
+				options.refuse(w, r, nil)
 			}
 		})
 	}
 }
 
-// judge returns who is asking, or whether a credential was found at all.
-func judge(r *http.Request, authority Authority, policy *Policy) (*Principal, bool, error) {
-	raw, found, err := FromRequest(r)
-	if err != nil || !found {
-		return nil, found, err
-	}
-	principal, err := authority.Validate(r.Context(), raw)
+// judge returns who is asking.
+func judge(ctx context.Context, c Credential, authority Authority, policy *Policy) (*Principal, error) {
+	principal, err := authority.Validate(ctx, c)
 	if err == nil {
 		err = policy.Check(principal, authority.Now())
 	}
 	if err != nil {
-		return nil, true, err
+		return nil, err
 	}
-	return principal, true, nil
+	return principal, nil
 }
 
 // log writes one line about a refusal. The path is left out: some applications keep secrets there.

@@ -186,8 +186,10 @@ type broken struct {
 	err error
 }
 
-func (b broken) Validate(context.Context, string) (*validation.Principal, error) { return b.p, b.err }
-func (broken) Now() time.Time                                                    { return start }
+func (b broken) Validate(context.Context, validation.Credential) (*validation.Principal, error) {
+	return b.p, b.err
+}
+func (broken) Now() time.Time { return start }
 
 // Whatever goes wrong, the request does not get through and learns nothing (gateways 4 #16).
 func TestMiddlewareDeniesWhenInDoubt(t *testing.T) {

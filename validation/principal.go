@@ -46,6 +46,8 @@ type Principal struct {
 	Realms Realms
 	// Application is the app the user authenticated with; nil when the issuer did not say.
 	Application *Application
+	// Confirmation is what the sender of the token must show to hold; nil for a bearer token.
+	Confirmation *Confirmation
 	// Devices are those on whose proofs the token rests, as the issuer names them; most often there is none.
 	Devices []string
 
@@ -75,7 +77,7 @@ func (r Realms) At(realm string) (time.Time, bool) {
 }
 
 // ReadPrincipal reads a JSON object of claims. It checks their form and nothing else: whether they are true is the
-// caller's business. Claims bound to a key (cnf) are refused with [ErrBound], malformed ones with [ErrClaims].
+// caller's business. Claims bound to what is not known here (cnf) are refused with [ErrBound], malformed ones with [ErrClaims].
 func ReadPrincipal(object []byte) (*Principal, error) {
 	if err := wellFormed(object); err != nil {
 		return nil, err
@@ -133,10 +135,13 @@ func (p *Principal) Text(name string) string {
 
 // size estimates the memory a principal refers to.
 func (p *Principal) size() int {
-	const text, proof, application, rounding = 16, 40, 48, 48
+	const text, proof, application, confirmation, rounding = 16, 40, 48, 32, 48
 	size := len(p.claims) + text*(len(p.Audience)+len(p.Scopes)+len(p.AMR)+len(p.Devices)) + proof*len(p.Realms) + rounding
 	if p.Application != nil {
 		size += application
+	}
+	if p.Confirmation != nil {
+		size += confirmation
 	}
 	return size
 }

@@ -68,13 +68,13 @@ func TestFromRequest(t *testing.T) {
 			got, found, err := validation.FromRequest(test.request)
 			if test.refused {
 				e := wantCode(t, err, oauth.InvalidRequest, 400)
-				if found || got != "" || strings.Contains(e.Error(), "abc") {
-					t.Errorf("got %q, %t, %v", got, found, err)
+				if found || got.Token != "" || strings.Contains(e.Error(), "abc") {
+					t.Errorf("got %q, %t, %v", got.Token, found, err)
 				}
 				return
 			}
-			if err != nil || got != test.want || found != (test.want != "") {
-				t.Errorf("got %q, %t, %v", got, found, err)
+			if err != nil || got.Token != test.want || found != (test.want != "") {
+				t.Errorf("got %q, %t, %v", got.Token, found, err)
 			}
 		})
 	}
@@ -139,7 +139,8 @@ func FuzzFromRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, header, query string) {
 		r := request(t, "https://api.example.com/x", header)
 		r.URL.RawQuery = query
-		raw, found, err := validation.FromRequest(r)
+		c, found, err := validation.FromRequest(r)
+		raw := c.Token
 		switch {
 		case err != nil:
 			wantCode(t, err, oauth.InvalidRequest, 400)

@@ -124,9 +124,23 @@ func (c *Config) check() error {
 // Now returns the time by the validator's clock.
 func (v *Validator) Now() time.Time { return v.config.Now() }
 
-// Validate returns what a token says if it is valid now. Otherwise the error is an *[Error]: invalid_token, or
-// temporarily_unavailable when the issuer's keys cannot be known.
-func (v *Validator) Validate(ctx context.Context, raw string) (*Principal, error) {
+// Validate returns what a token says if it is valid now and its sender holds what it is bound to. Otherwise the error is an
+// *[Error]: invalid_token, invalid_dpop_proof for a proof that was used before, or temporarily_unavailable when the issuer's
+// keys cannot be known.
+func (v *Validator) Validate(ctx context.Context, c Credential) (*Principal, error) {
+	p, err := v.Inspect(ctx, c.Token)
+	if err == nil {
+		err = c.Redeem(p, v.config.Now())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Inspect returns what a token says if it is valid now, whoever has it: for those who are asked about a token, not for those to
+// whom it is presented.
+func (v *Validator) Inspect(ctx context.Context, raw string) (*Principal, error) {
 	if len(raw) > jose.MaxToken {
 		return nil, Invalid(ErrMalformed)
 	}

@@ -27,7 +27,7 @@ func TestValidateReturnsWhatTheTokenSays(t *testing.T) {
 	}
 	raw := access(t)
 	for _, round := range []string{"unknown", "known"} {
-		got, err := h.Validate(t.Context(), raw)
+		got, err := h.Validate(t.Context(), validation.Bearer(raw))
 		if err != nil {
 			t.Fatalf("%s: %v", round, err)
 		}
@@ -101,7 +101,7 @@ func TestRFC9068(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			p, err := newHouse(t).Validate(t.Context(), test.raw)
+			p, err := newHouse(t).Validate(t.Context(), validation.Bearer(test.raw))
 			if test.cause == nil {
 				if err != nil {
 					t.Error(err)
@@ -118,7 +118,7 @@ func TestClaimsInAnotherCase(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	for _, name := range []string{"EXP", "Aud", "Scope", "CNF", "realmS"} {
-		p, err := h.Validate(t.Context(), access(t, set(name, "x")))
+		p, err := h.Validate(t.Context(), validation.Bearer(access(t, set(name, "x"))))
 		if p != nil || !errors.Is(err, validation.ErrClaims) {
 			t.Errorf("%s: got %v, %v", name, p, err)
 		}
@@ -178,7 +178,7 @@ func TestTimes(t *testing.T) {
 			h.clock.advance(test.at)
 			raw := mint(t, testKey(t, jose.ES256), "at+jwt",
 				`{"iss":"`+issuer+`","sub":"u","aud":"`+audience+`","iat":1767225600,"jti":"t","client_id":"c",`+test.claims+`}`)
-			p, err := h.Validate(t.Context(), raw)
+			p, err := h.Validate(t.Context(), validation.Bearer(raw))
 			if test.cause != nil {
 				wantRefused(t, p, err, test.cause)
 				return
@@ -194,10 +194,10 @@ func TestTimes(t *testing.T) {
 	t.Run("iat ahead", func(t *testing.T) {
 		t.Parallel()
 		h := newHouse(t)
-		if _, err := h.Validate(t.Context(), access(t, set("iat", now+10))); err != nil {
+		if _, err := h.Validate(t.Context(), validation.Bearer(access(t, set("iat", now+10)))); err != nil {
 			t.Errorf("10 seconds: %v", err)
 		}
-		p, err := h.Validate(t.Context(), access(t, set("iat", now+11)))
+		p, err := h.Validate(t.Context(), validation.Bearer(access(t, set("iat", now+11))))
 		wantRefused(t, p, err, validation.ErrEarly)
 	})
 }
@@ -225,7 +225,7 @@ func TestTimesOfProofs(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			p, err := h.Validate(t.Context(), access(t, test.claim))
+			p, err := h.Validate(t.Context(), validation.Bearer(access(t, test.claim)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -283,7 +283,7 @@ func TestForeignIssuer(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			p, err := newHouse(t, foreign).Validate(t.Context(), test.raw)
+			p, err := newHouse(t, foreign).Validate(t.Context(), validation.Bearer(test.raw))
 			if test.cause != nil {
 				wantRefused(t, p, err, test.cause)
 				return
@@ -303,12 +303,12 @@ func TestTypOfItsOwn(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, func(c *validation.Config) { c.Typ = "gatehouse-session+jwt" })
 	k := testKey(t, jose.ES256)
-	if _, err := h.Validate(t.Context(), mint(t, k, "gatehouse-session+jwt", claims(set("client_id", nil), set("jti", nil)))); err != nil {
+	if _, err := h.Validate(t.Context(), validation.Bearer(mint(t, k, "gatehouse-session+jwt", claims(set("client_id", nil), set("jti", nil))))); err != nil {
 		t.Error(err)
 	}
-	p, err := h.Validate(t.Context(), access(t))
+	p, err := h.Validate(t.Context(), validation.Bearer(access(t)))
 	wantRefused(t, p, err, validation.ErrType)
-	p, err = h.Validate(t.Context(), mint(t, k, "", claims()))
+	p, err = h.Validate(t.Context(), validation.Bearer(mint(t, k, "", claims())))
 	wantRefused(t, p, err, validation.ErrType)
 }
 
@@ -325,14 +325,14 @@ func TestAlgorithms(t *testing.T) {
 			raw := mint(t, testKey(t, alg), "at+jwt", claims())
 			h := newHouse(t, func(c *validation.Config) { c.Keys = newKeys(private...) })
 			for range 2 {
-				if _, err := h.Validate(t.Context(), raw); err != nil {
+				if _, err := h.Validate(t.Context(), validation.Bearer(raw)); err != nil {
 					t.Errorf("by default: %v", err)
 				}
 			}
 			for _, only := range all {
 				source := newKeys(private...)
 				h := newHouse(t, func(c *validation.Config) { c.Keys, c.Algs = source, []jose.Algorithm{only} })
-				p, err := h.Validate(t.Context(), raw)
+				p, err := h.Validate(t.Context(), validation.Bearer(raw))
 				if only == alg {
 					if err != nil {
 						t.Errorf("where it is the only one: %v", err)
@@ -352,17 +352,17 @@ func TestKeySourceDown(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	h.keys.fail(errors.New("dialing 10.0.0.1"))
-	_, err := h.Validate(t.Context(), access(t))
+	_, err := h.Validate(t.Context(), validation.Bearer(access(t)))
 	e := wantCode(t, err, oauth.TemporarilyUnavailable, 503)
 	if strings.Contains(e.Description, "10.0.0.1") {
 		t.Errorf("the cause is published: %s", e.Description)
 	}
 	h.keys.fail(nil)
-	if _, err := h.Validate(t.Context(), access(t)); err != nil {
+	if _, err := h.Validate(t.Context(), validation.Bearer(access(t))); err != nil {
 		t.Errorf("when it is back: %v", err)
 	}
 	h.keys.fail(errors.New("down again"))
-	_, err = h.Validate(t.Context(), access(t))
+	_, err = h.Validate(t.Context(), validation.Bearer(access(t)))
 	wantCode(t, err, oauth.TemporarilyUnavailable, 503)
 }
 

@@ -21,13 +21,15 @@ import (
 
 // Tokens judges access tokens of the issuer. A [validation.Validator] does.
 type Tokens interface {
-	Validate(ctx context.Context, raw string) (*validation.Principal, error)
+	Validate(ctx context.Context, c validation.Credential) (*validation.Principal, error)
 }
 
-// Authenticator finds out which client calls the API. Both fields are required. It is safe for concurrent use.
+// Authenticator finds out which client calls the API. Clients and Tokens are required. It is safe for concurrent use.
 type Authenticator struct {
 	Clients *clientauth.Authenticator
 	Tokens  Tokens
+	// DPoP takes tokens that are bound to keys; nil refuses them.
+	DPoP *validation.DPoP
 }
 
 // requestParam holds the JSON of a request that comes as a form.
@@ -44,7 +46,7 @@ var (
 )
 
 // Authenticate returns the client that sent a request, with those of its scopes that are the API's. A request has one
-// credential: a bearer token (RFC 6750 2.1) or id and secret (RFC 6749 2.3.1) in the Authorization header, or a secret or an
+// credential: a token (RFC 6750 2.1, RFC 9449 7.1) or id and secret (RFC 6749 2.3.1) in the Authorization header, or a secret or an
 // assertion (RFC 7523 2.2) in a form. A form is the body of a POST; what the call takes stands in its parameter "request" and
 // becomes the body.
 //
@@ -52,12 +54,12 @@ var (
 // does not, for people have no say over other people's records. Nor does a public client, which anybody can be.
 // Refusals are *[oauth.Error].
 func (a *Authenticator) Authenticate(r *http.Request) (wire.Caller, error) {
-	raw, found, err := validation.FromRequest(r)
+	credential, found, err := a.DPoP.FromRequest(r)
 	switch {
 	case err != nil:
 		return wire.Caller{}, err
 	case found:
-		return a.byToken(r.Context(), raw)
+		return a.byToken(r.Context(), credential)
 	}
 	params, err := form(r)
 	if err != nil {
@@ -73,8 +75,8 @@ func (a *Authenticator) Authenticate(r *http.Request) (wire.Caller, error) {
 	return caller(client, client.Scopes), nil
 }
 
-func (a *Authenticator) byToken(ctx context.Context, raw string) (wire.Caller, error) {
-	p, err := a.Tokens.Validate(ctx, raw)
+func (a *Authenticator) byToken(ctx context.Context, credential validation.Credential) (wire.Caller, error) {
+	p, err := a.Tokens.Validate(ctx, credential)
 	if err != nil {
 		return wire.Caller{}, err
 	}

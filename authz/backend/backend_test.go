@@ -50,9 +50,9 @@ var networks = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 // tokens are principals by their tokens.
 type tokens map[string]*validation.Principal
 
-func (k tokens) Validate(_ context.Context, raw string) (*validation.Principal, error) {
-	switch p, ok := k[raw]; {
-	case raw == "down":
+func (k tokens) Validate(_ context.Context, c validation.Credential) (*validation.Principal, error) {
+	switch p, ok := k[c.Token]; {
+	case c.Token == "down":
 		return nil, oauth.Unavailable(storage.ErrClosed)
 	case ok:
 		return p, nil

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/internal/dpop"
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
 	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
@@ -21,13 +22,15 @@ type Assertions interface {
 	SpendAssertion(ctx context.Context, client, jti string, expires time.Time) (bool, error)
 }
 
-// Authenticator authenticates clients. All fields are required but Limiter and Observe. It is safe for concurrent use.
+// Authenticator authenticates clients. All fields are required but Proofs, Limiter and Observe. It is safe for concurrent use.
 type Authenticator struct {
 	Clients *authz.Clients
 	Store   Assertions
 	// Issuer is the one audience an assertion may have.
 	Issuer string
 	Now    func() time.Time
+	// Proofs judges the DPoP proofs of requests to the issuer's endpoints; nil knows none and overlooks them.
+	Proofs *dpop.Checker
 	// Limiter counts failures by client and address, so that guessing is slow and slows nobody else.
 	Limiter *limit.Limiter
 	// Observe is called with the outcome of every attempt, for metrics.

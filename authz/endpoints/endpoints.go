@@ -21,7 +21,9 @@ import (
 // Tokens judges access tokens of this issuer, whatever their audience. A [validation.Validator] for every audience that a
 // client may have does.
 type Tokens interface {
-	Validate(ctx context.Context, raw string) (*validation.Principal, error)
+	// Validate judges a token that its sender presents, and Inspect one that somebody asks about.
+	Validate(ctx context.Context, c validation.Credential) (*validation.Principal, error)
+	Inspect(ctx context.Context, raw string) (*validation.Principal, error)
 }
 
 // Signer signs introspection responses. An issuer of tokens does.
@@ -73,12 +75,14 @@ type Backchannel struct {
 	UserCode bool
 }
 
-// Config is what the endpoints need. All fields but Applications are required.
+// Config is what the endpoints need. All fields but DPoP and Applications are required.
 type Config struct {
-	Issuer   string
-	Store    *authz.Store
-	Clients  *clientauth.Authenticator
-	Tokens   Tokens
+	Issuer  string
+	Store   *authz.Store
+	Clients *clientauth.Authenticator
+	Tokens  Tokens
+	// DPoP takes access tokens that are bound to keys where one is presented here; nil refuses them.
+	DPoP     *validation.DPoP
 	Keys     Keys
 	Signer   Signer
 	Hints    Hints

@@ -43,6 +43,14 @@ type active struct {
 
 	Application *application `json:"application,omitempty"`
 	Device      []string     `json:"device,omitempty"`
+
+	Confirmation *confirmation `json:"cnf,omitempty"` // RFC 9449 6.2, RFC 8705 3.2
+}
+
+// confirmation is what the sender of a token must show to hold.
+type confirmation struct {
+	Key         string `json:"jkt,omitempty"`
+	Certificate string `json:"x5t#S256,omitempty"`
 }
 
 // application is the app that the user authenticated with.
@@ -95,13 +103,16 @@ func (h *Handler) introspect(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte(signed)) // nobody is left to tell
 }
 
+// aboutToken are the errors of a caller that presents an access token.
+var aboutToken = []oauth.Code{oauth.InvalidToken, oauth.InvalidDPoPProof, oauth.UseDPoPNonce, oauth.InsufficientScope}
+
 // refuseIntrospection answers who may not ask. Who asks for a signed response without any credentials gets 400 (RFC 9701 5);
 // in all other cases it is 401 (RFC 7662 2.3, RFC 6750 3).
 func (h *Handler) refuseIntrospection(w http.ResponseWriter, r *http.Request, err error) {
 	e := oauth.AsError(err)
 	switch {
-	case e.Code == oauth.InvalidToken || e.Code == oauth.InsufficientScope:
-		w.Header().Set("WWW-Authenticate", validation.ChallengeFor(e).String())
+	case slices.Contains(aboutToken, e.Code):
+		w.Header()["Www-Authenticate"] = h.challenges(r, e)
 		httpx.WriteError(w, r, e, h.Logger)
 		return
 	case wantsSigned(r) && (errors.Is(err, clientauth.ErrNoCredentials) || errors.Is(err, errPublic)):
@@ -144,18 +155,18 @@ func (h *Handler) examine(r *http.Request) (*authz.Client, *active, error) {
 // introspector authorizes the caller (RFC 7662 2.1): by the credentials of a client, or by an access token with the scope for
 // it, which must be for the issuer itself and speak for a client alone.
 func (h *Handler) introspector(r *http.Request, params oauth.Params) (*authz.Client, error) {
-	raw, bearer, err := validation.FromRequest(r)
+	credential, presented, err := h.DPoP.FromRequest(r)
 	if err != nil {
 		return nil, err
 	}
-	if !bearer {
+	if !presented {
 		caller, err := h.Clients.Authenticate(r.Context(), r, params)
 		if err == nil && !caller.Confidential() {
 			err = oauth.NewError(oauth.InvalidClient, "the client could not be authenticated").WithCause(errPublic)
 		}
 		return caller, err
 	}
-	p, err := h.Tokens.Validate(r.Context(), raw)
+	p, err := h.Tokens.Validate(r.Context(), credential)
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +194,7 @@ func (h *Handler) look(r *http.Request, caller *authz.Client, params oauth.Param
 	case authz.LooksLikeRefreshToken(token):
 		return h.examineRefresh(r, caller, token)
 	}
-	p, err := h.Tokens.Validate(r.Context(), token)
+	p, err := h.Tokens.Inspect(r.Context(), token)
 	if err != nil {
 		return nil, unlessInvalid(err)
 	}
@@ -214,7 +225,7 @@ func mayKnow(caller *authz.Client, p *validation.Principal) bool {
 
 func describe(p *validation.Principal) *active {
 	a := &active{
-		Active: true, Scope: p.Scopes.String(), ClientID: p.ClientID, TokenType: "Bearer", Use: "access_token",
+		Active: true, Scope: p.Scopes.String(), ClientID: p.ClientID, TokenType: oauth.Bearer, Use: "access_token",
 		Expires: p.ExpiresAt.Unix(), IssuedAt: p.IssuedAt.Unix(), Subject: p.Subject, Audience: p.Audience, Issuer: p.Issuer,
 		ID: p.TokenID, ACR: p.ACR, AMR: p.AMR, GrantID: p.GrantID, SessionID: p.SessionID,
 	}
@@ -227,7 +238,10 @@ func describe(p *validation.Principal) *active {
 		}
 		a.Realms[proof.Realm] = proof.At.Unix()
 	}
-	a.Application, a.Device = (*application)(p.Application), p.Devices
+	a.Application, a.Device, a.Confirmation = (*application)(p.Application), p.Devices, (*confirmation)(p.Confirmation)
+	if a.Confirmation != nil && a.Confirmation.Key != "" {
+		a.TokenType = oauth.DPoP
+	}
 	var more struct {
 		Details json.RawMessage `json:"authorization_details"`
 	}
@@ -253,6 +267,9 @@ func (h *Handler) examineRefresh(r *http.Request, caller *authz.Client, token st
 	answer := &active{
 		Active: true, Scope: grant.Scopes.String(), ClientID: family.ClientID, Use: "refresh_token", Expires: expires.Unix(),
 		IssuedAt: family.RotatedAt.Unix(), Subject: grant.Subject, Issuer: h.Issuer, GrantID: grant.ID,
+	}
+	if family.Key != "" {
+		answer.Confirmation = &confirmation{Key: family.Key}
 	}
 	if len(grant.Details) > 0 {
 		answer.Details = json.RawMessage(grant.Details.String())

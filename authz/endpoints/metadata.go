@@ -37,16 +37,17 @@ type document struct {
 	RevocationEndpoint    string `json:"revocation_endpoint"`
 	EndSessionEndpoint    string `json:"end_session_endpoint"`
 
-	Scopes        oauth.Scopes `json:"scopes_supported,omitempty"`
-	Claims        []string     `json:"claims_supported"`
-	ACRValues     []string     `json:"acr_values_supported,omitempty"`
-	UILocales     []string     `json:"ui_locales_supported,omitempty"`
-	ResponseTypes []string     `json:"response_types_supported"`
-	ResponseModes []string     `json:"response_modes_supported"`
-	GrantTypes    []string     `json:"grant_types_supported,omitempty"`
-	DetailTypes   []string     `json:"authorization_details_types_supported,omitempty"` // RFC 9396 10
-	SubjectTypes  []string     `json:"subject_types_supported"`
-	Challenges    []string     `json:"code_challenge_methods_supported"`
+	Scopes        oauth.Scopes           `json:"scopes_supported,omitempty"`
+	Claims        []string               `json:"claims_supported"`
+	ACRValues     []string               `json:"acr_values_supported,omitempty"`
+	UILocales     []string               `json:"ui_locales_supported,omitempty"`
+	ResponseTypes []string               `json:"response_types_supported"`
+	ResponseModes []string               `json:"response_modes_supported"`
+	GrantTypes    []string               `json:"grant_types_supported,omitempty"`
+	DetailTypes   []string               `json:"authorization_details_types_supported,omitempty"` // RFC 9396 10
+	SubjectTypes  []string               `json:"subject_types_supported"`
+	Challenges    []string               `json:"code_challenge_methods_supported"`
+	DPoPAlgs      []validation.Algorithm `json:"dpop_signing_alg_values_supported,omitempty"` // RFC 9449 5.1
 
 	IDTokenAlgs []validation.Algorithm `json:"id_token_signing_alg_values_supported"`
 
@@ -109,6 +110,9 @@ func (h *Handler) document() document {
 		IntrospectionSigned: h.Keys.Algorithms(),
 		RevocationAuth:      all, RevocationAlgs: assertionAlgs,
 		IssParameter: true,
+	}
+	if proofs := h.Clients.Proofs; proofs != nil {
+		d.DPoPAlgs = proofs.Algs()
 	}
 	if b := h.Metadata.Backchannel; b != nil {
 		d.BackchannelEndpoint, d.BackchannelModes = h.Issuer+authz.PathBackchannel, b.Modes

@@ -56,7 +56,7 @@ func (h *Handler) endGrant(r *http.Request, client *authz.Client, token string) 
 
 // endToken revokes one access token; the refresh token beside it goes on.
 func (h *Handler) endToken(r *http.Request, client *authz.Client, token string) error {
-	p, err := h.Tokens.Validate(r.Context(), token)
+	p, err := h.Tokens.Inspect(r.Context(), token)
 	if err != nil {
 		return unlessInvalid(err) // what is not valid needs no revocation
 	}

@@ -131,7 +131,7 @@ func TestSignedIntrospectionIsNoToken(t *testing.T) {
 			Issuer: issuer, Audience: []string{"all"}, Keys: validation.KeyFunc(w.ring.Key), Now: w.clock.Now, Typ: typ,
 		})
 		check(t, err)
-		if p, err := v.Validate(t.Context(), evidence); err == nil {
+		if p, err := v.Inspect(t.Context(), evidence); err == nil {
 			t.Errorf("as %s it speaks for %+v", typ, p)
 		}
 	}

@@ -388,7 +388,11 @@ func TestReplayKillsWhatTheFirstUseGot(t *testing.T) {
 // unknowing is a validator that cannot know the keys.
 type unknowing struct{}
 
-func (unknowing) Validate(context.Context, string) (*validation.Principal, error) {
+func (unknowing) Validate(context.Context, validation.Credential) (*validation.Principal, error) {
+	return nil, oauth.Unavailable(errors.New("no keys"))
+}
+
+func (unknowing) Inspect(context.Context, string) (*validation.Principal, error) {
 	return nil, oauth.Unavailable(errors.New("no keys"))
 }
 

@@ -43,14 +43,14 @@ func (h *Handler) userinfo(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) claims(r *http.Request) (map[string]any, error) {
-	raw, found, err := validation.FromRequest(r)
+	credential, found, err := h.DPoP.FromRequest(r)
 	if err != nil {
 		return nil, err
 	}
 	if !found {
 		return nil, errNoToken
 	}
-	p, err := h.Tokens.Validate(r.Context(), raw)
+	p, err := h.Tokens.Validate(r.Context(), credential)
 	if err != nil {
 		return nil, err
 	}
@@ -89,19 +89,17 @@ func released(profile map[string]any, p *validation.Principal) map[string]any {
 func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, errNoToken) {
 		httpx.NoStore(w)
-		w.Header().Set("WWW-Authenticate", h.bearer(nil))
+		w.Header()["Www-Authenticate"] = h.challenges(r, nil)
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
 	if oauth.AsError(err).HTTPStatus() < http.StatusInternalServerError {
-		w.Header().Set("WWW-Authenticate", h.bearer(err))
+		w.Header()["Www-Authenticate"] = h.challenges(r, err)
 	}
 	httpx.WriteError(w, r, err, h.Logger)
 }
 
-// bearer returns the challenge for a refusal; for none it says nothing but where to get a token.
-func (h *Handler) bearer(err error) string {
-	challenge := validation.ChallengeFor(err)
-	challenge.Realm = h.Issuer
-	return challenge.String()
+// challenges returns those for a refusal; for none they say nothing but where to get a token.
+func (h *Handler) challenges(r *http.Request, err error) []string {
+	return h.DPoP.Challenges(r, err, validation.Challenge{Realm: h.Issuer})
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/clientauth"
 	"github.com/gatehouse-id/gatehouse/authz/session"
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
@@ -45,6 +46,9 @@ func (h *Handler) acceptPushed(r *http.Request) (authz.Handle, error) {
 		return authz.Handle{}, err
 	}
 	request, err := h.readPushed(r, client, params)
+	if err == nil {
+		err = h.bind(r, &request)
+	}
 	if err != nil {
 		return authz.Handle{}, told(err)
 	}
@@ -53,6 +57,20 @@ func (h *Handler) acceptPushed(r *http.Request) (authz.Handle, error) {
 	}
 	handle := request.Push()
 	return handle, h.Store.InsertRequest(r.Context(), request)
+}
+
+// bind binds the code of a request to the key that its sender proves to hold, which is that of dpop_jkt where there is one (RFC 9449
+// 10.1).
+func (h *Handler) bind(r *http.Request, request *authz.Request) error {
+	key, err := h.ClientAuth.Holder(r)
+	if err != nil || key == "" {
+		return err
+	}
+	if err := clientauth.SameHolder(request.Key, key); err != nil {
+		return err
+	}
+	request.Key = key
+	return nil
 }
 
 func (h *Handler) readPushed(r *http.Request, client *authz.Client, params oauth.Params) (authz.Request, error) {

@@ -29,17 +29,19 @@ func redeem(ctx context.Context, h *Handler, c *call) (issue, error) {
 		return issue{}, oauth.NewError(oauth.InvalidRequest, "code is missing")
 	}
 	in := authz.Redemption{
-		Code: code, ClientID: c.client.ID, RedirectURI: c.params.Get("redirect_uri"), Verifier: c.params.Get("code_verifier"),
+		Code: code, ClientID: c.client.ID, RedirectURI: c.params.Get("redirect_uri"), Verifier: c.params.Get("code_verifier"), Key: c.key,
 		Applications: h.Applications,
 	}
 	if c.client.May(authz.GrantRefreshToken) {
 		family := authz.NewFamily(h.Store.Now(), c.client.RefreshTTL, c.client.RefreshIdleTTL)
+		family.Key = c.boundTo()
 		in.Family = &family
 	}
 	var share authz.Handle
 	if c.client.Native {
 		var record authz.AuthSession
 		record, share = authz.NewAuthSession(c.client.ID, time.Time{})
+		record.Key = c.key
 		in.AuthSession = &record
 	}
 	var details oauth.Details
@@ -77,6 +79,15 @@ func redeem(ctx context.Context, h *Handler, c *call) (issue, error) {
 		settled.authSession = share.String()
 	}
 	return settled, nil
+}
+
+// boundTo is the key that a refresh token is bound to. That of a client which authenticates is bound to the client already, whose keys
+// may change (RFC 9449 5).
+func (c *call) boundTo() string {
+	if c.client.Confidential() {
+		return ""
+	}
+	return c.key
 }
 
 // redeemEvent returns what the audit trail keeps: that tokens were issued, or that a replay has revoked them. A stranger

@@ -182,6 +182,7 @@ type allowance struct {
 	offline bool
 	subject string
 	details string
+	key     string // that the code is bound to
 }
 
 // verifier belongs to the challenge of every code of the tests.
@@ -217,7 +218,7 @@ func (w *world) code(t testing.TB, a allowance) (string, authz.Grant) {
 	}
 	code, record := authz.NewCode(now)
 	record.ClientID, record.RedirectURI, record.GrantID, record.Nonce = a.client, redirect, grant.ID, a.nonce
-	record.Challenge = oauth.Challenge(verifier)
+	record.Challenge, record.Key = oauth.Challenge(verifier), a.key
 	_, err := w.store.Complete(t.Context(), authz.Completion{Grant: grant, Code: record})
 	check(t, err)
 	return code, grant
@@ -241,6 +242,11 @@ type answer struct {
 // ask sends a form. Parameters come in pairs; one named ":basic" holds "id:secret" for the Authorization header.
 func ask(t testing.TB, h http.Handler, pairs ...string) answer {
 	t.Helper()
+	return send(t, h, form(t, pairs...))
+}
+
+func form(t testing.TB, pairs ...string) *http.Request {
+	t.Helper()
 	form := url.Values{}
 	header := ""
 	for i := 0; i < len(pairs); i += 2 {
@@ -256,8 +262,7 @@ func ask(t testing.TB, h http.Handler, pairs ...string) answer {
 	if header != "" {
 		r.Header.Set("Authorization", header)
 	}
-	r = r.WithContext(httpx.WithCaller(r.Context(), httpx.Caller{ClientIP: "192.0.2.1", RequestID: "req-1"}))
-	return send(t, h, r)
+	return r.WithContext(httpx.WithCaller(r.Context(), httpx.Caller{ClientIP: "192.0.2.1", RequestID: "req-1"}))
 }
 
 func send(t testing.TB, h http.Handler, r *http.Request) answer {

@@ -101,6 +101,8 @@ type call struct {
 	client *authz.Client
 	grant  grantType
 	scopes oauth.Scopes
+	// key is the thumbprint of the key that the sender holds and that the tokens are bound to; empty for bearer tokens.
+	key string
 	// at is when the request came: tokens are issued as of then, so that a revocation during the transition covers them.
 	at time.Time
 }
@@ -152,11 +154,25 @@ func (h *Handler) serve(r *http.Request, c *call) (answer []byte, err error) {
 	if err := c.scope(); err != nil {
 		return nil, err
 	}
+	if err := h.hold(r, c); err != nil {
+		return nil, err
+	}
 	settled, err := c.grant.settle(ctx, h, c)
 	if err != nil {
 		return nil, err
 	}
 	return h.mint(c, settled)
+}
+
+// hold finds out which key the tokens are bound to (RFC 9449 5). A client that has its tokens bound gets no others (5.2).
+func (h *Handler) hold(r *http.Request, c *call) (err error) {
+	if c.key, err = h.Clients.Holder(r); err != nil {
+		return err
+	}
+	if c.key == "" && c.client.BoundTokens {
+		return oauth.NewError(oauth.InvalidDPoPProof, "the client has its tokens bound to a key: a DPoP proof is required")
+	}
+	return nil
 }
 
 // find returns the grant type of a name that the client may use.

@@ -13,7 +13,7 @@ import (
 
 // mint makes the tokens and the answer (RFC 6749 5.1, OpenID Connect Core 3.1.3.3, draft-ietf-oauth-first-party-apps-04 6.1).
 func (h *Handler) mint(c *call, i issue) ([]byte, error) {
-	access, err := h.Tokens.Access(tokens.Access{Client: c.client, Scopes: i.scopes, Details: i.details, Grant: i.grant, At: c.at})
+	access, err := h.Tokens.Access(tokens.Access{Client: c.client, Scopes: i.scopes, Details: i.details, Grant: i.grant, Key: c.key, At: c.at})
 	if err != nil {
 		return nil, unminted(err)
 	}
@@ -28,7 +28,11 @@ func (h *Handler) mint(c *call, i issue) ([]byte, error) {
 			return nil, unminted(err)
 		}
 	}
-	return answer(access, id, i), nil
+	kind := oauth.Bearer
+	if c.key != "" {
+		kind = oauth.DPoP
+	}
+	return answer(kind, access, id, i), nil
 }
 
 // unminted tells a subject that no token can hold, which is a fault, from a key that is not there, which passes.
@@ -41,10 +45,10 @@ func unminted(err error) error {
 
 // answer writes the token response. Details are JSON already, and none of its other values can hold a character that JSON escapes: tokens and handles are base64url
 // with dots, and scope tokens exclude quote and backslash.
-func answer(access tokens.Minted, id string, i issue) []byte {
+func answer(kind string, access tokens.Minted, id string, i issue) []byte {
 	b := make([]byte, 0, len(access.Token)+len(id)+len(i.refresh)+256)
 	b = append(append(b, `{"access_token":"`...), access.Token...)
-	b = append(b, `","token_type":"Bearer","expires_in":`...)
+	b = append(append(append(b, `","token_type":"`...), kind...), `","expires_in":`...)
 	b = strconv.AppendInt(b, int64(access.TTL/time.Second), 10)
 	for _, member := range [...]struct{ name, value string }{
 		{"refresh_token", i.refresh}, {"id_token", id}, {"scope", i.scopes.String()},

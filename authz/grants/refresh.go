@@ -31,7 +31,7 @@ func refresh(ctx context.Context, h *Handler, c *call) (issue, error) {
 	var details oauth.Details
 	var exceeding error
 	result, err := h.Store.Refresh(ctx, authz.Renewal{
-		Token: token, ClientID: c.client.ID, Scopes: c.scopes, Grace: h.Grace, Applications: h.Applications,
+		Token: token, ClientID: c.client.ID, Key: c.key, Scopes: c.scopes, Grace: h.Grace, Applications: h.Applications,
 		Fits: func(grant *authz.Grant) bool {
 			details, exceeding = h.details(c, grant)
 			return exceeding == nil
@@ -79,7 +79,7 @@ func refreshError(outcome authz.RefreshOutcome) error {
 		return oauth.NewError(oauth.InvalidScope, "the scope goes beyond what was granted")
 	case authz.RefreshBarred:
 		return barred()
-	case authz.RefreshUnknown, authz.RefreshRevoked, authz.RefreshReused:
+	case authz.RefreshUnknown, authz.RefreshUnproven, authz.RefreshRevoked, authz.RefreshReused:
 		return oauth.NewError(oauth.InvalidGrant, "the refresh token is not valid").
 			WithCause(fmt.Errorf("refreshing: %s", outcome))
 	}

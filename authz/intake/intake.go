@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/details"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
+	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
@@ -96,6 +97,9 @@ func (in *reading) readProtocol() (err error) {
 		return oauth.NewError(oauth.InvalidRequest, "the nonce parameter is too long")
 	}
 	in.request.Nonce = p.Get("nonce")
+	if in.request.Key = p.Get("dpop_jkt"); in.request.Key != "" && !jose.IsThumbprint(in.request.Key) {
+		return oauth.NewError(oauth.InvalidRequest, "dpop_jkt is not the thumbprint of a key")
+	}
 	in.request.Challenge, err = oauth.ParseChallenge(p.Get("code_challenge"), p.Get("code_challenge_method"))
 	return err
 }

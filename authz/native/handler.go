@@ -64,6 +64,7 @@ type call struct {
 	// context is what the app's handle stands for, and handle what it is told to come back with.
 	context authz.AuthSession
 	handle  authz.Handle
+	key     string // that the app has proven to hold, if any
 	request authz.Request
 	session authz.Session // the zero value when nobody is known
 	// began is when the app came, before anything was verified.
@@ -152,7 +153,10 @@ func (c *call) identify(params oauth.Params) error {
 	if !c.client.Native {
 		return oauth.NewError(oauth.UnauthorizedClient, "the client may not use this endpoint")
 	}
-	c.r = withoutAuthorization(c.r)
+	if c.key, err = c.Clients.Holder(c.r); err != nil {
+		return err
+	}
+	c.r = clientauth.WithoutCredentials(c.r)
 	if !ok {
 		return nil
 	}
@@ -160,16 +164,7 @@ func (c *call) identify(params oauth.Params) error {
 	if c.context, err = c.Store.AuthSession(ctx, handle, c.client.ID); err != nil {
 		return c.lost(err)
 	}
-	return nil
-}
-
-// withoutAuthorization takes out the field that is the client's here. A realm that reads it would take the client's secret for
-// somebody's password.
-func withoutAuthorization(r *http.Request) *http.Request {
-	without := *r
-	without.Header = r.Header.Clone()
-	without.Header.Del("Authorization")
-	return &without
+	return clientauth.SameHolder(c.context.Key, c.key)
 }
 
 // lost tells a handle that is not good from a store that cannot be asked.
@@ -206,6 +201,18 @@ func (c *call) find(params oauth.Params) (err error) {
 	return nil
 }
 
+// bind binds the code of the request to the key that the app has proven to hold, which is that of dpop_jkt where there is one (9.5.1).
+func (c *call) bind() error {
+	if c.key == "" {
+		return nil
+	}
+	if err := clientauth.SameHolder(c.request.Key, c.key); err != nil {
+		return err
+	}
+	c.request.Key = c.key
+	return nil
+}
+
 // asksAnew reports whether an app asks for something, instead of answering what it has been asked. Any parameter that would
 // change what is asked does: none may be overlooked because a request is open.
 func asksAnew(params oauth.Params) bool {
@@ -214,7 +221,7 @@ func asksAnew(params oauth.Params) bool {
 
 var asking = []string{
 	"response_type", "scope", "code_challenge", "acr_values", "max_age", "prompt", "id_token_hint", "nonce", "redirect_uri",
-	"request", "request_uri", "authorization_details",
+	"request", "request_uri", "authorization_details", "dpop_jkt",
 }
 
 func (c *call) begin(ctx context.Context, params oauth.Params) (err error) {
@@ -222,6 +229,9 @@ func (c *call) begin(ctx context.Context, params oauth.Params) (err error) {
 		return oauth.NewError(oauth.InvalidRequest, "redirect_uri means nothing here: the code comes with the answer")
 	}
 	if c.request, err = c.Intake.Read(ctx, c.client, params); err != nil {
+		return err
+	}
+	if err := c.bind(); err != nil {
 		return err
 	}
 	switch {
@@ -241,6 +251,7 @@ func (c *call) begin(ctx context.Context, params oauth.Params) (err error) {
 	}
 	if c.context.ID == "" {
 		c.context, c.handle = authz.NewAuthSession(c.client.ID, c.request.ExpiresAt)
+		c.context.Key = c.key
 	}
 	if err := c.Store.BeginNative(ctx, c.context, c.request); err != nil {
 		return c.lost(err)

@@ -24,6 +24,8 @@ type Family struct {
 	Generation uint64    `json:"generation"`
 	RotatedAt  time.Time `json:"rotated_at"`
 	RevokedAt  time.Time `json:"revoked_at,omitzero"`
+	// Key is the thumbprint of the key that whoever presents a token must prove to hold (RFC 9449 5); empty for none.
+	Key string `json:"jkt,omitempty"`
 	// IdleTTL is for how many seconds a token is good that nobody uses; from each rotation on they count anew.
 	IdleTTL       int64     `json:"idle_ttl"`
 	IdleExpiresAt time.Time `json:"idle_expires_at"`

@@ -51,7 +51,7 @@ func (s *Server) Inspect(ctx context.Context, raw string) Inspection {
 		}
 		found.Kind = kind.name
 		if kind.validator != nil {
-			_, err = kind.validator.Validate(ctx, raw)
+			_, err = kind.validator.Inspect(ctx, raw)
 			found.Active = err == nil
 			found.Problem = problem(err)
 		}

@@ -162,7 +162,7 @@ func (s *Server) mountEndpoints(browser *session.Manager, _ *limit.Limiter) erro
 		return err
 	}
 	h, err := endpoints.New(endpoints.Config{
-		Issuer: c.Issuer, Store: c.Store, Clients: s.clientAuth, Tokens: anyAudience, Keys: c.keys(), Signer: s.tokens, Hints: s.hints,
+		Issuer: c.Issuer, Store: c.Store, Clients: s.clientAuth, Tokens: anyAudience, DPoP: s.DPoP(), Keys: c.keys(), Signer: s.tokens, Hints: s.hints,
 		Profiles: c.Profiles, Sessions: browser, Pages: c.Pages, Trail: c.Trail, Apply: c.View.Apply, Logger: c.Logger,
 		Metadata: endpoints.Metadata{
 			Scopes: c.Scopes, ACRValues: c.Engine.ACRValues(), GrantTypes: s.tokenFace.Supported(), Backchannel: s.backchannelMetadata(),

@@ -27,6 +27,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/site"
 	"github.com/gatehouse-id/gatehouse/authz/tokens"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/internal/dpop"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
@@ -69,6 +70,10 @@ type Config struct {
 	SessionLifetime time.Duration
 	// RefreshGrace is how long the refresh token before the current one is answered with the current one; zero is not at all.
 	RefreshGrace time.Duration
+	// NonceKey is that of the nonces which the issuer's endpoints give for DPoP proofs: nodes that share it know each other's. It is
+	// asked for once the store is open; nil draws one. DemandNonces has every proof carry a nonce (RFC 9449 8, 9).
+	NonceKey     func() ([]byte, error)
+	DemandNonces bool
 	// CacheBytes bounds the memory for validated tokens; zero takes the default of the validation package.
 	CacheBytes int64
 	// ClientIP returns the caller's address as the server's operator trusts it.
@@ -103,6 +108,7 @@ type Server struct {
 	tokens   *tokens.Issuer
 	access   *validation.Validator
 	sessions *validation.Validator
+	proofs   *validation.Proofs
 	gate     *site.Gate
 	pages    session.ErrorPages
 	routes   map[string]route
@@ -167,6 +173,9 @@ func (s *Server) buildTokens() (err error) {
 	if s.access, err = s.Validator(c.Audience); err != nil {
 		return err
 	}
+	if s.proofs, err = validation.NewProofs(validation.ProofsConfig{Now: c.Now, Nonces: c.DemandNonces}); err != nil {
+		return err
+	}
 	s.sessions, err = validation.New(validation.Config{
 		Issuer: c.Issuer, Audience: []string{tokens.SiteAudience(c.Issuer)}, Typ: tokens.TypSite,
 		Keys: validation.KeyFunc(c.Ring.Key), Revocations: s.dead(), Now: c.Now, CacheBytes: c.CacheBytes,
@@ -177,8 +186,32 @@ func (s *Server) buildTokens() (err error) {
 func (s *Server) buildClientAuth() error {
 	c := &s.config
 	limiter, err := limit.New(limit.Config{Burst: secretBurst, Every: secretEvery, Keys: limiterKeys, Now: c.Now})
-	s.clientAuth = &clientauth.Authenticator{Clients: c.Clients, Store: c.Store, Issuer: c.Issuer, Now: c.Now, Limiter: limiter}
+	if err != nil {
+		return err
+	}
+	key := c.NonceKey
+	if key == nil {
+		key = dpop.RandomKey()
+	}
+	nonces, err := dpop.NewNonces(key, "issuer", 0)
+	if err != nil {
+		return err
+	}
+	proofs, err := dpop.New(dpop.Config{Now: c.Now, Nonces: nonces, Demand: c.DemandNonces})
+	s.clientAuth = &clientauth.Authenticator{
+		Clients: c.Clients, Store: c.Store, Issuer: c.Issuer, Now: c.Now, Proofs: proofs, Limiter: limiter,
+	}
 	return err
+}
+
+// Proofs returns what judges the DPoP proofs at this server's resources and gates, so that each is good once among them all.
+func (s *Server) Proofs() *validation.Proofs { return s.proofs }
+
+// DPoP says how bound tokens are presented at the issuer's own resources.
+func (s *Server) DPoP() *validation.DPoP {
+	return &validation.DPoP{
+		Proofs: s.proofs, Address: func(r *http.Request) string { return clientauth.Address(s.config.Issuer, r) },
+	}
 }
 
 // Validator returns a validator of the issuer's access tokens for an audience: the keys and the revocations are those of

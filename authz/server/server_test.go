@@ -157,7 +157,7 @@ func TestNewMissesEachPart(t *testing.T) {
 	t.Parallel()
 	optional := []string{
 		"Scopes", "DefaultScopes", "ScopeTexts", "SessionIdle", "SessionLifetime", "RefreshGrace", "CacheBytes", "Proxied", "Applications", "Published", "Observe",
-		"Phones", "Registrations", "Details", "Backchannel",
+		"Phones", "Registrations", "Details", "Backchannel", "NonceKey", "DemandNonces",
 	}
 	b := newBench(t)
 	all := reflect.TypeOf(b.config)
@@ -235,13 +235,13 @@ func TestATokenOfAMachine(t *testing.T) {
 	if err := json.Unmarshal(got.Body.Bytes(), &issued); err != nil || got.Code != http.StatusOK {
 		t.Fatalf("%d %s", got.Code, got.Body)
 	}
-	p, err := s.AccessValidator().Validate(t.Context(), issued.Token)
+	p, err := s.AccessValidator().Inspect(t.Context(), issued.Token)
 	if err != nil || p.Subject != "machine" || !p.Scopes.Has("read") {
 		t.Fatalf("the token is of %+v, %v", p, err)
 	}
 	other, err := s.Validator([]string{"https://elsewhere.example.com"})
 	must(t, err)
-	if _, err := other.Validate(t.Context(), issued.Token); err == nil {
+	if _, err := other.Inspect(t.Context(), issued.Token); err == nil {
 		t.Error("another audience takes the token")
 	}
 	if found := s.Inspect(t.Context(), issued.Token); !found.Active || found.Kind != "access token" || found.Claims["sub"] != "machine" {
@@ -252,7 +252,7 @@ func TestATokenOfAMachine(t *testing.T) {
 	if found := s.Inspect(t.Context(), assertion); found.Active || found.Kind != "assertion" || found.Claims["aud"] != "https://upstream" {
 		t.Errorf("of the assertion the operator sees %+v", found)
 	}
-	if _, err := s.AccessValidator().Validate(t.Context(), assertion); err == nil {
+	if _, err := s.AccessValidator().Inspect(t.Context(), assertion); err == nil {
 		t.Error("an assertion passes for an access token")
 	}
 	if access, _ := s.Stats(); access.Hits+access.Misses == 0 {

@@ -29,7 +29,7 @@ func NewCompletion(
 	c.Grant.Offline = request.Scopes.Has(oauth.ScopeOfflineAccess)
 	code, c.Code = authz.NewCode(now)
 	c.Code.ClientID, c.Code.RedirectURI, c.Code.GrantID = request.ClientID, request.RedirectURI, c.Grant.ID
-	c.Code.Challenge, c.Code.Nonce = request.Challenge, request.Nonce
+	c.Code.Challenge, c.Code.Nonce, c.Code.Key = request.Challenge, request.Nonce, request.Key
 	return code, c, true
 }
 

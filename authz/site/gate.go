@@ -53,8 +53,10 @@ func New(c Config) (*Gate, error) {
 
 // Rule is what a route asks. It is built once and not changed.
 type Rule struct {
-	// Tokens validates bearer tokens.
+	// Tokens validates the tokens that requests present.
 	Tokens TokenValidator
+	// DPoP takes tokens that are bound to keys; nil refuses them.
+	DPoP *validation.DPoP
 	// Policy is what the token of a user of ours must prove.
 	Policy *validation.Policy
 	// Bare is what a token must prove that speaks of no realms: that of a client acting for itself, or of another issuer.
@@ -75,9 +77,9 @@ type Rule struct {
 	Page func(*http.Request) string
 }
 
-// TokenValidator validates a bearer token: a [validation.Validator], or several for several issuers.
+// TokenValidator validates a token that is presented: a [validation.Validator], or several for several issuers.
 type TokenValidator interface {
-	Validate(ctx context.Context, raw string) (*validation.Principal, error)
+	Validate(ctx context.Context, c validation.Credential) (*validation.Principal, error)
 }
 
 // Outcomes of a decision, for metrics and logs.
@@ -98,9 +100,9 @@ type Decision struct {
 	BySession bool
 	// Done is set when the answer has been written already: the caller does nothing more.
 	Done bool
-	// Err is set when the request is refused; Challenge is the WWW-Authenticate value to send with it, if any.
-	Err       *oauth.Error
-	Challenge string
+	// Err is set when the request is refused; Challenges are the WWW-Authenticate values to send with it, if any.
+	Err        *oauth.Error
+	Challenges []string
 }
 
 // Decide judges a request. The default is to refuse: only a decision with neither Done nor Err lets it pass.
@@ -127,12 +129,12 @@ func (g *Gate) Decide(w http.ResponseWriter, r *http.Request, origin string, rul
 }
 
 func (g *Gate) decide(w http.ResponseWriter, r *http.Request, origin string, rule *Rule) Decision {
-	raw, found, err := validation.FromRequest(r)
+	credential, found, err := rule.DPoP.FromRequest(r)
 	if err != nil {
 		return g.refuse(r, rule, err)
 	}
 	if found {
-		return g.bearer(r, rule, raw)
+		return g.present(r, rule, credential)
 	}
 	if rule.Session {
 		if d, ok := g.session(w, r, origin, rule); ok {
@@ -149,9 +151,9 @@ func (g *Gate) decide(w http.ResponseWriter, r *http.Request, origin string, rul
 	return g.refuse(r, rule, nil)
 }
 
-// bearer decides a request that carries a token: the token alone, whatever cookies come with it.
-func (g *Gate) bearer(r *http.Request, rule *Rule, raw string) Decision {
-	principal, err := rule.Tokens.Validate(r.Context(), raw)
+// present decides a request that carries a token: the token alone, whatever cookies come with it.
+func (g *Gate) present(r *http.Request, rule *Rule, credential validation.Credential) Decision {
+	principal, err := rule.Tokens.Validate(r.Context(), credential)
 	if err != nil {
 		return g.refuse(r, rule, err)
 	}
@@ -213,7 +215,7 @@ func (g *Gate) current(w http.ResponseWriter, r *http.Request, origin string) (*
 	if raw == "" {
 		return nil, nil
 	}
-	principal, err := g.Sessions.Validate(r.Context(), raw)
+	principal, err := g.Sessions.Inspect(r.Context(), raw)
 	if err != nil || principal.ClientID != authz.SiteClientID(origin) || !slices.Contains(principal.Audience, origin) {
 		return nil, nil
 	}
@@ -239,7 +241,7 @@ func (g *Gate) renew(w http.ResponseWriter, r *http.Request, origin string, old 
 	if err != nil {
 		return nil, err
 	}
-	return g.Sessions.Validate(r.Context(), raw)
+	return g.Sessions.Inspect(r.Context(), raw)
 }
 
 // seat sets the site's session cookie for a grant, as of the moment when the store was about to be asked for it, and returns
@@ -253,22 +255,21 @@ func (g *Gate) seat(w http.ResponseWriter, origin string, grant authz.Grant, at 
 	return raw, nil
 }
 
-// refuse renders a refusal with its challenge (RFC 6750 3, RFC 9470 3). Without an error the request had no credential,
-// and the challenge says nothing but where to get one (RFC 6750 3.1).
+// refuse renders a refusal with its challenges (RFC 6750 3, RFC 9449 7.1, RFC 9470 3). Without an error the request had no
+// credential, and they say nothing but where to get one (RFC 6750 3.1).
 func (g *Gate) refuse(r *http.Request, rule *Rule, err error) Decision {
-	challenge := validation.ChallengeFor(err)
-	challenge.Realm = rule.Realm
+	about := validation.Challenge{Realm: rule.Realm}
 	if rule.Metadata != nil {
-		challenge.ResourceMetadata = rule.Metadata(r)
+		about.ResourceMetadata = rule.Metadata(r)
 	}
-	d := Decision{Challenge: challenge.String()}
+	d := Decision{Challenges: rule.DPoP.Challenges(r, err, about)}
 	if err == nil {
 		d.Err = &oauth.Error{Code: oauth.InvalidToken, Description: "a token is required"}
 		return d
 	}
 	d.Err = oauth.AsError(err)
 	if d.Err.HTTPStatus() >= http.StatusInternalServerError || d.Err.Code == oauth.AccessDenied {
-		d.Challenge = ""
+		d.Challenges = nil
 	}
 	return d
 }

@@ -20,6 +20,8 @@ type Access struct {
 	Details oauth.Details
 	// Grant is what the user allowed; nil makes a token of the client itself (client credentials).
 	Grant *authz.Grant
+	// Key is the thumbprint of the key that whoever presents the token must prove to hold (RFC 9449 6.1); empty for none.
+	Key string
 	// At is when issuing was decided; zero is now. It is taken before the transition in the store, so that a revocation
 	// that comes between decision and signature covers the token.
 	At time.Time
@@ -56,6 +58,7 @@ func (i *Issuer) Access(a Access) (Minted, error) {
 	o.time("iat", at)
 	o.text("jti", m.ID)
 	o.text("client_id", a.Client.ID)
+	o.confirmation(a.Key)
 	o.words("scope", a.Scopes)
 	o.raw("authorization_details", a.Details.String())
 	if g := a.Grant; g != nil {
@@ -80,6 +83,16 @@ func (o *object) authentication(a *realm.Authentication) {
 	o.times("realms", a.Realms)
 	o.application(a.Application)
 	o.devices(a.Devices)
+}
+
+// confirmation writes what the token is bound to (RFC 7800 3.1).
+func (o *object) confirmation(key string) {
+	if key == "" {
+		return
+	}
+	inner := object{'{'}
+	inner.text("jkt", key)
+	o.raw("cnf", string(inner.end()))
 }
 
 // devices writes which devices proved it: one as text, several as a list.

@@ -54,7 +54,7 @@ func TestTokensNameTheApp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := v.Validate(t.Context(), minted(f.issuer.Access(tokens.Access{Client: client(), Grant: g})))
+	p, err := v.Inspect(t.Context(), minted(f.issuer.Access(tokens.Access{Client: client(), Grant: g})))
 	if err != nil || p.Application == nil || realm.Application(*p.Application) != *app {
 		t.Errorf("what is minted reads %+v, %v", p, err)
 	}

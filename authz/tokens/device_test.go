@@ -55,7 +55,7 @@ func TestTokensNameTheDevices(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p, err := v.Validate(t.Context(), access.Token)
+			p, err := v.Inspect(t.Context(), access.Token)
 			if err != nil {
 				t.Fatal(err)
 			}

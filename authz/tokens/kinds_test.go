@@ -55,7 +55,7 @@ func TestConfusionMatrix(t *testing.T) {
 			t.Fatal(err)
 		}
 		for typ, raw := range kinds {
-			_, err := v.Validate(t.Context(), raw)
+			_, err := v.Inspect(t.Context(), raw)
 			if (err == nil) != (typ == want) {
 				t.Errorf("%s offered as %s: %v", typ, want, err)
 			}
@@ -82,7 +82,7 @@ func TestValidatorReadsWhatIsMinted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := v.Validate(t.Context(), m.Token)
+	p, err := v.Inspect(t.Context(), m.Token)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestValidatorReadsWhatIsMinted(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	f.clock.Advance(m.TTL)
-	if _, err := v.Validate(t.Context(), m.Token); err == nil {
+	if _, err := v.Inspect(t.Context(), m.Token); err == nil {
 		t.Error("valid at its exp")
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule"
 	"github.com/gatehouse-id/gatehouse/caddymodule/passage"
 	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
+	"github.com/gatehouse-id/gatehouse/internal/httpx"
 )
 
 // membership is what a member knows of its list.
@@ -42,12 +43,13 @@ func pageOf(r *http.Request) string {
 	return r.URL.RequestURI()
 }
 
-// refuse hands a refusal to Caddy, so that handle_errors works, with its challenge already set.
-func refuse(w http.ResponseWriter, status int, challenge string, err error) error {
+// refuse hands a refusal to Caddy, so that handle_errors works, with its challenges already set.
+func refuse(w http.ResponseWriter, status int, challenges []string, err error) error {
 	header := w.Header()
-	if challenge != "" {
-		header.Set("WWW-Authenticate", challenge)
+	if len(challenges) > 0 {
+		header["Www-Authenticate"] = challenges
 	}
+	httpx.Announce(header, err)
 	if status == http.StatusServiceUnavailable {
 		header.Set("Retry-After", "1")
 	}

@@ -29,6 +29,9 @@ import (
 // What becomes of requests that last.
 const closeStreams, untilRevoked, keepStreams = "close", "revoked", "keep"
 
+// Whether tokens must be bound.
+const dpopAccepted, dpopRequired = "accepted", "required"
+
 // Protect lets a request pass only when its token or its browser session proves what the route asks. Of the rules in one
 // block the first that matches decides, so a narrow rule stands before a wide one. Rules in a block further in, as in a
 // handle, are asked as well.
@@ -47,6 +50,9 @@ type Protect struct {
 	Session bool `json:"session,omitempty"`
 	// The origins under which browsers reach the site, when they do not follow from its address.
 	Origins []string `json:"origins,omitempty"`
+	// Whether tokens must be bound to a key that the caller proves to hold with each request (RFC 9449): "required", or "accepted"
+	// beside bearer tokens. Default: accepted.
+	DPoP string `json:"dpop,omitempty"`
 	// Whether requests without any credential pass, without identity.
 	Optional bool `json:"optional,omitempty"`
 	// Whether the rule lets everything pass, to exempt a route from a wider rule. Identity headers are removed all the same.
@@ -127,6 +133,7 @@ func (p *Protect) buildRule() error {
 		return err
 	}
 	p.rule.Tokens, p.rule.Session, p.rule.Optional = tokens, p.Session, p.Optional
+	p.rule.DPoP = p.proven(p.DPoP == dpopRequired)
 	p.rule.Metadata = func(r *http.Request) string { return p.among.Load().OriginOf(r) + metadataPath }
 	p.rule.Page = pageOf
 	if len(p.Details) > 0 {
@@ -143,8 +150,19 @@ func (p *Protect) buildRule() error {
 	if p.status, err = p.app.Server().Rule(validation.Policy{}); err != nil {
 		return err
 	}
+	p.status.DPoP = p.proven(false)
 	p.confirm, err = p.app.Confirming().Rule(p.Confirm, p.demand())
 	return err
+}
+
+// proven says how tokens are presented that are bound to keys: by the address that the client sees, and once for all rules that judge
+// the request.
+func (p *Protect) proven(required bool) *validation.DPoP {
+	return &validation.DPoP{
+		Proofs: p.app.Server().Proofs(), Required: required,
+		Address: func(r *http.Request) string { return p.among.Load().OriginOf(r) + pageOf(r) },
+		Kept:    func(r *http.Request) *validation.Presented { return &passage.Enter(r).Presented },
+	}
 }
 
 // Join adds what the rule has to say to what is known about its list of routes.
@@ -160,6 +178,8 @@ func (p *Protect) Join(group *sites.Group, always bool) bool {
 	if group.Status != nil {
 		group.Status.Session = group.Session // whoever may log in to send a request may ask by the same cookie
 	}
+	group.Bound = group.Bound || p.DPoP == dpopRequired
+	group.Bearer = group.Bearer || !p.Off && p.DPoP != dpopRequired
 	group.Exact = group.Exact || p.confirm != nil || len(p.Details) > 0
 	group.Lenient = group.Lenient || p.LenientPaths && always
 	p.among.Store(group)
@@ -180,7 +200,7 @@ func (p *Protect) AddHeaders(into map[string]string) { maps.Copy(into, p.Identit
 func (p *Protect) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if err := p.app.Ready(); err != nil {
 		p.app.Guards().Clean(r) // for whatever handle_errors does with it
-		return refuse(w, http.StatusServiceUnavailable, "", err)
+		return refuse(w, http.StatusServiceUnavailable, nil, err)
 	}
 	among, pass := p.among.Load(), passage.Enter(r)
 	if pass.DecidedBy(among) {
@@ -194,7 +214,7 @@ func (p *Protect) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	p.app.Guards().Clean(r)
 	if err := among.Check(r, p.LenientPaths); err != nil {
-		return refuse(w, http.StatusBadRequest, "", err)
+		return refuse(w, http.StatusBadRequest, nil, err)
 	}
 	if p.Off {
 		pass.Conceal(r, true)
@@ -224,7 +244,7 @@ func (p *Protect) decide(w http.ResponseWriter, r *http.Request, pass *passage.P
 	d := p.judge(w, r, origin, pass)
 	pass.Conceal(r, p.ForwardToken)
 	if d.Err != nil {
-		return d, refuse(w, d.Err.HTTPStatus(), d.Challenge, d.Err)
+		return d, refuse(w, d.Err.HTTPStatus(), d.Challenges, d.Err)
 	}
 	if d.Done || d.Principal == nil {
 		return d, nil
@@ -242,7 +262,7 @@ func (p *Protect) decide(w http.ResponseWriter, r *http.Request, pass *passage.P
 		r.Header.Set(hold.OperationHeader, confirmed.Operation)
 	}
 	if err := p.introduce(r, d.Principal, confirmed); err != nil {
-		return d, refuse(w, http.StatusServiceUnavailable, "", err)
+		return d, refuse(w, http.StatusServiceUnavailable, nil, err)
 	}
 	return d, nil
 }

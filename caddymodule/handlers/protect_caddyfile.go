@@ -12,7 +12,6 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/confirming"
 	"github.com/gatehouse-id/gatehouse/caddymodule/foreign"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
-	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
 
 // parseProtect reads: protect [<matcher>] [<scope...>] { ... }
@@ -51,6 +50,7 @@ func parseProtect(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //		max_age          <duration>
 //		audience         <audience...>
 //		session          on|off [<origin...>]
+//		dpop             accepted|required [<origin...>]
 //		optional
 //		off
 //		issuer           <url> { ... }
@@ -75,6 +75,7 @@ func (p *Protect) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"max_age":          p.parseMaxAge,
 			"audience":         option.Strings(&p.Audience),
 			"session":          p.parseSession,
+			"dpop":             p.parseDPoP,
 			"optional":         option.Flag(&p.Optional),
 			"off":              option.Flag(&p.Off),
 			"issuer":           p.parseIssuer,
@@ -104,14 +105,28 @@ func (p *Protect) parseSession(d *caddyfile.Dispenser) error {
 		p.Session = false
 	case len(args) >= 1 && args[0] == "on":
 		p.Session = true
-		p.Origins = args[1:]
+		p.Origins = append(p.Origins, args[1:]...)
 	default:
 		return d.Err("session is on or off; after on may come the origins of the site, such as https://app.example.com")
 	}
-	for _, origin := range p.Origins {
-		if !oauth.CheckOrigin(origin) {
-			return d.Errf("%q is not an origin, such as https://app.example.com", origin)
-		}
+	return p.originsAt(d)
+}
+
+// parseDPoP reads: dpop accepted|required [<origin...>]
+func (p *Protect) parseDPoP(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 || args[0] != dpopAccepted && args[0] != dpopRequired {
+		return d.Err("dpop is accepted or required; after it may come the origins of the site, such as https://api.example.com")
+	}
+	p.DPoP = args[0]
+	p.Origins = append(p.Origins, args[1:]...)
+	return p.originsAt(d)
+}
+
+// originsAt refuses what is no origin, and says where it stands.
+func (p *Protect) originsAt(d *caddyfile.Dispenser) error {
+	if err := p.checkOrigins(); err != nil {
+		return d.WrapErr(err)
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ func (p *Protect) check(app *caddymodule.App) error {
 		return p.checkOff()
 	}
 	for _, err := range []error{
-		p.checkScopes(app), p.checkLevels(app), p.checkHeaders(), p.checkOrigins(), p.checkConfirm(app), p.checkDetails(app), p.checkStreams(app),
+		p.checkScopes(app), p.checkLevels(app), p.checkHeaders(), p.checkOrigins(), p.checkDPoP(), p.checkConfirm(app), p.checkDetails(app), p.checkStreams(app),
 	} {
 		if err != nil {
 			return err
@@ -49,6 +49,17 @@ func (p *Protect) checkConfirm(app *caddymodule.App) error {
 		return errors.New("confirm asks the users of this issuer: it goes with no other issuer")
 	}
 	return p.Confirm.Check(app.Mobile)
+}
+
+// checkDPoP refuses to demand proofs of those who have no key to prove.
+func (p *Protect) checkDPoP() error {
+	switch {
+	case p.DPoP != "" && p.DPoP != dpopAccepted && p.DPoP != dpopRequired:
+		return fmt.Errorf("dpop is %q, expected one of: %v", p.DPoP, []string{dpopAccepted, dpopRequired})
+	case p.DPoP == dpopRequired && p.Session:
+		return errors.New("dpop required and session contradict one another: a browser's cookie comes without proof of a key")
+	}
+	return nil
 }
 
 // checkStreams refuses requests that last in a way that there is not, or that the profile of the configuration has no place for.
@@ -115,7 +126,7 @@ func (p *Protect) checkDetails(app *caddymodule.App) error {
 // checkOff refuses a rule that is off and asks for something all the same.
 func (p *Protect) checkOff() error {
 	asks := len(p.Details) + len(p.Scopes) + len(p.AnyScope) + len(p.ACR) + len(p.Audience) + len(p.Issuers) + len(p.IdentityHeaders)
-	if asks > 0 || p.MaxAge != nil || p.Session || p.Optional || p.Assertion != "" || p.ForwardToken || p.Confirm != nil || p.Streams != "" {
+	if asks > 0 || p.MaxAge != nil || p.Session || p.Optional || p.Assertion != "" || p.ForwardToken || p.Confirm != nil || p.DPoP != "" || p.Streams != "" {
 		return errors.New("off goes with no option but lenient_paths")
 	}
 	return nil

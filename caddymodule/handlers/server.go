@@ -44,7 +44,7 @@ func (h *AuthorizationServer) ServeHTTP(w http.ResponseWriter, r *http.Request, 
 		return next.ServeHTTP(w, r)
 	}
 	if err := h.app.Ready(); err != nil {
-		return refuse(w, http.StatusServiceUnavailable, "", err)
+		return refuse(w, http.StatusServiceUnavailable, nil, err)
 	}
 	return serveIssuer(h.app, w, r)
 }

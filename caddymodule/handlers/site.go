@@ -59,7 +59,7 @@ func (*SiteEndpoints) AddHeaders(map[string]string) {}
 func (s *SiteEndpoints) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if err := s.app.Ready(); err != nil {
 		s.app.Guards().Clean(r) // for whatever handle_errors does with it
-		return refuse(w, http.StatusServiceUnavailable, "", err)
+		return refuse(w, http.StatusServiceUnavailable, nil, err)
 	}
 	pass := passage.Enter(r)
 	among := s.among.Load()
@@ -77,7 +77,7 @@ func (s *SiteEndpoints) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	}
 	s.app.Guards().Clean(r)
 	if err := among.Check(r, among.Lenient); err != nil {
-		return refuse(w, http.StatusBadRequest, "", err)
+		return refuse(w, http.StatusBadRequest, nil, err)
 	}
 	pass.Conceal(r, true)
 	pass.Cleaned = true
@@ -108,7 +108,7 @@ func serveStatus(app *caddymodule.App, w http.ResponseWriter, r *http.Request, a
 	switch d := app.Server().Gate().Decide(w, r, origin, among.Status); {
 	case d.Done:
 	case d.Err != nil:
-		return refuse(w, d.Err.HTTPStatus(), d.Challenge, d.Err)
+		return refuse(w, d.Err.HTTPStatus(), d.Challenges, d.Err)
 	default:
 		app.Confirming().ServeStatus(w, r, id, &confirming.Incoming{Principal: d.Principal, BySession: d.BySession, Origin: origin})
 	}
@@ -122,6 +122,9 @@ func serveMetadata(app *caddymodule.App, w http.ResponseWriter, r *http.Request,
 		Resource:             among.OriginOf(r) + strings.TrimPrefix(r.URL.Path, metadataPath),
 		AuthorizationServers: append([]string{app.Issuer}, among.Issuers...),
 		ScopesSupported:      app.ScopeNames(),
+		DPoPSigningAlgs:      app.Server().Proofs().Algs(),
+
+		DPoPBoundAccessTokensRequired: among.Bound && !among.Bearer,
 	}
 	handler, err := metadata.Handler()
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/site/stream"
 	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
 	"github.com/gatehouse-id/gatehouse/mobileauth/confirm/hold"
+	"github.com/gatehouse-id/gatehouse/validation"
 )
 
 // Passage is what a request carries on its way through the rules, where no client can reach it. It belongs to one request, and
@@ -21,6 +22,8 @@ type Passage struct {
 	Came Credentials
 	// Operations are the values of the header field that names an operation, which is taken off as whatever else is ours.
 	Operations []string
+	// Presented is what the request presents, once that was read.
+	Presented validation.Presented
 	// Cleaned tells that a guard has cleaned the request.
 	Cleaned bool
 
@@ -76,27 +79,39 @@ func (p *Passage) Decide(list *sites.Group) {
 	p.further = append(p.further, list)
 }
 
-// Conceal takes off the request what is not for the upstream: our cookies and, unless it is forwarded, the token that the
-// request came with. What another handler has put in the token's place stays.
+// Conceal takes off the request what is not for the upstream: our cookies and, unless they are forwarded, the token that the
+// request came with and its DPoP proof. What another handler has put in their place stays.
 func (p *Passage) Conceal(r *http.Request, forward bool) {
 	site.StripCookies(r)
-	if !forward && slices.Equal(r.Header["Authorization"], p.Came.authorization) {
-		delete(r.Header, "Authorization")
+	if forward {
+		return
+	}
+	if slices.Equal(r.Header[authorizationHeader], p.Came.authorization) {
+		delete(r.Header, authorizationHeader)
+	}
+	if slices.Equal(r.Header[proofHeader], p.Came.proofs) {
+		delete(r.Header, proofHeader)
 	}
 }
 
+// The header fields that may prove who is asking, as [net/http.Header] spells them.
+const authorizationHeader, proofHeader, cookieHeader = "Authorization", "Dpop", "Cookie"
+
 // Credentials are the header fields that may prove who is asking.
-type Credentials struct{ authorization, cookies []string }
+type Credentials struct{ authorization, proofs, cookies []string }
 
 // CredentialsOf returns the credentials that the request has now.
 func CredentialsOf(r *http.Request) Credentials {
-	return Credentials{authorization: r.Header["Authorization"], cookies: r.Header["Cookie"]}
+	return Credentials{
+		authorization: r.Header[authorizationHeader], proofs: r.Header[proofHeader], cookies: r.Header[cookieHeader],
+	}
 }
 
 // Put gives the request these credentials, whatever it had.
 func (c Credentials) Put(r *http.Request) {
-	put(r.Header, "Authorization", c.authorization)
-	put(r.Header, "Cookie", c.cookies)
+	put(r.Header, authorizationHeader, c.authorization)
+	put(r.Header, proofHeader, c.proofs)
+	put(r.Header, cookieHeader, c.cookies)
 }
 
 func put(header http.Header, name string, values []string) {

@@ -33,7 +33,7 @@ func shown(c *authz.Client) wire.Client {
 		ID: c.ID, Name: c.DisplayName(), Auth: string(c.Auth), RedirectURIs: c.RedirectURIs,
 		PostLogoutRedirectURIs: c.PostLogoutRedirectURIs, Scopes: append([]string{}, c.Scopes...), DefaultScopes: c.DefaultScopes,
 		Audience: append([]string{}, c.Audience...), Grants: []string{}, FirstParty: c.FirstParty, Native: c.Native,
-		Introspect: c.Introspect, Resources: c.Resources, AccessTTL: seconds(c.AccessTTL), RefreshTTL: seconds(c.RefreshTTL),
+		BoundTokens: c.BoundTokens, Introspect: c.Introspect, Resources: c.Resources, AccessTTL: seconds(c.AccessTTL), RefreshTTL: seconds(c.RefreshTTL),
 		RefreshIdleTTL: seconds(c.RefreshIdleTTL),
 	}
 	for _, grant := range c.Grants {

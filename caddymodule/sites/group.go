@@ -18,12 +18,14 @@ import (
 // Group is what is known about the rules that stand in one list of routes, as in the block of a site or of a handle. The
 // first of them that matches decides; rules of another list, further in or out, decide for themselves.
 type Group struct {
-	// Origins are those named after "session on", and Issuers those whose tokens are accepted besides ours.
+	// Origins are those under which the site is reached, where it says so, and Issuers those whose tokens are accepted besides ours.
 	Origins, Issuers []string
 	// Session tells that browsers may log in.
 	Session bool
 	// Status is what whoever asks how a confirmation stands must prove; nil where no request is confirmed.
 	Status *site.Rule
+	// Bound tells of a rule that takes only tokens which are bound to a key, and Bearer of one that takes others too.
+	Bound, Bearer bool
 	// Exact tells that requests are compared with what was approved.
 	Exact bool
 	// Lenient tells that a rule for every request is lenient; one for some requests says nothing about the others.
@@ -94,10 +96,10 @@ func (g *Group) Confirm(tokens site.TokenValidator, status *site.Rule) {
 }
 
 // Validate takes the token of any rule by which requests are confirmed: whoever has one may ask how theirs stand.
-func (g *Group) Validate(ctx context.Context, raw string) (p *validation.Principal, err error) {
+func (g *Group) Validate(ctx context.Context, c validation.Credential) (p *validation.Principal, err error) {
 	err = validation.ErrAudience
 	for _, tokens := range g.confirms {
-		if p, err = tokens.Validate(ctx, raw); err == nil {
+		if p, err = tokens.Validate(ctx, c); err == nil {
 			return p, nil
 		}
 	}

@@ -43,11 +43,11 @@ func TestCheck(t *testing.T) {
 // tokens takes one token and no other.
 type tokens string
 
-func (k tokens) Validate(_ context.Context, raw string) (*validation.Principal, error) {
-	if raw != string(k) {
+func (k tokens) Validate(_ context.Context, c validation.Credential) (*validation.Principal, error) {
+	if c.Token != string(k) {
 		return nil, validation.ErrAudience
 	}
-	return &validation.Principal{Subject: raw}, nil
+	return &validation.Principal{Subject: c.Token}, nil
 }
 
 // TestConfirm: whoever has a token of any rule that has requests confirmed may ask, and nobody before there is one; what a rule was
@@ -55,7 +55,7 @@ func (k tokens) Validate(_ context.Context, raw string) (*validation.Principal, 
 func TestConfirm(t *testing.T) {
 	t.Parallel()
 	g, built := new(sites.Group), &site.Rule{Realm: "r"}
-	if _, err := g.Validate(t.Context(), "a"); !errors.Is(err, validation.ErrAudience) {
+	if _, err := g.Validate(t.Context(), validation.Bearer("a")); !errors.Is(err, validation.ErrAudience) {
 		t.Errorf("without a rule: %v", err)
 	}
 	g.Confirm(tokens("a"), built)
@@ -65,7 +65,7 @@ func TestConfirm(t *testing.T) {
 		t.Errorf("the rule is %+v, from %+v", g.Status, built)
 	}
 	for raw, want := range map[string]bool{"a": true, "b": true, "c": false, "": false} {
-		if p, err := g.Status.Tokens.Validate(t.Context(), raw); (err == nil) != want || want && p.Subject != raw {
+		if p, err := g.Status.Tokens.Validate(t.Context(), validation.Bearer(raw)); (err == nil) != want || want && p.Subject != raw {
 			t.Errorf("token %q: %v %v", raw, p, err)
 		}
 	}

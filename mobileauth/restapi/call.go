@@ -107,7 +107,7 @@ func (a *API) admit(c *call, scopes []string) error {
 		return &wire.Problem{Code: wire.TooManyRequests, Detail: "the client sends more requests than it may", RetryAfter: budget.Wait}
 	}
 	if !slices.ContainsFunc(scopes, caller.Scopes.Has) {
-		challenge := oauth.WWWAuthenticate{Scheme: "Bearer", Realm: a.config.Issuer, Error: oauth.InsufficientScope, Scopes: scopes[:1]}
+		challenge := oauth.WWWAuthenticate{Scheme: oauth.Bearer, Realm: a.config.Issuer, Error: oauth.InsufficientScope, Scopes: scopes[:1]}
 		p := wire.New(wire.InsufficientScope, "the client needs the scope "+scopes[0])
 		p.Challenge = challenge.String()
 		return p
@@ -151,9 +151,12 @@ func (a *API) unauthenticated(err error) *wire.Problem {
 	case e.Code == oauth.InvalidRequest:
 		p.Code = wire.InvalidRequest
 	default:
-		bearer := oauth.WWWAuthenticate{Scheme: "Bearer", Realm: a.config.Issuer}
-		if e.Code == oauth.InvalidToken {
+		bearer := oauth.WWWAuthenticate{Scheme: oauth.Bearer, Realm: a.config.Issuer}
+		switch e.Code {
+		case oauth.InvalidToken:
 			bearer.Error = e.Code
+		case oauth.InvalidDPoPProof, oauth.UseDPoPNonce:
+			bearer.Scheme, bearer.Error = oauth.DPoP, e.Code
 		}
 		basic := oauth.WWWAuthenticate{Scheme: "Basic", Realm: a.config.Issuer}
 		p.Challenge = bearer.String() + ", " + basic.String()

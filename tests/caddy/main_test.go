@@ -139,7 +139,7 @@ func (h *house) caddyfile(addresses []string) string {
 	config := strings.NewReplacer("EXTRA", h.extra, "MORE", h.more).Replace(caddyfile)
 	return strings.NewReplacer(
 		"ADMIN", program.SocketIn(h.folder), "ISSUER", h.issuer, "WEB", h.web, "API", h.api, "ALL", h.all, "NESTED", h.nested,
-		"SPARE", at(siteSpare), "UPSTREAM", h.up.Listener.Addr().String(),
+		"SPARE", at(siteSpare), "FRONT", "https://"+addresses[siteSpare], "UPSTREAM", h.up.Listener.Addr().String(),
 	).Replace(config)
 }
 

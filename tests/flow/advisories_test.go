@@ -101,7 +101,7 @@ func TestEachTokenOpensOneKindOfDoor(t *testing.T) { // CVE-2024-47616
 			t.Fatalf("the site has %d cookies", len(cookie))
 		}
 		s := w.nodes[0].server
-		who, err := s.AccessValidator().Validate(t.Context(), a.text("access_token"))
+		who, err := s.AccessValidator().Inspect(t.Context(), a.text("access_token"))
 		must(t, err)
 		assertion, err := s.Assertion(who, api)
 		must(t, err)
@@ -221,7 +221,7 @@ func TestRuleAsksWhatEachOfSeveralScopesMeans(t *testing.T) {
 		rule, err := s.Rule(validation.Policy{AnyScope: validation.Scopes{"pay"}})
 		must(t, err)
 		_, a := w.tokens(t, "app", "scope", "openid read")
-		who, err := s.AccessValidator().Validate(t.Context(), a.text("access_token"))
+		who, err := s.AccessValidator().Inspect(t.Context(), a.text("access_token"))
 		must(t, err)
 		paying := *who
 		paying.Scopes = validation.Scopes{"pay"} // as of a grant whose second factor is long ago

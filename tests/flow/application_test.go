@@ -271,7 +271,7 @@ func knownOfAnApp(t *testing.T) func() error {
 	token := w.phone(t).login("2.0").text("access_token")
 	validator, ctx := w.nodes[0].server.AccessValidator(), t.Context()
 	return func() error {
-		_, err := validator.Validate(ctx, token)
+		_, err := validator.Inspect(ctx, token)
 		return err
 	}
 }

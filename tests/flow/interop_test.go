@@ -88,7 +88,7 @@ func TestResourceServerElsewhere(t *testing.T) {
 		must(t, err)
 		elsewhere, err := validation.New(validation.Config{Issuer: issuer, Audience: []string{api}, Keys: set, Now: w.clock.Now})
 		must(t, err)
-		who, err := elsewhere.Validate(t.Context(), raw)
+		who, err := elsewhere.Inspect(t.Context(), raw)
 		must(t, err)
 		if who.Subject != w.alice.ID || who.ClientID != "app" || !who.Scopes.Has("read") {
 			t.Errorf("the token says %+v", who)

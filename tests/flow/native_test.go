@@ -159,7 +159,7 @@ func (b *browser) finish(p page) (end page, asked []string) {
 // wantRealms checks what an access token says was proven: these realms, and each when the tests proved it.
 func (w *world) wantRealms(t *testing.T, token string, proven map[string]time.Time) {
 	t.Helper()
-	p, err := w.next().server.AccessValidator().Validate(t.Context(), token)
+	p, err := w.next().server.AccessValidator().Inspect(t.Context(), token)
 	must(t, err)
 	got := map[string]time.Time{}
 	for _, proof := range p.Realms {
@@ -466,7 +466,7 @@ func TestAppOnTheAccountPage(t *testing.T) {
 		app := w.phone(t)
 		code, _ := app.finish(app.ask("read"))
 		tokens := app.redeem(code)
-		p, err := w.next().server.AccessValidator().Validate(t.Context(), tokens.text("access_token"))
+		p, err := w.next().server.AccessValidator().Inspect(t.Context(), tokens.text("access_token"))
 		must(t, err)
 		b, _ := w.tokens(t, "app")
 		page := b.get(issuer + "/account")

@@ -21,7 +21,7 @@ func TestOperatorInspectsTokens(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		_, issued := w.tokens(t, "app")
 		s := w.nodes[0].server
-		p, err := s.AccessValidator().Validate(t.Context(), issued.text("access_token"))
+		p, err := s.AccessValidator().Inspect(t.Context(), issued.text("access_token"))
 		must(t, err)
 		assertion, err := s.Assertion(p, "https://upstream")
 		must(t, err)
@@ -57,7 +57,7 @@ func TestUpstreamVerifiesAnAssertion(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		_, issued := w.tokens(t, "app")
 		s := w.nodes[0].server
-		p, err := s.AccessValidator().Validate(t.Context(), issued.text("access_token"))
+		p, err := s.AccessValidator().Inspect(t.Context(), issued.text("access_token"))
 		must(t, err)
 		assertion, err := s.Assertion(p, "https://upstream")
 		must(t, err)
@@ -72,7 +72,7 @@ func TestUpstreamVerifiesAnAssertion(t *testing.T) {
 				Issuer: issuer, Audience: []string{audience}, Keys: keys, Now: w.clock.Now, Typ: tokens.TypAssertion,
 			})
 			must(t, err)
-			who, err := v.Validate(t.Context(), assertion)
+			who, err := v.Inspect(t.Context(), assertion)
 			if (err == nil) != good {
 				t.Errorf("at %s: %v", audience, err)
 			}

@@ -32,6 +32,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/site"
 	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/internal/httpx"
 	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
@@ -181,7 +182,7 @@ func (w *world) newNode(t *testing.T, db storage.DB, sealer storage.Sealer) *nod
 		Pages: renderer, Trail: trail, Profiles: &identitystore.Profiles{Users: w.users}, Scopes: scopes,
 		DefaultScopes: oauth.Scopes{"read"}, RefreshGrace: 10 * time.Second, Now: w.clock.Now, Logger: logger,
 		ClientIP: func(r *http.Request) string { return "192.0.2.1" }, Applications: n.apps, Details: w.details,
-		Published: published{ring, n},
+		Published: published{ring, n}, NonceKey: func() ([]byte, error) { return []byte("thirty-two bytes of another key."), nil },
 	})
 	must(t, err)
 	must(t, n.server.Start(t.Context()))
@@ -195,6 +196,9 @@ func (w *world) newNode(t *testing.T, db storage.DB, sealer storage.Sealer) *nod
 		rule, err := n.server.Rule(policy)
 		must(t, err)
 		rule.Tokens, rule.Session = n.server.AccessValidator(), strings.HasPrefix(host, web1)
+		rule.DPoP = &validation.DPoP{
+			Proofs: n.server.Proofs(), Address: func(r *http.Request) string { return "https://" + r.Host + r.URL.EscapedPath() },
+		}
 		n.rules[host] = rule
 	}
 	bound, err := n.server.Rule(validation.Policy{})
@@ -318,7 +322,8 @@ func (n *node) protect(w http.ResponseWriter, r *http.Request, origin string) {
 	switch {
 	case d.Done:
 	case d.Err != nil:
-		w.Header().Set("WWW-Authenticate", d.Challenge)
+		w.Header()["Www-Authenticate"] = d.Challenges
+		httpx.Announce(w.Header(), d.Err)
 		w.WriteHeader(d.Err.HTTPStatus())
 	default:
 		_, _ = fmt.Fprintf(w, "hello %s %s", d.Principal.Subject, d.Principal.ACR) // nobody is left to tell
@@ -417,13 +422,15 @@ type answer struct {
 
 func (a answer) text(name string) string { text, _ := a.body[name].(string); return text }
 
-// form sends a form of an application, with its secret unless it is public.
+// form sends a form of an application, with its secret unless it is public. The parameter ":proof" is a header.
 func (w *world) form(t *testing.T, path, client string, pairs ...string) answer {
 	t.Helper()
 	form := url.Values{}
 	for i := 0; i < len(pairs); i += 2 {
 		form.Set(pairs[i], pairs[i+1])
 	}
+	proof := form.Get(":proof")
+	form.Del(":proof")
 	public := client == "public" || client == "phone"
 	if public {
 		form.Set("client_id", client)
@@ -432,6 +439,9 @@ func (w *world) form(t *testing.T, path, client string, pairs ...string) answer 
 	must(t, err)
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set(deviceField, knownDevice)
+	if proof != "" {
+		r.Header.Set("DPoP", proof)
+	}
 	if !public {
 		r.SetBasicAuth(client, secret)
 	}

@@ -125,9 +125,21 @@ func (c *IntrospectorConfig) check() error {
 // Now returns the time by the introspector's clock.
 func (i *Introspector) Now() time.Time { return i.config.Now() }
 
-// Validate returns what the issuer says about a token if it is active now. Otherwise the error is a [validation.Error]:
-// invalid_token, or temporarily_unavailable when the issuer does not answer.
-func (i *Introspector) Validate(ctx context.Context, raw string) (*validation.Principal, error) {
+// Validate returns what the issuer says about a token if it is active now and its sender holds what it is bound to. Otherwise the
+// error is a [validation.Error]: invalid_token, invalid_dpop_proof for a proof that was used before, or temporarily_unavailable when
+// the issuer does not answer.
+func (i *Introspector) Validate(ctx context.Context, c validation.Credential) (*validation.Principal, error) {
+	p, err := i.inspect(ctx, c.Token)
+	if err == nil {
+		err = c.Redeem(p, i.config.Now())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (i *Introspector) inspect(ctx context.Context, raw string) (*validation.Principal, error) {
 	if !isB64Token(raw) {
 		return nil, validation.Invalid(validation.ErrMalformed)
 	}

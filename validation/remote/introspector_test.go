@@ -68,7 +68,7 @@ func answer(with ...any) map[string]any {
 
 func (o *office) want(t *testing.T, raw string, cause error) *validation.Principal {
 	t.Helper()
-	p, err := o.Validate(t.Context(), raw)
+	p, err := o.Validate(t.Context(), validation.Bearer(raw))
 	if cause == nil {
 		if err != nil || p == nil {
 			t.Errorf("got %v, %v", p, err)
@@ -84,7 +84,7 @@ func (o *office) want(t *testing.T, raw string, cause error) *validation.Princip
 
 func (o *office) wantUnavailable(t *testing.T, raw string) {
 	t.Helper()
-	p, err := o.Validate(t.Context(), raw)
+	p, err := o.Validate(t.Context(), validation.Bearer(raw))
 	var e *validation.Error
 	if p != nil || !errors.As(err, &e) || e.HTTPStatus() != http.StatusServiceUnavailable {
 		t.Errorf("got %v, %v, want 503", p, err)
@@ -363,7 +363,7 @@ func TestIntrospectionAsksOnceForAll(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	gone := make(chan error)
 	go func() {
-		_, err := o.Validate(ctx, "abc")
+		_, err := o.Validate(ctx, validation.Bearer("abc"))
 		gone <- err
 	}()
 	<-arrived
@@ -438,12 +438,12 @@ func TestNewIntrospectorRefuses(t *testing.T) {
 
 func BenchmarkIntrospectionKnown(b *testing.B) {
 	o := newOffice(b, func(c *remote.IntrospectorConfig) { c.RememberFor = time.Minute })
-	if _, err := o.Validate(b.Context(), "abc"); err != nil {
+	if _, err := o.Validate(b.Context(), validation.Bearer("abc")); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := o.Validate(b.Context(), "abc"); err != nil {
+		if _, err := o.Validate(b.Context(), validation.Bearer("abc")); err != nil {
 			b.Fatal(err)
 		}
 	}

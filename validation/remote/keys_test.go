@@ -524,7 +524,7 @@ func TestValidatorOverRemoteKeys(t *testing.T) {
 	}
 	want := func(raw string, code string) {
 		t.Helper()
-		_, err := v.Validate(t.Context(), raw)
+		_, err := v.Validate(t.Context(), validation.Bearer(raw))
 		var e *validation.Error
 		if errors.As(err, &e) != (code != "") || e != nil && string(e.Code) != code {
 			t.Errorf("got %v, want %q", err, code)

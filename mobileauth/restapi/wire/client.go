@@ -25,7 +25,9 @@ type Client struct {
 	FirstParty             bool     `json:"first_party"`
 	Native                 bool     `json:"native"`
 	Introspect             bool     `json:"introspect"`
-	Resources              []string `json:"resources,omitempty"`
+	// BoundTokens says that its access tokens are bound to a key (RFC 9449, section 5.2).
+	BoundTokens bool     `json:"dpop_bound_access_tokens"`
+	Resources   []string `json:"resources,omitempty"`
 	// Lifetimes of its tokens, in seconds.
 	AccessTTL      int64 `json:"access_token_lifetime"`
 	RefreshTTL     int64 `json:"refresh_token_lifetime"`

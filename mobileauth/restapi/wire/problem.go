@@ -179,6 +179,7 @@ func (p *Problem) Write(w http.ResponseWriter, base string, t Trace) {
 	switch status := p.Status(); {
 	case p.Challenge != "":
 		h.Set("WWW-Authenticate", p.Challenge)
+		httpx.Announce(h, p.cause)
 	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
 		h.Set("Retry-After", httpx.Seconds(max(p.RetryAfter, leastRetry)))
 	}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package clientauth
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/internal/dpop"
+	"github.com/gatehouse-id/gatehouse/internal/oauth"
+)
+
+// proofOwner is in whose name used proofs are remembered. It is no client's id: those are printable.
+const proofOwner = "\x00dpop"
+
+// Address returns the address of a request to an endpoint of an issuer as the issuer publishes it, whatever name the connection gave it.
+func Address(issuer string, r *http.Request) string {
+	return strings.TrimSuffix(issuer, authz.BasePath(issuer)) + r.URL.EscapedPath()
+}
+
+// Holder returns the thumbprint of the key that the sender of a request to an endpoint of the issuer has proven to hold (RFC 9449 5);
+// empty for a request without proof. A proof counts once, on all nodes. Refusals are *[oauth.Error]: invalid_dpop_proof for a proof
+// that is not good, use_dpop_nonce, with the nonce, for one that another would do instead of, and temporarily_unavailable when the store
+// cannot tell.
+func (a *Authenticator) Holder(r *http.Request) (string, error) {
+	proofs := r.Header[dpop.Header]
+	if a.Proofs == nil || len(proofs) == 0 {
+		return "", nil
+	}
+	proof, err := a.Proofs.Check(dpop.Request{Proofs: proofs, Method: r.Method, URI: Address(a.Issuer, r)})
+	if err != nil {
+		return "", a.Proofs.Refusal(err, http.StatusBadRequest)
+	}
+	// Last, so that only what is signed and for us is remembered.
+	fresh, err := a.Store.SpendAssertion(r.Context(), proofOwner, proof.ID, proof.Until.Add(skew))
+	switch {
+	case err != nil:
+		return "", authz.Failure(err)
+	case !fresh:
+		return "", a.Proofs.Refusal(dpop.ErrReplayed, http.StatusBadRequest)
+	}
+	return proof.Thumbprint, nil
+}
+
+// SameHolder refuses, with invalid_dpop_proof, a request that does not prove the key that what it goes on with is bound to. What is
+// bound to none goes on with any.
+func SameHolder(bound, proven string) error {
+	if bound == "" || bound == proven {
+		return nil
+	}
+	return oauth.NewError(oauth.InvalidDPoPProof, "the request does not prove the key that it began with")
+}
+
+// WithoutCredentials returns a request without the header fields by which a client shows who it is. A realm that reads them would take
+// a client's secret for somebody's password.
+func WithoutCredentials(r *http.Request) *http.Request {
+	without := *r
+	without.Header = r.Header.Clone()
+	without.Header.Del("Authorization")
+	without.Header.Del(dpop.Header)
+	return &without
+}

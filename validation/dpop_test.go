@@ -30,7 +30,7 @@ type presenter struct {
 	at    *validation.DPoP
 }
 
-func newPresenter(t *testing.T, change ...func(*validation.ProofsConfig)) *presenter {
+func newPresenter(t testing.TB, change ...func(*validation.ProofsConfig)) *presenter {
 	t.Helper()
 	p := &presenter{house: newHouse(t), now: start}
 	p.Prover = p.prover(t)
@@ -51,7 +51,7 @@ func newPresenter(t *testing.T, change ...func(*validation.ProofsConfig)) *prese
 }
 
 // prover returns one that has a key of its own.
-func (p *presenter) prover(t *testing.T) *dpop.Prover {
+func (p *presenter) prover(t testing.TB) *dpop.Prover {
 	t.Helper()
 	key, err := jose.GenerateKey(jose.ES256)
 	if err != nil {
@@ -65,7 +65,7 @@ func (p *presenter) prover(t *testing.T) *dpop.Prover {
 }
 
 // presents returns a request with a token by a scheme, and a proof that was made for a method, an address and a token.
-func presents(t *testing.T, scheme, token string, by *dpop.Prover, method, uri, of, nonce string) *http.Request {
+func presents(t testing.TB, scheme, token string, by *dpop.Prover, method, uri, of, nonce string) *http.Request {
 	t.Helper()
 	r := request(t, transfers, scheme+" "+token)
 	proof, err := by.Prove(method, uri, of, nonce)
@@ -77,7 +77,7 @@ func presents(t *testing.T, scheme, token string, by *dpop.Prover, method, uri, 
 }
 
 // usual is a request as RFC 9449 7.1 has it.
-func (p *presenter) usual(t *testing.T) *http.Request {
+func (p *presenter) usual(t testing.TB) *http.Request {
 	t.Helper()
 	return presents(t, "DPoP", p.bound, p.Prover, "GET", transfers, p.bound, "")
 }

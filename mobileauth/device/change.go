@@ -147,8 +147,12 @@ func (d *Device) RollKeys(ctx context.Context, proof Proof) error {
 		return err
 	}
 	public := next.Public()
+	evidence, err := d.evidence(ctx, public)
+	if err != nil {
+		return err
+	}
 	_, err = d.say(ctx, envelope.PathKeys, stated{
-		statement: envelope.Statement{Purpose: envelope.PurposeKeys, Keys: &public}, proof: proof, next: &next,
+		statement: envelope.Statement{Purpose: envelope.PurposeKeys, Keys: &public}, proof: proof, next: &next, evidence: evidence,
 	})
 	switch {
 	case err == nil:

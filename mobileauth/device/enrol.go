@@ -4,7 +4,6 @@ package device
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -28,8 +27,6 @@ type Enrolment struct {
 	Factors []string
 	// Push is where notices go; without one the device has to ask.
 	Push *envelope.PushAddress
-	// Attestation is what the platform says about app or keys.
-	Attestation json.RawMessage
 }
 
 func (e Enrolment) check(c Config) error {
@@ -101,6 +98,10 @@ func (d *Device) enrol(ctx context.Context, e Enrolment, server envelope.ServerK
 		return err
 	}
 	public := d.keys.Public()
+	evidence, err := d.config.Attest.about(ctx, e.Invitation.Code.AttestationChallenge(), public)
+	if err != nil {
+		return err
+	}
 	var key []byte
 	if d.config.PGP != nil {
 		key = d.config.PGP.Public()
@@ -110,7 +111,7 @@ func (d *Device) enrol(ctx context.Context, e Enrolment, server envelope.ServerK
 			return envelope.Registration{
 				Lookup: e.Invitation.Code.Lookup(), MAC: e.Invitation.Code.MAC(public, r.ID), Keys: public,
 				Application: e.Application, Version: e.Version, Platform: e.Platform, Model: e.Model, OS: e.OS, Name: e.Name,
-				Handset: e.Handset, Factors: secrets, Push: e.Push, Attestation: e.Attestation, PGP: key,
+				Handset: e.Handset, Factors: secrets, Push: e.Push, Attestation: evidence, PGP: key,
 			}, nil
 		})
 	if err != nil {

@@ -4,6 +4,7 @@ package device
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -187,6 +188,7 @@ type stated struct {
 	proven    secrets          // of the proof, asked for where nil
 	secret    *envelope.Secret // that goes beside it
 	next      *envelope.Keys   // that sign it once more
+	evidence  json.RawMessage  // about the new keys
 }
 
 // say signs a statement, proves the factor that belongs to it, and sends both.
@@ -211,7 +213,7 @@ func (d *Device) body(t stated, r envelope.Request, keys envelope.Keys) (any, er
 	if err != nil {
 		return nil, fmt.Errorf("signing: %w: %w", err, ErrInput)
 	}
-	body := envelope.Stated{Statement: signed.Raw(), Secret: t.secret, Factors: make(envelope.Factors)}
+	body := envelope.Stated{Statement: signed.Raw(), Secret: t.secret, Factors: make(envelope.Factors), Attestation: t.evidence}
 	for kind, secret := range t.proven {
 		body.Factors[kind] = signed.MAC(secret)
 	}

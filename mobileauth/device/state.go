@@ -61,6 +61,8 @@ type Config struct {
 	PGP PGP
 	// KDF is the work of sealing a PIN; the zero value means [DefaultKDF].
 	KDF KDF
+	// Attest has the platform vouch for app and keys. Without it nothing is shown, which an operator may not take.
+	Attest Attester
 }
 
 func (c Config) check() error {

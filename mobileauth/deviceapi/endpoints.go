@@ -145,12 +145,35 @@ func (h *Handler) factor(ctx context.Context, c *call) (reply, error) {
 
 // keys replaces the device's keys. The answer goes to the ones it had: those it can certainly read.
 func (h *Handler) keys(ctx context.Context, c *call) (reply, error) {
-	s, factors, err := h.stated(c, envelope.PurposeKeys)
+	var in envelope.Stated
+	s, err := h.read(c, &in, envelope.PurposeKeys)
 	if err != nil {
 		return reply{}, err
 	}
-	_, verdict, err := h.Devices.ChangeKeys(ctx, c.message(), proof(s, factors), *s.Keys)
+	_, verdict, err := h.Enrolment.ChangeKeys(ctx, c.message(), proof(s, in.Factors), *s.Keys, in.Attestation)
 	return judged(verdict, err)
+}
+
+// attestation sets a challenge, or judges what was made for the last one.
+func (h *Handler) attestation(ctx context.Context, c *call) (reply, error) {
+	var in envelope.AttestationRequest
+	if err := c.request.Decode(&in); err != nil {
+		return reply{}, err
+	}
+	if err := envelope.CheckEvidence(in.Attestation); err != nil {
+		return reply{}, err
+	}
+	var out envelope.AttestationAnswer
+	var err error
+	if len(in.Attestation) == 0 {
+		out, err = h.Enrolment.Challenge(ctx, c.message())
+	} else {
+		out, err = h.Enrolment.Attest(ctx, c.message(), in.Attestation)
+	}
+	if err != nil {
+		return changed(err)
+	}
+	return done(out)
 }
 
 // proof leaves it to the package below which methods do.

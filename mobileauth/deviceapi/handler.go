@@ -4,6 +4,7 @@ package deviceapi
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -66,6 +67,18 @@ type Changes interface {
 	// ChangeFactor sets the secret of a factor; without one it removes the factor.
 	ChangeFactor(ctx context.Context, m handset.Message, p handset.Proof, kind string, secret *envelope.Secret) (
 		handset.Device, handset.Verdict, error)
+	// ChangeKeys replaces both keys; evidence about the new ones may come with them.
+	ChangeKeys(ctx context.Context, m handset.Message, p handset.Proof, keys envelope.PublicKeys, evidence json.RawMessage) (
+		handset.Device, handset.Verdict, error)
+	Attesting
+}
+
+// Attesting is what a registered device shows again. An enrolment.Store judges it.
+type Attesting interface {
+	// Challenge sets what evidence has to be made for.
+	Challenge(ctx context.Context, m handset.Message) (envelope.AttestationAnswer, error)
+	// Attest judges evidence about the keys that the device has.
+	Attest(ctx context.Context, m handset.Message, evidence json.RawMessage) (envelope.AttestationAnswer, error)
 }
 
 // Log is where refused messages are noted. An audit.Trail is one.
@@ -130,7 +143,7 @@ func New(c Config) (*Handler, error) {
 		envelope.PathFetch: h.fetch, envelope.PathClaim: h.claim, envelope.PathAnswer: h.answer,
 		envelope.PathPush: h.push, envelope.PathFactor: h.factor, envelope.PathKeys: h.keys,
 		envelope.PathDevice: h.device, envelope.PathDisconnect: h.disconnect,
-		envelope.PathTransfer: h.transfer, envelope.PathRelease: h.release,
+		envelope.PathTransfer: h.transfer, envelope.PathRelease: h.release, envelope.PathAttestation: h.attestation,
 	}
 	return h, nil
 }

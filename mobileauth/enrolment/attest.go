@@ -13,19 +13,22 @@ import (
 )
 
 // Evidence is what a phone sent to show that its keys and its app are genuine. It is graded only after the activation code was
-// proven, and before any transaction.
+// proven, or the device is known, and before any transaction.
 type Evidence struct {
 	// Raw is an object with a "format"; empty when none was sent.
 	Raw json.RawMessage
 	// Application, Platform and Version are what the phone says it is.
 	Application, Platform, Version string
-	// Keys are those that are registered, and RequestID the fresh value that the evidence has to be about.
+	// Keys are those that are registered, and Challenge what the evidence has to be made for, which the server has drawn for this
+	// occasion.
 	Keys      envelope.PublicKeys
-	RequestID string
+	Challenge []byte
+	// Known is what the device has shown before.
+	Known handset.Attestation
 }
 
-// Grader judges evidence. An error means that it could not be judged now; evidence that is wrong has the grade
-// [handset.Failed].
+// Grader judges evidence. An error means that it could not be judged now; evidence that is wrong has the result [handset.Failed],
+// and its reason as detail. It leaves the time to whoever keeps the result.
 type Grader interface {
 	Grade(ctx context.Context, e Evidence) (handset.Attestation, error)
 }
@@ -35,16 +38,19 @@ type Unverified struct{}
 
 var errFormat = errors.New("evidence without a format")
 
+// DetailFormat is the reason of evidence of which nobody knows what it is.
+const DetailFormat = "format"
+
 // Grade returns [handset.Absent], [handset.Unverified], or [handset.Failed] for what is no evidence of any format.
 func (Unverified) Grade(_ context.Context, e Evidence) (handset.Attestation, error) {
 	if len(e.Raw) == 0 {
-		return handset.Attestation{Grade: handset.Absent}, nil
+		return handset.Attestation{Result: handset.Absent, Grade: handset.GradeUnknown}, nil
 	}
 	format, err := Format(e.Raw)
 	if err != nil {
-		return handset.Attestation{Grade: handset.Failed, Detail: "no format"}, nil
+		return handset.Attestation{Result: handset.Failed, Grade: handset.GradeUnknown, Detail: DetailFormat}, nil
 	}
-	return handset.Attestation{Format: format, Grade: handset.Unverified}, nil
+	return handset.Attestation{Format: format, Result: handset.Unverified, Grade: handset.GradeUnknown}, nil
 }
 
 // Format returns the name of the format of evidence: up to 64 letters, digits, dots, underscores and hyphens.
@@ -59,4 +65,40 @@ func Format(raw json.RawMessage) (string, error) {
 		return "", errFormat
 	}
 	return head.Format, nil
+}
+
+// grade has evidence judged, and notes when.
+func (s *Store) grade(ctx context.Context, e Evidence) (handset.Attestation, error) {
+	a, err := s.Attestation.Grade(ctx, e)
+	if err != nil {
+		return handset.Attestation{}, failed("grading an attestation", err)
+	}
+	a.At = s.now()
+	return a, nil
+}
+
+// attestationReason is why an attestation will not do: that evidence is wrong is said with the reason, and of all else with what
+// came of it.
+func attestationReason(a *handset.Attestation) string {
+	switch {
+	case a.Result == handset.Verified:
+		return ReasonAttestation + "_grade"
+	case a.Result == handset.Failed && a.Detail != "":
+		return ReasonAttestation + "_" + a.Detail
+	}
+	return ReasonAttestation + "_" + a.Result
+}
+
+// refused returns why a device with that attestation is not registered; empty when it is.
+func (r AttestationRule) refused(a *handset.Attestation) string {
+	wrong := r.Mode == AttestationPreferred && a.Result == handset.Failed
+	if wrong || r.Mode == AttestationRequired && !a.Verified(r.Minimum) {
+		return attestationReason(a)
+	}
+	return ""
+}
+
+// doubtful reports whether a device with that attestation waits until somebody vouches for it.
+func (r AttestationRule) doubtful(a *handset.Attestation) bool {
+	return r.Mode == AttestationPreferred && !a.Verified(r.Minimum)
 }

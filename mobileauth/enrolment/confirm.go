@@ -207,7 +207,7 @@ func (t *turn) quarantine(p *Policy, d *handset.Device) (string, error) {
 	switch {
 	case t.state.TransferOf != "":
 		return ReasonTransfer, nil
-	case p.Attestation == AttestationPreferred && d.Attestation.Grade != handset.Verified:
+	case p.rule(d.Platform).doubtful(&d.Attestation):
 		return ReasonUnattested, nil
 	case t.state.Proofed || t.state.Recovery:
 		return "", nil

@@ -38,7 +38,7 @@ const (
 	ReasonPIN         = "pin_missing"         // a PIN is required
 	ReasonFactor      = "factor_not_allowed"  // a factor that the policy does not have
 	ReasonPGP         = "pgp"                 // no usable OpenPGP key where one is needed
-	ReasonAttestation = "attestation"         // no sufficient attestation
+	ReasonAttestation = "attestation"         // what the reasons of an insufficient attestation begin with
 	ReasonDevice      = "device"              // the record of the device was refused
 	ReasonDigits      = "digits"              // the digits differ
 	ReasonRegistered  = "not_registered"      // no phone has registered yet

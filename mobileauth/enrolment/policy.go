@@ -5,6 +5,7 @@ package enrolment
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
@@ -61,8 +62,10 @@ type Policy struct {
 	// Biometric and Custom are the factors that may be registered beside the PIN.
 	Biometric bool     `json:"biometric,omitempty"`
 	Custom    []string `json:"custom,omitempty"`
-	// Attestation is [AttestationRequired], [AttestationPreferred] or [AttestationRecord]. Default: record.
-	Attestation string `json:"attestation,omitempty"`
+	// Attestation is [AttestationRequired], [AttestationPreferred] or [AttestationRecord]. Default: record. AttestationOn is what
+	// holds in its place on some platforms.
+	Attestation   string                     `json:"attestation,omitempty"`
+	AttestationOn map[string]AttestationRule `json:"attestation_on,omitempty"`
 	// Quarantine keeps the new device of a user who has one from answering, until somebody vouches for it. QuarantineFirst
 	// does so with the first device too: Regulation (EU) 2018/389, article 24, wants strong authentication before a device is
 	// associated with a user.
@@ -71,6 +74,38 @@ type Policy struct {
 	// Transfer lets a device invite another in its place, and Recovery lets a recovery code stand for proofing.
 	Transfer bool `json:"transfer,omitempty"`
 	Recovery bool `json:"recovery,omitempty"`
+}
+
+// AttestationRule is what a policy asks of the evidence of one platform.
+type AttestationRule struct {
+	// Mode is [AttestationRequired], [AttestationPreferred] or [AttestationRecord].
+	Mode string `json:"mode"`
+	// Minimum is the least grade that will do. Default: tee.
+	Minimum handset.Grade `json:"minimum,omitempty"`
+}
+
+// rule returns what is asked on a platform.
+func (p *Policy) rule(platform string) AttestationRule {
+	if rule, found := p.AttestationOn[platform]; found {
+		return rule
+	}
+	return AttestationRule{Mode: p.Attestation, Minimum: handset.GradeTEE}
+}
+
+// modes are those of attestations.
+var modes = []string{AttestationRequired, AttestationPreferred, AttestationRecord}
+
+// normalizeRules fills in the least grades, and reports whether all rules can be so.
+func (p *Policy) normalizeRules() bool {
+	p.AttestationOn = maps.Clone(p.AttestationOn)
+	for platform, rule := range p.AttestationOn {
+		rule.Minimum = cmp.Or(rule.Minimum, handset.GradeTEE)
+		if !slices.Contains(modes, rule.Mode) || !rule.Minimum.Valid() || rule.Minimum == handset.GradeUnknown {
+			return false
+		}
+		p.AttestationOn[platform] = rule
+	}
+	return slices.Contains(modes, p.Attestation)
 }
 
 // PIN is what a policy asks of PINs. Their length is judged by the app, since the server never sees one.
@@ -108,8 +143,7 @@ func (p Policy) Normalize() (Policy, error) {
 		{"confirmation", "digits or none", p.Confirmation == ConfirmDigits || p.Confirmation == ConfirmNone},
 		{"encryption", "jose or openpgp", p.Encryption == JOSE || p.Encryption == OpenPGP},
 		{
-			"attestation", "required, preferred or record",
-			slices.Contains([]string{AttestationRequired, AttestationPreferred, AttestationRecord}, p.Attestation),
+			"attestation", "required, preferred or record, with a grade of hardware, tee or software", p.normalizeRules(),
 		},
 		{"pin.min_length", fmt.Sprintf("%d to %d", LeastPIN, MostPIN), p.PIN.MinLength >= LeastPIN && p.PIN.MinLength <= MostPIN},
 		{

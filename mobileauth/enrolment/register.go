@@ -27,10 +27,11 @@ import (
 func (s *Store) Register(ctx context.Context, in envelope.Request, r envelope.Registration) (
 	envelope.RegistrationAnswer, *jose.EncryptionKey, error,
 ) {
-	if err := s.known(ctx, in, r); err != nil {
+	begun, err := s.known(ctx, in, r)
+	if err != nil {
 		return envelope.RegistrationAnswer{}, nil, err
 	}
-	n, err := s.newcomer(ctx, in, r)
+	n, err := s.newcomer(ctx, in, r, begun)
 	if err != nil {
 		return envelope.RegistrationAnswer{}, nil, err
 	}
@@ -56,16 +57,27 @@ func (s *Store) Register(ctx context.Context, in envelope.Request, r envelope.Re
 	return n.answer(o), n.serverKey(), nil
 }
 
+// begun is the registration that a phone has proven the code of, and what its evidence has to be made for.
+type begun struct {
+	operation operation.Operation
+	challenge []byte
+}
+
 // known refuses whoever does not have the code, before anything is worked out for them, and counts a wrong proof.
-func (s *Store) known(ctx context.Context, in envelope.Request, r envelope.Registration) error {
-	refused := ""
+func (s *Store) known(ctx context.Context, in envelope.Request, r envelope.Registration) (b begun, err error) {
+	refused, state := "", registration{}
 	drawn := s.event(audit.ActorOf(ctx), audit.Event{Name: "registration.proof", Outcome: audit.Refused, Reason: ReasonProof})
-	err := s.DB.View(ctx, func(tx storage.Tx) (err error) {
-		_, _, refused, err = s.find(tx, in, r)
+	err = s.DB.View(ctx, func(tx storage.Tx) (err error) {
+		b.operation, state, refused, err = s.find(tx, in, r)
 		return err
 	})
+	if err == nil && refused == "" {
+		code, err := envelope.ParseActivationCode(state.Code)
+		b.challenge = code.AttestationChallenge()
+		return b, asRefusal("", err)
+	}
 	if err != nil || refused != ReasonProof {
-		return asRefusal(refused, err)
+		return b, asRefusal(refused, err)
 	}
 	var ended *operation.Operation
 	err = s.DB.Update(ctx, func(tx storage.Tx) error {
@@ -80,7 +92,7 @@ func (s *Store) known(ctx context.Context, in envelope.Request, r envelope.Regis
 	if ended != nil && err == nil {
 		s.Operations.Announce(ctx, *ended)
 	}
-	return asRefusal(refused, err)
+	return b, asRefusal(refused, err)
 }
 
 func asRefusal(reason string, err error) error {
@@ -159,7 +171,7 @@ type newcomer struct {
 	stored handset.Device // by the last run of the closure
 }
 
-func (s *Store) newcomer(ctx context.Context, in envelope.Request, r envelope.Registration) (*newcomer, error) {
+func (s *Store) newcomer(ctx context.Context, in envelope.Request, r envelope.Registration, b begun) (*newcomer, error) {
 	p, err := s.policy(r.Application)
 	if err != nil {
 		return nil, refuseFor(ReasonApplication, err)
@@ -188,7 +200,7 @@ func (s *Store) newcomer(ctx context.Context, in envelope.Request, r envelope.Re
 	if n.device.Hash, err = s.Devices.Hash(ctx, r.Handset); err != nil {
 		return nil, refusedDevice(err)
 	}
-	return n, s.equip(ctx, n)
+	return n, s.equip(ctx, n, b)
 }
 
 // checkSaid holds what the phone says against version rules and policy.
@@ -210,18 +222,19 @@ func (s *Store) checkSaid(n *newcomer) error {
 }
 
 // equip makes the keys that the server has for this device alone, and has the attestation graded.
-func (s *Store) equip(ctx context.Context, n *newcomer) (err error) {
+func (s *Store) equip(ctx context.Context, n *newcomer, b begun) (err error) {
 	d, p := &n.device, &n.policy
-	d.Attestation, err = s.Attestation.Grade(ctx, Evidence{
+	d.Attestation, err = s.grade(ctx, Evidence{
 		Raw: n.said.Attestation, Application: d.Application, Platform: d.Platform, Version: d.AppVersion,
-		Keys: n.said.Keys, RequestID: n.in.ID,
+		Keys: n.said.Keys, Challenge: b.challenge,
 	})
-	switch {
-	case err != nil:
-		return failed("grading an attestation", err)
-	case p.Attestation == AttestationRequired && d.Attestation.Grade != handset.Verified,
-		p.Attestation == AttestationPreferred && d.Attestation.Grade == handset.Failed:
-		return refuse(ReasonAttestation)
+	if err != nil {
+		return err
+	}
+	if reason := p.rule(d.Platform).refused(&d.Attestation); reason != "" {
+		return errors.Join(refuse(reason), s.noteRefusal(ctx, reason, audit.Event{
+			Subject: b.operation.UserID, Operation: b.operation.ID, ClientID: b.operation.ClientID,
+		}))
 	}
 	if p.UniqueKeys {
 		key, err := jose.GenerateDecryption()

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehouse-id/gatehouse/internal/jose"
+	"github.com/gatehouse-id/gatehouse/mobileauth/attestation"
 	"github.com/gatehouse-id/gatehouse/mobileauth/enrolment"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope/pgp"
@@ -53,7 +54,7 @@ func TestAPhoneIsRegistered(t *testing.T) {
 		d := w.device(answer.Device)
 		if d.Status != handset.Pending || d.UserID != "usr_1" || d.Name != "My phone" || d.Operation != b.Operation.ID ||
 			d.SignKeyID != p.keys.Public().Sign.ID() || d.Push != nil || d.PushWanted.Address != "address" || len(d.Hash) != 64 ||
-			d.MaxFailures != 5 || d.Attestation.Grade != handset.Absent {
+			d.MaxFailures != 5 || d.Attestation.Result != handset.Absent {
 			t.Errorf("the device is %+v", d)
 		}
 		for _, f := range d.Factors {
@@ -159,11 +160,11 @@ func TestRegistrationsThatAreRefused(t *testing.T) {
 		},
 		{
 			"no attestation", func(p *enrolment.Policy) { p.Attestation = enrolment.AttestationRequired },
-			func(*phone) {}, enrolment.ReasonAttestation,
+			func(*phone) {}, enrolment.ReasonAttestation + "_absent",
 		},
 		{
 			"an attestation of no format", func(p *enrolment.Policy) { p.Attestation = enrolment.AttestationPreferred },
-			func(p *phone) { p.said.Attestation = []byte(`{}`) }, enrolment.ReasonAttestation,
+			func(p *phone) { p.said.Attestation = []byte(`{}`) }, enrolment.ReasonAttestation + "_format",
 		},
 		{"a long name", nil, func(p *phone) { p.said.Name = strings.Repeat("x", 65) }, enrolment.ReasonDevice},
 		{"a long handset", nil, func(p *phone) { p.said.Handset = strings.Repeat("x", 300) }, enrolment.ReasonDevice},
@@ -392,46 +393,73 @@ type grades struct{}
 
 func (grades) Grade(_ context.Context, e enrolment.Evidence) (handset.Attestation, error) {
 	format, err := enrolment.Format(e.Raw)
-	if err != nil || e.RequestID == "" || e.Keys.Sign.ID() == "" || e.Application != "bank" || e.Version == "" || e.Platform == "" {
-		return handset.Attestation{Grade: handset.Failed}, nil
+	if err != nil || len(e.Challenge) != 32 || e.Keys.Sign.ID() == "" || e.Application != "bank" || e.Version == "" || e.Platform == "" {
+		return handset.Attestation{Result: handset.Failed}, nil
 	}
 	if format == "down" {
 		return handset.Attestation{}, errDown
 	}
-	return handset.Attestation{Format: "test", Grade: format}, nil
+	a := handset.Attestation{Format: "test", Result: format, Grade: attestation.Unknown}
+	if grade, verified := strings.CutPrefix(format, handset.Verified+"."); verified {
+		a.Result, a.Grade = handset.Verified, attestation.Grade(grade)
+	}
+	return a, nil
 }
 
 func TestAttestation(t *testing.T) {
-	const refused = "refused"
-	tests := map[string]map[string]string{ // policy, grade: what becomes of the device
-		enrolment.AttestationRequired:  {handset.Verified: "active", handset.Unverified: refused, handset.Failed: refused},
-		enrolment.AttestationPreferred: {handset.Verified: "active", handset.Unverified: "quarantined", handset.Failed: refused},
-		enrolment.AttestationRecord:    {handset.Verified: "active", handset.Unverified: "active", handset.Failed: "active"},
+	good, weak := handset.Verified+".tee", handset.Verified+".software"
+	tests := map[string]map[string]string{ // policy, evidence: what becomes of the device, or why it is refused
+		enrolment.AttestationRequired: {
+			good: "active", weak: "attestation_grade", handset.Unverified: "attestation_unverified", handset.Failed: "attestation_failed",
+		},
+		enrolment.AttestationPreferred: {
+			good: "active", weak: "quarantined", handset.Unverified: "quarantined", handset.Failed: "attestation_failed",
+		},
+		enrolment.AttestationRecord: {good: "active", weak: "active", handset.Unverified: "active", handset.Failed: "active"},
 	}
-	for policy, byGrade := range tests {
-		for grade, want := range byGrade {
-			t.Run(policy+" "+grade, func(t *testing.T) {
-				over(t, func(t *testing.T, w *world) {
-					b := w.start("usr_1", func(s *enrolment.Start) { s.Proofed = true })
-					answer, err := w.register(w.phone(b.Code, func(p *phone) {
-						p.said.Attestation = fmt.Appendf(nil, `{"format":%q}`, grade)
-					}))
-					if want == refused {
-						if !refusedFor(err, enrolment.ReasonAttestation) {
-							t.Errorf("it is %+v, %v", answer, err)
+	for policy, byEvidence := range tests {
+		for evidence, want := range byEvidence {
+			t.Run(policy+" "+evidence, func(t *testing.T) {
+				over(t, func(t *testing.T, w *world) { registers(t, w, evidence, want) },
+					func(c *enrolment.Config, p *enrolment.Policy) {
+						c.Attestation, p.Attestation, p.Confirmation = grades{}, policy, enrolment.ConfirmNone
+					})
+			})
+			t.Run(policy+" on the platform "+evidence, func(t *testing.T) {
+				over(t, func(t *testing.T, w *world) { registers(t, w, evidence, want) },
+					func(c *enrolment.Config, p *enrolment.Policy) {
+						c.Attestation, p.Confirmation = grades{}, enrolment.ConfirmNone
+						p.AttestationOn = map[string]enrolment.AttestationRule{
+							"ios": {Mode: policy}, "android": {Mode: enrolment.AttestationRequired, Minimum: attestation.Hardware},
 						}
-						return
-					}
-					must(t, err)
-					d := w.device(answer.Device)
-					if answer.Status != want || string(d.Status) != want || d.Attestation.Grade != grade || d.Attestation.Format != "test" {
-						t.Errorf("it is %+v, and the device %+v", answer, d)
-					}
-				}, func(c *enrolment.Config, p *enrolment.Policy) {
-					c.Attestation, p.Attestation, p.Confirmation = grades{}, policy, enrolment.ConfirmNone
-				})
+					})
 			})
 		}
+	}
+}
+
+// registers has a phone register with evidence.
+func registers(t *testing.T, w *world, evidence, want string) {
+	t.Helper()
+	b := w.start("usr_1", func(s *enrolment.Start) { s.Proofed = true })
+	answer, err := w.register(w.phone(b.Code, func(p *phone) {
+		p.said.Attestation = fmt.Appendf(nil, `{"format":%q}`, evidence)
+	}))
+	if strings.HasPrefix(want, enrolment.ReasonAttestation) {
+		if !refusedFor(err, want) {
+			t.Errorf("it is %+v, %v", answer, err)
+		}
+		if got := w.refusals(); len(got) != 1 || got[0] != want {
+			t.Errorf("on the trail: %v", got)
+		}
+		return
+	}
+	must(t, err)
+	d := w.device(answer.Device)
+	result, _, _ := strings.Cut(evidence, ".")
+	if answer.Status != want || string(d.Status) != want || d.Attestation.Result != result || d.Attestation.Format != "test" ||
+		!d.Attestation.At.Equal(w.clock.Now()) {
+		t.Errorf("it is %+v, and the device %+v", answer, d)
 	}
 }
 
@@ -448,17 +476,18 @@ func TestAGraderThatIsDown(t *testing.T) {
 
 func TestTheGraderThatKnowsNothing(t *testing.T) {
 	t.Parallel()
+	noFormat := handset.Attestation{Result: handset.Failed, Grade: attestation.Unknown, Detail: enrolment.DetailFormat}
 	tests := []struct {
 		name, raw string
 		want      handset.Attestation
 	}{
-		{"nothing", "", handset.Attestation{Grade: handset.Absent}},
-		{"a format", `{"format":"apple-appattest","x":1}`, handset.Attestation{Format: "apple-appattest", Grade: handset.Unverified}},
-		{"no format", `{"x":1}`, handset.Attestation{Grade: handset.Failed, Detail: "no format"}},
-		{"no name", `{"format":"a b"}`, handset.Attestation{Grade: handset.Failed, Detail: "no format"}},
-		{"a number", `{"format":1}`, handset.Attestation{Grade: handset.Failed, Detail: "no format"}},
-		{"two formats", `{"format":"a","format":"b"}`, handset.Attestation{Grade: handset.Failed, Detail: "no format"}},
-		{"a long one", `{"format":"` + strings.Repeat("x", 65) + `"}`, handset.Attestation{Grade: handset.Failed, Detail: "no format"}},
+		{"nothing", "", handset.Attestation{Result: handset.Absent, Grade: attestation.Unknown}},
+		{"a format", `{"format":"apple-appattest","x":1}`, handset.Attestation{Format: "apple-appattest", Result: handset.Unverified, Grade: attestation.Unknown}},
+		{"no format", `{"x":1}`, noFormat},
+		{"no name", `{"format":"a b"}`, noFormat},
+		{"a number", `{"format":1}`, noFormat},
+		{"two formats", `{"format":"a","format":"b"}`, noFormat},
+		{"a long one", `{"format":"` + strings.Repeat("x", 65) + `"}`, noFormat},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -71,6 +71,8 @@ type Store struct {
 	Config
 	codes    storage.Table[code]
 	recovery storage.Table[recovery]
+
+	challenges storage.Table[challenge]
 }
 
 // code leads from an activation code to its operation.
@@ -101,6 +103,11 @@ func New(c Config) (*Store, error) {
 		},
 		recovery: storage.Table[recovery]{
 			Name: "enrolment_recovery", Version: 1, Sealer: c.Sealer, ID: func(r *recovery) string { return r.UserID },
+		},
+		challenges: storage.Table[challenge]{
+			Name: "enrolment_challenge", Version: 1,
+			ID:     func(r *challenge) string { return r.Device },
+			Expiry: func(r *challenge) time.Time { return r.Until },
 		},
 	}, nil
 }

@@ -88,6 +88,8 @@ const (
 	infoLookup = "gatehouse activation lookup v1"
 	infoMAC    = "gatehouse activation mac v1"
 	macPrefix  = "gatehouse registration v1\n"
+
+	infoAttestation = "gatehouse activation attestation v1"
 )
 
 // Lookup returns what the server finds the code's operation by. It says nothing about the code, so it is sent and stored.
@@ -107,6 +109,10 @@ func (c ActivationCode) MAC(keys PublicKeys, requestID string) MAC {
 	input := macPrefix + c.Lookup() + "\n" + keys.Sign.ID() + "\n" + keys.Enc.ID() + "\n" + requestID
 	return mac(c.derive(infoMAC, SecretLen), []byte(input))
 }
+
+// AttestationChallenge returns what evidence in the registration has to be made for: 32 bytes that are drawn with the code, and are
+// known to whoever has it. See [AttestationHash].
+func (c ActivationCode) AttestationChallenge() []byte { return c.derive(infoAttestation, SecretLen) }
 
 // Proves reports in constant time whether whoever made the registration has the code.
 func (c ActivationCode) Proves(r Registration, in Request) bool {

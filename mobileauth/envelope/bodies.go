@@ -2,7 +2,10 @@
 
 package envelope
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // The bodies of requests and answers, by endpoint. Members that a reader does not know are ignored; a member that it knows has
 // to be of the right type.
@@ -92,12 +95,17 @@ type Stated struct {
 	Secret *Secret `json:"secret,omitempty"`
 	// Proof is the statement that replaces keys once more, signed by the new signing key.
 	Proof string `json:"proof,omitempty"`
+	// Attestation is evidence about the new keys, made for a challenge of [PathAttestation].
+	Attestation json.RawMessage `json:"attestation,omitempty"`
 }
 
 // Open returns the statement that the body carries, judged by [OpenStatement]. It also refuses factors of no kind, a secret that
 // is not the one that the statement names, and keys that are not proven by a second statement of the new signing key.
 func (b Stated) Open(key SignKey, in Request, purpose Purpose, now time.Time) (Statement, error) {
 	if err := b.Factors.check(); err != nil {
+		return Statement{}, err
+	}
+	if err := CheckEvidence(b.Attestation); err != nil {
 		return Statement{}, err
 	}
 	s, err := OpenStatement(b.Statement, key, in, purpose, now)

@@ -33,6 +33,12 @@ func SignKeyOf(k jose.PublicKey) (SignKey, error) {
 // ID returns the thumbprint, "" for the zero key.
 func (k SignKey) ID() string { return k.key.KID }
 
+// Public returns the key for a library; nil for the zero key.
+func (k SignKey) Public() *ecdsa.PublicKey {
+	key, _ := k.key.Key.(*ecdsa.PublicKey) // an ES256 key is one
+	return key
+}
+
 // MarshalJSON encodes the key as a public JWK.
 func (k SignKey) MarshalJSON() ([]byte, error) { return jose.MarshalPublic(k.key) }
 

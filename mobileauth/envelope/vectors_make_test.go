@@ -49,7 +49,9 @@ const registrationID = "registration-0123456789"
 func (s stage) registration(tb testing.TB) registrationVector {
 	tb.Helper()
 	c, public := s.code(tb), s.phone.Public()
+	bound := envelope.AttestationHash(c.AttestationChallenge(), public)
 	return registrationVector{
+		Challenge: c.AttestationChallenge(), Bound: bound[:],
 		Code: arcCode, Lookup: c.Lookup(), Operation: "op_1", Sign: public.Sign.ID(), Enc: public.Enc.ID(), ServerKey: s.serverEnc.KID,
 		RequestID: registrationID, MAC: c.MAC(public, registrationID), Digits: envelope.Digits("op_1", public, s.serverEnc.KID, registrationID),
 	}

@@ -3,6 +3,7 @@
 package envelope_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -64,6 +65,9 @@ type registrationVector struct {
 	RequestID string       `json:"jti"`
 	MAC       envelope.MAC `json:"mac"`
 	Digits    string       `json:"digits"`
+	// Challenge and Bound are what evidence is made for.
+	Challenge envelope.Bytes `json:"challenge"`
+	Bound     envelope.Bytes `json:"bound"`
 }
 
 type invitationVector struct {
@@ -387,6 +391,10 @@ func (s stage) checkPlain(t *testing.T, v vectors) {
 	if err != nil || code.Lookup() != r.Lookup || code.MAC(s.phone.Public(), r.RequestID) != r.MAC ||
 		envelope.Digits(r.Operation, s.phone.Public(), r.ServerKey, r.RequestID) != r.Digits {
 		t.Errorf("registration: %+v, %v", r, err)
+	}
+	bound := envelope.AttestationHash(code.AttestationChallenge(), s.phone.Public())
+	if !bytes.Equal(code.AttestationChallenge(), r.Challenge) || !bytes.Equal(bound[:], r.Bound) {
+		t.Errorf("what evidence is made for: %x, %x", code.AttestationChallenge(), bound)
 	}
 }
 

@@ -43,6 +43,7 @@ const (
 	PathTransfer      = "/mobile/v1/transfer"
 	PathDisconnect    = "/mobile/v1/disconnect"
 	PathRelease       = "/mobile/v1/devices/release"
+	PathAttestation   = "/mobile/v1/attestation"
 )
 
 // method is the only one; it is signed so that the same body is nothing under another one.
@@ -58,7 +59,8 @@ const (
 
 // Limit returns how large a request to the endpoint may be.
 func Limit(path string) int {
-	if path == PathRegistrations {
+	switch path {
+	case PathRegistrations, PathAttestation, PathKeys: // they may carry evidence
 		return MaxRegistration
 	}
 	return MaxRequest

@@ -263,7 +263,7 @@ func TestWithoutTheStore(t *testing.T) {
 				return err
 			},
 			"ChangeKeys": func() error {
-				_, _, err := h.ChangeKeys(ctx, h.message(d), h.said(pin(secret(1))), mobiletest.Keys(t).Public())
+				_, _, err := h.ChangeKeys(ctx, h.message(d), h.said(pin(secret(1))), mobiletest.Keys(t).Public(), nil)
 				return err
 			},
 			"ChangePush": func() error { _, err := h.ChangePush(ctx, h.message(d), nil); return err },

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/mobileauth/attestation"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 )
 
@@ -57,7 +58,7 @@ func (s Status) May(next Status) bool {
 // Out reports whether a device of this status may not send any message.
 func (s Status) Out() bool { return s != Pending && s != Active && s != Quarantined }
 
-// Grades of an attestation.
+// What came of an attestation.
 const (
 	// Verified evidence was checked to its root.
 	Verified = "verified"
@@ -176,11 +177,38 @@ type Push struct {
 	DeadAt time.Time `json:"dead_at,omitzero"`
 }
 
+// Grade is how good what a device has shown is.
+type Grade = attestation.Grade
+
+// The grades, for packages that keep them with a device.
+const (
+	GradeUnknown  = attestation.Unknown
+	GradeSoftware = attestation.Software
+	GradeTEE      = attestation.TEE
+	GradeHardware = attestation.Hardware
+)
+
 // Attestation is what was sent to show that keys and app are genuine, and what came of it.
 type Attestation struct {
 	Format string `json:"format,omitempty"`
-	Grade  string `json:"grade,omitempty"`
+	// Result is [Verified], [Unverified], [Failed] or [Absent], and Grade where the key is by that; [attestation.Unknown] unless it
+	// was verified.
+	Result string            `json:"result,omitempty"`
+	Grade  attestation.Grade `json:"grade,omitempty"`
+	// Detail is the reason for the audit trail.
 	Detail string `json:"detail,omitempty"`
+	// At is when it was judged.
+	At time.Time `json:"at,omitzero"`
+	// KeyID names a key of the platform's that vouches for the device, such as one of App Attest, Key is the key itself and Counter
+	// the number of the last thing it said. No two devices have one.
+	KeyID   string `json:"key_id,omitempty"`
+	Key     string `json:"key,omitempty"`
+	Counter uint32 `json:"counter,omitempty"`
+}
+
+// Verified reports whether evidence was checked to its root and shows at least that grade.
+func (a *Attestation) Verified(least attestation.Grade) bool {
+	return a.Result == Verified && a.Grade.AtLeast(least)
 }
 
 // LogValue is what a log line has of a device.

@@ -340,7 +340,7 @@ func TestRollingKeys(t *testing.T) {
 		change := func(kid string, to envelope.PublicKeys) (handset.Device, handset.Verdict, error) {
 			m := h.message(d)
 			m.KID = kid
-			return h.ChangeKeys(h.ctx(), m, h.said(pin(secret(1))), to)
+			return h.ChangeKeys(h.ctx(), m, h.said(pin(secret(1))), to, nil)
 		}
 		old := d.SignKeyID
 		got, v, err := change(old, fresh)
@@ -388,7 +388,7 @@ func TestOldKeysEndByThemselves(t *testing.T) {
 	over(t, func(t *testing.T, h *house) {
 		d := h.add("usr_1")
 		old := d.SignKeyID
-		_, _, err := h.ChangeKeys(h.ctx(), h.message(d), h.said(pin(secret(1))), mobiletest.Keys(t).Public())
+		_, _, err := h.ChangeKeys(h.ctx(), h.message(d), h.said(pin(secret(1))), mobiletest.Keys(t).Public(), nil)
 		must(t, err)
 		h.clock.Advance(handset.KeyOverlap)
 		m := h.message(d)
@@ -404,13 +404,13 @@ func TestKeysAreRolledWithAFactor(t *testing.T) {
 	over(t, func(t *testing.T, h *house) {
 		d := h.add("usr_1")
 		for i, p := range []handset.Proof{{Statement: statement()}, pin(secret(9))} {
-			got, v, err := h.ChangeKeys(h.ctx(), h.message(d), h.said(p), mobiletest.Keys(t).Public())
+			got, v, err := h.ChangeKeys(h.ctx(), h.message(d), h.said(p), mobiletest.Keys(t).Public(), nil)
 			if err != nil || v.OK || got.SignKeyID != d.SignKeyID || h.get(d.ID).Failures != i {
 				t.Errorf("proof %d: %+v, %v", i, v, err)
 			}
 		}
 		bare := h.add("usr_1", func(d *handset.Device) { d.Factors = nil })
-		if _, v, err := h.ChangeKeys(h.ctx(), h.message(bare), h.said(handset.Proof{}), mobiletest.Keys(t).Public()); err != nil || !v.OK {
+		if _, v, err := h.ChangeKeys(h.ctx(), h.message(bare), h.said(handset.Proof{}), mobiletest.Keys(t).Public(), nil); err != nil || !v.OK {
 			t.Errorf("a device without factors: %+v, %v", v, err)
 		}
 	})
@@ -511,7 +511,7 @@ func TestAStatementIsUsedOnce(t *testing.T) {
 				})
 			}},
 			{"keys", pin(secret(1)), func(m handset.Message, p handset.Proof) (handset.Verdict, error) {
-				_, v, err := h.ChangeKeys(h.ctx(), m, p, next)
+				_, v, err := h.ChangeKeys(h.ctx(), m, p, next, nil)
 				return v, err
 			}},
 		}
@@ -557,7 +557,7 @@ func TestWishesOfThoseWhoMayNot(t *testing.T) {
 				return err
 			},
 			"keys": func(m handset.Message) error {
-				_, _, err := h.ChangeKeys(h.ctx(), m, h.said(pin(secret(1))), mobiletest.Keys(t).Public())
+				_, _, err := h.ChangeKeys(h.ctx(), m, h.said(pin(secret(1))), mobiletest.Keys(t).Public(), nil)
 				return err
 			},
 			"push": func(m handset.Message) error {

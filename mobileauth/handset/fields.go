@@ -11,6 +11,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/gatehouse-id/gatehouse/mobileauth"
+	"github.com/gatehouse-id/gatehouse/mobileauth/attestation"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 )
 
@@ -30,6 +31,7 @@ const (
 	maxRawName     = 1 << 10 // bytes of a name that are looked at at all
 	maxAttestation = 64      // bytes in the name of a format
 	maxServerKeyID = 256     // bytes in the name of a key
+	maxAttestKey   = 256     // bytes in a key of the platform, and in its name
 )
 
 var (
@@ -193,9 +195,16 @@ func (a Attestation) check() error {
 	case !printable(a.Detail, MaxDetail):
 		return invalid("attestation.detail", "want at most %d bytes of printable text", MaxDetail)
 	}
-	switch a.Grade {
+	switch a.Result {
 	case "", Verified, Unverified, Failed, Absent:
-		return nil
+	default:
+		return invalid("attestation.result", "not what can come of an attestation")
 	}
-	return invalid("attestation.grade", "not a grade")
+	switch {
+	case a.Grade != "" && !a.Grade.Valid() || a.Result != Verified && a.Grade.AtLeast(attestation.Software):
+		return invalid("attestation.grade", "not a grade, or one that nothing shows")
+	case !printable(a.KeyID, maxAttestKey) || !printable(a.Key, maxAttestKey):
+		return invalid("attestation.key", "want at most %d bytes of printable text", maxAttestKey)
+	}
+	return nil
 }

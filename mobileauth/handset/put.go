@@ -146,14 +146,25 @@ func (s *Store) admitNew(tx storage.Tx, d *Device) error {
 // keysFree looks before anything is written whether another record has one of the keys.
 func (s *Store) keysFree(tx storage.Tx, d *Device) error {
 	for _, thumbprint := range d.thumbprints() {
-		holder, err := s.devices.Lookup(tx, byKey, thumbprint)
-		switch {
-		case errors.Is(err, storage.ErrNotFound):
-		case err != nil:
+		if err := s.keyFree(tx, d, byKey, thumbprint); err != nil {
 			return err
-		case holder.ID != d.ID:
-			return ErrKeyTaken
 		}
+	}
+	if d.Attestation.KeyID == "" {
+		return nil
+	}
+	return s.keyFree(tx, d, byPlatform, d.Attestation.KeyID)
+}
+
+func (s *Store) keyFree(tx storage.Tx, d *Device, index, name string) error {
+	holder, err := s.devices.Lookup(tx, index, name)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case holder.ID != d.ID:
+		return ErrKeyTaken
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/mobileauth/attestation"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletest"
@@ -69,7 +70,13 @@ func TestEveryFieldHasItsRule(t *testing.T) {
 			d.Push = &handset.Push{Service: "apns", Address: long(handset.MaxAddress + 1)}
 		}},
 		{"a format that is none", func(d *handset.Device) { d.Attestation.Format = "a b" }},
-		{"a grade that is none", func(d *handset.Device) { d.Attestation.Grade = "good" }},
+		{"a result that is none", func(d *handset.Device) { d.Attestation.Result = "good" }},
+		{"a grade that is none", func(d *handset.Device) { d.Attestation = handset.Attestation{Result: handset.Verified, Grade: "good"} }},
+		{"a grade that nothing shows", func(d *handset.Device) {
+			d.Attestation = handset.Attestation{Result: handset.Failed, Grade: attestation.TEE}
+		}},
+		{"a long key of the platform's", func(d *handset.Device) { d.Attestation.Key = long(257) }},
+		{"a long name of one", func(d *handset.Device) { d.Attestation.KeyID = long(257) }},
 		{"a long detail", func(d *handset.Device) { d.Attestation.Detail = long(handset.MaxDetail + 1) }},
 	}
 	for _, tt := range tests {
@@ -112,7 +119,7 @@ func TestLargestDeviceFits(t *testing.T) {
 			d.Push = &handset.Push{Service: "apns", Address: text(handset.MaxAddress)}
 			d.PGP, d.PGPServer = make([]byte, handset.MaxPGP), make([]byte, handset.MaxServerKey)
 			d.ServerKey, d.PGPServerKey = make([]byte, handset.MaxServerKey), make([]byte, handset.MaxServerKey)
-			d.Attestation = handset.Attestation{Format: "x", Grade: handset.Failed, Detail: text(handset.MaxDetail)}
+			d.Attestation = handset.Attestation{Format: "x", Result: handset.Failed, Detail: text(handset.MaxDetail)}
 			for i := range envelope.MaxFactors - 1 {
 				d.Factors = append(d.Factors, handset.Factor{Kind: fmt.Sprint("custom:", i, strings.Repeat("f", 31)), Secret: secret(9)})
 			}

@@ -22,7 +22,7 @@ func TestADeviceComesBackAsItWasStored(t *testing.T) {
 			d.ServerKey, d.PGPServerKey, d.PGP, d.PGPServer = []byte("server"), []byte("pgp server"), []byte("pgp"), []byte("public")
 			d.Factors = append(d.Factors, handset.Factor{Kind: envelope.FactorCustom + "voice", Secret: secret(2), At: h.clock.Now()})
 			d.Push = &handset.Push{Service: "apns", Address: "address", At: h.clock.Now()}
-			d.Attestation = handset.Attestation{Format: "x", Grade: handset.Unverified, Detail: "unknown"}
+			d.Attestation = handset.Attestation{Format: "x", Result: handset.Unverified, Detail: "unknown"}
 		})
 		stored, err := h.tryAdd(want)
 		must(t, err)

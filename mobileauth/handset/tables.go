@@ -15,6 +15,7 @@ const (
 	byKey       = "key"
 	byPush      = "push"
 	byServerKey = "server_key"
+	byPlatform  = "platform_key"
 
 	handsetKeyID = "key"
 )
@@ -55,6 +56,7 @@ func (s *Store) describe(sealer storage.Sealer) {
 			{Name: byHash, Values: func(r *record) []string { return notEmpty(r.Hash) }},
 			{Name: byKey, Unique: true, Values: func(r *record) []string { return r.thumbprints() }},
 			{Name: byServerKey, Unique: true, Values: func(r *record) []string { return notEmpty(r.ServerKeyID) }},
+			{Name: byPlatform, Unique: true, Values: func(r *record) []string { return notEmpty(r.Attestation.KeyID) }},
 			{Name: byPush, Unique: true, Values: func(r *record) []string { return notEmpty(r.Push.hash()) }},
 		},
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/mobileauth/attestation"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
@@ -25,7 +26,7 @@ func (s *Store) ChangeFactor(ctx context.Context, m Message, p Proof, kind strin
 	if !envelope.ValidFactor(kind) || kind == envelope.FactorPIN && secret == nil {
 		return Device{}, Verdict{}, fmt.Errorf("changing a factor: %w", invalid("kind", "not a factor that can be changed so"))
 	}
-	return s.wish(ctx, "changing a factor", m, &p, func(d *Device) error {
+	return s.wish(ctx, "changing a factor", m, &p, func(_ storage.Tx, d *Device) error {
 		switch {
 		case len(d.Factors) == 0:
 			return ErrTransition
@@ -40,9 +41,13 @@ func (s *Store) ChangeFactor(ctx context.Context, m Message, p Proof, kind strin
 }
 
 // ChangeKeys replaces the keys of a device, as [Store.RollKeys] does, for a person who proves to be there with a factor, if
-// the device has one. The caller has seen the statement signed by the new key as well.
-func (s *Store) ChangeKeys(ctx context.Context, m Message, p Proof, keys envelope.PublicKeys) (Device, Verdict, error) {
-	return s.wish(ctx, "changing keys", m, &p, func(d *Device) error {
+// the device has one. The caller has seen the statement signed by the new key as well. What was shown about the old keys says
+// nothing about new ones: attested returns what holds from then on, or an error for keys that the device may not change to so.
+// Without it nothing is shown.
+func (s *Store) ChangeKeys(
+	ctx context.Context, m Message, p Proof, keys envelope.PublicKeys, attested func(storage.Tx, *Device) (Attestation, error),
+) (Device, Verdict, error) {
+	return s.wish(ctx, "changing keys", m, &p, func(tx storage.Tx, d *Device) error {
 		had := d.SignKeyID
 		if err := s.RollKeys(d, m.KID, keys); err != nil {
 			return err
@@ -50,13 +55,19 @@ func (s *Store) ChangeKeys(ctx context.Context, m Message, p Proof, keys envelop
 		if d.SignKeyID == had {
 			return errSame
 		}
-		return nil
+		if attested == nil {
+			d.Attestation = Attestation{Result: Absent, Grade: attestation.Unknown, At: s.now()}
+			return nil
+		}
+		shown, err := attested(tx, d)
+		d.Attestation = shown
+		return err
 	})
 }
 
 // ChangePush sets where notifications reach the device that sends the message, as [Store.SetPush] does.
 func (s *Store) ChangePush(ctx context.Context, m Message, push *Push) (Device, error) {
-	d, _, err := s.wish(ctx, "changing a push address", m, nil, func(d *Device) error { return d.setPush(push, s.now()) })
+	d, _, err := s.wish(ctx, "changing a push address", m, nil, func(_ storage.Tx, d *Device) error { return d.setPush(push, s.now()) })
 	return d, err
 }
 
@@ -78,13 +89,15 @@ func (s *Store) Disconnect(ctx context.Context, m Message) (d Device, err error)
 
 // wish does what a device asks about itself, in one transaction: the message is accepted, the device usable, the proof, if
 // one is wanted, good.
-func (s *Store) wish(ctx context.Context, what string, m Message, p *Proof, fn func(*Device) error) (d Device, v Verdict, err error) {
+func (s *Store) wish(ctx context.Context, what string, m Message, p *Proof, fn func(storage.Tx, *Device) error) (
+	d Device, v Verdict, err error,
+) {
 	by := m.Actor(ctx)
 	err = s.db.Update(ctx, func(tx storage.Tx) error {
 		if d, v, err = s.Wish(tx, m, p, by); err != nil || !v.OK {
 			return err
 		}
-		switch err := fn(&d); {
+		switch err := fn(tx, &d); {
 		case errors.Is(err, errSame):
 			return nil
 		case err != nil:

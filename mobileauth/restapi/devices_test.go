@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatehouse-id/gatehouse/mobileauth/attestation"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 )
@@ -18,11 +19,12 @@ func TestDevice(t *testing.T) {
 	d := w.addDevice(userID, func(d *handset.Device) {
 		d.Push = &handset.Push{Service: "apns", Address: "secret-address"}
 		d.Model, d.OS, d.AppVersion = "iPhone", "18", "2.1"
-		d.Attestation = handset.Attestation{Format: "apple", Grade: handset.Verified, Detail: "inner detail"}
+		d.Attestation = handset.Attestation{Format: "apple", Result: handset.Verified, Grade: attestation.Hardware, Detail: "inner detail"}
 	})
 	path := "/devices/" + d.ID
 	got := w.do("GET", path, "").is(200)
-	if got.get("user_id") != userID || got.get("status") != "active" || got.get("push", "service") != "apns" || got.get("attestation", "grade") != "verified" {
+	if got.get("user_id") != userID || got.get("status") != "active" || got.get("push", "service") != "apns" || got.get("attestation", "result") != "verified" ||
+		got.get("attestation", "grade") != "hardware" {
 		t.Errorf("%s", got.body)
 	}
 	for _, secret := range []string{"secret-address", `"x":`, "sign_key\"", "inner detail", "BwcHBw"} {

@@ -345,6 +345,33 @@ var walls = slices.Concat([]wall{
 		},
 	},
 	{
+		room: []string{"mobileauth/attestation"},
+		never: map[string]string{
+			ours:       "a leaf: a grade is a word, whatever it is given for",
+			"net/http": "a leaf: a grade is a word, whatever it is given for",
+		},
+	},
+	{
+		room: []string{
+			"mobileauth/attestation/androidkey", "mobileauth/attestation/appattest", "mobileauth/attestation/playintegrity",
+			"mobileauth/attestation/testauthority",
+		},
+		never: map[string]string{
+			ours:       "evidence is judged by itself, whatever it is shown for",
+			"net/http": "evidence is judged without asking anybody",
+		},
+		door: []string{"mobileauth/attestation", "internal/jose"},
+	},
+	{
+		room: []string{"mobileauth/attestation/grading"},
+		never: map[string]string{
+			"authz/...":        "what a phone has shown is the same whoever issues tokens",
+			"validation/...":   "what a phone has shown is the same whoever issues tokens",
+			"internal/web/...": "what a phone has shown is read by its registration",
+			"net/http":         "evidence is judged without asking anybody",
+		},
+	},
+	{
 		room: []string{"mobileauth/challenge"},
 		never: map[string]string{
 			"authz/...":        "a realm of phones is a guest: it knows what a realm is, and nothing else of who asks",
@@ -549,6 +576,13 @@ var walls = slices.Concat([]wall{
 		room:  []string{ours},
 		but:   []string{"authz/realm/ldap", "tests/..."},
 		never: map[string]string{"github.com/go-ldap/...": "LDAP is a detail of the login module that speaks it"},
+	},
+	{
+		room: []string{ours},
+		but:  []string{"mobileauth/attestation/appattest", "mobileauth/attestation/testauthority", "tests/..."},
+		never: map[string]string{
+			"github.com/fxamacker/...": "CBOR is Apple's: one package reads it, and one makes it for tests",
+		},
 	},
 	{
 		room:  []string{ours},

@@ -3,8 +3,10 @@
 package view
 
 import (
+	"cmp"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/mobileauth/attestation"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 )
 
@@ -53,8 +55,10 @@ type Push struct {
 
 // Attestation is what vouches for the device.
 type Attestation struct {
-	Format string `json:"format,omitempty"`
-	Grade  string `json:"grade"`
+	Format string            `json:"format,omitempty"`
+	Result string            `json:"result"`
+	Grade  attestation.Grade `json:"grade"`
+	At     time.Time         `json:"at,omitzero"`
 }
 
 // DeviceOf shows a device.
@@ -63,16 +67,15 @@ func DeviceOf(d *handset.Device) Device {
 		ID: d.ID, UserID: d.UserID, Name: d.Name, Application: d.Application, Platform: d.Platform, AppVersion: d.AppVersion,
 		Model: d.Model, OS: d.OS, Status: d.Status, StatusReason: d.StatusReason, Handset: d.Hash, SignKeyID: d.SignKeyID,
 		EncKeyID: d.EncKeyID, Encryption: "jose", Factors: []Factor{}, Failures: d.Failures,
-		Attestation: Attestation{d.Attestation.Format, d.Attestation.Grade},
+		Attestation: Attestation{d.Attestation.Format, d.Attestation.Result, d.Attestation.Grade, d.Attestation.At},
 		CreatedAt:   d.CreatedAt, ActivatedAt: d.ActivatedAt, LastSeenAt: d.LastSeenAt, LockedAt: d.LockedAt,
 		DeactivatedAt: d.DeactivatedAt,
 	}
 	if len(d.PGP) > 0 {
 		out.Encryption = "openpgp"
 	}
-	if out.Attestation.Grade == "" {
-		out.Attestation.Grade = handset.Absent
-	}
+	out.Attestation.Result = cmp.Or(out.Attestation.Result, handset.Absent)
+	out.Attestation.Grade = cmp.Or(out.Attestation.Grade, attestation.Unknown)
 	for _, f := range d.Factors {
 		out.Factors = append(out.Factors, Factor{f.Kind, f.At})
 	}

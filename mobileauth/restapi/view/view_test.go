@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/mobileauth/attestation"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletype"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
@@ -122,7 +123,7 @@ func TestDevice(t *testing.T) {
 	t.Parallel()
 	d := handset.Device{ID: "dev_1", PGP: []byte("KEY"), Push: &handset.Push{Service: "fcm", Address: "ADDRESS"}, Factors: []handset.Factor{{Kind: "pin"}}}
 	got := view.DeviceOf(&d)
-	if got.Encryption != "openpgp" || got.Push.Service != "fcm" || got.Attestation.Grade != handset.Absent || len(got.Factors) != 1 {
+	if got.Encryption != "openpgp" || got.Push.Service != "fcm" || got.Attestation.Result != handset.Absent || got.Attestation.Grade != attestation.Unknown || len(got.Factors) != 1 {
 		t.Errorf("%+v", got)
 	}
 	said, err := json.Marshal(got)

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package grading
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/gatehouse-id/gatehouse/internal/jose"
+	"github.com/gatehouse-id/gatehouse/mobileauth/attestation"
+	"github.com/gatehouse-id/gatehouse/mobileauth/attestation/androidkey"
+	"github.com/gatehouse-id/gatehouse/mobileauth/attestation/appattest"
+	"github.com/gatehouse-id/gatehouse/mobileauth/attestation/playintegrity"
+	"github.com/gatehouse-id/gatehouse/mobileauth/enrolment"
+	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
+	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+)
+
+// Place is an application on a platform.
+type Place struct{ Application, Platform string }
+
+// Verifiers are those of one place; nil takes no evidence of that format.
+type Verifiers struct {
+	AndroidKey    *androidkey.Verifier
+	AppAttest     *appattest.Verifier
+	PlayIntegrity *playintegrity.Verifier
+}
+
+// Grader judges evidence by its format. It is an enrolment.Grader, and safe for concurrent use. What nobody is configured for is
+// written down, and counts for nothing.
+type Grader map[Place]Verifiers
+
+var _ enrolment.Grader = Grader(nil)
+
+// Grade judges evidence. Whatever is wrong with it is handset.Failed, with the reason as detail.
+func (g Grader) Grade(ctx context.Context, e enrolment.Evidence) (handset.Attestation, error) {
+	unverified, err := enrolment.Unverified{}.Grade(ctx, e)
+	if err != nil || unverified.Result != handset.Unverified {
+		return unverified, err
+	}
+	verifiers := g[Place{e.Application, e.Platform}]
+	var judge func(enrolment.Evidence) (handset.Attestation, error)
+	switch {
+	case unverified.Format == androidkey.Format && verifiers.AndroidKey != nil:
+		judge = verifiers.androidKey
+	case unverified.Format == appattest.Format && verifiers.AppAttest != nil:
+		judge = verifiers.appAttest
+	case unverified.Format == playintegrity.Format && verifiers.PlayIntegrity != nil:
+		judge = verifiers.playIntegrity
+	default:
+		return unverified, nil
+	}
+	a, err := judge(e)
+	switch {
+	case errors.Is(err, attestation.ErrRejected):
+		return handset.Attestation{
+			Format: unverified.Format, Result: handset.Failed, Grade: attestation.Unknown, Detail: attestation.ReasonOf(err),
+		}, nil
+	case err != nil:
+		return handset.Attestation{}, fmt.Errorf("judging evidence of the format %s: %w", unverified.Format, err)
+	}
+	a.Format, a.Result = unverified.Format, handset.Verified
+	return a, nil
+}
+
+// read reads the members of evidence; one that is not of its type is a rejection.
+func read(raw json.RawMessage, into any) error {
+	if err := jose.UnmarshalObject(raw, into); err != nil {
+		return attestation.Reject(enrolment.DetailFormat, "reading evidence: %w", err)
+	}
+	return nil
+}
+
+// androidKey judges the certificates of a keystore for the signing key, which was made for the challenge.
+func (v *Verifiers) androidKey(e enrolment.Evidence) (handset.Attestation, error) {
+	var body struct {
+		Chain []envelope.Bytes `json:"chain"`
+	}
+	if err := read(e.Raw, &body); err != nil {
+		return handset.Attestation{}, err
+	}
+	chain := make([][]byte, 0, len(body.Chain))
+	for _, der := range body.Chain {
+		chain = append(chain, der)
+	}
+	verdict, err := v.AndroidKey.Verify(chain, e.Challenge, e.Keys.Sign.Public())
+	return handset.Attestation{Grade: verdict.Grade}, err
+}
+
+// b64 is how a key of the platform's is kept.
+var b64 = base64.RawURLEncoding
+
+// appAttest judges the object in which Apple certifies a key for this phone, or an assertion by the key that it has shown before. Both
+// are made for the challenge and the keys of the device.
+func (v *Verifiers) appAttest(e enrolment.Evidence) (handset.Attestation, error) {
+	var body struct {
+		KeyID     envelope.Bytes `json:"key_id"`
+		Object    envelope.Bytes `json:"object"`
+		Assertion envelope.Bytes `json:"assertion"`
+	}
+	if err := read(e.Raw, &body); err != nil {
+		return handset.Attestation{}, err
+	}
+	bound := envelope.AttestationHash(e.Challenge, e.Keys)
+	if len(body.Assertion) > 0 {
+		if len(body.Object) > 0 {
+			return handset.Attestation{}, attestation.Reject(enrolment.DetailFormat, "reading an object and an assertion at once")
+		}
+		return v.assertion(&e.Known, body.Assertion, bound[:])
+	}
+	attested, err := v.AppAttest.Attest(body.Object, body.KeyID, bound[:])
+	if err != nil {
+		return handset.Attestation{}, err
+	}
+	point, err := appattest.MarshalKey(attested.Key)
+	return handset.Attestation{
+		Grade: attestation.Hardware, KeyID: b64.EncodeToString(attested.KeyID), Key: b64.EncodeToString(point),
+	}, err
+}
+
+func (v *Verifiers) assertion(known *handset.Attestation, raw, bound []byte) (handset.Attestation, error) {
+	if known.Format != appattest.Format || known.Key == "" {
+		return handset.Attestation{}, attestation.Reject(appattest.ReasonKey, "judging an assertion of a phone that has shown no key")
+	}
+	point, err := b64.DecodeString(known.Key)
+	if err != nil {
+		return handset.Attestation{}, fmt.Errorf("reading a stored key: %w", err)
+	}
+	key, err := appattest.ParseKey(point)
+	if err != nil {
+		return handset.Attestation{}, err
+	}
+	counter, err := v.AppAttest.Assert(raw, key, bound, known.Counter)
+	return handset.Attestation{Grade: attestation.Hardware, KeyID: known.KeyID, Key: known.Key, Counter: counter}, err
+}
+
+// playIntegrity judges a verdict of Google's that was asked for with the bound hash as its nonce.
+func (v *Verifiers) playIntegrity(e enrolment.Evidence) (handset.Attestation, error) {
+	var body struct {
+		Token string `json:"token"`
+	}
+	if err := read(e.Raw, &body); err != nil {
+		return handset.Attestation{}, err
+	}
+	bound := envelope.AttestationHash(e.Challenge, e.Keys)
+	grade, err := v.PlayIntegrity.Verify(body.Token, bound[:])
+	return handset.Attestation{Grade: grade}, err
+}

@@ -80,8 +80,9 @@ func (h *Handler) phones(ctx context.Context, v *visit) (*web.AccountPhones, err
 
 func (h *Handler) phone(p *Phone) web.Phone {
 	return web.Phone{
-		ID: p.ID, Name: p.Name, Model: p.Model, App: p.App, Status: p.Status, Since: p.Since, Seen: p.Seen,
-		URL: h.address(pathPhone, fieldPhone, p.ID),
+		ID: p.ID, Name: p.Name, Model: p.Model, App: p.App, Status: p.Status, Since: p.Since, Seen: p.Seen, Grade: p.Grade,
+		Shown: p.Shown,
+		URL:   h.address(pathPhone, fieldPhone, p.ID),
 	}
 }
 

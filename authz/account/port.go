@@ -62,6 +62,9 @@ type Owned struct {
 type Phone struct {
 	ID, Name, Model, App, Status string
 	Since, Seen                  time.Time
+	// Grade says where the phone's key was shown to be, and Shown when; empty and zero where nothing was.
+	Grade string
+	Shown time.Time
 }
 
 // App is an application that phones are added for.

@@ -43,6 +43,7 @@ type active struct {
 
 	Application *application `json:"application,omitempty"`
 	Device      []string     `json:"device,omitempty"`
+	Attestation string       `json:"attestation,omitempty"`
 
 	Confirmation *confirmation `json:"cnf,omitempty"` // RFC 9449 6.2, RFC 8705 3.2
 }
@@ -243,10 +244,11 @@ func describe(p *validation.Principal) *active {
 		a.TokenType = oauth.DPoP
 	}
 	var more struct {
-		Details json.RawMessage `json:"authorization_details"`
+		Details     json.RawMessage `json:"authorization_details"`
+		Attestation string          `json:"attestation"`
 	}
 	if p.Claims(&more) == nil { // they were read once already
-		a.Details = more.Details
+		a.Details, a.Attestation = more.Details, more.Attestation
 	}
 	return a
 }

@@ -21,6 +21,8 @@ type Authentication struct {
 	Realms map[string]time.Time `json:"realms"`
 	// Devices are those that gave the proofs, in the order of their names; most often there is none, or one.
 	Devices []string `json:"devices,omitempty"`
+	// Attestation says where the keys of these devices were shown to be; empty where it is not known of each, or is not the same.
+	Attestation string `json:"attestation,omitempty"`
 	// Application is the app it was made with; nil where nobody asked for one.
 	Application *Application `json:"application,omitempty"`
 }
@@ -45,6 +47,11 @@ func (e *Engine) Authenticate(wanted []string, proofs Proofs, now time.Time) (Au
 		proof := fresh[name]
 		auth.Realms[name] = proof.Time
 		if proof.Device != "" {
+			if len(auth.Devices) == 0 {
+				auth.Attestation = proof.Attestation
+			} else if auth.Attestation != proof.Attestation {
+				auth.Attestation = ""
+			}
 			auth.Devices = append(auth.Devices, proof.Device)
 		}
 		auth.AMR = append(auth.AMR, proof.AMR...)

@@ -108,6 +108,39 @@ func TestAuthenticate(t *testing.T) {
 	}
 }
 
+// TestAuthenticationOfAttestedDevices: it says of the devices what is known of each.
+func TestAuthenticationOfAttestedDevices(t *testing.T) {
+	t.Parallel()
+	now := storagetest.NewClock().Now()
+	shown := func(name, device, grade string) realm.Proof {
+		return realm.Proof{Realm: name, Subject: alice, Time: now, Device: device, Attestation: grade}
+	}
+	for _, tt := range []struct {
+		name   string
+		proofs []realm.Proof
+		want   string
+	}{
+		{"none", nil, ""},
+		{"one", []realm.Proof{shown("phone", "dev_1", "tee")}, "tee"},
+		{"one that has shown nothing", []realm.Proof{shown("phone", "dev_1", "")}, ""},
+		{"two of one grade", []realm.Proof{shown("card", "dev_2", "tee"), shown("phone", "dev_1", "tee")}, "tee"},
+		{"two grades", []realm.Proof{shown("card", "dev_2", "hardware"), shown("phone", "dev_1", "tee")}, ""},
+		{"one, and one that has shown nothing", []realm.Proof{shown("card", "dev_2", ""), shown("phone", "dev_1", "tee")}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			proofs := realm.Proofs{"password": shown("password", "", "hardware")} // which names no device
+			for _, p := range tt.proofs {
+				proofs[p.Realm] = p
+			}
+			got, ok := graded(t).Authenticate(nil, proofs, now)
+			if !ok || got.Attestation != tt.want {
+				t.Errorf("it is %q, %v", got.Attestation, ok)
+			}
+		})
+	}
+}
+
 // Whatever proofs there are: the level is fully, freshly proven by one user, and auth_time is the event that completed it.
 func TestAuthenticationSaysNoMoreThanItsProofs(t *testing.T) {
 	t.Parallel()

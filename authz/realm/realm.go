@@ -216,22 +216,27 @@ type Identity struct {
 	// ExternalID is what the user is called where the login module found him, by a module that does not know the issuer's
 	// users. The engine finds the user it belongs to and sets the subject.
 	ExternalID string
-	Name       string            // for display
-	AMR        []string          // authentication methods (RFC 8176)
-	Device     string            // the device that proved it, where there is one
-	Attributes map[string]string // what later checks and messages may use
+	Name       string   // for display
+	AMR        []string // authentication methods (RFC 8176)
+	Device     string   // the device that proved it, where there is one
+	// Attestation says where the key of the device was shown to be: "hardware", "tee" or "software"; empty where that is not known.
+	Attestation string
+	Attributes  map[string]string // what later checks and messages may use
 	// Application is the app that is being used, where that is what was judged.
 	Application *Application
 }
 
 // Proof is the fact that a realm was satisfied.
 type Proof struct {
-	Realm      string            `json:"realm"`
-	Subject    string            `json:"subject,omitempty"`
-	Name       string            `json:"name,omitempty"`
-	AMR        []string          `json:"amr,omitempty"`
-	Time       time.Time         `json:"time"`
-	Device     string            `json:"device,omitempty"`
+	Realm   string    `json:"realm"`
+	Subject string    `json:"subject,omitempty"`
+	Name    string    `json:"name,omitempty"`
+	AMR     []string  `json:"amr,omitempty"`
+	Time    time.Time `json:"time"`
+	Device  string    `json:"device,omitempty"`
+	// Attestation says where the key of the device was shown to be when the proof was given; see [Identity.Attestation].
+	Attestation string `json:"attestation,omitempty"`
+
 	Attributes map[string]string `json:"attributes,omitempty"`
 	// Application is the app that was being used, and Client the one client for whose requests such a proof counts: another client
 	// is another app, also where one browser's session serves both.
@@ -256,6 +261,7 @@ func (r *Realm) NewProof(identity Identity, now time.Time) Proof {
 		Attributes: identity.Attributes,
 
 		Application: identity.Application,
+		Attestation: identity.Attestation,
 	}
 }
 

@@ -83,6 +83,7 @@ func (o *object) authentication(a *realm.Authentication) {
 	o.times("realms", a.Realms)
 	o.application(a.Application)
 	o.devices(a.Devices)
+	o.text("attestation", a.Attestation)
 }
 
 // confirmation writes what the token is bound to (RFC 7800 3.1).

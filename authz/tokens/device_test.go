@@ -30,6 +30,9 @@ func TestTokensNameTheDevices(t *testing.T) {
 			f := newFixture(t)
 			g := grant(f.clock.Now())
 			g.Authn.Devices = tt.devices
+			if len(tt.devices) == 1 {
+				g.Authn.Attestation = "tee"
+			}
 			access, err := f.issuer.Access(tokens.Access{Client: client(), Grant: g})
 			if err != nil {
 				t.Fatal(err)
@@ -46,6 +49,9 @@ func TestTokensNameTheDevices(t *testing.T) {
 				_, claims := f.read(t, jose.ES256, raw)
 				if diff := cmp.Diff(tt.want, claims["device"]); diff != "" {
 					t.Errorf("%s: %s", name, diff)
+				}
+				if claims["attestation"] != map[bool]any{true: "tee"}[len(tt.devices) == 1] {
+					t.Errorf("%s: the attestation is %v", name, claims["attestation"])
 				}
 			}
 			v, err := validation.New(validation.Config{

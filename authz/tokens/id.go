@@ -50,6 +50,7 @@ func (i *Issuer) ID(d ID) (string, error) {
 	o.text("sid", d.Grant.SessionID)
 	o.application(d.Grant.Authn.Application)
 	o.devices(d.Grant.Authn.Devices)
+	o.text("attestation", d.Grant.Authn.Attestation)
 	if d.AccessToken != "" {
 		o.text("at_hash", halfHash(key.Alg, d.AccessToken))
 	}

@@ -140,6 +140,9 @@ func (c *client) printReceipt(r *receipt.Receipt) error {
 		}
 		add("approved", r.Answered.Local().Format(time.DateTime)+", by "+r.Method+" ("+strings.ReplaceAll(r.Assurance, "_", " ")+")")
 		add("device", r.DeviceID+", key "+r.Key.ID())
+		if a := r.Attestation; a.Grade != "" {
+			add("attested", a.Grade+", by "+a.Format+" on "+a.At.Local().Format(time.DateTime))
+		}
 		add("root", r.Root)
 	})
 }

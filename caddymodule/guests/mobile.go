@@ -65,6 +65,7 @@ func (m *Mobile) Withdraw(ctx context.Context, in realm.Input) error {
 //	mobile <type> {
 //		also     <type...>
 //		fallback <any|same_or_higher|none>
+//		attestation <hardware|tee|software>
 //	}
 func (m *Mobile) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the module's name
@@ -73,6 +74,7 @@ func (m *Mobile) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	return option.Block{Options: map[string]option.Parse{
 		"also": option.Strings(&m.Also), "fallback": option.String(&m.Fallback),
+		"attestation": option.String(&m.Attestation),
 	}}.Parse(d)
 }
 

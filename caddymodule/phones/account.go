@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz/account"
 	"github.com/gatehouse-id/gatehouse/mobileauth"
+	"github.com/gatehouse-id/gatehouse/mobileauth/attestation"
 	"github.com/gatehouse-id/gatehouse/mobileauth/enrolment"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
@@ -50,9 +51,13 @@ func (a *Account) Of(ctx context.Context, user string) (account.Owned, error) {
 		if d.Status == handset.Deactivated || d.Status == handset.Pending {
 			continue
 		}
-		owned.Phones = append(owned.Phones, account.Phone{
+		phone := account.Phone{
 			ID: d.ID, Name: d.Name, Model: d.Model, App: d.Application, Status: string(d.Status), Since: d.CreatedAt, Seen: d.LastSeenAt,
-		})
+		}
+		if d.Attestation.Verified(attestation.Software) {
+			phone.Grade, phone.Shown = string(d.Attestation.Grade), d.Attestation.At
+		}
+		owned.Phones = append(owned.Phones, phone)
 	}
 	for app, policy := range p.policies {
 		if policy.Keys && policy.Confirmation == enrolment.ConfirmDigits {

@@ -12,7 +12,9 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/realm/identitystore"
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
 	"github.com/gatehouse-id/gatehouse/internal/limit"
+	"github.com/gatehouse-id/gatehouse/mobileauth/attestation"
 	"github.com/gatehouse-id/gatehouse/mobileauth/challenge"
+	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletype"
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -30,11 +32,14 @@ type Realm struct {
 	// any, same_or_higher or none: how far the type may fall back. Unless it is any, less than what the type asks for is no proof, and
 	// no type of also may ask for less. Default: what the mobile types say.
 	Fallback string `json:"fallback,omitempty"`
+	// The least grade of a phone whose approval is a proof: hardware, tee or software. Default: any phone's.
+	Attestation string `json:"attestation,omitempty"`
 }
 
 // Challenge returns the realm as it is asked.
 func (r *Realm) Challenge() challenge.Config {
-	return challenge.Config{Type: r.MobileType, Also: r.Also, Fallback: mobiletype.Fallbacks(r.Fallback)}
+	return challenge.Config{Type: r.MobileType, Also: r.Also, Fallback: mobiletype.Fallbacks(r.Fallback),
+		Attestation: r.Attestation}
 }
 
 // CheckRealm refuses a realm whose authenticator asks people on their phones in a way that a configuration does not have.
@@ -54,6 +59,9 @@ func CheckRealm(authenticator, module json.RawMessage, c *Config, applications [
 	types, err := c.Set()
 	if err != nil {
 		return fmt.Errorf("mobile: %w", err)
+	}
+	if a := attestation.Grade(guest.Attestation); a != "" && !a.AtLeast(attestation.Software) {
+		return fmt.Errorf("attestation %q: want hardware, tee or software", a)
 	}
 	asked := guest.Challenge()
 	return asked.Check(types)
@@ -107,8 +115,20 @@ func (p *Phones) Challenge() *challenge.Phones {
 	}
 	return &challenge.Phones{
 		Asking: p.asking, Operations: p.operations, People: named{p.parts.Users}, Types: p.carriers.types, Issuer: p.parts.Issuer,
-		Digits: p.digits, Starts: func(address string) time.Duration { return p.named.Take(limit.Address(address)).Wait },
+		Digits: p.digits, Shown: p.shown, Starts: func(address string) time.Duration { return p.named.Take(limit.Address(address)).Wait },
 	}
+}
+
+// shown returns where the key of a device was shown to be, and whether that is as good as least.
+func (p *Phones) shown(ctx context.Context, device, least string) (grade string, enough bool, err error) {
+	d, err := p.devices.Get(ctx, device)
+	if err != nil && !errors.Is(err, handset.ErrNotFound) {
+		return "", false, err
+	}
+	if d.Attestation.Verified(attestation.Software) {
+		grade = string(d.Attestation.Grade)
+	}
+	return grade, least == "" || attestation.Grade(grade).AtLeast(attestation.Grade(least)), nil
 }
 
 // named finds users by name.

@@ -44,6 +44,9 @@ type Phone struct {
 	Name, Model, App string
 	// Status is active, pending, quarantined, locked, lost, stolen or deactivated.
 	Status string
+	// Grade says where the phone's key was shown to be: hardware, tee or software. Empty leaves it out. Shown is when.
+	Grade string
+	Shown time.Time
 	// URL is the page about it, a path of this origin. Empty leaves the link out.
 	URL string
 	// Since is when it was added, and Seen when it was last heard of. The zero time is left out.
@@ -212,7 +215,7 @@ func phoneFuncs(texts catalogue) template.FuncMap {
 
 // phoneSamples fill every field of the pages about phones.
 func phoneSamples(at time.Time, hidden []Field) []sample {
-	phone := Phone{ID: "dev_1", Name: "Sample", Model: "Sample", App: "Sample", Status: "active", URL: "/sample", Since: at, Seen: at}
+	phone := Phone{ID: "dev_1", Name: "Sample", Model: "Sample", App: "Sample", Status: "active", URL: "/sample", Since: at, Seen: at, Grade: "tee", Shown: at}
 	phones := &AccountPhones{
 		Phones: []Phone{phone, {ID: "dev_2", Model: "Sample"}}, Apps: []PhoneApp{{"app", "Sample"}, {"other", "Sample"}},
 		Operations: []Operation{{Kind: "authentication", State: "approved", Title: "Sample", At: at}, {}}, Adding: "/sample",

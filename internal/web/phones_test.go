@@ -48,7 +48,7 @@ func phoneSamples(locale string) []sample {
 		{name: "account-phones", form: true, buttons: []string{"add_phone=bank", "everywhere=all"}, page: web.AccountPage{
 			Locale: locale, User: "Sanne de Vries", Action: "/account", Hidden: hidden, Phones: &web.AccountPhones{
 				Phones: []web.Phone{
-					{ID: "dev_1", Name: "My phone", Model: "Pixel 9", App: "Example Bank", Status: "active", URL: "/account/phone?id=dev_1", Since: when, Seen: when},
+					{ID: "dev_1", Name: "My phone", Model: "Pixel 9", App: "Example Bank", Status: "active", URL: "/account/phone?id=dev_1", Since: when, Seen: when, Grade: "hardware", Shown: when},
 					{ID: "dev_2", Model: "iPhone 17", Status: "quarantined"}, {ID: "dev_3", App: "Example Bank", Status: "something new"},
 				},
 				Apps: []web.PhoneApp{{ID: "bank", Name: "Example Bank"}}, Adding: "/account/phones/add?registration=op_1",

@@ -58,6 +58,9 @@ type Phones struct {
 	// Starts counts a question to somebody of whom no more than a name was typed, by the address at which it was, and returns how long
 	// to wait where that is one too many; zero when it may begin.
 	Starts func(address string) time.Duration
+	// Shown returns where the key of a device was shown to be, empty where it was not, and whether that is as good as least. With no
+	// least, everything is.
+	Shown func(ctx context.Context, device, least string) (grade string, enough bool, err error)
 }
 
 // Config describes a [Guest].
@@ -68,6 +71,8 @@ type Config struct {
 	// Fallback narrows what the type may fall back to. Unless it is empty or [mobiletype.AnyFallback], an approval by less than the
 	// type asks for is no proof, and no type of Also may ask for less.
 	Fallback mobiletype.Fallbacks
+	// Attestation is the least grade of a phone whose approval is a proof; empty is any.
+	Attestation string
 	// Phones returns the mobile side; nil as long as it is not there. Required.
 	Phones func() *Phones
 	// Now is required.

@@ -132,7 +132,7 @@ func newGuest(t *testing.T, c challenge.Config) (*challenge.Guest, *side) {
 	set := types(t)
 	c.Type, c.Now = "pin", s.clock.Now
 	c.Phones = func() *challenge.Phones {
-		return &challenge.Phones{Asking: s, Operations: s, People: s, Types: set, Issuer: "https://auth.example.com", Digits: 2}
+		return &challenge.Phones{Asking: s, Operations: s, People: s, Types: set, Issuer: "https://auth.example.com", Digits: 2, Shown: vouched}
 	}
 	if c.Pause == nil {
 		c.Pause = func(ctx context.Context, _ time.Duration) error { return ctx.Err() }

@@ -88,7 +88,7 @@ func newRecorder(t *testing.T, typ string, starts func(string) time.Duration) (*
 	guest, err := challenge.New(challenge.Config{
 		Type: typ, Also: []string{"push"}, Now: r.clock.Now,
 		Phones: func() *challenge.Phones {
-			return &challenge.Phones{Asking: r, Operations: r, People: r, Types: set, Issuer: "https://auth.example.com", Digits: 2, Starts: starts}
+			return &challenge.Phones{Asking: r, Operations: r, People: r, Types: set, Issuer: "https://auth.example.com", Digits: 2, Starts: starts, Shown: vouched}
 		},
 		Pause: func(ctx context.Context, d time.Duration) error {
 			r.clock.Advance(max(0, d))

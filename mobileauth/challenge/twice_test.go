@@ -109,7 +109,7 @@ func newExchange(t *testing.T) (*challenge.Guest, *exchange) {
 	g, err := challenge.New(challenge.Config{
 		Type: "pin", Also: []string{"push"}, Now: time.Now,
 		Phones: func() *challenge.Phones {
-			return &challenge.Phones{Asking: e, Operations: e, People: e, Types: set, Issuer: "https://auth.example.com", Digits: digits}
+			return &challenge.Phones{Asking: e, Operations: e, People: e, Types: set, Issuer: "https://auth.example.com", Digits: digits, Shown: vouched}
 		},
 	})
 	if err != nil {

@@ -30,7 +30,8 @@ const (
 	reasonNotCollected = "not_collected" // the credentials are not this authenticator's
 	reasonAnother      = "another_user"
 	reasonTooLittle    = "below_the_type"
-	reasonManyStarts   = "too_many_starts" // nobody was asked: the address has had its share
+	reasonGrade        = "attestation_grade" // the phone has not shown what the realm asks for
+	reasonManyStarts   = "too_many_starts"   // nobody was asked: the address has had its share
 )
 
 // Verify redeems the approval that was collected, once. It is no proof when it was used before, is somebody else's, was given for
@@ -56,6 +57,13 @@ func (g *Guest) Verify(ctx context.Context, credentials realm.Credentials) (real
 	if reason := g.refuses(phones, &o, &credentials); reason != "" {
 		return realm.Result{Status: realm.Refused, Reason: reason, Account: o.UserID, Blameless: true}, nil
 	}
+	grade, enough, err := g.shown(ctx, phones, &o)
+	if err != nil {
+		return realm.Result{}, fmt.Errorf("reading what a phone has shown: %w", err)
+	}
+	if !enough {
+		return realm.Result{Status: realm.Refused, Reason: reasonGrade, Account: o.UserID, Blameless: true}, nil
+	}
 	ctx = audit.WithActor(ctx, audit.Actor{By: "realm:" + credentials.Realm, ClientIP: credentials.ClientIP})
 	out, err := phones.Operations.Redeem(ctx, id, "")
 	if err != nil {
@@ -64,7 +72,7 @@ func (g *Guest) Verify(ctx context.Context, credentials realm.Credentials) (real
 	if out.Code != operation.Accepted {
 		return realm.Result{Status: realm.Refused, Reason: out.Reason, Account: o.UserID, Blameless: true}, nil
 	}
-	return g.accept(ctx, phones, &out.Operation)
+	return g.accept(ctx, phones, &out.Operation, grade)
 }
 
 // refuses returns why an operation is no proof, or nothing.
@@ -81,14 +89,22 @@ func (g *Guest) refuses(phones *Phones, o *operation.Operation, c *realm.Credent
 	return ""
 }
 
+// shown returns what the phone that has answered is known to be, and whether that is enough. A code that was sent names no phone.
+func (g *Guest) shown(ctx context.Context, phones *Phones, o *operation.Operation) (grade string, enough bool, err error) {
+	if o.AnsweredBy == "" {
+		return "", g.Attestation == "", nil
+	}
+	return phones.Shown(ctx, o.AnsweredBy, g.Attestation)
+}
+
 // accept says what was proven by what.
-func (g *Guest) accept(ctx context.Context, phones *Phones, o *operation.Operation) (realm.Result, error) {
+func (g *Guest) accept(ctx context.Context, phones *Phones, o *operation.Operation, grade string) (realm.Result, error) {
 	person, err := phones.People.Person(ctx, o.UserID)
 	if err != nil {
 		return realm.Result{}, fmt.Errorf("reading who has approved: %w", err)
 	}
 	identity := realm.Identity{
-		Subject: o.UserID, Name: person.Name, AMR: o.AMR, Device: o.AnsweredBy,
+		Subject: o.UserID, Name: person.Name, AMR: o.AMR, Device: o.AnsweredBy, Attestation: grade,
 		Attributes: map[string]string{AttributeOperation: o.ID, AttributeMethod: string(o.Used), AttributeACR: o.ACR},
 	}
 	if person.Login != "" {

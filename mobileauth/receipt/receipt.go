@@ -50,9 +50,19 @@ type Facts struct {
 	Created, Answered time.Time
 	// DeviceID approved; Application and Platform are what it said of itself.
 	DeviceID, Application, Platform string
+	// Attestation is what the device had shown of itself by then; the zero value is nothing.
+	Attestation Attestation
 	// Key is the device's public key, Statement what it signed.
 	Key       envelope.SignKey
 	Statement string
+}
+
+// Attestation is what somebody had vouched for.
+type Attestation struct {
+	// Format is the kind of evidence, Grade where the key was by it: "hardware", "tee" or "software".
+	Format, Grade string
+	// At is when the server had judged it, in seconds.
+	At time.Time
 }
 
 // Factors are what was proven by a method.
@@ -100,6 +110,29 @@ type device struct {
 	Platform    string          `json:"platform,omitempty"`
 	Key         json.RawMessage `json:"key"`
 	Thumbprint  string          `json:"jkt"`
+	Attestation *attested       `json:"attestation,omitempty"`
+}
+
+type attested struct {
+	Format string `json:"format"`
+	Grade  string `json:"grade"`
+	At     int64  `json:"at"`
+}
+
+// claim is nil where nothing was shown.
+func (a Attestation) claim() *attested {
+	if a.Grade == "" {
+		return nil
+	}
+	return &attested{Format: a.Format, Grade: a.Grade, At: a.At.Unix()}
+}
+
+// fact is the other way round.
+func (a *attested) fact() Attestation {
+	if a == nil {
+		return Attestation{}
+	}
+	return Attestation{Format: a.Format, Grade: a.Grade, At: time.Unix(a.At, 0).UTC()}
 }
 
 // chain leads from the key that signed the receipt to the root.
@@ -180,7 +213,10 @@ func Make(f Facts, key jose.PrivateKey, c Certificate) (string, error) {
 		ClientID: f.ClientID, ExternalID: f.ExternalID, Kind: f.Kind, Display: string(f.Display),
 		DisplayHash: envelope.DisplayHash(f.Display), Method: f.Method, Factors: Factors(f.Method), Assurance: Assurance(f.Method),
 		Created: f.Created.Unix(), Answered: f.Answered.Unix(),
-		Device:    device{ID: f.DeviceID, Application: f.Application, Platform: f.Platform, Key: jwk, Thumbprint: f.Key.ID()},
+		Device: device{
+			ID: f.DeviceID, Application: f.Application, Platform: f.Platform, Key: jwk, Thumbprint: f.Key.ID(),
+			Attestation: f.Attestation.claim(),
+		},
 		Statement: f.Statement, Chain: chain{Root: root, Certificate: c.raw},
 	})
 	if err != nil {

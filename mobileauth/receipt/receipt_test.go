@@ -95,6 +95,7 @@ func (w *world) facts() receipt.Facts {
 		Issuer: issuer, Operation: opID, Kind: "signature", UserID: "usr_1", ExternalRef: "customer 7", ClientID: "portal",
 		ExternalID: "contract 7", Display: display(w.t), Method: "pin", Created: noon.Add(-time.Minute), Answered: noon,
 		DeviceID: "dev_1", Application: "bank", Platform: "ios", Key: w.phone.Public().Sign, Statement: w.statement(),
+		Attestation: receipt.Attestation{Format: "apple-appattest", Grade: "hardware", At: noon.Add(-time.Hour)},
 	}
 }
 

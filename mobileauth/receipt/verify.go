@@ -194,7 +194,7 @@ func (r *Receipt) read(c *claims) error {
 		Issuer: c.Issuer, Operation: c.ID, Kind: c.Kind, UserID: c.Subject, ExternalRef: c.ExternalRef, ClientID: c.ClientID,
 		ExternalID: c.ExternalID, Display: []byte(c.Display), Method: c.Method, Created: time.Unix(c.Created, 0).UTC(),
 		Answered: time.Unix(c.Answered, 0).UTC(), DeviceID: c.Device.ID, Application: c.Device.Application,
-		Platform: c.Device.Platform, Key: key, Statement: c.Statement,
+		Platform: c.Device.Platform, Attestation: c.Device.Attestation.fact(), Key: key, Statement: c.Statement,
 	}
 	r.Signed = statement.At
 	return nil

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/jose"
+	"github.com/gatehouse-id/gatehouse/mobileauth/attestation"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/mobileauth/receipt"
@@ -69,6 +70,9 @@ func (i *Issuer) Make(ctx context.Context, o operation.Operation, d handset.Devi
 		Issuer: i.config.Issuer, Operation: o.ID, Kind: string(o.Kind), UserID: o.UserID, ClientID: o.ClientID, ExternalID: o.ExternalID,
 		Display: o.Display, Method: o.Method, Created: o.CreatedAt, Answered: o.AnsweredAt, DeviceID: d.ID,
 		Application: d.Application, Platform: d.Platform, Statement: o.Statement,
+	}
+	if a := &d.Attestation; a.Verified(attestation.Software) {
+		facts.Attestation = receipt.Attestation{Format: a.Format, Grade: string(a.Grade), At: a.At}
 	}
 	statement, err := jose.Parse(o.Statement)
 	if err != nil {

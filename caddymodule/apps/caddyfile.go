@@ -5,6 +5,7 @@ package apps
 import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/gatehouse-id/gatehouse/caddymodule/attest"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 	"github.com/gatehouse-id/gatehouse/mobileauth"
 )
@@ -20,6 +21,7 @@ var platforms = []string{"android", "ios", "linux", "macos", "web", "windows"}
 //		version  <version> <status> { ... }
 //		enrollment { ... }
 //		pin { ... }
+//		attestation <platform> <mode> { ... }
 //	}
 func Parse(into *[]Config) option.Parse {
 	return func(d *caddyfile.Dispenser) error {
@@ -29,11 +31,12 @@ func Parse(into *[]Config) option.Parse {
 		}
 		options := map[string]option.Parse{
 			"platform": c.parsePlatform, "version": c.parseVersion, "enrollment": c.parseEnrollment, "pin": c.parsePIN,
+			"attestation": attest.Parse(&c.Attestation),
 		}
 		for _, name := range platforms {
 			options[name] = func(d *caddyfile.Dispenser) error { return c.addPlatform(d, name) }
 		}
-		err := option.Block{Options: options, Repeat: []string{"platform", "version"}}.Parse(d)
+		err := option.Block{Options: options, Repeat: []string{"platform", "version", "attestation"}}.Parse(d)
 		*into = append(*into, c)
 		return err
 	}

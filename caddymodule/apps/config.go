@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/caddymodule/attest"
 	"github.com/gatehouse-id/gatehouse/mobileauth"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
@@ -29,6 +30,8 @@ type Config struct {
 	Enrollment *Enrollment `json:"enrollment,omitempty"`
 	// What the app asks of PINs.
 	PIN *PIN `json:"pin,omitempty"`
+	// What phones have to show to be taken for genuine, by platform. Default: what enrollment says of all of them.
+	Attestation map[string]attest.Config `json:"attestation,omitempty"`
 }
 
 // Version says what becomes of some versions of an app.
@@ -74,6 +77,9 @@ func Check(configs []Config) error {
 		}
 		if _, _, err := configs[i].Policy(); err != nil {
 			return err
+		}
+		if err := configs[i].checkAttestation(); err != nil {
+			return fmt.Errorf("application %q: %w", configs[i].ID, err)
 		}
 	}
 	return mobileauth.Check(applications(configs))

@@ -75,6 +75,12 @@ func (c *Config) Policy() (p enrolment.Policy, registers bool, err error) {
 	default:
 		return enrolment.Policy{}, false, fmt.Errorf("application %q: quarantine is on, first or off", c.ID)
 	}
+	for platform, a := range c.Attestation {
+		if p.AttestationOn == nil {
+			p.AttestationOn = map[string]enrolment.AttestationRule{}
+		}
+		p.AttestationOn[platform] = a.Rule()
+	}
 	if p, err = p.Normalize(); err != nil {
 		return enrolment.Policy{}, false, fmt.Errorf("application %q: enrollment: %w", c.ID, err)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
+	"github.com/gatehouse-id/gatehouse/caddymodule/attest"
 	"github.com/gatehouse-id/gatehouse/caddymodule/channels"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/jose"
@@ -229,9 +230,14 @@ func (p *Phones) externalRef(ctx context.Context, userID string) (string, error)
 
 func (p *Phones) buildEnrolment(*Config) (err error) {
 	parts := &p.parts
+	grader, err := apps.Grader(p.carriers.apps, attest.Parts{Now: parts.Now, Secret: parts.Secret})
+	if err != nil {
+		return err
+	}
 	p.enrolment, err = enrolment.New(enrolment.Config{
 		DB: parts.DB, Sealer: parts.Sealer, Users: parts.Users, Devices: p.devices, Operations: p.operations,
 		Applications: parts.Apps, Audit: parts.Trail, Issuer: parts.Issuer, Now: parts.Now, Address: p.carriers.address,
+		Attestation: grader,
 		Policies: func(application string) (enrolment.Policy, bool) {
 			policy, found := p.policies[application]
 			return policy, found

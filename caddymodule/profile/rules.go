@@ -5,6 +5,7 @@ package profile
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -221,8 +222,14 @@ func attestation(s *Subject) {
 }
 
 var attested = enrolling(func(a *apps.Config) string {
+	const let = "attestation is only recorded: a phone that was altered would be let in"
 	if a.Enrollment.Attestation == "record" {
-		return "enrollment attestation is only recorded: a phone that was altered would be let in"
+		return "enrollment " + let
+	}
+	for _, platform := range slices.Sorted(maps.Keys(a.Attestation)) {
+		if a.Attestation[platform].Mode == "record" {
+			return platform + " " + let
+		}
 	}
 	return ""
 })

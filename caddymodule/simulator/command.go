@@ -36,7 +36,7 @@ func Command() *cobra.Command {
 	flags.StringVarP(&o.file, "file", "f", "phone.json", "the phone")
 	flags.StringVar(&o.ca, "ca", "", "certificate authority (PEM) that vouches for the server, beside those of the system")
 	for _, make := range []func(*options) *cobra.Command{
-		enroll, status, list, show, scan, approve, deny, watch, pin, keys, push, transfer, release, disconnect,
+		authority, enroll, status, list, show, scan, approve, deny, watch, pin, keys, push, transfer, release, disconnect,
 	} {
 		cmd.AddCommand(make(&o))
 	}
@@ -48,6 +48,8 @@ type options struct {
 	file string
 	ca   string
 	json bool
+
+	vouching vouching
 }
 
 // session is one run of a subcommand: a phone, and the person who holds it.
@@ -98,8 +100,12 @@ func bare(o *options, use, short string, args cobra.PositionalArgs, run func(s *
 // config is what the phone works with.
 func (s *session) config() (device.Config, error) {
 	client, err := s.client()
+	if err != nil {
+		return device.Config{}, err
+	}
+	attest, err := s.vouching.attester(s.phone.Platform)
 	return device.Config{
-		Client: client, Keystore: s.phone.Keys, Vault: s.phone.Keys, Now: time.Now, Save: s.phone.save,
+		Client: client, Keystore: s.phone.Keys, Vault: s.phone.Keys, Now: time.Now, Save: s.phone.save, Attest: attest,
 	}, err
 }
 

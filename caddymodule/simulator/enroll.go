@@ -41,6 +41,7 @@ func enroll(o *options) *cobra.Command {
 	flags.StringVar(&w.push.service, "push-service", "", "push service of --push-address or --push-subscribe")
 	flags.StringVar(&w.push.address, "push-address", "", "where notices go")
 	flags.StringVar(&w.push.subscribe, "push-subscribe", "", "where the copy of a browser's push service takes subscriptions")
+	o.vouching.flags(flags)
 	return cmd
 }
 
@@ -69,6 +70,9 @@ func (s *session) enroll(w *wanted, args []string) (err error) {
 	if (w.push.service == "") != (w.push.address == "" && w.push.subscribe == "") || w.push.address != "" && w.push.subscribe != "" {
 		return errors.New("--push-service and one of --push-address and --push-subscribe belong together")
 	}
+	if _, err = s.vouching.attester(e.Platform); err != nil {
+		return err
+	}
 	if e.Handset == "" {
 		e.Handset = rand.Text()
 	}
@@ -83,6 +87,7 @@ func (s *session) enroll(w *wanted, args []string) (err error) {
 	if s.phone.Push, e.Push, err = s.reach(w.push); err != nil {
 		return err
 	}
+	s.phone.Platform = e.Platform
 	config, err := s.config()
 	if err != nil {
 		return err

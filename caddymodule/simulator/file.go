@@ -21,6 +21,8 @@ type phone struct {
 	Keys    *device.SoftStore `json:"keys"`
 	// Push is where notifications go, nil for nowhere.
 	Push *reach `json:"push,omitempty"`
+	// Platform is the one that it says it is of.
+	Platform string `json:"platform,omitempty"`
 
 	path string
 }

@@ -83,12 +83,14 @@ func pin(o *options) *cobra.Command {
 }
 
 func keys(o *options) *cobra.Command {
-	return proven(o, "keys", "Replaces the phone's keys", cobra.NoArgs, func(s *session, by device.Proof, _ []string) error {
+	cmd := proven(o, "keys", "Replaces the phone's keys", cobra.NoArgs, func(s *session, by device.Proof, _ []string) error {
 		if err := s.device.RollKeys(s.ctx, by); err != nil {
 			return err
 		}
 		return s.say(map[string]string{"keys": "replaced"}, "The keys are replaced.")
 	})
+	o.vouching.flags(cmd.Flags())
+	return cmd
 }
 
 // notices is what the person says about where notices go.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -52,6 +53,37 @@ func typed(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: typed <file> <line...>")
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Join(args[1:], "\n")+"\n"), 0o600))
+}
+
+// attested has servers that are started from now on ask the phones of the app "vault" for what a test authority says, whose command
+// has just printed the digest of apps.
+//
+//	attested <root certificate>
+func attested(ts *testscript.TestScript, neg bool, args []string) {
+	digest := regexp.MustCompile(`digest ([0-9a-f]{64})`).FindStringSubmatch(ts.ReadFile("stdout"))
+	if neg || len(args) != 1 || digest == nil {
+		ts.Fatalf("usage: attested <root certificate>, after the authority was made")
+	}
+	ts.Setenv("ATTESTED", `
+		application vault {
+			android com.example.vault
+			ios com.example.vault
+			enrollment {
+				confirmation none
+			}
+			attestation android required {
+				android_key {
+					digest `+digest[1]+`
+					root `+ts.MkAbs(args[0])+`
+				}
+			}
+			attestation ios required {
+				app_attest {
+					team ABCDE12345
+					root `+ts.MkAbs(args[0])+`
+				}
+			}
+		}`)
 }
 
 // other keeps digits in a variable of which none is as it was.

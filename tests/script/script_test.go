@@ -61,7 +61,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"serve": serve, "token": token, "lines": lines, "within": within, "json": jsonValue, "await": await,
-			"api": api, "typed": typed, "other": other, "services": services,
+			"api": api, "typed": typed, "other": other, "services": services, "attested": attested,
 		},
 	})
 }
@@ -84,7 +84,7 @@ const caddyfile = `{
 				platform ios
 			}
 			enrollment
-		}
+		}ATTESTED
 		mobile {
 			type sms_code {
 				method sms
@@ -127,6 +127,7 @@ http://SITE {
 
 // serve starts a server for the script, whose Caddyfile it leaves in the folder that the script works in. Its socket stands
 // in a short folder of its own. It notifies phones by the services that run, if any do, and notes in $ACCESS what it was asked.
+// $ATTESTED, where it is set, is more of its configuration.
 //
 //	serve
 func serve(ts *testscript.TestScript, neg bool, args []string) {
@@ -139,7 +140,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 		Path: filepath.Join(folder, "gatehouse"), Dir: dir, Ports: 1, Host: "localhost", Ready: "/jwks",
 		Caddyfile: func(a []string) string {
 			return strings.NewReplacer("ADMIN", program.SocketIn(dir), "SITE", a[0], "IOS", ts.Getenv("IOS"), "ANDROID", ts.Getenv("ANDROID"),
-				"SERVICES", ts.Getenv("SERVICES")).Replace(caddyfile)
+				"SERVICES", ts.Getenv("SERVICES"), "ATTESTED", ts.Getenv("ATTESTED")).Replace(caddyfile)
 		},
 	})
 	ts.Check(err)

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
+	"github.com/gatehouse-id/gatehouse/caddymodule/attest"
 	"github.com/gatehouse-id/gatehouse/caddymodule/channels"
 	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
 	"github.com/gatehouse-id/gatehouse/caddymodule/profile"
@@ -54,6 +55,12 @@ func TestEveryRequirement(t *testing.T) {
 		{profile.PSD2, "article 4(3)(d)", "more than five minutes", func(s *profile.Subject) { *s.Idle = duration(5*time.Minute + 1) }, false},
 		{profile.PSD2, "article 4(3)(d)", "five minutes", func(s *profile.Subject) { *s.Idle = duration(5 * time.Minute) }, true},
 		{profile.PSD2, "article 9(3)", "attestation recorded", func(s *profile.Subject) { enrollment(s).Attestation = "record" }, false},
+		{profile.PSD2, "article 9(3)", "attestation recorded on a platform", func(s *profile.Subject) {
+			s.Applications[0].Attestation = map[string]attest.Config{"android": {Mode: "record"}}
+		}, false},
+		{profile.PSD2, "article 9(3)", "attestation preferred on a platform", func(s *profile.Subject) {
+			s.Applications[0].Attestation = map[string]attest.Config{"android": {Mode: "preferred"}}
+		}, true},
 		{profile.PSD2, "article 9(3)", "attestation required", func(s *profile.Subject) { enrollment(s).Attestation = "required" }, true},
 		{profile.PSD2, "article 24(2)(b)", "no quarantine", func(s *profile.Subject) { enrollment(s).Quarantine = "off" }, false},
 		{profile.PSD2, "article 24(2)(b)", "all of them", func(s *profile.Subject) { enrollment(s).Quarantine = "first" }, true},

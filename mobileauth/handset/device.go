@@ -206,6 +206,19 @@ type Attestation struct {
 	Counter uint32 `json:"counter,omitempty"`
 }
 
+// UnmarshalJSON also reads a record that has the result in the place of the grade, so that a device of an earlier store can still be
+// locked.
+func (a *Attestation) UnmarshalJSON(data []byte) error {
+	type plain Attestation
+	if err := json.Unmarshal(data, (*plain)(a)); err != nil {
+		return err
+	}
+	if a.Result == "" && a.Grade != "" && !a.Grade.Valid() {
+		a.Result, a.Grade = string(a.Grade), attestation.Unknown
+	}
+	return nil
+}
+
 // Verified reports whether evidence was checked to its root and shows at least that grade.
 func (a *Attestation) Verified(least attestation.Grade) bool {
 	return a.Result == Verified && a.Grade.AtLeast(least)

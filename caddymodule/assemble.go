@@ -199,6 +199,7 @@ func (a *App) openDevices(ctx caddy.Context) (err error) {
 	}
 	a.devices, err = provision.New(ctx, a.Provisioning, provision.Parts{
 		Issuer: a.Issuer, DB: a.node, Apps: a.apps, Trail: a.trail, Now: time.Now, Logger: a.logger,
+		OnRevoke: func(tx storage.Tx, device string) error { return a.node.Store().RevokeDevice(tx, device) },
 	})
 	return err
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/outbox"
 	"github.com/gatehouse-id/gatehouse/mobileauth"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
+	"github.com/gatehouse-id/gatehouse/mobileauth/provisioning"
 )
 
 // ErrNotConfigured is returned where the running configuration has no app.
@@ -101,6 +102,9 @@ func (a *App) Outbox() *outbox.Outbox { return a.node.Outbox() }
 
 // Phones returns the mobile side, nil where the configuration has none.
 func (a *App) Phones() *phones.Phones { return a.phones }
+
+// Devices returns the certificates of devices, nil where the configuration has no provisioning.
+func (a *App) Devices() *provisioning.Store { return a.devices.Certificates() }
 
 // Trail returns the audit trail.
 func (a *App) Trail() *audit.Trail { return a.trail }

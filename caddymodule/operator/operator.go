@@ -73,6 +73,9 @@ func (a *Admin) Provision(ctx caddy.Context) error {
 		"POST /gatehouse/mobile/test/push":      testPush,
 		"POST /gatehouse/mobile/test/sms":       testSMS,
 
+		"GET /gatehouse/certificates":             listCertificates,
+		"DELETE /gatehouse/certificates/{device}": revokeCertificates,
+
 		"GET /gatehouse/applications":                                     listApplications,
 		"GET /gatehouse/applications/{application}":                       showApplication,
 		"POST /gatehouse/applications/{application}/versions":             setVersion,

@@ -29,8 +29,10 @@ type Parts struct {
 	DB     storage.DB
 	Apps   *mobileauth.Registry
 	Trail  *audit.Trail
-	Now    func() time.Time
-	Logger *slog.Logger
+	// OnRevoke ends, in the caller's transaction, what rests on a device.
+	OnRevoke func(tx storage.Tx, device string) error
+	Now      func() time.Time
+	Logger   *slog.Logger
 }
 
 // Side is what a configuration says of provisioning, built.
@@ -88,6 +90,7 @@ func (s *Side) build(ctx caddy.Context) error {
 	s.store, err = provisioning.New(provisioning.Config{
 		DB: s.parts.DB, Authority: authority, Versions: s.parts.Apps, Groups: s.config.Groups, Profile: s.config.profile(),
 		Requests: requests, Trail: s.parts.Trail, Now: s.parts.Now, Logger: s.parts.Logger,
+		OnRevoke: []func(storage.Tx, string) error{s.parts.OnRevoke},
 	})
 	return err
 }
@@ -111,5 +114,10 @@ func (s *Side) Guest(r Realm) (*deviceauth.Guest, error) {
 	})
 }
 
-// Certificates returns the records.
-func (s *Side) Certificates() *provisioning.Store { return s.store }
+// Certificates returns the records; nil where the configuration has none.
+func (s *Side) Certificates() *provisioning.Store {
+	if s == nil {
+		return nil
+	}
+	return s.store
+}

@@ -42,9 +42,10 @@ type Certificate struct {
 	// Replaces is the certificate that this one follows, and ReplacedAt when another one followed.
 	Replaces   string    `json:"replaces,omitempty"`
 	ReplacedAt time.Time `json:"replaced_at,omitzero"`
-	RevokedAt  time.Time `json:"revoked_at,omitzero"`
+	// RevokedAt is when its installation was revoked.
+	RevokedAt time.Time `json:"revoked_at,omitzero"`
 	// Chain is the certificate and what leads from it towards a root, in DER.
-	Chain [][]byte `json:"chain"`
+	Chain [][]byte `json:"chain,omitempty"`
 }
 
 // Entity is what the certificate stands for.
@@ -102,6 +103,7 @@ type holder struct {
 type tables struct {
 	certificates storage.Table[Certificate]
 	holders      storage.Table[holder]
+	revocations  storage.Table[revocation]
 }
 
 // Names of the indexes of certificates.
@@ -112,6 +114,7 @@ const (
 
 func newTables() tables {
 	return tables{
+		revocations: newRevocations(),
 		certificates: storage.Table[Certificate]{
 			Name: "devcert", Version: 1, ID: func(c *Certificate) string { return c.ID },
 			Expiry: func(c *Certificate) time.Time { return c.NotAfter.Add(keepAfter) },

@@ -119,9 +119,11 @@ func (r *request) knownIn(tx storage.Tx) (*Certificate, error) {
 	if h.Claimed != digest([]byte(r.a.claims.Installation)) {
 		return nil, &Refusal{Reason: ReasonKeyReused, Installation: h.Installation}
 	}
-	c, found, err := r.tables.certificates.Find(tx, h.Certificate)
+	c, err := r.tables.find(tx, h.Certificate)
 	switch {
-	case err != nil || !found:
+	case errors.Is(err, storage.ErrNotFound):
+		return nil, nil
+	case err != nil:
 		return nil, err
 	case c.Entity() != r.m.Entity || c.Kind == KindApplication && c.Application != r.app().ID:
 		return nil, &Refusal{Reason: ReasonEntity, Installation: c.Installation}
@@ -228,7 +230,7 @@ func (r *request) replace(tx storage.Tx, at time.Time) error {
 	if r.renews == nil {
 		return nil
 	}
-	old, err := r.tables.certificates.Get(tx, r.renews.ID)
+	old, err := r.tables.find(tx, r.renews.ID)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ type Versions interface {
 	Status(app, platform, version string) (mobileauth.Status, mobileauth.Notice)
 }
 
-// Config is what a [Store] needs. Everything is required but Groups, Profile and Requests.
+// Config is what a [Store] needs. Everything is required but Groups, Profile, Requests and OnRevoke.
 type Config struct {
 	DB        storage.DB
 	Authority Authority
@@ -47,6 +47,8 @@ type Config struct {
 	// Requests bounds how often an address may ask for a certificate; nil is no bound.
 	Requests *limit.Limiter
 	Trail    *audit.Trail
+	// OnRevoke end what rests on an installation that is revoked, in that transaction. They are optional.
+	OnRevoke []func(tx storage.Tx, installation string) error
 	Now      func() time.Time
 	Logger   *slog.Logger
 }
@@ -223,7 +225,7 @@ func (s *Store) told(ctx context.Context, m *Message, err error) error {
 // Get returns the certificate with that id, or [storage.ErrNotFound].
 func (s *Store) Get(ctx context.Context, id string) (c Certificate, err error) {
 	err = s.c.DB.View(ctx, func(tx storage.Tx) error {
-		c, err = s.tables.certificates.Get(tx, id)
+		c, err = s.tables.find(tx, id)
 		return err
 	})
 	if err != nil {

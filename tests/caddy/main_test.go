@@ -57,6 +57,8 @@ type house struct {
 	issuer, web, api, all, nested string
 	// folder is the program's.
 	folder string
+	// held are the tokens of the devices that have called.
+	held []string
 	// extra is put into the global option, and more after the sites.
 	extra, more string
 }

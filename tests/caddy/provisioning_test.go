@@ -79,6 +79,7 @@ func (h *house) called(t *testing.T, app string, folder installed.Folder) (int, 
 	if err != nil {
 		return 0, err
 	}
+	h.held = append(h.held, gate.Tokens().Access)
 	_, _ = io.Copy(io.Discard, response.Body) // the status is enough
 	return response.StatusCode, response.Body.Close()
 }
@@ -168,6 +169,51 @@ func TestAppsOfAGroupShareACertificate(t *testing.T) {
 	}
 	if status, err := h.called(t, "games", folder); err == nil {
 		t.Errorf("an app outside the group gets %d", status)
+	}
+}
+
+// TestRevokedDevice is refused at the next request, with the token that it has, and gets no other; the operator sees why.
+func TestRevokedDevice(t *testing.T) {
+	t.Parallel()
+	h := start(t, strings.ReplaceAll(provisioned, "ENTITY", "application"), "")
+	folder, other := installed.Folder(t.TempDir()), installed.Folder(t.TempDir())
+	for _, folder := range []installed.Folder{folder, other} {
+		if status, err := h.called(t, "bank", folder); err != nil || status != http.StatusOK {
+			t.Fatalf("before, the device gets %d, %v", status, err)
+		}
+	}
+	c, _ := leaf(t, folder, "application at "+h.issuer)
+	_, id, _ := strings.Cut(c.URIs[0].String(), "urn:gatehouse:application:bank:")
+	token := h.held
+	if listed := h.gatehouse(t, "", "certificate", "list"); strings.Count(listed, "ins_") != 2 || !strings.Contains(listed, id) {
+		t.Errorf("listed is\n%s", listed)
+	}
+	if got := send(t, http.MethodGet, h.all+"/", bearer(token[0])); got.Status != http.StatusOK {
+		t.Fatalf("before, the token gets %d", got.Status)
+	}
+	if said := h.gatehouse(t, "", "certificate", "revoke", id); !strings.Contains(said, "revoked") {
+		t.Errorf("the command says %q", said)
+	}
+	if got := send(t, http.MethodGet, h.all+"/", bearer(token[0])); got.Status != http.StatusUnauthorized {
+		t.Errorf("the token of the revoked device gets %d", got.Status)
+	}
+	if got := send(t, http.MethodGet, h.all+"/", bearer(token[1])); got.Status != http.StatusOK {
+		t.Errorf("the token of another device gets %d", got.Status)
+	}
+	if status, err := h.called(t, "bank", folder); !errors.Is(err, installed.ErrRefused) {
+		t.Errorf("the revoked device gets %d, %v", status, err)
+	}
+	if status, err := h.called(t, "bank", other); err != nil || status != http.StatusOK {
+		t.Errorf("another device gets %d, %v", status, err)
+	}
+	if said := h.gatehouse(t, "", "certificate", "revoke", id); !strings.Contains(said, "before") {
+		t.Errorf("the second time the command says %q", said)
+	}
+	if listed := h.gatehouse(t, "", "certificate", "list", "--device", id, "--json"); !strings.Contains(listed, `"revoked_at"`) {
+		t.Errorf("listed is\n%s", listed)
+	}
+	if trail := h.gatehouse(t, "", "audit"); !strings.Contains(trail, "device_certificate.revoked") || !strings.Contains(trail, "certificate_revoked") {
+		t.Errorf("the trail says\n%s", trail)
 	}
 }
 

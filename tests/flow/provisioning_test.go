@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -25,6 +26,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/mobileauth/provisioning"
 	"github.com/gatehouse-id/gatehouse/mobileauth/provisioning/deviceauth"
+	"github.com/gatehouse-id/gatehouse/storage"
 )
 
 // provisioned has a realm "device" in front of the password, for the scope "read".
@@ -74,6 +76,7 @@ func (all *provisions) build(w *world) *provisioned {
 	p.store, err = provisioning.New(provisioning.Config{
 		DB: w.db, Authority: local, Versions: w.building.apps, Groups: provisioning.Groups{"retail": {"bank"}}, Trail: trail,
 		Now: w.clock.Now, Logger: slog.New(slog.DiscardHandler),
+		OnRevoke: []func(storage.Tx, string) error{w.store.RevokeDevice},
 	})
 	must(all.t, err)
 	return p
@@ -300,6 +303,36 @@ func data(t *testing.T, a answer) map[string]string {
 		said[name], _ = value.(string)
 	}
 	return said
+}
+
+// TestRevokedDevice: what it has got is worth nothing on every node that has read the log, its refresh token included, and it gets nothing
+// more; when its app begins anew it is another device.
+func TestRevokedDevice(t *testing.T) {
+	all := &provisions{t: t, mode: deviceauth.Auto, entity: provisioning.Entity{Kind: provisioning.KindApplication}}
+	each(t, func(t *testing.T, w *world) {
+		g, other := w.install(t, "2.0", installed.Folder(t.TempDir())), w.install(t, "2.0", installed.Folder(t.TempDir()))
+		g.wantPaid()
+		other.wantPaid()
+		leaf, err := x509.ParseCertificate(g.identity().Chain[0])
+		must(t, err)
+		name := leaf.URIs[0].String()
+		w.clock.Advance(time.Second)
+		fresh, err := all.of(w).store.Revoke(t.Context(), name[strings.LastIndexByte(name, ':')+1:])
+		if !fresh || err != nil {
+			t.Fatalf("revoked: %v, %v", fresh, err)
+		}
+		w.settle(t)
+		w.clock.Advance(time.Second)
+		if status, err := g.pay(); !errors.Is(err, installed.ErrRefused) {
+			t.Errorf("the revoked device gets %d, %v", status, err)
+		}
+		other.wantPaid()
+		must(t, g.handler.Forget(t.Context(), issuer, "application"))
+		g.wantPaid()
+		if n := w.paid.Load(); n != 4 {
+			t.Errorf("four calls reached the application %d times", n)
+		}
+	}, all.model)
 }
 
 // TestModeNone believes what it is told.

@@ -68,6 +68,9 @@ func (a *App) client(c *ClientConfig) (*authz.Client, error) {
 	if len(client.Audience) == 0 {
 		client.Audience = a.Audience
 	}
+	if c.BoundTokens && c.Backchannel != nil && c.Backchannel.Mode == "push" {
+		return nil, fmt.Errorf("client %q: dpop_bound_access_tokens and backchannel push contradict one another: who is sent tokens proves no key", c.ID)
+	}
 	if len(c.Secrets) > 0 && c.JWKSFile != "" {
 		return nil, fmt.Errorf("client %q: it has both a secret and a jwks_file: choose one", c.ID)
 	}

@@ -29,12 +29,12 @@ type Proofs struct {
 }
 
 // NewProofs returns a judge of proofs, whose memory begins now: a proof that was made before may have been used, and is answered with a
-// nonce.
+// nonce. A nonce lasts as long as a proof without one does, so that few have to be remembered.
 func NewProofs(c ProofsConfig) (*Proofs, error) {
 	if c.Now == nil {
 		return nil, errors.New("preparing for DPoP: a clock is required")
 	}
-	nonces, err := dpop.NewNonces(dpop.RandomKey(), "resource", 0)
+	nonces, err := dpop.NewNonces(dpop.RandomKey(), "resource", dpop.Past)
 	if err != nil {
 		return nil, err
 	}

@@ -63,6 +63,9 @@ func Middleware(authority Authority, policy *Policy, options Options) func(http.
 // judge returns who is asking.
 func judge(ctx context.Context, c Credential, authority Authority, policy *Policy) (*Principal, error) {
 	principal, err := authority.Validate(ctx, c)
+	if err == nil && principal != nil {
+		err = c.Redeem(principal, authority.Now()) // whatever the authority has left out; twice is once
+	}
 	if err == nil {
 		err = policy.Check(principal, authority.Now())
 	}

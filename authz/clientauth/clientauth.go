@@ -22,7 +22,7 @@ type Assertions interface {
 	SpendAssertion(ctx context.Context, client, jti string, expires time.Time) (bool, error)
 }
 
-// Authenticator authenticates clients. All fields are required but Proofs, Limiter and Observe. It is safe for concurrent use.
+// Authenticator authenticates clients. All fields are required but Proofs, Remembering, Limiter and Observe. It is safe for concurrent use.
 type Authenticator struct {
 	Clients *authz.Clients
 	Store   Assertions
@@ -31,6 +31,8 @@ type Authenticator struct {
 	Now    func() time.Time
 	// Proofs judges the DPoP proofs of requests to the issuer's endpoints; nil knows none and overlooks them.
 	Proofs *dpop.Checker
+	// Remembering bounds, by address, how many proofs are remembered: each is a write, which whoever has a key can cause. Nil bounds none.
+	Remembering *limit.Limiter
 	// Limiter counts failures by client and address, so that guessing is slow and slows nobody else.
 	Limiter *limit.Limiter
 	// Observe is called with the outcome of every attempt, for metrics.

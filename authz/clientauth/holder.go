@@ -8,6 +8,8 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/internal/dpop"
+	"github.com/gatehouse-id/gatehouse/internal/httpx"
+	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
 
@@ -21,8 +23,8 @@ func Address(issuer string, r *http.Request) string {
 
 // Holder returns the thumbprint of the key that the sender of a request to an endpoint of the issuer has proven to hold (RFC 9449 5);
 // empty for a request without proof. A proof counts once, on all nodes. Refusals are *[oauth.Error]: invalid_dpop_proof for a proof
-// that is not good, use_dpop_nonce, with the nonce, for one that another would do instead of, and temporarily_unavailable when the store
-// cannot tell.
+// that is not good, use_dpop_nonce, with the nonce, for one that another would do instead of, 429 for an address that sends too many, and
+// temporarily_unavailable when the store cannot tell.
 func (a *Authenticator) Holder(r *http.Request) (string, error) {
 	proofs := r.Header[dpop.Header]
 	if a.Proofs == nil || len(proofs) == 0 {
@@ -32,6 +34,11 @@ func (a *Authenticator) Holder(r *http.Request) (string, error) {
 	if err != nil {
 		return "", a.Proofs.Refusal(err, http.StatusBadRequest)
 	}
+	address := limit.Address(httpx.CallerOf(r.Context()).ClientIP)
+	if wait := a.Remembering.Wait(address); wait > 0 {
+		return "", oauth.TooMany(wait)
+	}
+	a.Remembering.Count(address)
 	// Last, so that only what is signed and for us is remembered.
 	fresh, err := a.Store.SpendAssertion(r.Context(), proofOwner, proof.ID, proof.Until.Add(skew))
 	switch {

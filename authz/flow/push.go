@@ -45,10 +45,11 @@ func (h *Handler) acceptPushed(r *http.Request) (authz.Handle, error) {
 	if err != nil {
 		return authz.Handle{}, err
 	}
-	request, err := h.readPushed(r, client, params)
-	if err == nil {
-		err = h.bind(r, &request)
+	key, err := h.ClientAuth.Holder(r)
+	if err != nil {
+		return authz.Handle{}, err
 	}
+	request, err := h.readPushed(r, client, params, key)
 	if err != nil {
 		return authz.Handle{}, told(err)
 	}
@@ -59,21 +60,9 @@ func (h *Handler) acceptPushed(r *http.Request) (authz.Handle, error) {
 	return handle, h.Store.InsertRequest(r.Context(), request)
 }
 
-// bind binds the code of a request to the key that its sender proves to hold, which is that of dpop_jkt where there is one (RFC 9449
-// 10.1).
-func (h *Handler) bind(r *http.Request, request *authz.Request) error {
-	key, err := h.ClientAuth.Holder(r)
-	if err != nil || key == "" {
-		return err
-	}
-	if err := clientauth.SameHolder(request.Key, key); err != nil {
-		return err
-	}
-	request.Key = key
-	return nil
-}
-
-func (h *Handler) readPushed(r *http.Request, client *authz.Client, params oauth.Params) (authz.Request, error) {
+// readPushed reads a request. Its code is bound to the key that its sender has proven to hold, which is that of dpop_jkt where there is
+// one (RFC 9449 10.1).
+func (h *Handler) readPushed(r *http.Request, client *authz.Client, params oauth.Params, key string) (authz.Request, error) {
 	if params.Get("request_uri") != "" {
 		return authz.Request{}, oauth.NewError(oauth.InvalidRequest, "request_uri has no place in a pushed request")
 	}
@@ -82,14 +71,19 @@ func (h *Handler) readPushed(r *http.Request, client *authz.Client, params oauth
 		return authz.Request{}, err
 	}
 	request, err := h.accept(r, t, params)
+	if err == nil && key != "" {
+		err = clientauth.SameHolder(request.Key, key)
+		request.Key = key
+	}
 	if err == nil && params.Get("auth_session") != "" {
-		request.Handover, err = h.offer(r, client, &request, params.Get("auth_session"))
+		request.Handover, err = h.offer(r, client, &request, params.Get("auth_session"), key)
 	}
 	return request, err
 }
 
-// offer reads which session an app offers to the browser. Whatever is wrong with it, the app hears the same.
-func (h *Handler) offer(r *http.Request, client *authz.Client, request *authz.Request, value string) (*authz.Handover, error) {
+// offer reads which session an app offers to the browser, which it can only with the key that the session is bound to. Whatever else is
+// wrong with it, the app hears the same.
+func (h *Handler) offer(r *http.Request, client *authz.Client, request *authz.Request, value, key string) (*authz.Handover, error) {
 	switch {
 	case !client.Native:
 		return nil, oauth.NewError(oauth.UnauthorizedClient, "the client may not hand a session over")
@@ -108,6 +102,9 @@ func (h *Handler) offer(r *http.Request, client *authz.Client, request *authz.Re
 	case authz.Gone(err):
 		return nil, oauth.SessionLost()
 	case err != nil:
+		return nil, err
+	}
+	if err := clientauth.SameHolder(a.Key, key); err != nil {
 		return nil, err
 	}
 	return &authz.Handover{AuthSessionID: a.ID, SessionID: a.SessionID}, nil

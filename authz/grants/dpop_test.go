@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/grants"
 	"github.com/gatehouse-id/gatehouse/internal/dpop"
 	"github.com/gatehouse-id/gatehouse/internal/jose"
+	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/randid"
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -19,13 +20,13 @@ import (
 )
 
 // proving is a token endpoint that reads proofs, over a world's records.
-func (w *world) proving(t testing.TB, change ...func(*dpop.Config)) http.Handler {
+func (w *world) proving(t testing.TB, demand func(*dpop.Config), change ...func(*grants.Config)) http.Handler {
 	t.Helper()
 	nonces, err := dpop.NewNonces(func() ([]byte, error) { return make([]byte, dpop.NonceKeySize), nil }, "issuer", 0)
 	check(t, err)
 	config := dpop.Config{Now: w.clock.Now, Nonces: nonces}
-	for _, f := range change {
-		f(&config)
+	if demand != nil {
+		demand(&config)
 	}
 	checker, err := dpop.New(config)
 	check(t, err)
@@ -35,7 +36,8 @@ func (w *world) proving(t testing.TB, change ...func(*dpop.Config)) http.Handler
 		Audience: []string{"https://api.example.com"}, AccessTTL: 5 * time.Minute,
 	})...)
 	check(t, err)
-	return w.node(t, func(c *grants.Config) { c.Clients.Proofs, c.Clients.Clients = checker, registry })
+	prove := func(c *grants.Config) { c.Clients.Proofs, c.Clients.Clients = checker, registry }
+	return w.node(t, append(change, prove)...)
 }
 
 // prover draws a key.
@@ -82,7 +84,7 @@ func (w *world) jkt(t testing.TB, token string) any {
 func TestRFC9449Section5(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	h := w.proving(t)
+	h := w.proving(t, nil)
 	app, thief := w.prover(t), w.prover(t)
 
 	code, _ := w.code(t, allowance{})
@@ -114,7 +116,7 @@ func must(code string, _ authz.Grant) string { return code }
 func TestRFC9449ConfidentialRefresh(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	h := w.proving(t)
+	h := w.proving(t, nil)
 	code, _ := w.code(t, allowance{client: "web"})
 	old, young := w.prover(t), w.prover(t)
 	basic := []string{":basic", "web:" + secret}
@@ -129,7 +131,7 @@ func TestRFC9449ConfidentialRefresh(t *testing.T) {
 func TestRFC9449Refusals(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	h := w.proving(t)
+	h := w.proving(t, nil)
 	app := w.prover(t)
 	code, _ := w.code(t, allowance{})
 	foreign := func(method, uri, token string) []string {
@@ -159,7 +161,7 @@ func TestRFC9449Section8(t *testing.T) {
 	machine := []string{":basic", "machine:" + secret, "grant_type", "client_credentials", "scope", "jobs:list"}
 	app := w.prover(t)
 	for name, h := range map[string]http.Handler{
-		"demanded": w.proving(t, func(c *dpop.Config) { c.Demand = true }), "for a clock": w.proving(t),
+		"demanded": w.proving(t, func(c *dpop.Config) { c.Demand = true }), "for a clock": w.proving(t, nil),
 	} {
 		stale := proof(t, app, "")
 		w.clock.Advance(2 * dpop.Past)
@@ -179,7 +181,7 @@ func TestRFC9449Section8(t *testing.T) {
 func TestRFC9449Section52(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	h := w.proving(t)
+	h := w.proving(t, nil)
 	bound := []string{":basic", "bound:" + secret, "grant_type", "client_credentials"}
 	prove(t, h, nil, bound...).refused(t, oauth.InvalidDPoPProof, 400)
 	if got := prove(t, h, proof(t, w.prover(t), ""), bound...).ok(t); got.Type != "DPoP" {
@@ -191,7 +193,7 @@ func TestRFC9449Section52(t *testing.T) {
 func TestRFC9449Section10(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	h := w.proving(t)
+	h := w.proving(t, nil)
 	app, thief := w.prover(t), w.prover(t)
 	code, _ := w.code(t, allowance{key: app.Thumbprint()})
 	for name, proofs := range map[string][]string{"another key": proof(t, thief, ""), "no proof": nil} {
@@ -206,7 +208,7 @@ func TestRFC9449Section10(t *testing.T) {
 func TestProofsOnceEverywhere(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	nodes := []http.Handler{w.proving(t), w.proving(t)}
+	nodes := []http.Handler{w.proving(t, nil), w.proving(t, nil)}
 	one := proof(t, w.prover(t), "")
 	answers := make(chan int, 16)
 	for i := range cap(answers) {
@@ -225,11 +227,29 @@ func TestProofsOnceEverywhere(t *testing.T) {
 	}
 }
 
+// TestProofsAreWrites, which whoever has a key can cause: an address that sends too many is told to wait, and nobody else.
+func TestProofsAreWrites(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	remembering, err := limit.New(limit.Config{Burst: 3, Every: time.Minute, Keys: 10, Now: w.clock.Now})
+	check(t, err)
+	h := w.proving(t, nil, func(c *grants.Config) { c.Clients.Remembering = remembering })
+	garbage := codeOf("no such code")
+	for range 3 {
+		prove(t, h, proof(t, w.prover(t), ""), garbage...).refused(t, oauth.InvalidGrant, 400)
+	}
+	got := prove(t, h, proof(t, w.prover(t), ""), garbage...)
+	if got.status != http.StatusTooManyRequests || got.header.Get("Retry-After") == "" {
+		t.Errorf("%d %v", got.status, got.header)
+	}
+	prove(t, h, nil, garbage...).refused(t, oauth.InvalidGrant, 400)
+}
+
 // TestProofWithoutStore: what cannot be noted as used is not taken.
 func TestProofWithoutStore(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	h := w.proving(t)
+	h := w.proving(t, nil)
 	w.db.Inject(storagetest.Fault{Op: storagetest.OnCommit, Nth: 1, Err: storage.ErrFull})
 	got := prove(t, h, proof(t, w.prover(t), ""), ":basic", "machine:"+secret, "grant_type", "client_credentials", "scope", "jobs:list")
 	if got.status != http.StatusServiceUnavailable || got.Access != "" {

@@ -38,7 +38,9 @@ const (
 	secretBurst, secretEvery = 10, 6 * time.Second
 	// Attempts to log in that were refused, whosever name was tried.
 	refusedBurst, refusedEvery = 100, 5 * time.Second
-	limiterKeys                = 100_000
+	// DPoP proofs, each of which is remembered. A whole network of phones may have one address.
+	proofBurst, proofEvery = 1200, 50 * time.Millisecond
+	limiterKeys            = 100_000
 )
 
 // buildRoutes builds every face and mounts it.

@@ -198,8 +198,13 @@ func (s *Server) buildClientAuth() error {
 		return err
 	}
 	proofs, err := dpop.New(dpop.Config{Now: c.Now, Nonces: nonces, Demand: c.DemandNonces})
+	if err != nil {
+		return err
+	}
+	remembering, err := limit.New(limit.Config{Burst: proofBurst, Every: proofEvery, Keys: limiterKeys, Now: c.Now})
 	s.clientAuth = &clientauth.Authenticator{
-		Clients: c.Clients, Store: c.Store, Issuer: c.Issuer, Now: c.Now, Proofs: proofs, Limiter: limiter,
+		Clients: c.Clients, Store: c.Store, Issuer: c.Issuer, Now: c.Now, Proofs: proofs, Remembering: remembering,
+		Limiter: limiter,
 	}
 	return err
 }

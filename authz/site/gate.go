@@ -154,6 +154,9 @@ func (g *Gate) decide(w http.ResponseWriter, r *http.Request, origin string, rul
 // present decides a request that carries a token: the token alone, whatever cookies come with it.
 func (g *Gate) present(r *http.Request, rule *Rule, credential validation.Credential) Decision {
 	principal, err := rule.Tokens.Validate(r.Context(), credential)
+	if err == nil {
+		err = credential.Redeem(principal, g.Store.Now()) // whatever the validator has left out; twice is once
+	}
 	if err != nil {
 		return g.refuse(r, rule, err)
 	}

@@ -150,7 +150,7 @@ func (p *Protect) buildRule() error {
 	if p.status, err = p.app.Server().Rule(validation.Policy{}); err != nil {
 		return err
 	}
-	p.status.DPoP = p.proven(false)
+	p.status.DPoP = p.proven(p.DPoP == dpopRequired)
 	p.confirm, err = p.app.Confirming().Rule(p.Confirm, p.demand())
 	return err
 }

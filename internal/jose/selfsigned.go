@@ -3,6 +3,7 @@
 package jose
 
 import (
+	"crypto/rsa"
 	"fmt"
 	"sync"
 )
@@ -29,6 +30,9 @@ type ownHeader struct {
 	Header
 	key OwnKey
 }
+
+// Whoever sends a token chooses the key, and what checking with it costs: no more than with keys that are in use.
+const maxOwnRSABits, maxOwnExponent = 4096, 65537
 
 // remembered is how many headers a reader remembers at least: whoever sends one sends it again with every request, and to read a key
 // and find out that it is one costs a fifth of what checking a signature does.
@@ -106,6 +110,9 @@ func parseOwnHeader(data []byte) (h Header, key PublicKey, err error) {
 		return h, PublicKey{}, fmt.Errorf("reading the key of a token: %w", err)
 	case !ok:
 		return h, PublicKey{}, fmt.Errorf("a token's key that is not for signatures of the profile: %w", ErrKey)
+	}
+	if own, isRSA := key.Key.(*rsa.PublicKey); isRSA && (own.N.BitLen() > maxOwnRSABits || own.E > maxOwnExponent) {
+		return h, PublicKey{}, fmt.Errorf("a token's key that would cost too much to check with: %w", ErrKey)
 	}
 	key.KID = ""
 	if key.Alg == RS256 && h.Alg == PS256 {

@@ -102,6 +102,8 @@ func TestRFC9449SelfSignedHeader(t *testing.T) {
 		{"half a point", `{"alg":"ES256","typ":"dpop+jwt","jwk":` + without("y") + `}`, jose.ErrKey},
 		{"key for encryption", `{"alg":"ES256","typ":"dpop+jwt","jwk":` + strings.Replace(jwk, `"sig"`, `"enc"`, 1) + `}`, jose.ErrKey},
 		{"key of which a member stands twice", `{"alg":"ES256","typ":"dpop+jwt","jwk":` + with(`"kty":"EC"`) + `}`, jose.ErrMalformed},
+		{"key of 5120 bits", `{"alg":"RS256","typ":"dpop+jwt","jwk":{"kty":"RSA","e":"AQAB","n":"` + strings.Repeat("____", 213) + `_w"}}`, jose.ErrKey},
+		{"key with a large exponent", `{"alg":"RS256","typ":"dpop+jwt","jwk":{"kty":"RSA","e":"f____w","n":"` + strings.Repeat("____", 85) + `_w"}}`, jose.ErrKey},
 		{"kid", `{"alg":"ES256","typ":"dpop+jwt","kid":"a","jwk":` + jwk + `}`, jose.ErrMalformed},
 		{"jku", `{"alg":"ES256","typ":"dpop+jwt","jku":"https://evil.example/","jwk":` + jwk + `}`, jose.ErrMalformed},
 		{"crit", `{"alg":"ES256","typ":"dpop+jwt","crit":["jwk"],"jwk":` + jwk + `}`, jose.ErrMalformed},

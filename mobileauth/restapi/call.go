@@ -88,7 +88,7 @@ func (a *API) admit(c *call, scopes []string) error {
 	caller, err := a.config.Authenticator.Authenticate(c.r)
 	if err != nil {
 		p := a.unauthenticated(err)
-		if p.Code == wire.Unauthenticated {
+		if p.Code == wire.Unauthenticated && oauth.AsError(err).Code != oauth.UseDPoPNonce {
 			a.failures.Count(address)
 		}
 		return p

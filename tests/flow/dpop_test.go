@@ -226,6 +226,18 @@ func TestAnAppWithoutABrowserHoldsItsKey(t *testing.T) {
 		if got := w.form(t, "/token", "phone", append(redeem, ":proof", app.proof("/token", ""))...); got.text("token_type") != "DPoP" {
 			t.Errorf("the code: %d %v", got.status, got.body)
 		}
+		push := []string{
+			"auth_session", p.held, "response_type", "code", "scope", "openid read", "redirect_uri", callback, "state", "s",
+			"code_challenge", oauth.Challenge(verifier), "code_challenge_method", "S256",
+		}
+		for name, proof := range map[string]string{"another key": thief.proof(authz.PathPushed, ""), "no key": ""} {
+			if got := w.form(t, authz.PathPushed, "phone", append(push, ":proof", proof)...); got.text("error") != "invalid_dpop_proof" {
+				t.Errorf("the session handed to a browser with %s: %d %v", name, got.status, got.body)
+			}
+		}
+		if got := w.form(t, authz.PathPushed, "phone", append(push, ":proof", app.proof(authz.PathPushed, ""))...); got.status != http.StatusCreated {
+			t.Errorf("the session handed to a browser: %d %v", got.status, got.body)
+		}
 		if got := p.ask("read"); got.text("error") != "invalid_dpop_proof" {
 			t.Errorf("another request of the auth session: %d %v", got.status, got.body)
 		}

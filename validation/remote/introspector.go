@@ -246,10 +246,12 @@ func (i *Introspector) read(body []byte) (*validation.Principal, error) {
 	if err != nil {
 		return nil, err
 	}
-	bearer := strings.EqualFold(answer.TokenType, "Bearer") || answer.TokenType == "" && i.config.Incomplete
+	bound := p.Confirmation != nil && p.Confirmation.Key != ""
+	known := strings.EqualFold(answer.TokenType, oauth.Bearer) || answer.TokenType == "" && i.config.Incomplete ||
+		bound && strings.EqualFold(answer.TokenType, oauth.DPoP) // RFC 9449 6.2
 	ours := slices.ContainsFunc(p.Audience, func(a string) bool { return slices.Contains(i.config.Audience, a) })
 	switch {
-	case !bearer || answer.TokenUse != "" && answer.TokenUse != "access_token":
+	case !known || answer.TokenUse != "" && answer.TokenUse != "access_token":
 		return nil, validation.ErrType
 	case p.Issuer != "" && p.Issuer != i.config.Issuer:
 		return nil, validation.ErrIssuer

@@ -162,7 +162,8 @@ func TestIntrospectionAnswers(t *testing.T) {
 		{"token_use of a refresh token", answer("token_use", "refresh_token"), incomplete, validation.ErrType},
 		{"token_use of an access token", answer("token_use", "access_token"), strict, nil},
 		{"RFC9449/6.2 bound to a DPoP key", answer("cnf", map[string]any{"jkt": "x"}), strict, validation.ErrBound},
-		{"RFC9449/5 type DPoP", answer("token_type", "DPoP"), incomplete, validation.ErrType},
+		{"RFC9449/5 type DPoP without a key", answer("token_type", "DPoP"), incomplete, validation.ErrType},
+		{"RFC9449/6.2 bound, presented as bearer", answer("token_type", "DPoP", "cnf", map[string]any{"jkt": "x"}), strict, validation.ErrBound},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

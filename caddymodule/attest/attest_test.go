@@ -154,7 +154,7 @@ func TestAppAttest(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			configs, err := parse("attestation ios required {\n minimum hardware\n app_attest {\n" + tt.text + "\n}\n}")
+			configs, err := parse("attestation ios required {\n minimum tee\n app_attest {\n" + tt.text + "\n}\n}")
 			must(t, err)
 			c := configs["ios"]
 			var v grading.Verifiers

@@ -87,9 +87,9 @@ func (c *Config) Rule() enrolment.AttestationRule {
 // best is the best grade that anything which is configured can have.
 func (c *Config) best() attestation.Grade {
 	switch {
-	case c.AndroidKey != nil || c.AppAttest != nil:
+	case c.AndroidKey != nil:
 		return attestation.Hardware
-	case c.PlayIntegrity != nil:
+	case c.AppAttest != nil, c.PlayIntegrity != nil:
 		return attestation.TEE
 	}
 	return attestation.Unknown

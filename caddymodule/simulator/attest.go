@@ -112,8 +112,8 @@ func (v *vouching) attester(platform string) (device.Attester, error) {
 			return androidEvidence(a, k)
 		}, nil
 	case "ios":
-		if v.grade != string(attestation.Hardware) {
-			return nil, errors.New("an iPhone's key is in hardware: --attest-grade hardware")
+		if v.grade != string(attestation.TEE) {
+			return nil, errors.New("an iPhone shows no other grade: --attest-grade tee")
 		}
 		return func(_ context.Context, challenge []byte, keys envelope.PublicKeys) (json.RawMessage, error) {
 			return appleEvidence(a, v.app, envelope.AttestationHash(challenge, keys))

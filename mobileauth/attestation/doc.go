@@ -6,8 +6,8 @@
 //
 // # The scale
 //
-//	hardware   a chip of its own holds the key: StrongBox, Secure Enclave
-//	tee        the key, or the state of the phone, is vouched for by the trusted part of the main processor
+//	hardware   a chip of its own holds the key: StrongBox
+//	tee        the key, or app and phone, are vouched for by the trusted part of the main processor
 //	software   the app and the phone are known, and the key may be copied by whoever controls the phone
 //	unknown    nothing was shown
 //

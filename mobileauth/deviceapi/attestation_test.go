@@ -67,7 +67,7 @@ func TestAttestingPhone(t *testing.T) {
 	must(t, err)
 	s.enrolment.Attestation = grading.Grader{{Application: "bank", Platform: "ios"}: {AppAttest: v}}
 	s.policy.AttestationOn = map[string]enrolment.AttestationRule{
-		"ios": {Mode: enrolment.AttestationRequired, Minimum: attestation.Hardware},
+		"ios": {Mode: enrolment.AttestationRequired, Minimum: attestation.TEE},
 	}
 	phone := &iphone{authority: authority}
 	begun, invitation := s.invite(alice)
@@ -83,14 +83,14 @@ func TestAttestingPhone(t *testing.T) {
 		_, err = s.enrolment.Confirm(t.Context(), begun.Operation.ID, d.State().Digits)
 		must(t, err)
 	}
-	if grade, err := d.Attest(t.Context()); err != nil || grade != "hardware" {
+	if grade, err := d.Attest(t.Context()); err != nil || grade != "tee" {
 		t.Errorf("again: %q, %v", grade, err)
 	}
 	before := d.State().Keys
 	must(t, d.RollKeys(t.Context(), device.Proof{PIN: pin}))
 	kept, err := s.devices.Get(t.Context(), d.State().Device)
 	must(t, err)
-	if d.State().Keys == before || !kept.Attestation.Verified(attestation.Hardware) || kept.Attestation.Counter != 3 {
+	if d.State().Keys == before || !kept.Attestation.Verified(attestation.TEE) || kept.Attestation.Counter != 3 {
 		t.Errorf("with new keys it is %+v", kept.Attestation)
 	}
 	// What was shown once is not taken again, and nothing in its place is not either.

@@ -116,8 +116,9 @@ func (v *Verifiers) appAttest(e enrolment.Evidence) (handset.Attestation, error)
 		return handset.Attestation{}, err
 	}
 	point, err := appattest.MarshalKey(attested.Key)
+	// The Secure Enclave has Apple's key. That it has those of the phone too, for which that one vouches, nothing shows.
 	return handset.Attestation{
-		Grade: attestation.Hardware, KeyID: b64.EncodeToString(attested.KeyID), Key: b64.EncodeToString(point),
+		Grade: attestation.TEE, KeyID: b64.EncodeToString(attested.KeyID), Key: b64.EncodeToString(point),
 	}, err
 }
 
@@ -134,7 +135,7 @@ func (v *Verifiers) assertion(known *handset.Attestation, raw, bound []byte) (ha
 		return handset.Attestation{}, err
 	}
 	counter, err := v.AppAttest.Assert(raw, key, bound, known.Counter)
-	return handset.Attestation{Grade: attestation.Hardware, KeyID: known.KeyID, Key: known.Key, Counter: counter}, err
+	return handset.Attestation{Grade: attestation.TEE, KeyID: known.KeyID, Key: known.Key, Counter: counter}, err
 }
 
 // playIntegrity judges a verdict of Google's that was asked for with the bound hash as its nonce.

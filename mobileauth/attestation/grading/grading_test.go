@@ -96,7 +96,7 @@ func TestAppAttest(t *testing.T) {
 	}
 	none := handset.Attestation{}
 	first := grade(said(), none, nil)
-	if !first.Verified(attestation.Hardware) || first.KeyID == "" || first.Key == "" || first.Counter != 0 {
+	if !first.Verified(attestation.TEE) || first.KeyID == "" || first.Key == "" || first.Counter != 0 {
 		t.Fatalf("the object is %+v", first)
 	}
 	expect("other keys", grade(said(), none, func(e *enrolment.Evidence) { e.Keys = mobiletest.Keys(t).Public() }), appattest.ReasonNonce)
@@ -109,7 +109,7 @@ func TestAppAttest(t *testing.T) {
 	must(t, err)
 	asserts := func() map[string]any { return map[string]any{"assertion": envelope.Bytes(raw)} }
 	second := grade(asserts(), first, nil)
-	if !second.Verified(attestation.Hardware) || second.KeyID != first.KeyID || second.Key != first.Key || second.Counter != 4 {
+	if !second.Verified(attestation.TEE) || second.KeyID != first.KeyID || second.Key != first.Key || second.Counter != 4 {
 		t.Errorf("the assertion is %+v", second)
 	}
 	expect("the same assertion again", grade(asserts(), second, nil), appattest.ReasonCounter)

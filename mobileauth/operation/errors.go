@@ -17,7 +17,7 @@ var (
 	// ErrInvalid says that a value breaks a rule; see [FieldError].
 	ErrInvalid = record.ErrInvalid
 	// ErrIdempotency says that the key was used for another request.
-	ErrIdempotency = errors.New("the idempotency key belongs to another request")
+	ErrIdempotency = record.ErrIdempotency
 	// ErrUser says that the user is unknown, locked or deactivated.
 	ErrUser = errors.New("the user cannot be asked")
 	// ErrDevice says that the device is unknown, not active, of another app, or another user's.

@@ -5,29 +5,25 @@ package operation
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/mobileauth"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+	"github.com/gatehouse-id/gatehouse/mobileauth/operation/record"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
 // Draft is an operation that was checked and drawn and is not stored yet: [Store.Prepare] makes it outside of transactions.
 type Draft struct {
-	operation   Operation
-	key         string // of the idempotency record, empty without
-	fingerprint string
-	event       audit.Event
-	actor       audit.Actor
+	operation Operation
+	key       record.Key
+	event     audit.Event
+	actor     audit.Actor
 }
 
 // ID returns the id that the operation will have, if it is not one that exists.
@@ -38,22 +34,6 @@ func (d *Draft) AnswerBy() time.Time { return d.operation.AnswerBy }
 
 // SetRegistration replaces what package enrolment keeps with the operation, where that depends on the id.
 func (d *Draft) SetRegistration(data json.RawMessage) { d.operation.Registration = slices.Clone(data) }
-
-// idempotency is the memory of one key.
-type idempotency struct {
-	Key         string    `json:"-"`
-	Fingerprint string    `json:"fingerprint"`
-	Operation   string    `json:"operation"`
-	Until       time.Time `json:"until"`
-}
-
-func idempotencyTable() storage.Table[idempotency] {
-	return storage.Table[idempotency]{
-		Name: "operation_key", Version: 1,
-		ID:     func(i *idempotency) string { return i.Key },
-		Expiry: func(i *idempotency) time.Time { return i.Until },
-	}
-}
 
 // Start starts an operation, or returns the one that the same request started before, with created false. Refusals are
 // [ErrInvalid], [ErrIdempotency], [ErrUser], [ErrDevice], [ErrBlocked] and [ErrTooManyOpen].
@@ -87,29 +67,20 @@ func (s *Store) Prepare(ctx context.Context, start Start) (Draft, error) {
 	if err != nil {
 		return Draft{}, fmt.Errorf("starting an operation: %w", err)
 	}
-	d := Draft{operation: o, actor: audit.ActorOf(ctx)}
-	if start.IdempotencyKey != "" {
-		d.key = hash(start.ClientID, start.IdempotencyKey)
-	}
 	said, err := json.Marshal(start)
 	if err != nil {
 		return Draft{}, fmt.Errorf("starting an operation: %w", err)
 	}
-	d.fingerprint = hash(cmp.Or(start.Fingerprint, string(said)))
+	d := Draft{operation: o, actor: audit.ActorOf(ctx)}
+	d.key = record.NewKey(start.ClientID, start.IdempotencyKey, cmp.Or(start.Fingerprint, string(said)))
 	d.event = s.audit.Prepare(event(d.actor, "operation.start", &o))
 	return d, nil
-}
-
-// hash names what consists of several texts, none of which contains a NUL.
-func hash(parts ...string) string {
-	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 // StartTx is [Store.Start] in the caller's transaction, which must be rolled back when it fails. After the commit the caller
 // calls [Store.Started] with an operation that was created.
 func (s *Store) StartTx(tx storage.Tx, d Draft) (o Operation, created bool, err error) {
-	o, found, err := s.repeated(tx, &d)
+	o, found, err := s.repeated(tx, d.key, d.operation.CreatedAt)
 	if err != nil || found {
 		return o, false, err
 	}
@@ -157,9 +128,9 @@ func (s *Store) store(tx storage.Tx, d *Draft, o *Operation) error {
 			return err
 		}
 	}
-	if d.key != "" {
-		i := idempotency{Key: d.key, Fingerprint: d.fingerprint, Operation: o.ID, Until: o.CreatedAt.Add(keepKeys)}
-		if err := s.keys.Put(tx, i); err != nil {
+	if key := d.key; !key.None() {
+		key.Operation, key.Until = o.ID, o.CreatedAt.Add(keepKeys)
+		if err := s.keys.Put(tx, key); err != nil {
 			return err
 		}
 	}
@@ -169,23 +140,20 @@ func (s *Store) store(tx storage.Tx, d *Draft, o *Operation) error {
 	return s.tell(tx, Started, *o)
 }
 
-// repeated returns the operation that the same request has started.
-func (s *Store) repeated(tx storage.Tx, d *Draft) (Operation, bool, error) {
-	if d.key == "" {
+// repeated returns the operation that the same request has started, as it stands at now.
+func (s *Store) repeated(tx storage.Tx, key record.Key, now time.Time) (Operation, bool, error) {
+	if key.None() {
 		return Operation{}, false, nil
 	}
-	was, found, err := s.keys.Find(tx, d.key)
+	was, found, err := s.keys.Find(tx, key.Name)
+	if err == nil && found {
+		err = was.Check(key)
+	}
 	if err != nil || !found {
 		return Operation{}, false, err
 	}
-	if subtle.ConstantTimeCompare([]byte(was.Fingerprint), []byte(d.fingerprint)) == 0 {
-		return Operation{}, false, ErrIdempotency
-	}
 	o, err := s.operations.Get(tx, was.Operation)
-	if err != nil {
-		return Operation{}, false, err
-	}
-	return o.At(d.operation.CreatedAt), true, nil
+	return o.At(now), err == nil, err
 }
 
 // Repeated returns the operation that a client started before under a key and with the same fingerprint, if there is one. With
@@ -194,9 +162,9 @@ func (s *Store) Repeated(ctx context.Context, clientID, key, fingerprint string)
 	if key == "" {
 		return Operation{}, false, nil
 	}
-	d := Draft{key: hash(clientID, key), fingerprint: hash(fingerprint), operation: Operation{CreatedAt: s.now()}}
+	now, of := s.now(), record.NewKey(clientID, key, fingerprint)
 	err = s.db.View(ctx, func(tx storage.Tx) error {
-		o, found, err = s.repeated(tx, &d)
+		o, found, err = s.repeated(tx, of, now)
 		return err
 	})
 	if err != nil {

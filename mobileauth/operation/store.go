@@ -131,7 +131,7 @@ type Store struct {
 
 	operations storage.Table[Operation]
 	desks      storage.Table[record.Desk]
-	keys       storage.Table[idempotency]
+	keys       storage.Table[record.Key]
 
 	waiting *waiting.Room
 
@@ -183,7 +183,11 @@ func New(c Config) (*Store, error) {
 			ID:     func(d *record.Desk) string { return d.UserID },
 			Expiry: (*record.Desk).Expires,
 		},
-		keys:    idempotencyTable(),
+		keys: storage.Table[record.Key]{
+			Name: "operation_key", Version: 1,
+			ID:     func(k *record.Key) string { return k.Name },
+			Expiry: func(k *record.Key) time.Time { return k.Until },
+		},
 		waiting: waiting.New(limits.Waiters),
 		seen:    map[string]time.Time{},
 	}, nil
@@ -210,11 +214,8 @@ func externalKeys(o *Operation) []string {
 	if o.ExternalID == "" {
 		return nil
 	}
-	return []string{externalKey(o.ClientID, o.ExternalID)}
+	return []string{record.ExternalKey(o.ClientID, o.ExternalID)}
 }
-
-// externalKey names what two clients may both have given the same reference. The hash keeps references out of keys.
-func externalKey(clientID, externalID string) string { return hash(clientID, externalID) }
 
 // now has the precision that every engine keeps.
 func (s *Store) now() time.Time { return s.clock().UTC().Truncate(time.Millisecond) }
@@ -246,7 +247,7 @@ func (s *Store) ListByUser(ctx context.Context, userID, after string, limit int)
 // ByExternalID returns the operations that a client started under its own reference, the newest first, as
 // [Store.ListByUser] does. A reference may be used again, as when a payment is asked for a second time.
 func (s *Store) ByExternalID(ctx context.Context, clientID, externalID, after string, limit int) ([]Operation, error) {
-	return s.list(ctx, byExternal, externalKey(clientID, externalID), after, limit)
+	return s.list(ctx, byExternal, record.ExternalKey(clientID, externalID), after, limit)
 }
 
 func (s *Store) list(ctx context.Context, index, value, after string, limit int) (page []Operation, err error) {

@@ -24,13 +24,13 @@ type phone Side
 
 var _ backchannel.Phone = (*phone)(nil)
 
-// refusals are those of a start that nobody is asked for, by the word for operators.
+// refusals are those of a start that nobody is asked for, by the word for operators: the last that fits.
 var refusals = []struct {
 	err    error
 	reason string
 }{
 	{operation.ErrUser, "user_inactive"}, {operation.ErrDevice, asking.NoDevice}, {operation.ErrBlocked, "user_blocked"},
-	{operation.ErrTooManyOpen, "too_many_open"}, {operation.ErrChannel, "channel"},
+	{operation.ErrTooManyOpen, "too_many_open"}, {operation.ErrShare, "client_share"}, {operation.ErrChannel, "channel"},
 }
 
 // Ask puts a question over push, by the realm's type or by one that proves no less.

@@ -91,5 +91,8 @@ func TestTheNumberIsAskedBesideAFactor(t *testing.T) {
 		if err := phone.Approve(t.Context(), question, device.Approval{Proof: device.Proof{PIN: pin}}); err == nil {
 			t.Errorf("%s: it is approved without the number", kind)
 		}
+		if status, _ := h.call("POST", "/operations/"+fmt.Sprint(asked["id"])+"/cancel", `{}`); status != http.StatusOK {
+			t.Fatalf("%s: taking it back: %d", kind, status)
+		}
 	}
 }

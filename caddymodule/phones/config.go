@@ -39,8 +39,10 @@ type Config struct {
 	Attempts int `json:"attempts,omitempty"`
 	// How many wrong answers in a row block a user for a while. Default: 5.
 	UserAttempts int `json:"user_attempts,omitempty"`
-	// How many questions to one user are open at once. Default: 5, at most 8.
+	// How many questions to one user are open at once: 2 to 8, of which clients cannot take the last. Default: 5.
 	Open int `json:"open,omitempty"`
+	// How many of them one client has begun. Default: 2.
+	OpenOfClient int `json:"open_of_client,omitempty"`
 	// How many notifications a user gets in a minute, and since the last approval. Default: 5 and 10.
 	PushesPerMinute    int `json:"pushes_per_minute,omitempty"`
 	PushesSinceSuccess int `json:"pushes_since_success,omitempty"`
@@ -74,7 +76,7 @@ type Callback struct {
 //		redeem_window        <duration>
 //		number_match         <digits> [<least digits>]
 //		attempts             <number> [<per user>]
-//		open                 <number>
+//		open                 <number> [<of one client>]
 //		pushes               <per minute> <since the last approval>
 //		searchable           <attribute...>
 //	}
@@ -88,7 +90,7 @@ func Parse(into **Config) option.Parse {
 		maps.Copy(options, map[string]option.Parse{
 			"callback": c.parseCallback, "callback_allow_list": c.Unlisted.parse, "answer_window": option.Duration(&c.AnswerWindow),
 			"redeem_window": option.Duration(&c.RedeemWindow), "number_match": numbers(&c.NumberMatch, &c.LeastNumberMatch),
-			"attempts": numbers(&c.Attempts, &c.UserAttempts), "open": option.Number(&c.Open),
+			"attempts": numbers(&c.Attempts, &c.UserAttempts), "open": numbers(&c.Open, &c.OpenOfClient),
 			"pushes": numbers(&c.PushesPerMinute, &c.PushesSinceSuccess), "searchable": option.Strings(&c.Searchable),
 		})
 		return option.Block{Options: options, Repeat: append(repeat, "callback", "callback_allow_list")}.Parse(d)
@@ -182,7 +184,7 @@ func (c *Config) checkLimits() error {
 		{"answer_window", "1s to 10m", window(c.AnswerWindow)},
 		{"redeem_window", "1s to 10m", window(c.RedeemWindow)},
 		{"attempts", "1 to 10, and 1 to 10", c.Attempts <= 10 && c.UserAttempts <= 10},
-		{"open", fmt.Sprintf("1 to %d", operation.MaxOpen), c.Open <= operation.MaxOpen},
+		{"open", fmt.Sprintf("2 to %d", operation.MaxOpen), c.Open != 1 && c.Open <= operation.MaxOpen},
 		{"pushes", "1 to 60, and 1 to 60", c.PushesPerMinute <= 60 && c.PushesSinceSuccess <= 60},
 		{
 			"number_match", fmt.Sprintf("%d to %d digits, and the least among them", operation.MinNumber, operation.MaxNumber),
@@ -214,7 +216,7 @@ func (c *Config) limits() operation.Limits {
 	return operation.Limits{
 		TimeToLive: time.Duration(c.AnswerWindow), Redeem: time.Duration(c.RedeemWindow), Number: c.number(),
 		LeastNumber: c.LeastNumberMatch, Tries: c.Attempts, Failures: c.UserAttempts, Open: c.Open,
-		PushesPerMinute: c.PushesPerMinute, PushesSinceSuccess: c.PushesSinceSuccess,
+		OpenOfClient: c.OpenOfClient, PushesPerMinute: c.PushesPerMinute, PushesSinceSuccess: c.PushesSinceSuccess,
 	}
 }
 

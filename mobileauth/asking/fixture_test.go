@@ -100,7 +100,7 @@ func newWorldOver(t testing.TB, open func(testing.TB, func() time.Time) storage.
 	must(t, err)
 	w.operations, err = operation.New(operation.Config{
 		DB: w.db, Sealer: sealer, Users: w.people, Devices: w.handset, Audit: trail, Now: w.clock.Now,
-		OnChange: []func(storage.Tx, operation.Change) error{asking.Spending(w.budget)}, Limits: operation.Limits{Open: 8},
+		OnChange: []func(storage.Tx, operation.Change) error{asking.Spending(w.budget)}, Limits: operation.Limits{Open: 8, OpenOfClient: 8},
 	})
 	must(t, err)
 	set, err := mobiletype.New(types, mobiletype.Config{})

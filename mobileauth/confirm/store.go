@@ -61,7 +61,7 @@ type Question struct {
 	// Digits is how many digits the person has to type; zero is what is usual.
 	Digits int
 	// Common says that the client is one that everybody has, as a site in a browser is. It is not bounded: a few people would use up what
-	// is everybody's.
+	// is everybody's. What it asks is the user's own doing, and takes none of the places that clients have on the phone.
 	Common bool
 }
 
@@ -209,7 +209,7 @@ type starting struct {
 
 // Start starts the operation, unless another caller has started one for the same request meanwhile.
 func (st *starting) Start(ctx context.Context, start operation.Start) (o operation.Operation, created bool, err error) {
-	start.OwnRequest = true
+	start.OwnRequest, start.Common = true, st.question.Common
 	draft, err := st.Prepare(ctx, start)
 	if err != nil {
 		return operation.Operation{}, false, err

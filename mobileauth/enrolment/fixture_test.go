@@ -90,6 +90,7 @@ func newWorld(t testing.TB, engine int, change ...func(*enrolment.Config, *enrol
 		OnChange: []func(storage.Tx, operation.Change) error{func(tx storage.Tx, c operation.Change) error {
 			return tx.Put(storage.Item{Key: fmt.Sprintf("told/%s/%s", c.Operation.ID, c.What)})
 		}},
+		Limits: operation.Limits{Open: 8, OpenOfClient: 5},
 	})
 	must(t, err)
 	policy := enrolment.DefaultPolicy()

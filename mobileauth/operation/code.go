@@ -162,7 +162,7 @@ func (s *Store) resend(tx storage.Tx, o *Operation, now time.Time) error {
 		return ErrBlocked
 	}
 	if o.Channel == ByPush && o.Push != PushNone {
-		if held := desk.Push(&s.limits, now); held != PushQueued {
+		if held := desk.Push(&s.limits, o, now); held != PushQueued {
 			return ErrResendLimit
 		}
 		o.Push = PushQueued

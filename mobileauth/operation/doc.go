@@ -38,6 +38,12 @@
 // ([StartLate]): from then on no phone can answer, and the result says what was really used. The code and the phone's number
 // stand in the sealed record and nowhere else; the code is forgotten when the operation ends.
 //
+// # Whose place it is
+//
+// A user has room for [Limits].Open questions. A client has its share of it ([Limits].OpenOfClient), the last place is kept from all
+// clients, and one more from those that have done no more than name the user: no client, and no number of them, keeps the user from
+// logging in, or from agreeing to what they send themselves. So it is with notifications, of which a fifth is kept.
+//
 // # Pushes
 //
 // A user gets [Limits].PushesPerMinute notifications a minute and [Limits].PushesSinceSuccess since the last approval, within a

@@ -25,7 +25,9 @@ var (
 	// ErrBlocked says that too many wrong answers in a row were given for the user; see [Store.Standing].
 	ErrBlocked = errors.New("the user gave too many wrong answers")
 	// ErrTooManyOpen says that as many operations of the user are open as may be.
-	ErrTooManyOpen = errors.New("too many operations of the user are open")
+	ErrTooManyOpen = record.ErrTooManyOpen
+	// ErrShare is an [ErrTooManyOpen] that says so of those which clients have begun: the user may begin some still.
+	ErrShare = record.ErrShare
 	// ErrTransition says that the operation's state does not allow what was asked.
 	ErrTransition = errors.New("the state does not allow this")
 	// ErrVersion says that the operation changed since it was read.

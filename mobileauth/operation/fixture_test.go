@@ -162,10 +162,10 @@ func (w *world) ask(userID string, change ...func(*operation.Start)) operation.O
 	return o
 }
 
-// question is an authorisation that needs a PIN and no number.
+// question is an authorisation that needs a PIN and no number. No share is held against its client.
 func question(userID string, change ...func(*operation.Start)) operation.Start {
 	start := operation.Start{
-		Kind: operation.Authorisation, UserID: userID, ClientID: "portal", NumberMatch: operation.NoNumber,
+		Kind: operation.Authorisation, UserID: userID, ClientID: "portal", Common: true, NumberMatch: operation.NoNumber,
 		Context: operation.Context{Title: "Pay", Content: "Pay 10 EUR to Ann?"},
 	}
 	for _, fn := range change {
@@ -173,6 +173,18 @@ func question(userID string, change ...func(*operation.Start)) operation.Start {
 	}
 	return start
 }
+
+// naming has a client begin a question that knows no more than whom it asks, and owning one that has the user's credential.
+func naming(client string) func(*operation.Start) {
+	return func(s *operation.Start) { s.ClientID, s.Common = client, false }
+}
+
+func owning(client string) func(*operation.Start) {
+	return func(s *operation.Start) { s.ClientID, s.Common, s.OwnRequest = client, false, true }
+}
+
+// ours is what the server asks by itself, as when somebody logs in.
+func ours(s *operation.Start) { s.ClientID, s.Common = "", false }
 
 func login(s *operation.Start) { s.Kind = operation.Authentication }
 

@@ -36,7 +36,7 @@ func (d *Draft) AnswerBy() time.Time { return d.operation.AnswerBy }
 func (d *Draft) SetRegistration(data json.RawMessage) { d.operation.Registration = slices.Clone(data) }
 
 // Start starts an operation, or returns the one that the same request started before, with created false. Refusals are
-// [ErrInvalid], [ErrIdempotency], [ErrUser], [ErrDevice], [ErrBlocked] and [ErrTooManyOpen].
+// [ErrInvalid], [ErrIdempotency], [ErrUser], [ErrDevice], [ErrBlocked] and [ErrTooManyOpen], which may be [ErrShare].
 func (s *Store) Start(ctx context.Context, start Start) (o Operation, created bool, err error) {
 	draft, err := s.Prepare(ctx, start)
 	if err != nil {
@@ -101,12 +101,13 @@ func (s *Store) StartTx(tx storage.Tx, d Draft) (o Operation, created bool, err 
 		return Operation{}, false, err
 	case desk.Blocked(o.CreatedAt):
 		return Operation{}, false, ErrBlocked
-	case len(desk.Open) >= s.limits.Open:
-		return Operation{}, false, ErrTooManyOpen
+	}
+	if err := desk.Admit(&s.limits, &o); err != nil {
+		return Operation{}, false, err
 	}
 	switch {
 	case o.Channel == ByPush && reached:
-		if o.Push = desk.Push(&s.limits, o.CreatedAt); o.Push != PushQueued {
+		if o.Push = desk.Push(&s.limits, &o, o.CreatedAt); o.Push != PushQueued {
 			o.Late = nil // it is us who do not notify: who brings that about must not get the weaker way for it
 		}
 	case o.Channel == ByPush:

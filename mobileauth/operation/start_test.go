@@ -212,6 +212,66 @@ func TestStartRefused(t *testing.T) {
 	}
 }
 
+// TestShares: one client has two questions open, all that name the user three, and the user's own find a place still. What ends
+// gives its place back to whose it was.
+func TestShares(t *testing.T) {
+	over(t, func(t *testing.T, w *world) {
+		p := w.phone("usr_1")
+		first := w.ask("usr_1", naming("shop"))
+		w.ask("usr_1", naming("shop"))
+		refused := func(change func(*operation.Start), want error) {
+			t.Helper()
+			if _, _, err := w.Start(t.Context(), question("usr_1", change)); !errors.Is(err, want) || !errors.Is(err, operation.ErrTooManyOpen) {
+				t.Errorf("%v, want %v", err, want)
+			}
+		}
+		refused(naming("shop"), operation.ErrShare)
+		refused(owning("shop"), operation.ErrShare)
+		w.ask("usr_1", naming("bank"))
+		refused(naming("bank"), operation.ErrShare)
+		refused(naming("third"), operation.ErrShare)
+		w.ask("usr_1", owning("third"))
+		refused(owning("fourth"), operation.ErrShare)
+		w.ask("usr_1", ours)
+		refused(ours, operation.ErrTooManyOpen)
+		if _, _, err := w.Start(t.Context(), question("usr_1", ours)); errors.Is(err, operation.ErrShare) {
+			t.Error("the user has a share")
+		}
+		expect(t, p.approve(first), operation.Accepted, "")
+		w.ask("usr_1", naming("shop"))
+		refused(naming("shop"), operation.ErrTooManyOpen)
+	})
+}
+
+// TestSharesOfNotifications: a client that asks without end spends what is for clients.
+func TestSharesOfNotifications(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 0)
+	w.phone("usr_1")
+	ring := func(change func(*operation.Start), want string) {
+		t.Helper()
+		o := w.ask("usr_1", change)
+		if o.Push != want {
+			t.Errorf("of %q the phone is %s, want %s", o.ClientID, o.Push, want)
+		}
+		_, err := w.Cancel(t.Context(), o.ID, "")
+		must(t, err)
+	}
+	for range 4 {
+		ring(naming("shop"), operation.PushQueued)
+	}
+	ring(owning("bank"), operation.PushHeldBudget)
+	ring(ours, operation.PushQueued)
+	ring(ours, operation.PushHeldBudget)
+	w.clock.Advance(time.Minute)
+	for range 4 {
+		ring(naming("shop"), operation.PushQueued)
+	}
+	w.clock.Advance(time.Minute)
+	ring(naming("shop"), operation.PushHeldBudget)
+	ring(ours, operation.PushQueued)
+}
+
 // TestOpenOperationsExpire: those whose time is over do not stand in the way, swept or not.
 func TestOpenOperationsExpire(t *testing.T) {
 	t.Parallel()

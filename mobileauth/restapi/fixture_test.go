@@ -179,6 +179,7 @@ func newWorld(t testing.TB, change ...func(*restapi.Config)) *world {
 	must(t, err)
 	w.operations, err = operation.New(operation.Config{
 		DB: w.db, Sealer: sealer, Users: w.users, Devices: w.devices, Audit: w.trail, Now: w.clock.Now,
+		Limits: operation.Limits{Open: 8, OpenOfClient: 5},
 	})
 	must(t, err)
 	policy, err := enrolment.DefaultPolicy().Normalize()

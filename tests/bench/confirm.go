@@ -38,7 +38,7 @@ const (
 			bind body
 		}
 	}`
-	confirmType = "mobile {\n type push_pin {\n method push_pin\n time_to_live 10m\n message en \"Sign in\"\n }\n}\n"
+	confirmType = "mobile {\n open 8 5\n type push_pin {\n method push_pin\n time_to_live 10m\n message en \"Sign in\"\n }\n}\n"
 )
 
 // payer is a person with a phone who has logged in.

@@ -294,6 +294,22 @@ func TestBackchannelUnknown(t *testing.T) {
 	}
 }
 
+// TestBackchannelLeavesRoom: clients that ask and ask take no more than their share of a phone, and hear nothing of it.
+func TestBackchannelLeavesRoom(t *testing.T) {
+	t.Parallel()
+	h := start(t, backchannels, "")
+	_, phone := h.enrol(t, "4727")
+	for i, want := range []int{1, 2, 2} {
+		asked := h.asBank(t, "/bc-authorize", http.StatusOK, "scope", "openid transfers", "login_hint", "4727")
+		if len(asked.Number) != 2 || asked.Interval != 5 {
+			t.Errorf("the %dth time it hears %+v", i+1, asked)
+		}
+		if open, err := phone.Pending(t.Context(), 0); err != nil || len(open) != want {
+			t.Errorf("the %dth time there wait %d, %v", i+1, len(open), err)
+		}
+	}
+}
+
 // TestBackchannelCode: a client that is registered for user codes asks nobody without the right one.
 func TestBackchannelCode(t *testing.T) {
 	t.Parallel()

@@ -307,6 +307,7 @@ func (s *server) carriers(t *testing.T) *strings.Replacer {
 
 // whole is what stands in "mobile" of a server that can do everything.
 const whole = "mobile {" + types + `
+	open 8 5
 		APPLE
 		TWILIO
 		sms_limits {

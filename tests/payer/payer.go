@@ -101,7 +101,7 @@ func (w *World) Join(change ...func(*confirm.Config)) *Node {
 	n.Handset, err = handset.New(handset.Config{DB: w.DB, Sealer: sealer, Users: w.People, Audit: n.Trail, Now: w.Clock.Now})
 	Must(w.T, err)
 	n.Operations, err = operation.New(operation.Config{
-		DB: w.DB, Sealer: sealer, Users: w.People, Devices: n.Handset, Audit: n.Trail, Now: w.Clock.Now, Limits: operation.Limits{Open: 8},
+		DB: w.DB, Sealer: sealer, Users: w.People, Devices: n.Handset, Audit: n.Trail, Now: w.Clock.Now, Limits: operation.Limits{Open: 8, OpenOfClient: 8},
 	})
 	Must(w.T, err)
 	types, err := mobiletype.New([]mobiletype.Type{

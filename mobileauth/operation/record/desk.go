@@ -3,8 +3,24 @@
 package record
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"time"
+)
+
+// ErrTooManyOpen says that as many operations of the user are open as may be, and ErrShare that as many are of one client, or of clients
+// together: what is left is for others.
+var (
+	ErrTooManyOpen = errors.New("too many operations of the user are open")
+	ErrShare       = fmt.Errorf("%w that the client has begun, or others have", ErrTooManyOpen)
+)
+
+// Of the places for open operations of a user, keptFromNamed are kept from clients that have no more than named the user, and
+// keptFromClients from those that had the user's credential as well: so the user can always log in, and agree on a site.
+const (
+	keptFromNamed   = 2
+	keptFromClients = 1
 )
 
 // pushMemory is how long a notification counts against the budget that only a success restores. Without an end, ten
@@ -18,6 +34,8 @@ type Desk struct {
 	Open   []Entry `json:"open,omitempty"`
 	// Pushes are the notifications since the last success, the oldest first.
 	Pushes []time.Time `json:"pushes,omitempty"`
+	// ForClients are those of them that were for clients.
+	ForClients []time.Time `json:"for_clients,omitempty"`
 	// NotMe is set when the user said that somebody else begins operations.
 	NotMe bool `json:"not_me,omitempty"`
 	// Factors, Numbers and Codes are the wrong ones in a row.
@@ -34,6 +52,17 @@ type Entry struct {
 	ID       string    `json:"id"`
 	DeviceID string    `json:"device,omitempty"`
 	AnswerBy time.Time `json:"by"`
+	// ClientID is the client that has begun it, empty for the server and its sites. Named says that it did so by naming the user.
+	ClientID string `json:"client,omitempty"`
+	Named    bool   `json:"named,omitempty"`
+}
+
+func entryOf(o *Operation) Entry {
+	e := Entry{ID: o.ID, DeviceID: o.DeviceID, AnswerBy: o.AnswerBy}
+	if !o.Common {
+		e.ClientID, e.Named = o.ClientID, o.ClientID != "" && !o.OwnRequest
+	}
+	return e
 }
 
 // Expires is when the desk says nothing any more. What counts against a user does not run out by itself.
@@ -63,7 +92,36 @@ func (d *Desk) Failures() int { return d.Factors + d.Numbers + d.Codes }
 
 // Add puts an open operation on the desk.
 func (d *Desk) Add(o *Operation) {
-	d.Open = append(d.Open, Entry{ID: o.ID, DeviceID: o.DeviceID, AnswerBy: o.AnswerBy})
+	d.Open = append(d.Open, entryOf(o))
+}
+
+// Admit returns nil when one more operation may be open, and [ErrTooManyOpen] otherwise, which is [ErrShare] where others still may.
+// One client has its share of the places, all clients together have all but some of them, and those that have named the user all but
+// some more.
+func (d *Desk) Admit(l *Limits, o *Operation) error {
+	if len(d.Open) >= l.Open {
+		return ErrTooManyOpen
+	}
+	asks := entryOf(o)
+	if asks.ClientID == "" {
+		return nil
+	}
+	own, named, clients := 0, 0, 0
+	for _, e := range d.Open {
+		switch {
+		case e.ClientID == "":
+			continue
+		case e.ClientID == asks.ClientID:
+			own++
+		}
+		if clients++; e.Named {
+			named++
+		}
+	}
+	if own >= l.OpenOfClient || clients >= l.Open-keptFromClients || asks.Named && named >= max(1, l.Open-keptFromNamed) {
+		return ErrShare
+	}
+	return nil
 }
 
 // Drop takes an operation off the desk.
@@ -77,7 +135,8 @@ func (d *Desk) Blocked(now time.Time) bool { return d.Barred || now.Before(d.Blo
 // Tidy forgets what counts no more at now.
 func (d *Desk) Tidy(now time.Time) {
 	d.Open = slices.DeleteFunc(d.Open, func(e Entry) bool { return !now.Before(e.AnswerBy) })
-	d.Pushes = slices.DeleteFunc(d.Pushes, func(at time.Time) bool { return now.Sub(at) >= pushMemory })
+	old := func(at time.Time) bool { return now.Sub(at) >= pushMemory }
+	d.Pushes, d.ForClients = slices.DeleteFunc(d.Pushes, old), slices.DeleteFunc(d.ForClients, old)
 }
 
 // Bare reports whether the desk says nothing.
@@ -85,23 +144,37 @@ func (d *Desk) Bare() bool {
 	return len(d.Open) == 0 && len(d.Pushes) == 0 && !d.NotMe && !d.Barred && d.Failures() == 0
 }
 
-// Push spends one notification, or says why there is none.
-func (d *Desk) Push(l *Limits, now time.Time) string {
-	if d.NotMe {
+// Push spends one notification for an operation, or says why there is none. Clients do not get those that are kept for the user.
+func (d *Desk) Push(l *Limits, o *Operation, now time.Time) string {
+	client := entryOf(o).ClientID != ""
+	switch {
+	case d.NotMe:
 		return PushHeldNotMe
+	case spent(d.Pushes, l.PushesPerMinute, l.PushesSinceSuccess, now):
+		return PushHeldBudget
+	case client && spent(d.ForClients, forClients(l.PushesPerMinute), forClients(l.PushesSinceSuccess), now):
+		return PushHeldBudget
 	}
+	d.Pushes = append(d.Pushes, now)
+	if client {
+		d.ForClients = append(d.ForClients, now)
+	}
+	return PushQueued
+}
+
+// spent reports whether no more notifications may be sent, of so many a minute and so many in all.
+func spent(sent []time.Time, minute, all int, now time.Time) bool {
 	recent := 0
-	for _, at := range d.Pushes {
+	for _, at := range sent {
 		if now.Sub(at) < time.Minute {
 			recent++
 		}
 	}
-	if recent >= l.PushesPerMinute || len(d.Pushes) >= l.PushesSinceSuccess {
-		return PushHeldBudget
-	}
-	d.Pushes = append(d.Pushes, now)
-	return PushQueued
+	return recent >= minute || len(sent) >= all
 }
+
+// forClients is how many of so many notifications clients get: all but a fifth, as far as there are several.
+func forClients(of int) int { return max(1, of-max(1, of/5)) }
 
 // Wrong is what was wrong about an answer.
 type Wrong int
@@ -162,7 +235,7 @@ func (d *Desk) Left(l *Limits) int { return max(1, l.Failures-d.Failures()) }
 
 // Succeed restores what an approval restores: see the package about counting.
 func (d *Desk) Succeed(factor, number bool) {
-	d.Pushes, d.NotMe = nil, false
+	d.Pushes, d.ForClients, d.NotMe = nil, nil, false
 	if factor {
 		d.Factors = 0
 	}

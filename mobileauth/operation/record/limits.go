@@ -31,8 +31,10 @@ type Limits struct {
 	LeastNumber int
 	// Tries is how many wrong answers end an operation. Default: 3.
 	Tries int
-	// Open is how many operations of a user are open at once. Default: 5, at most [MaxOpen].
+	// Open is how many operations of a user are open at once: 2 to [MaxOpen], of which the last is the user's own. Default: 5.
 	Open int
+	// OpenOfClient is how many of them one client has begun. Default: 2.
+	OpenOfClient int
 	// PushesPerMinute and PushesSinceSuccess bound notifications. Default: 5 and 10.
 	PushesPerMinute, PushesSinceSuccess int
 	// Failures is how many wrong answers in a row block a user. Default: 5, which is also the most that Regulation (EU)
@@ -59,6 +61,7 @@ func (l Limits) Normalize() (Limits, error) {
 	l.Number = cmp.Or(l.Number, MinNumber)
 	l.Tries = cmp.Or(l.Tries, 3)
 	l.Open = cmp.Or(l.Open, 5)
+	l.OpenOfClient = cmp.Or(l.OpenOfClient, 2)
 	l.PushesPerMinute = cmp.Or(l.PushesPerMinute, 5)
 	l.PushesSinceSuccess = cmp.Or(l.PushesSinceSuccess, 10)
 	l.Failures = cmp.Or(l.Failures, 5)
@@ -75,7 +78,7 @@ func (l Limits) Normalize() (Limits, error) {
 		{"number: 2 to 8 digits, not below least_number", l.Number >= max(MinNumber, l.LeastNumber) && l.Number <= MaxNumber},
 		{"least_number: 0 or 2 to 8 digits", l.LeastNumber == 0 || l.LeastNumber >= MinNumber},
 		{"tries: 1 to 10", l.Tries >= 1 && l.Tries <= 10},
-		{"open: 1 to 8", l.Open >= 1 && l.Open <= MaxOpen},
+		{"open: 2 to 8, and at least 1 of one client", l.Open >= 2 && l.Open <= MaxOpen && l.OpenOfClient >= 1},
 		{"pushes: 1 to 60 a minute, 1 to 60 since a success", within60(l.PushesPerMinute) && within60(l.PushesSinceSuccess)},
 		{"failures: 1 to 10, below failures_for_good", l.Failures >= 1 && l.Failures <= 10 && l.Failures < l.FailuresForGood},
 		{"failures_for_good: at most 100", l.FailuresForGood <= 100},

@@ -145,8 +145,9 @@ type Operation struct {
 	CallbackURL string `json:"callback_url,omitempty"`
 	// From is the address at which it began; empty where nobody knows.
 	From string `json:"from,omitempty"`
-	// OwnRequest says that a request began it which came with the user's own credential.
+	// OwnRequest says that a request began it which came with the user's own credential, and Common that its client is everybody's.
 	OwnRequest  bool   `json:"own_request,omitempty"`
+	Common      bool   `json:"common,omitempty"`
 	Traceparent string `json:"traceparent,omitempty"`
 	// Push is one of [PushNone], [PushQueued], [PushHeldBudget] and [PushHeldNotMe], or empty for what is never pushed.
 	Push string `json:"push,omitempty"`

@@ -177,6 +177,52 @@ func TestDesk(t *testing.T) {
 	})
 }
 
+// TestNoClientKeepsTheUserOut: whatever any number of clients have begun, the user's own question finds a place, and where they
+// have named the user alone, so does one that comes with the user's credential.
+func TestNoClientKeepsTheUserOut(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		l, err := record.Limits{
+			Open: rapid.IntRange(2, record.MaxOpen).Draw(rt, "open"), OpenOfClient: rapid.IntRange(1, record.MaxOpen).Draw(rt, "share"),
+		}.Normalize()
+		if err != nil {
+			rt.Fatal(err)
+		}
+		var d record.Desk
+		of := map[string]int{}
+		open := []*record.Operation{}
+		credentials := false
+		for i := range rapid.IntRange(0, 40).Draw(rt, "questions") {
+			o := &record.Operation{
+				ID: fmt.Sprint(i), ClientID: rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f"}).Draw(rt, "client"),
+				OwnRequest: rapid.Bool().Draw(rt, "credential"),
+			}
+			if d.Admit(&l, o) == nil {
+				d.Add(o)
+				open = append(open, o)
+				of[o.ClientID]++
+				credentials = credentials || o.OwnRequest
+			}
+			if len(open) > 0 && rapid.IntRange(0, 3).Draw(rt, "end") == 0 {
+				d.Drop(open[0].ID)
+				of[open[0].ClientID]--
+				open = open[1:]
+			}
+			if of[o.ClientID] > l.OpenOfClient {
+				rt.Fatalf("%s has %d", o.ClientID, of[o.ClientID])
+			}
+			for _, own := range []record.Operation{{}, {ClientID: "site:https://www.example.com", OwnRequest: true, Common: true}} {
+				if err := d.Admit(&l, &own); err != nil {
+					rt.Fatalf("the user is kept out: %v, %+v", err, d.Open)
+				}
+			}
+			if own := (record.Operation{ClientID: "z", OwnRequest: true}); l.Open > 2 && !credentials && d.Admit(&l, &own) != nil {
+				rt.Fatalf("a request of the user's is kept out: %+v", d.Open)
+			}
+		}
+	})
+}
+
 // TestTextingPrintsMasked: what is printed of a message is what may be shown.
 func TestTextingPrintsMasked(t *testing.T) {
 	t.Parallel()

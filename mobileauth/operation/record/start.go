@@ -53,6 +53,8 @@ type Start struct {
 	From string `json:"from,omitempty"`
 	// OwnRequest says that a request of the user's own began it, with their own credential, and no client by a name alone.
 	OwnRequest bool `json:"own_request,omitempty"`
+	// Common says that the client is everybody's, as a site in a browser is, and no program of somebody else's.
+	Common bool `json:"common,omitempty"`
 	// Callback is told when the operation ends. Whether the client may name it was checked by the caller.
 	Callback string `json:"callback,omitempty"`
 	// Traceparent is kept as it came and is no part of what makes two requests the same.
@@ -102,8 +104,8 @@ func (st *Start) Draw(limits *Limits, now time.Time) (Operation, error) {
 	o := Operation{
 		ID: newID(now), Kind: st.Kind, State: Pending, UserID: st.UserID, DeviceID: st.DeviceID,
 		Application: st.Application, ClientID: st.ClientID, ExternalID: st.ExternalID, Methods: st.methods(),
-		CallbackURL: st.Callback, From: st.From, OwnRequest: st.OwnRequest, Traceparent: st.Traceparent, CreatedAt: now, AnswerBy: now.Add(ttl), Version: 1,
-		Registration: slices.Clone(st.Registration),
+		CallbackURL: st.Callback, From: st.From, OwnRequest: st.OwnRequest, Common: st.Common, Traceparent: st.Traceparent, CreatedAt: now,
+		AnswerBy: now.Add(ttl), Version: 1, Registration: slices.Clone(st.Registration),
 	}
 	if o.Number, err = drawNumber(digits); err != nil {
 		return Operation{}, err

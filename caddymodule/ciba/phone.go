@@ -19,6 +19,9 @@ import (
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
+// use says of an operation that tokens are fetched by its approval, once, and that its client has nothing else of it.
+const use = "ciba"
+
 // phone asks people on their phones.
 type phone Side
 
@@ -38,7 +41,7 @@ func (p *phone) Ask(ctx context.Context, q backchannel.Question) (backchannel.As
 	how := p.asks[q.Realm]
 	request := asking.Request{
 		Type: how.MobileType, Kind: operation.Authentication, UserID: q.Subject, ClientID: q.ClientID, ExternalID: q.Request,
-		Message: q.Message, Context: display(q), Fallback: how.fallback(), TimeToLive: q.TTL, IdempotencyKey: q.Request,
+		Message: q.Message, Context: display(q), Fallback: how.fallback(), TimeToLive: q.TTL, IdempotencyKey: q.Request, Use: use,
 	}
 	if request.UserID == "" {
 		request.UserID = randid.New("usr") // nobody's: as if it were somebody's who has no phone
@@ -112,11 +115,11 @@ func (p *phone) Status(ctx context.Context, id, request, client string) (backcha
 	if err != nil {
 		return backchannel.Answer{}, err
 	}
-	if o.ExternalID != request || o.ClientID != client || o.Kind != operation.Authentication {
+	if o.Use != use || o.ExternalID != request || o.ClientID != client || o.Kind != operation.Authentication {
 		return backchannel.Answer{State: backchannel.Failed, Reason: "another_request"}, nil
 	}
 	if o.State == operation.Approved {
-		out, err := operations.Redeem(ctx, id, client)
+		out, err := operations.RedeemBy(ctx, id, operation.Redeemer{ClientID: client, Use: use})
 		if err != nil {
 			return backchannel.Answer{}, err
 		}

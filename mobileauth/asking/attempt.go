@@ -108,7 +108,7 @@ func (a *attempt) begin(ctx context.Context, t mobiletype.Type) (start operation
 		Kind: a.Kind, UserID: a.UserID, DeviceID: a.DeviceID, Application: a.Application, ClientID: a.ClientID, ExternalID: a.ExternalID,
 		IdempotencyKey: a.IdempotencyKey, Context: a.Context, Secure: a.Secure, Data: a.Data,
 		TimeToLive: cmp.Or(a.TimeToLive, t.TimeToLive), NumberMatch: a.NumberMatch, Callback: a.Callback, Traceparent: a.Traceparent,
-		Asked: a.Type, Fingerprint: a.fingerprint, From: a.from(),
+		Asked: a.Type, Fingerprint: a.fingerprint, From: a.from(), Use: a.Use,
 		Way: operation.Way{
 			Channel: t.Channel(), Type: t.Name, Of: t.Method, Named: t.ACR, Attempts: t.Attempts, Resends: max(0, t.Resends),
 		},

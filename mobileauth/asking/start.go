@@ -47,6 +47,8 @@ type Request struct {
 	TimeToLive  time.Duration `json:"time_to_live,omitempty"`
 	NumberMatch int           `json:"number_match,omitempty"`
 	Callback    string        `json:"callback,omitempty"`
+	// Use is that of an operation.Start.
+	Use string `json:"-"`
 
 	IdempotencyKey string `json:"-"`
 	Traceparent    string `json:"-"`

@@ -43,7 +43,7 @@ func (s *Store) Redeem(ctx context.Context, id string, owner Owner, b Binding) (
 	if id == "" || len(id) > maxID {
 		return s.stranger(ctx, owner), nil
 	}
-	r.Outcome, err = s.config.Operations.RedeemIf(ctx, id, owner.ClientID, func(tx storage.Tx, o *operation.Operation) (string, error) {
+	refuses := func(tx storage.Tx, o *operation.Operation) (string, error) {
 		r.Fits = false
 		record, found, err := s.confirmations.Find(tx, id)
 		if err != nil {
@@ -55,7 +55,8 @@ func (s *Store) Redeem(ctx context.Context, id string, owner Owner, b Binding) (
 		}
 		r.Fits = reason == ""
 		return reason, nil
-	})
+	}
+	r.Outcome, err = s.config.Operations.RedeemBy(ctx, id, operation.Redeemer{ClientID: owner.ClientID, Use: use, Refuses: refuses})
 	if errors.Is(err, operation.ErrNotFound) {
 		return s.stranger(ctx, owner), nil
 	}

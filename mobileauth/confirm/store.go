@@ -22,6 +22,9 @@ const keepFor = 24 * time.Hour
 // maxID bounds what is taken for the id of an operation.
 const maxID = 128
 
+// use says of an operation that a request passes by its approval, and that its client has nothing else of it.
+const use = "confirm"
+
 // ErrLimited says that the client, or the user, has had as many requests confirmed as may be at once. See [LimitedError].
 var ErrLimited = errors.New("too many requests are to be confirmed")
 
@@ -209,7 +212,7 @@ type starting struct {
 
 // Start starts the operation, unless another caller has started one for the same request meanwhile.
 func (st *starting) Start(ctx context.Context, start operation.Start) (o operation.Operation, created bool, err error) {
-	start.OwnRequest, start.Common = true, st.question.Common
+	start.Use, start.OwnRequest, start.Common = use, true, st.question.Common
 	draft, err := st.Prepare(ctx, start)
 	if err != nil {
 		return operation.Operation{}, false, err

@@ -261,12 +261,23 @@ func (s *Store) closeAll(tx storage.Tx, userID, reason string, rests func(record
 // approved must still be usable and the user active. Everything but a fault is an [Outcome]: [Accepted] with the operation,
 // [Gone] or [NotAllowed].
 func (s *Store) Redeem(ctx context.Context, id, clientID string) (Outcome, error) {
-	return s.RedeemIf(ctx, id, clientID, func(storage.Tx, *Operation) (string, error) { return "", nil })
+	return s.RedeemBy(ctx, id, Redeemer{ClientID: clientID})
 }
 
-// RedeemIf is [Store.Redeem] for whoever knows more about what was approved: refuses is asked first, in the same transaction,
-// and a reason that it gives is [NotAllowed] and leaves the approval as it is. It may run several times.
-func (s *Store) RedeemIf(ctx context.Context, id, clientID string, refuses func(storage.Tx, *Operation) (string, error)) (out Outcome, err error) {
+// Redeemer is who acts on an approval.
+type Redeemer struct {
+	// ClientID is the client that started the operation, and Use what for: both as they stand in its [Start].
+	ClientID, Use string
+	// Refuses knows more about what was approved. It is asked first, in the same transaction, and a reason that it gives is [NotAllowed]
+	// and leaves the approval as it is. It may run several times. Nil refuses nothing.
+	Refuses func(storage.Tx, *Operation) (string, error)
+}
+
+// RedeemBy is [Store.Redeem] for whoever does more than to act for a client.
+func (s *Store) RedeemBy(ctx context.Context, id string, who Redeemer) (out Outcome, err error) {
+	if who.Refuses == nil {
+		who.Refuses = func(storage.Tx, *Operation) (string, error) { return "", nil }
+	}
 	now, by := s.now(), audit.ActorOf(ctx)
 	drawn := s.audit.Prepare(audit.Event{})
 	var said audit.Event
@@ -276,18 +287,18 @@ func (s *Store) RedeemIf(ctx context.Context, id, clientID string, refuses func(
 			return err
 		}
 		o = o.At(now)
-		reason, err := refuses(tx, &o)
+		reason, err := who.Refuses(tx, &o)
 		if err != nil {
 			return err
 		}
 		if out = (Outcome{Code: NotAllowed, Reason: reason}); reason == "" {
-			out, err = s.redeem(tx, &o, clientID, now)
+			out, err = s.redeem(tx, &o, &who, now)
 		}
 		if err != nil {
 			return err
 		}
 		said = named(event(by, "operation.redeem", &o), drawn)
-		said.ClientID, said.DeviceID = clientID, o.AnsweredBy
+		said.ClientID, said.DeviceID = who.ClientID, o.AnsweredBy
 		if out.Code != Accepted {
 			said.Outcome, said.Reason = audit.Refused, out.Reason
 			return s.audit.Append(tx, said)
@@ -309,11 +320,12 @@ func (s *Store) RedeemIf(ctx context.Context, id, clientID string, refuses func(
 }
 
 // redeem judges, and changes the operation where the outcome is [Accepted].
-func (s *Store) redeem(tx storage.Tx, o *Operation, clientID string, now time.Time) (Outcome, error) {
-	if subtle.ConstantTimeCompare([]byte(o.ClientID), []byte(clientID)) == 0 {
-		return Outcome{Code: NotAllowed, Reason: "other_client"}, nil
-	}
+func (s *Store) redeem(tx storage.Tx, o *Operation, who *Redeemer, now time.Time) (Outcome, error) {
 	switch {
+	case subtle.ConstantTimeCompare([]byte(o.ClientID), []byte(who.ClientID)) == 0:
+		return Outcome{Code: NotAllowed, Reason: "other_client"}, nil
+	case o.Use != who.Use:
+		return Outcome{Code: NotAllowed, Reason: "other_use"}, nil
 	case o.State != Approved:
 		return Outcome{Code: Gone, Reason: "is_" + string(o.State)}, nil
 	case !now.Before(o.RedeemBy):

@@ -13,14 +13,17 @@ import (
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
-// TestRedeemIf: who knows more about an approval refuses it before it is spent, and the trail says why.
-func TestRedeemIf(t *testing.T) {
+// TestRedeemBy: who knows more about an approval refuses it before it is spent, and the trail says why.
+func TestRedeemBy(t *testing.T) {
 	over(t, func(t *testing.T, w *world) {
 		p := w.phone("usr_1")
 		o := w.ask("usr_1")
 		expect(t, p.approve(o), operation.Accepted, "")
 		was := w.get(o.ID)
-		out, err := w.RedeemIf(t.Context(), o.ID, "portal", func(_ storage.Tx, seen *operation.Operation) (string, error) {
+		redeem := func(refuses func(storage.Tx, *operation.Operation) (string, error)) (operation.Outcome, error) {
+			return w.RedeemBy(t.Context(), o.ID, operation.Redeemer{ClientID: "portal", Refuses: refuses})
+		}
+		out, err := redeem(func(_ storage.Tx, seen *operation.Operation) (string, error) {
 			if seen.ID != o.ID || seen.State != operation.Approved {
 				t.Errorf("it is asked about %v", seen)
 			}
@@ -31,7 +34,7 @@ func TestRedeemIf(t *testing.T) {
 		if out.Operation.ID != "" {
 			t.Error("a refusal tells of the operation")
 		}
-		if _, err := w.RedeemIf(t.Context(), o.ID, "portal", func(storage.Tx, *operation.Operation) (string, error) { return "", errDown }); !errors.Is(err, errDown) {
+		if _, err := redeem(func(storage.Tx, *operation.Operation) (string, error) { return "", errDown }); !errors.Is(err, errDown) {
 			t.Errorf("a fault is %v", err)
 		}
 		if diff := cmp.Diff(was, w.get(o.ID)); diff != "" {
@@ -42,11 +45,43 @@ func TestRedeemIf(t *testing.T) {
 		}
 		allowed := func(storage.Tx, *operation.Operation) (string, error) { return "", nil }
 		for _, code := range []operation.Code{operation.Accepted, operation.Gone} {
-			out, err := w.RedeemIf(t.Context(), o.ID, "portal", allowed)
+			out, err := redeem(allowed)
 			must(t, err)
 			if out.Code != code {
 				t.Errorf("allowed: %s %s", out.Code, out.Reason)
 			}
+		}
+	})
+}
+
+// TestRedeemForItsUse: what was approved for one use is redeemed for no other, and above all not by the client for itself.
+func TestRedeemForItsUse(t *testing.T) {
+	over(t, func(t *testing.T, w *world) {
+		p := w.phone("usr_1")
+		used := w.ask("usr_1", func(s *operation.Start) { s.Use = "tokens" })
+		plain := w.ask("usr_1")
+		expect(t, p.approve(used), operation.Accepted, "")
+		expect(t, p.approve(plain), operation.Accepted, "")
+		for _, who := range []operation.Redeemer{{ClientID: "portal"}, {ClientID: "portal", Use: "requests"}} {
+			was := w.get(used.ID)
+			out, err := w.RedeemBy(t.Context(), used.ID, who)
+			must(t, err)
+			expect(t, out, operation.NotAllowed, "other_use")
+			if diff := cmp.Diff(was, w.get(used.ID)); diff != "" {
+				t.Errorf("a refused redemption changed it:\n%s", diff)
+			}
+		}
+		out, err := w.RedeemBy(t.Context(), plain.ID, operation.Redeemer{ClientID: "portal", Use: "tokens"})
+		must(t, err)
+		expect(t, out, operation.NotAllowed, "other_use")
+		out, err = w.RedeemBy(t.Context(), used.ID, operation.Redeemer{ClientID: "other", Use: "tokens"})
+		must(t, err)
+		expect(t, out, operation.NotAllowed, "other_client")
+		out, err = w.RedeemBy(t.Context(), used.ID, operation.Redeemer{ClientID: "portal", Use: "tokens"})
+		must(t, err)
+		expect(t, out, operation.Accepted, "")
+		if said := w.reasons(used.ID); !slices.Contains(said, "redeem refused other_use") {
+			t.Errorf("audit: %q", said)
 		}
 	})
 }

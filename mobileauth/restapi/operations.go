@@ -362,7 +362,7 @@ func (a *API) redeemOperation(c *call) error {
 	case err != nil:
 		return err
 	case outcome.Code != operation.Accepted:
-		return wire.New(wire.InvalidState, "the operation is not approved, or was redeemed, or it is too late")
+		return wire.New(wire.InvalidState, "the operation is not approved, or was redeemed, or it is too late, or it is the server that redeems it")
 	}
 	return c.sendOperation(http.StatusOK, outcome.Operation)
 }

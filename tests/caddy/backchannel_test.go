@@ -294,6 +294,29 @@ func TestBackchannelUnknown(t *testing.T) {
 	}
 }
 
+// TestBackchannelIsFetchedOnce: what a person has approved for tokens a client redeems nowhere else, neither before it fetches nor after.
+func TestBackchannelIsFetchedOnce(t *testing.T) {
+	t.Parallel()
+	h := start(t, strings.Replace(backchannels, "scopes openid transfers", "scopes gatehouse:operations openid transfers", 1), "")
+	_, phone := h.enrol(t, "4726")
+	asked := h.asBank(t, "/bc-authorize", http.StatusOK, "scope", "openid transfers", "login_hint", "4726")
+	open, err := waits(t.Context(), phone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answerQuestion(t, phone, asked.Number)
+	redeem := func() {
+		t.Helper()
+		got := send(t, http.MethodPost, h.issuer+"/api/v1/operations/"+open.Operation+"/redeem", basic("bank", bankSecret))
+		if got.Status != http.StatusConflict || !strings.Contains(got.Body, "invalid_state") {
+			t.Errorf("redeeming it elsewhere: %d %s", got.Status, got.Body)
+		}
+	}
+	redeem()
+	h.untilApproved(t, []string{"grant_type", cibaGrant, "auth_req_id", asked.ID})
+	redeem()
+}
+
 // TestBackchannelLeavesRoom: clients that ask and ask take no more than their share of a phone, and hear nothing of it.
 func TestBackchannelLeavesRoom(t *testing.T) {
 	t.Parallel()

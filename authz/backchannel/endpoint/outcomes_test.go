@@ -230,6 +230,36 @@ func TestPollsRace(t *testing.T) {
 	w.fetch("poll", a.AuthReqID).refused(t, 400, "invalid_grant")
 }
 
+// Of two that hold a request as approved one makes a grant; the other hears that it is spent, and grants nothing.
+func TestCollectOfAStaleRecord(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.begin("push").ok(t)
+	w.phone.approve()
+	r, err := w.asked.Get(t.Context(), w.phone.last(t).Request)
+	check(t, err)
+	r, err = w.asked.Settle(t.Context(), r)
+	check(t, err)
+	client := &authz.Client{ID: "push", AccessTTL: time.Minute, Grants: []authz.GrantType{authz.GrantRefreshToken}, RefreshTTL: time.Hour, RefreshIdleTTL: time.Hour}
+	first, err := w.asked.Collect(t.Context(), client, r)
+	check(t, err)
+	if first.Outcome != backchannel.Granted || first.Grant.ID == "" || first.Refresh == "" {
+		t.Fatalf("the first gets %+v", first)
+	}
+	stale, err := w.asked.Collect(t.Context(), client, r)
+	check(t, err)
+	if stale.Outcome != backchannel.Spent || stale.Grant.ID != "" || stale.Refresh != "" {
+		t.Errorf("the second gets %+v", stale)
+	}
+	r, err = w.asked.Get(t.Context(), r.ID)
+	check(t, err)
+	again, err := w.asked.Collect(t.Context(), client, r)
+	check(t, err)
+	if again.Outcome != backchannel.Granted || again.Grant.ID != first.Grant.ID || again.Refresh != first.Refresh {
+		t.Errorf("whoever looks at it again gets %+v", again)
+	}
+}
+
 // An answer in the last moment counts, also when the client comes after it; what was approved is kept for a minute, and no longer.
 func TestLastMoment(t *testing.T) {
 	t.Parallel()

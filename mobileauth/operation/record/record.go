@@ -145,6 +145,8 @@ type Operation struct {
 	CallbackURL string `json:"callback_url,omitempty"`
 	// From is the address at which it began; empty where nobody knows.
 	From string `json:"from,omitempty"`
+	// Use is what an approval is for, where the client that began the operation does not redeem it itself.
+	Use string `json:"use,omitempty"`
 	// OwnRequest says that a request began it which came with the user's own credential, and Common that its client is everybody's.
 	OwnRequest  bool   `json:"own_request,omitempty"`
 	Common      bool   `json:"common,omitempty"`

@@ -55,6 +55,8 @@ type Start struct {
 	OwnRequest bool `json:"own_request,omitempty"`
 	// Common says that the client is everybody's, as a site in a browser is, and no program of somebody else's.
 	Common bool `json:"common,omitempty"`
+	// Use is what an approval is for that the server itself redeems, and not the client that began the operation; empty is the client.
+	Use string `json:"use,omitempty"`
 	// Callback is told when the operation ends. Whether the client may name it was checked by the caller.
 	Callback string `json:"callback,omitempty"`
 	// Traceparent is kept as it came and is no part of what makes two requests the same.
@@ -104,7 +106,7 @@ func (st *Start) Draw(limits *Limits, now time.Time) (Operation, error) {
 	o := Operation{
 		ID: newID(now), Kind: st.Kind, State: Pending, UserID: st.UserID, DeviceID: st.DeviceID,
 		Application: st.Application, ClientID: st.ClientID, ExternalID: st.ExternalID, Methods: st.methods(),
-		CallbackURL: st.Callback, From: st.From, OwnRequest: st.OwnRequest, Common: st.Common, Traceparent: st.Traceparent, CreatedAt: now,
+		CallbackURL: st.Callback, From: st.From, Use: st.Use, OwnRequest: st.OwnRequest, Common: st.Common, Traceparent: st.Traceparent, CreatedAt: now,
 		AnswerBy: now.Add(ttl), Version: 1, Registration: slices.Clone(st.Registration),
 	}
 	if o.Number, err = drawNumber(digits); err != nil {
@@ -129,7 +131,7 @@ func (st *Start) check() error {
 	}{
 		{"user_id", st.UserID, 0, MaxID}, {"device_id", st.DeviceID, 0, MaxID}, {"application", st.Application, 0, MaxID},
 		{"client_id", st.ClientID, 0, MaxID}, {"external_id", st.ExternalID, 0, MaxID}, {"callback", st.Callback, 0, MaxCallback},
-		{"idempotency_key", st.IdempotencyKey, 0, MaxID}, {"from", st.From, 0, 64}, {"traceparent", st.Traceparent, 0, 64},
+		{"idempotency_key", st.IdempotencyKey, 0, MaxID}, {"from", st.From, 0, 64}, {"use", st.Use, 0, 64}, {"traceparent", st.Traceparent, 0, 64},
 	} {
 		if len(f.value) < f.least || len(f.value) > f.most || !Printable(f.value) {
 			return invalid(f.name, "want %d to %d bytes of printable text", f.least, f.most)

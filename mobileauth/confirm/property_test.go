@@ -3,6 +3,7 @@
 package confirm_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -22,16 +23,16 @@ func TestAtMostOncePerApproval(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		w := newWorld(t, 0)
-		m := &model{w: w, nodes: []*payer.Node{w.Node, w.Join()}, of: map[string]string{}, approved: map[string]bool{}, passed: map[string]int{}}
+		m := &model{w: w, nodes: []*payer.Node{w.Node, w.Join()}, of: map[string]string{}, approved: map[string]bool{}, passed: map[string]int{}, back: map[string]bool{}}
 		rt.Repeat(map[string]func(*rapid.T){
-			"ask": m.ask, "answer": m.answer, "redeem": m.redeem, "storm": m.storm, "restart": m.restart,
+			"ask": m.ask, "answer": m.answer, "redeem": m.redeem, "storm": m.storm, "restart": m.restart, "take back": m.takeBack,
 			"time": func(rt *rapid.T) {
 				w.Clock.Advance(time.Duration(rapid.IntRange(1, 70).Draw(rt, "seconds")) * time.Second)
 			},
 			"": func(rt *rapid.T) {
 				for id, times := range m.passed {
-					if times > 1 || !m.approved[id] {
-						rt.Fatalf("by %s, approved %v, %d requests pass", id, m.approved[id], times)
+					if times > 1 || !m.approved[id] || m.back[id] && times > 0 {
+						rt.Fatalf("by %s, approved %v, taken back %v, %d requests pass", id, m.approved[id], m.back[id], times)
 					}
 				}
 			},
@@ -50,6 +51,7 @@ type model struct {
 	of       map[string]string // the body of the request that an operation is about
 	approved map[string]bool
 	passed   map[string]int
+	back     map[string]bool
 }
 
 func about(body string) confirm.Question {
@@ -110,6 +112,29 @@ func (m *model) redeem(rt *rapid.T) {
 	m.passed[id]++
 }
 
+// takeBack takes back a question or its approval while requests come with it.
+func (m *model) takeBack(rt *rapid.T) {
+	id := m.id(rt)
+	q := about(m.of[id])
+	through := make([]bool, rapid.IntRange(0, 3).Draw(rt, "requests"))
+	var back error
+	errs := mobiletest.Together(len(through)+1, func(i int) error {
+		node := m.nodes[i%len(m.nodes)]
+		if i == len(through) {
+			_, back = node.Operations.TakeBack(m.w.T.Context(), id, "withdrawn")
+			return nil
+		}
+		r, err := node.Redeem(m.w.T.Context(), id, q.Owner, q.Binding)
+		through[i] = err == nil && r.Code == operation.Accepted
+		return err
+	})
+	if err := errors.Join(errs...); err != nil || back != nil && !errors.Is(back, operation.ErrTransition) {
+		rt.Fatalf("%v, %v", err, back)
+	}
+	m.count(id, through)
+	m.back[id] = m.back[id] || back == nil
+}
+
 // storm comes with the same operation and request many times at once, on all nodes.
 func (m *model) storm(rt *rapid.T) {
 	id := m.id(rt)
@@ -120,6 +145,10 @@ func (m *model) storm(rt *rapid.T) {
 		through[i] = err == nil && r.Code == operation.Accepted
 		return err
 	})
+	m.count(id, through)
+}
+
+func (m *model) count(id string, through []bool) {
 	for _, passed := range through {
 		if passed {
 			m.passed[id]++

@@ -80,6 +80,10 @@ func TestRedeemRefused(t *testing.T) {
 			_, err := w.Redeem(w.t.Context(), o.ID, "portal")
 			must(w.t, err)
 		}, "portal", operation.Gone, "is_redeemed"},
+		{"taken back", func(w *world, _ *phone, o operation.Operation) {
+			_, err := w.TakeBack(w.t.Context(), o.ID, "withdrawn")
+			must(w.t, err)
+		}, "portal", operation.Gone, "is_cancelled"},
 		{"the device is lost", func(w *world, p *phone, _ operation.Operation) {
 			_, err := w.handset.Lose(w.t.Context(), p.id, handset.Lost, "")
 			must(w.t, err)

@@ -3,7 +3,7 @@
 // Package operation owns the questions that people answer on their phones: what was asked, where the question stands, and
 // the one answer it gets.
 //
-//	                 ┌──► approved ──► redeemed, once, before RedeemBy
+//	                 ┌──► approved ──► redeemed, once, before RedeemBy, or cancelled by whoever began it
 //	pending ──► delivered ──► denied(reason)
 //	   │             ├──► failed(reason)
 //	   └─────────────┼──► expired, at AnswerBy

@@ -91,7 +91,17 @@ func checkReason(reason string) error {
 
 // Cancel ends an open operation for a reason in a machine's words. One that is cancelled already stays as it is; any other
 // that is not open is [ErrTransition], and the operation is returned with it.
-func (s *Store) Cancel(ctx context.Context, id, reason string) (o Operation, err error) {
+func (s *Store) Cancel(ctx context.Context, id, reason string) (Operation, error) {
+	return s.cancel(ctx, id, reason, false)
+}
+
+// TakeBack is [Store.Cancel] for whoever has begun an operation and acts on its approval: an approval that can be redeemed is
+// cancelled too. Of taking it back and redeeming it at once one succeeds, and the other finds it gone.
+func (s *Store) TakeBack(ctx context.Context, id, reason string) (Operation, error) {
+	return s.cancel(ctx, id, reason, true)
+}
+
+func (s *Store) cancel(ctx context.Context, id, reason string, approved bool) (o Operation, err error) {
 	if err := checkReason(reason); err != nil {
 		return Operation{}, fmt.Errorf("cancelling operation %q: %w", id, err)
 	}
@@ -106,7 +116,7 @@ func (s *Store) Cancel(ctx context.Context, id, reason string) (o Operation, err
 		switch o = o.At(now); {
 		case o.State == Cancelled:
 			return nil
-		case !o.State.Open():
+		case !o.State.Open() && !(approved && o.State == Approved && now.Before(o.RedeemBy)):
 			return ErrTransition
 		}
 		changed = true

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
+	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletest"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
@@ -51,6 +52,86 @@ func TestDeliver(t *testing.T) {
 		}
 		if n := len(w.told("usr_1", o.ID)); n != 2 {
 			t.Errorf("told: %v", w.told("usr_1", o.ID))
+		}
+	})
+}
+
+// TestTakeBack: whoever began it takes back a question or an approval that can be used, once, and nothing else.
+func TestTakeBack(t *testing.T) {
+	over(t, func(t *testing.T, w *world) {
+		p := w.phone("usr_1")
+		open, approved, used, late := w.ask("usr_1"), w.ask("usr_1"), w.ask("usr_1"), w.ask("usr_1")
+		w.clock.Advance(time.Second)
+		for _, o := range []operation.Operation{approved, used, late} {
+			expect(t, p.approve(o), operation.Accepted, "")
+		}
+		out, err := w.Redeem(t.Context(), used.ID, "portal")
+		must(t, err)
+		expect(t, out, operation.Accepted, "")
+		w.clock.Advance(time.Second)
+		for _, o := range []operation.Operation{open, approved, approved} { // once more changes nothing
+			got, err := w.TakeBack(t.Context(), o.ID, "withdrawn")
+			must(t, err)
+			if got.State != operation.Cancelled || got.Reason != "withdrawn" || !got.EndedAt.Equal(w.clock.Now()) {
+				t.Errorf("taken back: %s for %q", got.State, got.Reason)
+			}
+			if diff := cmp.Diff(got, w.get(o.ID)); diff != "" {
+				t.Errorf("it is stored otherwise:\n%s", diff)
+			}
+		}
+		if diff := cmp.Diff([]string{"started pending", "ended approved", "ended cancelled"}, w.told("usr_1", approved.ID)); diff != "" {
+			t.Errorf("told (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]string{"start accepted", "answer accepted", "cancel accepted withdrawn"}, w.reasons(approved.ID)); diff != "" {
+			t.Errorf("audit (-want +got):\n%s", diff)
+		}
+		w.clock.Advance(time.Minute)
+		for _, o := range []operation.Operation{used, late} {
+			was := w.get(o.ID)
+			if got, err := w.TakeBack(t.Context(), o.ID, "withdrawn"); !errors.Is(err, operation.ErrTransition) || got.State != was.State {
+				t.Errorf("what is %s was taken back: %s, %v", was.State, got.State, err)
+			}
+			if diff := cmp.Diff(was, w.get(o.ID)); diff != "" {
+				t.Errorf("it has changed:\n%s", diff)
+			}
+		}
+		if got, err := w.Cancel(t.Context(), late.ID, "client"); !errors.Is(err, operation.ErrTransition) || got.State != operation.Approved {
+			t.Errorf("an approval was cancelled: %s, %v", got.State, err)
+		}
+	})
+}
+
+// TestTakeBackAgainstRedeem: of an approval that is taken back and redeemed at once, one happens, and both know which.
+func TestTakeBackAgainstRedeem(t *testing.T) {
+	over(t, func(t *testing.T, w *world) {
+		p := w.phone("usr_1")
+		for range 10 {
+			o := w.ask("usr_1")
+			expect(t, p.approve(o), operation.Accepted, "")
+			var redeemed, back [4]bool
+			must(t, errors.Join(mobiletest.Together(8, func(i int) error {
+				if i%2 == 0 {
+					out, err := w.Redeem(t.Context(), o.ID, "portal")
+					redeemed[i/2] = out.Code == operation.Accepted
+					return err
+				}
+				got, err := w.TakeBack(t.Context(), o.ID, "withdrawn")
+				back[i/2] = err == nil && got.State == operation.Cancelled
+				if errors.Is(err, operation.ErrTransition) {
+					err = nil
+				}
+				return err
+			})...))
+			times := 0
+			for _, did := range redeemed {
+				if did {
+					times++
+				}
+			}
+			state := w.get(o.ID).State
+			if times > 1 || (times == 1) != (state == operation.Redeemed) || slices.Contains(back[:], true) != (state == operation.Cancelled) {
+				t.Fatalf("it is %s, redeemed %v, taken back %v", state, redeemed, back)
+			}
 		}
 	})
 }

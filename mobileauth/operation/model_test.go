@@ -31,6 +31,8 @@ type modelOp struct {
 	redeemBy time.Time
 	// accepted is the answer that counted.
 	accepted *operation.Answer
+	// back says that the approval was taken back.
+	back bool
 
 	way modelWay
 }
@@ -242,19 +244,24 @@ func (m *model) deliver(rt *rapid.T) {
 
 func (m *model) cancel(rt *rapid.T) {
 	o := m.pick(rt)
+	cancel, may := m.w.Cancel, o.open()
+	if rapid.Bool().Draw(rt, "take back") {
+		cancel, may = m.w.TakeBack, may || o.state == operation.Approved && m.now().Before(o.redeemBy)
+	}
 	strikes, done := false, true
-	if o.open() {
+	if may {
 		strikes, done = m.fault(rt)
 	}
-	_, err := m.w.Cancel(m.w.t.Context(), o.real.ID, "test")
+	_, err := cancel(m.w.t.Context(), o.real.ID, "test")
 	switch {
-	case !o.open() && o.state != operation.Cancelled:
+	case !may && o.state != operation.Cancelled:
 		if !errors.Is(err, operation.ErrTransition) {
 			rt.Fatalf("cancelled when it was %s: %v", o.state, err)
 		}
 	default:
 		m.struck(rt, strikes, err)
-		if done && o.open() {
+		if done && may {
+			o.back = !o.open()
 			o.state, o.reason = operation.Cancelled, "test"
 		}
 	}
@@ -545,7 +552,7 @@ func (m *model) checkTold(rt *rapid.T) {
 			rt.Fatalf("of one that was sent again %d times was told %v", o.way.resent, counts)
 		}
 		want := map[bool]int{true: 1}
-		if counts["started"] != 1 || counts["ended"] != want[!o.open()] || counts["redeemed"] != want[o.state == operation.Redeemed] || counts["fetched"] > 1 {
+		if counts["started"] != 1 || counts["ended"] != want[!o.open()]+want[o.back] || counts["redeemed"] != want[o.state == operation.Redeemed] || counts["fetched"] > 1 {
 			rt.Fatalf("of one that is %s was told %v", o.state, counts)
 		}
 	}

@@ -51,7 +51,7 @@ type Page struct {
 	// Post says that the request was a form's, with these fields in this order.
 	Post   bool
 	Fields []Field
-	// StatusPath tells how the question stands, and takes it back while it is [StateAsked]; empty where there is nothing to wait for.
+	// StatusPath tells how the question stands, and takes it back until something has passed; empty where there is nothing to wait for.
 	StatusPath string
 }
 
@@ -287,7 +287,7 @@ func (p *problem) page(c *Caller) *Page {
 
 func (c *Caller) statusPath(id string) string { return strings.TrimPrefix(c.StatusURL, c.Site) + id }
 
-// takeBack takes a question back, and says how it stands then.
+// takeBack takes back a question, or its approval where the page is from before that, and says how it stands then.
 func (h *Holder) takeBack(r *http.Request, id string, c *Caller) *Page {
 	ctx := r.Context()
 	o, err := h.config.Store.Find(ctx, id, c.Owner)

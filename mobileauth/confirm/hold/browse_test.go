@@ -562,6 +562,40 @@ func TestTakeBack(t *testing.T) {
 	}
 }
 
+// TestStaleCancel: a page from before the approval takes that back, as long as nothing has passed by it.
+func TestStaleCancel(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, withPages)
+	press := func(id string) *hold.Page {
+		shown := &window{ResponseRecorder: httptest.NewRecorder()}
+		c := caller()
+		c.ByCookie = true
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "https://api.example.com/_gatehouse/confirm/"+id, http.NoBody)
+		w.holder.ServeStatus(shown, r, id, c)
+		return shown.page
+	}
+	id := w.asks(t, submits(t, transfer), forms(t))
+	w.Approve(id)
+	if page := press(id); page.Status != http.StatusOK || page.State != hold.StateCancelled {
+		t.Errorf("it is shown %+v", page)
+	}
+	passed, shown := w.browse(submits(t, transfer), forms(t))
+	if passed != nil || shown.page.State != hold.StateCancelled || shown.page.AgainPath == "" {
+		t.Errorf("passed %v, shown %+v", passed, shown.page)
+	}
+	again := w.asks(t, submits(t, transfer, func(r *http.Request) { r.URL.RawQuery += "&_gatehouse=again." + id }), forms(t))
+	if again == id {
+		t.Error("what was taken back is asked again")
+	}
+	w.Approve(again)
+	if passed, shown := w.browse(submits(t, transfer), forms(t)); passed == nil {
+		t.Errorf("it does not pass: %+v", shown.page)
+	}
+	if page := press(again); page.Status != http.StatusOK || page.State != hold.StatePassed {
+		t.Errorf("what has passed is taken back: %+v", page)
+	}
+}
+
 // TestFormStoreDown: what cannot be read or written lets nothing through, and the form is kept to be sent once more.
 func TestFormStoreDown(t *testing.T) {
 	t.Parallel()

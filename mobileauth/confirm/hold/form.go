@@ -24,7 +24,7 @@ type Field struct{ Name, Value string }
 // the fields has to be the very bytes that have come (URL Standard, section 5; HTML, section 4.10.22).
 func fieldsOf(h http.Header, body []byte) (fields []Field, why string) {
 	if !slices.Equal(h["Content-Type"], []string{formType}) || len(h["Content-Encoding"]) > 0 {
-		return nil, "only a form of the type " + formType + " is sent again in the same way"
+		return nil, "only a form of the type " + formType + " is sent again in the same way, and none with files"
 	}
 	if len(body) == 0 {
 		return nil, ""

@@ -476,8 +476,11 @@ func TestStatus(t *testing.T) {
 		if took := time.Since(began); took < 7*time.Second || took > 8*time.Second {
 			t.Errorf("after %s", took)
 		}
-		if code, body := status(http.MethodDelete, caller(), asked.Operation); code != http.StatusOK || !strings.Contains(body, `"approved"`) {
+		if code, body := status(http.MethodDelete, caller(), asked.Operation); code != http.StatusOK || !strings.Contains(body, `"cancelled"`) {
 			t.Errorf("taking back what was approved: %d %s", code, body)
+		}
+		if passed, got := w.send(request(t.Context()), rule(t), caller(asked.Operation)); passed != nil || got.Code != "confirmation_cancelled" {
+			t.Errorf("passing by what was taken back: %v, %+v", passed, got)
 		}
 		_, second := w.send(request(t.Context(), func(r *http.Request) { r.Method = http.MethodPut }), rule(t), caller())
 		if code, body := status(http.MethodDelete, caller(), second.Operation); code != http.StatusOK || !strings.Contains(body, `"cancelled"`) {

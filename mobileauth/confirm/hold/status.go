@@ -16,7 +16,7 @@ import (
 const reasonCaller = "withdrawn"
 
 // ServeStatus answers how the operation with an id stands, to the caller whose request it is about: GET, held for as long as
-// Prefer says until it changes, and DELETE, by which the caller takes the question back.
+// Prefer says until it changes, and DELETE, by which the caller takes the question back, or the approval that has not been used.
 //
 // A browser without script takes it back with POST, and is answered with a page.
 func (h *Holder) ServeStatus(w http.ResponseWriter, r *http.Request, id string, c *Caller) {
@@ -71,9 +71,9 @@ func notFound(err error) *problem {
 	return unavailable(err)
 }
 
-// withdraw cancels an operation that is open; one that is not stays as it is.
+// withdraw takes back a question, or an approval by which nothing has passed; whatever else has become of an operation it leaves.
 func (h *Holder) withdraw(ctx context.Context, o *operation.Operation) (operation.Operation, error) {
-	ended, err := h.config.Operations.Cancel(ctx, o.ID, reasonCaller)
+	ended, err := h.config.Operations.TakeBack(ctx, o.ID, reasonCaller)
 	if errors.Is(err, operation.ErrTransition) {
 		return ended, nil
 	}

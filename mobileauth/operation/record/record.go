@@ -57,7 +57,7 @@ const (
 var transitions = map[State][]State{
 	Pending:   {Delivered, Approved, Denied, Failed, Expired, Cancelled},
 	Delivered: {Approved, Denied, Failed, Expired, Cancelled},
-	Approved:  {Redeemed},
+	Approved:  {Redeemed, Cancelled},
 }
 
 // Open reports whether an operation still waits for its answer.

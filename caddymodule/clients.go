@@ -37,7 +37,9 @@ func (a *App) registry(credentials func(*ClientConfig, *authz.Client) error) (*a
 	sites := authz.Sites{Allowed: a.allowed, Scopes: a.ScopeNames(), Audience: a.Audience}
 	all, err := authz.NewClients(sites, clients...)
 	if err == nil {
-		a.asked, err = a.asks.Side(ciba.Parts{Users: a.users, Hasher: a.hasher, Clients: all, Identity: a.UserIdentity, Mobile: a.Mobile, Read: os.ReadFile})
+		a.asked, err = a.asks.Side(ciba.Parts{
+			Users: a.users, Hasher: a.hasher, Clients: all, Identity: a.UserIdentity, Mobile: a.Mobile, ScopeTexts: a.scopeTexts(), Read: os.ReadFile,
+		})
 	}
 	return all, err
 }

@@ -3,6 +3,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -66,8 +67,8 @@ func (s *Server) mountBackchannel(*session.Manager, *limit.Limiter) (err error) 
 			Issuer: c.Issuer, Engine: c.Engine, Realms: b.Realms, Terms: b.Terms, Hints: s.hints, Once: c.Store, Now: c.Now,
 		},
 		Wait: func(client string) time.Duration { return counted(clients, client) },
-		WaitFor: func(client string, hint reading.Hint) time.Duration {
-			return counted(people, client+" "+randid.Hash(string(hint.Kind)+" "+hint.Value))
+		WaitFor: func(client, person string) time.Duration {
+			return counted(people, client+" "+randid.Hash(person))
 		},
 		ScopeText: s.scopeText,
 	})
@@ -107,12 +108,9 @@ func (s *Server) tell(ctx context.Context) {
 	<-ctx.Done()
 }
 
-// scopeText says what a scope allows, in the language of the operator.
+// scopeText says what a scope allows, in the language of the operator: its name where nothing else is said.
 func (s *Server) scopeText(scope string) string {
-	if text := s.config.ScopeTexts[scope]; text != "" {
-		return text
-	}
-	return s.config.Pages.ScopeText("", scope)
+	return cmp.Or(s.config.ScopeTexts[scope], s.config.Pages.ScopeText("", scope), scope)
 }
 
 // backchannelMetadata is what is published about it: nothing where there is nothing.

@@ -59,6 +59,8 @@ func (all) Find(_ context.Context, hint reading.Hint) (string, error) {
 	return "usr_" + hint.Value, nil
 }
 
+func (all) Spelling(hint reading.Hint) string { return strings.ToLower(hint.Value) }
+
 const ciba = "urn:openid:params:grant-type:ciba"
 
 // asking adds clients that ask people on their phones.
@@ -149,6 +151,35 @@ func TestBackchannelIsSlowed(t *testing.T) {
 	}
 	if len(h.asked) != 120 {
 		t.Errorf("%d questions", len(h.asked))
+	}
+}
+
+// What is counted for one person is counted for their name, however that is spelled.
+func TestBackchannelCountsSpellingsTogether(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	asking(t, b)
+	s := b.start()
+	for i := range 11 {
+		name := []string{"alice", "Alice", "ALICE"}[i%3]
+		want := map[bool]int{true: http.StatusOK, false: http.StatusTooManyRequests}[i < 10]
+		if got := b.ask(s, "/idp/bc-authorize", url.Values{"scope": {"openid"}, "login_hint": {name}}, "desk").Code; got != want {
+			t.Fatalf("the %dth time: %d", i+1, got)
+		}
+	}
+}
+
+// A scope of which nothing is said is shown by its name.
+func TestBackchannelNamesScopes(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	h := asking(t, b)
+	b.config.ScopeTexts = nil
+	if w := b.ask(b.start(), "/idp/bc-authorize", url.Values{"scope": {"openid read"}, "login_hint": {"alice"}}, "desk"); w.Code != http.StatusOK {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	if !slices.Equal(h.asked[0].Allows, []string{"read"}) {
+		t.Errorf("people read %q", h.asked[0].Allows)
 	}
 }
 

@@ -5,6 +5,7 @@ package ciba_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -291,6 +292,73 @@ func TestWhomAHintNames(t *testing.T) {
 		if err != nil || got != ids[want] {
 			t.Errorf("%s names %q, want %s (%v)", hint, got, want, err)
 		}
+	}
+}
+
+// TestSpelling: all spellings of a name are one, known or not, and whatever kind of name it is said to be.
+func TestSpelling(t *testing.T) {
+	t.Parallel()
+	s, err := side(t, desk(), &ciba.Config{Mode: "poll"}, nil)
+	must(t, err)
+	people := s.Server(nil, nil, nil).People
+	for _, tt := range []struct {
+		want  string
+		hints []reading.Hint
+	}{
+		{"alice", []reading.Hint{
+			{Kind: reading.ByLogin, Value: "alice"}, {Kind: reading.ByLogin, Value: " ALICE "}, {Kind: reading.ByLogin, Value: "\uff21lice"}, {Kind: reading.BySubject, Value: "alice"},
+		}},
+		{"alice@example.com", []reading.Hint{
+			{Kind: reading.ByEmail, Value: "Alice@Example.COM"}, {Kind: reading.ByLogin, Value: "alice@example.com"},
+		}},
+		{"+31612345678", []reading.Hint{{Kind: reading.ByPhone, Value: "+31612345678"}, {Kind: reading.ByPhone, Value: "+31 6 1234 5678"}}},
+		{"alic\u00e9", []reading.Hint{{Kind: reading.ByLogin, Value: "alice\u0301"}, {Kind: reading.ByLogin, Value: "ALIC\u00c9"}}},
+		{"a\x00", []reading.Hint{{Kind: reading.ByLogin, Value: "a\x00"}}},
+		{"12", []reading.Hint{{Kind: reading.ByPhone, Value: "12"}}},
+	} {
+		for _, hint := range tt.hints {
+			if got := people.Spelling(hint); got != tt.want {
+				t.Errorf("%+v is counted as %q, want %q", hint, got, tt.want)
+			}
+		}
+	}
+}
+
+// TestScopesThatAPhoneShows: a client of somebody else's may not be allowed more at once, nor anything else, than a phone can show.
+func TestScopesThatAPhoneShows(t *testing.T) {
+	t.Parallel()
+	many := func(n int) oauth.Scopes {
+		scopes := oauth.Scopes{"openid"}
+		for i := range n {
+			scopes = append(scopes, fmt.Sprint("scope", i))
+		}
+		return scopes
+	}
+	for _, tt := range []struct {
+		name   string
+		scopes oauth.Scopes
+		text   string
+		first  bool
+		want   string
+	}{
+		{"as many as are shown", many(20), "", false, ""},
+		{"one more", many(21), "", false, "21 scopes"},
+		{"one more of the operator's own", many(21), "", true, ""},
+		{"a long text", many(1), strings.Repeat("x", 140), false, ""},
+		{"too long a text", many(1), strings.Repeat("x", 141), false, `scope "scope0"`},
+		{"too long a text of the operator's own", many(1), strings.Repeat("x", 141), true, ""},
+		{"a text that hides something", many(1), "Read\u202eyour mail", false, `scope "scope0"`},
+		{"too long a name", append(many(0), strings.Repeat("x", 141)), "", false, "longer than 140"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			client := desk()
+			client.Scopes, client.FirstParty = tt.scopes, tt.first
+			_, err := side(t, client, &ciba.Config{Mode: "poll"}, func(p *ciba.Parts) { p.ScopeTexts = map[string]string{"scope0": tt.text} })
+			if (err == nil) != (tt.want == "") || err != nil && (!strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), `client "desk"`)) {
+				t.Errorf("%v, want %q", err, tt.want)
+			}
+		})
 	}
 }
 

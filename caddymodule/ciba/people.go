@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/backchannel/endpoint"
 	"github.com/gatehouse-id/gatehouse/authz/backchannel/reading"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
+	"github.com/gatehouse-id/gatehouse/mobileauth/phonenumber"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -43,6 +44,20 @@ func (p *people) Find(ctx context.Context, hint reading.Hint) (string, error) {
 		return "", nil
 	}
 	return name, nil
+}
+
+// Spelling returns the canonical form of a login name, an address or a number; a reference and an id, which have one spelling, may share
+// it with others. It does not say what kind of name it is: what one of them is a name for, the others usually are too.
+func (p *people) Spelling(hint reading.Hint) string {
+	if hint.Kind == reading.ByPhone {
+		if number, err := phonenumber.Parse(hint.Value); err == nil {
+			return number.E164()
+		}
+	}
+	if name, err := identity.Canonical(hint.Value); err == nil {
+		return name
+	}
+	return hint.Value // nobody's
 }
 
 // one returns the user with an attribute, nobody where several have it.

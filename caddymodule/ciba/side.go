@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletype"
 	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
+	"github.com/gatehouse-id/gatehouse/mobileauth/shown"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -95,6 +96,8 @@ type Parts struct {
 	Identity []string
 	// Mobile says which types there are.
 	Mobile *phones.Config
+	// ScopeTexts say what the operator's own scopes allow.
+	ScopeTexts map[string]string
 	// Read returns a file of keys. Without users it is not called: what contradicts itself is found all the same.
 	Read func(path string) ([]byte, error)
 }
@@ -140,7 +143,27 @@ func (c *Config) fit(id string, p *Parts) (*terms.Terms, error) {
 	case c.NoNumber && p.Mobile.LeastNumberMatch > 0:
 		return nil, errNumber
 	}
+	if err := p.fits(client); err != nil {
+		return nil, err
+	}
 	return c.Terms(client, p.Read)
+}
+
+// fits refuses a client of somebody else's of which a phone cannot show all that it may be allowed at once.
+func (p *Parts) fits(client *authz.Client) error {
+	if client.FirstParty {
+		return nil
+	}
+	scopes := client.Scopes.Without(oauth.ScopeOpenID)
+	if len(scopes) > shown.MaxFields {
+		return fmt.Errorf("it may ask for %d scopes beside openid, and a phone shows %d: give it fewer, or make it first_party", len(scopes), shown.MaxFields)
+	}
+	for _, scope := range scopes {
+		if _, err := shown.Text("description", cmp.Or(p.ScopeTexts[scope], scope), shown.Content{Most: shown.MaxValue}); err != nil {
+			return fmt.Errorf("a phone shows what scope %q allows: %w", scope, err)
+		}
+	}
+	return nil
 }
 
 // readRealms finds the realms that can be proven: an SMS code has nowhere to be typed, and who scans is not known before.

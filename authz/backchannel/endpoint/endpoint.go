@@ -24,6 +24,8 @@ import (
 type People interface {
 	// Find returns the id of the user that a hint names, and empty text where it names nobody, or more than one.
 	Find(ctx context.Context, hint reading.Hint) (subject string, err error)
+	// Spelling returns the one spelling of what a hint names somebody by, whether or not there is such a user.
+	Spelling(hint reading.Hint) string
 }
 
 // Codes knows the codes that users have chosen for being asked (CIBA 7.1.2).
@@ -43,10 +45,10 @@ type Config struct {
 	Codes Codes
 	// ScopeText says what a scope allows, for people who are asked for it; nil says its name.
 	ScopeText func(scope string) string
-	// Wait counts a request of a client, and WaitFor one of a client for whom a hint names, whether or not there is such a person. They
-	// return how long the client has to wait first; zero admits it. Nil admits all.
+	// Wait counts a request of a client, and WaitFor one of a client for the person of whom it has a name, in the one spelling of that and
+	// whether or not there is such a person. They return how long the client has to wait first; zero admits it. Nil admits all.
 	Wait    func(client string) time.Duration
-	WaitFor func(client string, hint reading.Hint) time.Duration
+	WaitFor func(client, person string) time.Duration
 	Now     func() time.Time
 	Logger  *slog.Logger
 	// Observe is told how each request ended, for metrics: "asked" or an error code.
@@ -72,7 +74,7 @@ func New(c Config) (*Handler, error) {
 		c.Wait = func(string) time.Duration { return 0 }
 	}
 	if c.WaitFor == nil {
-		c.WaitFor = func(string, reading.Hint) time.Duration { return 0 }
+		c.WaitFor = func(string, string) time.Duration { return 0 }
 	}
 	if c.Observe == nil {
 		c.Observe = func(string) {}
@@ -128,7 +130,7 @@ func (h *Handler) serve(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if wait := h.WaitFor(client.ID, wanted.Hint); wait > 0 {
+	if wait := h.WaitFor(client.ID, h.People.Spelling(wanted.Hint)); wait > 0 {
 		return answer{}, oauth.TooMany(wait)
 	}
 	subject, err := h.find(ctx, wanted)

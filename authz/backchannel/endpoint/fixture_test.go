@@ -151,6 +151,8 @@ func (people) Find(_ context.Context, h reading.Hint) (string, error) {
 	return "", nil
 }
 
+func (people) Spelling(h reading.Hint) string { return strings.ToLower(strings.TrimSpace(h.Value)) }
+
 // codes knows Alice's.
 type codes struct{}
 

@@ -3,11 +3,9 @@
 package approval
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -171,57 +169,35 @@ func spend(ctx context.Context, who *validation.Principal, d oauth.Detail, marks
 	return nil
 }
 
-// whole refuses a request that can become another one behind us.
-func whole(r *http.Request, rules []*Rule) error {
+// read takes what rules compare from a request that cannot become another one behind us. The body is put back as it came.
+func read(r *http.Request, rules []*Rule) (*confirm.Request, error) {
 	var named []string
+	reads := false
 	for _, u := range rules {
 		for _, f := range u.fields {
 			named = append(named, f.value.Headers()...)
+			reads = reads || f.value.ReadsBody()
 		}
 	}
-	text := ""
-	twin, name, twice := httpx.Twin(r.Header, confirm.Bound(named))
-	switch override := httpx.Override(r); {
-	case r.Header["Upgrade"] != nil || len(r.Trailer) > 0:
-		text = "a request that changes its protocol, or has trailers, cannot be compared"
-	case override != "":
-		text = override + " may make another request of it"
-	case httpx.Drops(r.Header):
-		text = "Connection may take a field off it that is compared"
-	case twice:
-		text = twin + " can be taken for " + name
-	default:
-		return nil
-	}
-	return oauth.NewError(oauth.InvalidRequest, text)
-}
-
-// read takes what rules compare from a request. The body is put back as it came.
-func read(r *http.Request, rules []*Rule) (*confirm.Request, error) {
-	if err := whole(r, rules); err != nil {
-		return nil, err
+	if why := httpx.Shifts(r, confirm.Bound(named)); why != "" {
+		return nil, oauth.NewError(oauth.InvalidRequest, "the request cannot be compared: "+why)
 	}
 	request := &confirm.Request{
 		Method: r.Method, Origin: "http://" + strings.ToLower(r.Host), Asked: r.URL.RequestURI(), Path: r.URL.EscapedPath(), Query: r.URL.RawQuery,
 		Header: func(name string) []string { return r.Header[http.CanonicalHeaderKey(name)] },
 	}
-	reads := slices.ContainsFunc(rules, func(u *Rule) bool {
-		return slices.ContainsFunc(u.fields, func(f field) bool { return f.value.ReadsBody() })
-	})
-	if !reads || r.Body == nil || r.Body == http.NoBody {
+	if !reads {
 		return request, nil
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
-	var over *http.MaxBytesError
+	body, err := httpx.TakeBody(r, MaxBody)
 	switch {
-	case len(body) > MaxBody || errors.As(err, &over):
+	case errors.Is(err, httpx.ErrTooLarge):
 		return nil, &oauth.Error{Code: oauth.InvalidRequest, Description: "the body is too large to be compared", Status: http.StatusRequestEntityTooLarge}
+	case errors.Is(err, httpx.ErrTrailers):
+		return nil, oauth.NewError(oauth.InvalidRequest, "the request cannot be compared: "+err.Error())
 	case err != nil:
 		return nil, oauth.NewError(oauth.InvalidRequest, "the body did not arrive").WithCause(err)
-	case len(r.Trailer) > 0: // HTTP/1 tells of those that were not announced at the end only
-		return nil, oauth.NewError(oauth.InvalidRequest, "a request with trailers cannot be compared")
 	}
-	_ = r.Body.Close() // it was read to its end
-	r.Body, request.Body = io.NopCloser(bytes.NewReader(body)), body
+	request.Body = body
 	return request, nil
 }

@@ -171,7 +171,8 @@ func (a *attempt) run(ctx context.Context) (*Passed, *problem) {
 	if len(a.Operations) > 1 {
 		return nil, notConfirmable("more than one " + OperationHeader)
 	}
-	if refusal := check(a.r); refusal != nil {
+	declared := slices.Concat(a.rule.Headers, a.rule.Message.Headers())
+	if refusal := check(a.r, declared); refusal != nil {
 		return nil, refusal
 	}
 	if a.ByCookie && a.visit == nil && elsewhere(a.r) {
@@ -184,10 +185,6 @@ func (a *attempt) run(ctx context.Context) (*Passed, *problem) {
 	a.request = confirm.Request{
 		Method: a.r.Method, Origin: a.Site, Asked: a.Asked, Path: a.r.URL.EscapedPath(), Query: a.r.URL.RawQuery,
 		Header: a.header, Body: body,
-	}
-	declared := slices.Concat(a.rule.Headers, a.rule.Message.Headers())
-	if refusal := twins(a.r.Header, confirm.Bound(declared)); refusal != nil {
-		return nil, refusal
 	}
 	a.binding = confirm.Bind(&a.request, declared)
 	switch {

@@ -70,7 +70,11 @@ func (a *App) approves(name string) error {
 	if i < 0 {
 		return errors.New("it is not defined")
 	}
-	return phones.CheckApproval(a.Realms[i].AuthenticatorRaw, a.Mobile)
+	authenticator := a.Realms[i].AuthenticatorRaw
+	if !realm.Approves(kind("gatehouse.authenticators.", authenticator)) {
+		return fmt.Errorf("its authenticator %q shows nobody what is approved: a phone (mobile) and a page (form) do", typeOf(authenticator))
+	}
+	return phones.CheckApproval(authenticator, a.Mobile)
 }
 
 // profiled returns what a profile looks at and tightens.
@@ -186,17 +190,22 @@ func (c *RealmConfig) checkPatience() error {
 // kind returns an empty guest of the kind that a configuration names; nil when there is none or it is not known, which loading
 // it tells.
 func kind(namespace string, config json.RawMessage) any {
-	var guest struct {
-		Type string `json:"type"`
-	}
-	if json.Unmarshal(config, &guest) != nil {
-		return nil
-	}
-	info, err := caddy.GetModule(namespace + guest.Type)
+	info, err := caddy.GetModule(namespace + typeOf(config))
 	if err != nil {
 		return nil
 	}
 	return info.New()
+}
+
+// typeOf returns the name of a guest; empty where none can be read.
+func typeOf(config json.RawMessage) string {
+	var guest struct {
+		Type string `json:"type"`
+	}
+	if json.Unmarshal(config, &guest) != nil {
+		return ""
+	}
+	return guest.Type
 }
 
 // pretend gives a client a secret where it has credentials of its own, which are not looked at.

@@ -275,7 +275,7 @@ func (j *Judge) judged(r *http.Request, v *Visit, result realm.Result) (Outcome,
 		if outcome.Proof.Application != nil {
 			outcome.Proof.Client = v.Request.ClientID
 		}
-		if v.Request.Transaction() != nil {
+		if v.Request.Transaction() != nil && realm.Approves(proven.Authenticator) {
 			outcome.Proof.Request = v.Request.ID
 		}
 		// A session whose user the realm was not asked about cannot hold what it says of nobody: somebody else may be signing in.

@@ -42,6 +42,7 @@ type bench struct {
 	result    realm.Result
 	err       error
 	panics    bool
+	shows     bool
 
 	inputs   []realm.Input
 	verified int
@@ -61,6 +62,8 @@ func (b *bench) Collect(_ context.Context, in realm.Input) (realm.Credentials, *
 	}
 	return realm.Credentials{Values: in.Fields, Subject: in.Subject}, nil, nil
 }
+
+func (b *bench) ShowsTransaction() bool { return b.shows }
 
 func (b *bench) Verify(context.Context, realm.Credentials) (realm.Result, error) {
 	b.verified++
@@ -323,11 +326,38 @@ func TestEarly(t *testing.T) {
 	}
 }
 
+// What is proven by a realm that shows nobody what is approved counts for no request in particular, and neither does what approves nothing.
+func TestProofOfARequest(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		shows   bool
+		message string
+		want    string
+	}{
+		{"shown", true, "Pay Ann", "req_1"},
+		{"not shown", false, "Pay Ann", ""},
+		{"nothing to show", true, "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			b.result, b.shows = accepted(""), tt.shows
+			v := of("pin", alice)
+			v.Request.Message = tt.message
+			got, err := b.try(v)
+			if err != nil || got.Result.Status != realm.Accepted || got.Proof.Request != tt.want {
+				t.Errorf("it is %s, for %q (%v)", got.Result.Status, got.Proof.Request, err)
+			}
+		})
+	}
+}
+
 // A realm is told of the user who is known and expected, and of nobody else.
 func TestWhatARealmIsTold(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.result = accepted("")
+	b.result, b.shows = accepted(""), true
 	r := b.request("192.0.2.9")
 	leaf := new(x509.Certificate)
 	r.TLS = &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{leaf}}}

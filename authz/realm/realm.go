@@ -44,6 +44,16 @@ type LoginModule interface {
 // those that ask a directory which knows nothing of the issuer's users.
 type NeedsLogin interface{ NeedsLogin() bool }
 
+// ShowsTransaction is implemented by authenticators through which nobody answers without having been shown [Input.Transaction]: on a
+// phone, on the page that has their fields, or by the app that renders them. What is proven through any other approves nothing.
+type ShowsTransaction interface{ ShowsTransaction() bool }
+
+// Approves reports whether an authenticator is one of those that [ShowsTransaction] is for.
+func Approves(a any) bool {
+	shows, ok := a.(ShowsTransaction)
+	return ok && shows.ShowsTransaction()
+}
+
 // Input is what a caller presented in one round.
 type Input struct {
 	// Realm is the name of the realm that is tried, and Identifies tells that it is one of those that determine the user. The engine

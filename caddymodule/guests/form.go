@@ -91,6 +91,9 @@ func (f *Form) LoginPages() []web.OwnLogin {
 	return []web.OwnLogin{page}
 }
 
+// ShowsTransaction tells that the page of the form shows what is approved with it.
+func (f *Form) ShowsTransaction() bool { return true }
+
 // Collect asks for what is missing.
 func (f *Form) Collect(ctx context.Context, in realm.Input) (realm.Credentials, *realm.Challenge, error) {
 	return f.authenticator.Collect(ctx, in)
@@ -173,6 +176,7 @@ func nameOnly(d *caddyfile.Dispenser) error {
 // Interface guards.
 var (
 	_ realm.Authenticator      = (*Form)(nil)
+	_ realm.ShowsTransaction   = (*Form)(nil)
 	_ caddymodule.LoginPager   = (*Form)(nil)
 	_ realm.LoginModule        = (*IdentityStore)(nil)
 	_ caddymodule.IdentityUser = (*IdentityStore)(nil)

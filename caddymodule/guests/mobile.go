@@ -40,6 +40,9 @@ func (m *Mobile) UsePhones(side func() *challenge.Phones) (err error) {
 	return err
 }
 
+// ShowsTransaction tells that the phone shows what is approved.
+func (m *Mobile) ShowsTransaction() bool { return true }
+
 // Collect asks.
 func (m *Mobile) Collect(ctx context.Context, in realm.Input) (realm.Credentials, *realm.Challenge, error) {
 	return m.guest.Collect(ctx, in)
@@ -80,10 +83,11 @@ func (m *Mobile) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // Interface guards.
 var (
-	_ realm.Authenticator   = (*Mobile)(nil)
-	_ realm.LoginModule     = (*Mobile)(nil)
-	_ realm.Watcher         = (*Mobile)(nil)
-	_ realm.Withdrawer      = (*Mobile)(nil)
-	_ caddymodule.PhoneUser = (*Mobile)(nil)
-	_ caddyfile.Unmarshaler = (*Mobile)(nil)
+	_ realm.Authenticator    = (*Mobile)(nil)
+	_ realm.ShowsTransaction = (*Mobile)(nil)
+	_ realm.LoginModule      = (*Mobile)(nil)
+	_ realm.Watcher          = (*Mobile)(nil)
+	_ realm.Withdrawer       = (*Mobile)(nil)
+	_ caddymodule.PhoneUser  = (*Mobile)(nil)
+	_ caddyfile.Unmarshaler  = (*Mobile)(nil)
 )

@@ -87,11 +87,15 @@ type Guest struct {
 }
 
 var (
-	_ realm.Authenticator = (*Guest)(nil)
-	_ realm.LoginModule   = (*Guest)(nil)
-	_ realm.Watcher       = (*Guest)(nil)
-	_ realm.Withdrawer    = (*Guest)(nil)
+	_ realm.Authenticator    = (*Guest)(nil)
+	_ realm.ShowsTransaction = (*Guest)(nil)
+	_ realm.LoginModule      = (*Guest)(nil)
+	_ realm.Watcher          = (*Guest)(nil)
+	_ realm.Withdrawer       = (*Guest)(nil)
 )
+
+// ShowsTransaction tells that the phone shows what is approved, and signs it.
+func (*Guest) ShowsTransaction() bool { return true }
 
 // New returns a guest, or an error when something is missing.
 func New(c Config) (*Guest, error) {

@@ -151,6 +151,9 @@ func validAutocomplete(words string) bool {
 // Fields returns what is asked of somebody whom nobody knows yet.
 func (a *Authenticator) Fields() []realm.Field { return slices.Clone(a.fields) }
 
+// ShowsTransaction tells that whoever answers the form has it before them with what is approved, on the page or in the app.
+func (*Authenticator) ShowsTransaction() bool { return true }
+
 // Collect returns the answers when every required field has one, and the form otherwise. Only the form's own fields are handed over, whatever else was sent.
 func (a *Authenticator) Collect(_ context.Context, in realm.Input) (realm.Credentials, *realm.Challenge, error) {
 	challenge, fields := a.empty, a.ask(in)

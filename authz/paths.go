@@ -22,6 +22,9 @@ const (
 	PathAccount    = "/account"
 	PathStatic     = "/static/"
 
+	// PathRegister is the client registration endpoint (RFC 7591 3); below it the instances are managed (RFC 7592).
+	PathRegister = "/register"
+
 	// PathBackchannel is the backchannel authentication endpoint (OpenID CIBA Core 7).
 	PathBackchannel = "/bc-authorize"
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/authz/client"
 	"github.com/gatehouse-id/gatehouse/authz/cutoff"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/internal/randid"
@@ -29,10 +30,8 @@ const (
 const (
 	// RevocationTTL is how long a revocation stays in the log that gates read: longer than any access token lives.
 	RevocationTTL = 25 * time.Hour
-	// MaxAccessTTL is the longest lifetime an access token may be configured with.
-	MaxAccessTTL = 24 * time.Hour
-	// MaxRefreshTTL is the longest lifetime a refresh family may be configured with.
-	MaxRefreshTTL = 365 * 24 * time.Hour
+	// MaxAccessTTL is the longest lifetime an access token may be configured with, and MaxRefreshTTL that of a refresh family.
+	MaxAccessTTL, MaxRefreshTTL = client.MaxAccessTTL, client.MaxRefreshTTL
 )
 
 // Revocation says that tokens are dead before their time. The log of revocations is ordered by time, so that every node
@@ -139,6 +138,12 @@ func (s *Store) Revoke(ctx context.Context, kind Kind, target string) (Revocatio
 // user, so that a closure that runs twice writes one entry.
 func (s *Store) RevokeSubject(tx storage.Tx, subject string) error {
 	return s.revoke(tx, s.named(subject, KindSubject, subject))
+}
+
+// RevokeClient is [Store.RevokeSubject] for a client that is taken out. It returns the revocation, to be applied after the commit.
+func (s *Store) RevokeClient(tx storage.Tx, id string) (Revocation, error) {
+	r := s.named(id, KindClient, id)
+	return r, s.revoke(tx, r)
 }
 
 // RevokeDevice writes, in the caller's transaction, that everything which rests on proofs of the device up to now is dead: sessions,

@@ -538,3 +538,27 @@ func TestRevocationsAreCancelled(t *testing.T) {
 	}
 	equal(w, "entries in the log", len(w.log()), 0)
 }
+
+// A client that is taken out takes with it what it was issued, and the log says so once however often the closure runs.
+func TestRevokeClient(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(w *world) {
+		session, _ := w.sign(alice)
+		grant, _ := w.line(session)
+		w.rollsBack(func(tx storage.Tx) error {
+			_, err := w.store.RevokeClient(tx, app)
+			return err
+		})
+		w.wantActive(grant, true)
+		w.after(time.Second)
+		var made authz.Revocation
+		w.ok(interrupted{w.db, w}.Update(w.Context(), func(tx storage.Tx) (err error) {
+			made, err = w.store.RevokeClient(tx, app)
+			return err
+		}))
+		w.wantActive(grant, false)
+		if log := w.log(); len(log) != 1 || log[0] != made || made.Kind != authz.KindClient || made.Target != app {
+			t.Errorf("the log is %+v, made was %+v", log, made)
+		}
+	})
+}

@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
 	"github.com/gatehouse-id/gatehouse/caddymodule/ciba"
 	"github.com/gatehouse-id/gatehouse/caddymodule/confirming"
+	"github.com/gatehouse-id/gatehouse/caddymodule/instances"
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 	"github.com/gatehouse-id/gatehouse/caddymodule/passwords"
@@ -95,6 +96,8 @@ type App struct {
 	Provisioning *provision.Config `json:"provisioning,omitempty"`
 	// The applications that may ask for tokens.
 	Clients []ClientConfig `json:"clients,omitempty"`
+	// How the instances of apps register as clients. Default: they do not.
+	Registration *instances.Config `json:"registration,omitempty"`
 	// Users created at start when their login name is free.
 	Users []people.Config `json:"users,omitempty"`
 

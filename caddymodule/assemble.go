@@ -180,6 +180,14 @@ func (a *App) assemble(ctx caddy.Context) error {
 		Logger:          a.logger,
 		Observe:         server.Observer{Gate: meter.Gate, Endpoint: meter.Endpoint, Token: meter.Token, Realm: meter.Realm},
 	}
+	if config.Registration, err = a.registration(os.ReadFile); err != nil {
+		return err
+	}
+	return a.assembleServer(ctx, config)
+}
+
+// assembleServer builds the server, and the mobile side where there is one.
+func (a *App) assembleServer(ctx caddy.Context, config server.Config) (err error) {
 	if !phones.Wanted(a.Mobile, a.Applications) {
 		a.server, err = server.New(config)
 		return err
@@ -189,7 +197,7 @@ func (a *App) assemble(ctx caddy.Context) error {
 	if a.server, err = server.New(config); err != nil {
 		return err
 	}
-	return a.assemblePhones(ctx, pages, shown)
+	return a.assemblePhones(ctx, config.Pages, shown)
 }
 
 // openDevices builds what issues certificates for devices.

@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/approvals"
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
 	"github.com/gatehouse-id/gatehouse/caddymodule/ciba"
+	"github.com/gatehouse-id/gatehouse/caddymodule/instances"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 	"github.com/gatehouse-id/gatehouse/caddymodule/passwords"
 	"github.com/gatehouse-id/gatehouse/caddymodule/people"
@@ -101,6 +102,7 @@ func mergeBlocks(first, second []byte) ([]byte, error) {
 //		mobile        { ... }
 //		provisioning  { ... }
 //		client        <id> { ... }
+//		registration  { ... }
 //		user          <login> { ... }
 //	}
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -132,6 +134,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"mobile":                phones.Parse(&a.Mobile),
 			"provisioning":          provision.Parse(&a.Provisioning),
 			"client":                a.parseClient,
+			"registration":          instances.Parse(&a.Registration),
 			"user":                  people.Parse(&a.Users),
 		},
 		Repeat: []string{"realm", "security_test", "acr", "scope", "application", "client", "user", "audience", "authorization_details"},

@@ -60,7 +60,10 @@ func (a *App) check() error {
 	if err := approvals.Check(a.DetailTypes, a.approves); err != nil {
 		return err
 	}
-	_, err := a.registry(pretend)
+	if _, err := a.registry(pretend); err != nil {
+		return err
+	}
+	_, err := a.registration(nil)
 	return err
 }
 

@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz"
+	"github.com/gatehouse-id/gatehouse/authz/server"
 	"github.com/gatehouse-id/gatehouse/caddymodule/approvals"
 	"github.com/gatehouse-id/gatehouse/caddymodule/ciba"
+	"github.com/gatehouse-id/gatehouse/caddymodule/instances"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
@@ -42,6 +44,22 @@ func (a *App) registry(credentials func(*ClientConfig, *authz.Client) error) (*a
 		})
 	}
 	return all, err
+}
+
+// registration builds what instances of apps may register for, with the files that read returns; nil reads none.
+func (a *App) registration(read func(path string) ([]byte, error)) (*server.Registration, error) {
+	return a.Registration.Server(instances.Parts{
+		Issuer: a.Issuer, DB: a.node, Algorithms: a.Keys.Algorithms, Terms: a.terms, Read: read, Now: time.Now,
+	})
+}
+
+// terms returns a client that may do what an instance of an app may, in the ways of the configured ones.
+func (a *App) terms(app *instances.Application) (*authz.Client, error) {
+	return a.client(&ClientConfig{
+		ID: app.ID, Name: cmp.Or(app.Name, app.ID), RedirectURIs: app.RedirectURIs, PostLogoutRedirectURIs: app.PostLogoutRedirectURIs,
+		Grants: app.Grants, Scopes: app.Scopes, DefaultScopes: app.DefaultScopes, DetailTypes: app.DetailTypes, Audience: app.Audience,
+		FirstParty: app.FirstParty, Native: app.Native, BoundTokens: app.BoundTokens, AccessTTL: app.AccessTTL, RefreshTTL: app.RefreshTTL, IDTokenAlg: app.IDTokenAlg,
+	})
 }
 
 // clientIDs are those of the configuration.

@@ -55,6 +55,11 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request, v *visit, params 
 		h.pages.Refuse(w, r, err)
 		return
 	}
+	grants, err := h.lines(r.Context(), held, h.Pages.Locale("", r.Header.Get("Accept-Language")))
+	if err != nil {
+		h.pages.Refuse(w, r, err)
+		return
+	}
 	phones, err := h.phones(r.Context(), v)
 	if err != nil {
 		h.pages.Refuse(w, r, err)
@@ -64,7 +69,7 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request, v *visit, params 
 	h.Pages.Render(w, r, http.StatusOK, web.AccountPage{
 		User:     v.session.Name,
 		Sessions: list(sessions, v.session.ID),
-		Grants:   h.lines(held, h.Pages.Locale("", r.Header.Get("Accept-Language"))),
+		Grants:   grants,
 		Action:   h.base + authz.PathAccount,
 		Hidden:   v.hidden(),
 		Phones:   phones,
@@ -125,12 +130,18 @@ func (h *Handler) permissions(ctx context.Context, subject string) (map[string]p
 	return held, nil
 }
 
-func (h *Handler) lines(held map[string]permission, locale string) []web.Grant {
+func (h *Handler) lines(ctx context.Context, held map[string]permission, locale string) ([]web.Grant, error) {
 	var shown []web.Grant
 	for id, p := range held {
 		grant := web.Grant{ID: id, Client: id, Since: p.since}
-		if client, ok := h.Clients.Find(id); ok {
+		client, err := h.Clients.Lookup(ctx, id)
+		switch {
+		case err == nil:
 			grant.Client = client.DisplayName()
+		case !authz.Gone(err):
+			return nil, err
+		case strings.HasPrefix(id, authz.InstancePrefix):
+			continue // it has gone for good, and what the user agreed to with it
 		}
 		for _, scope := range p.scopes {
 			text := cmp.Or(h.ScopeTexts[scope], h.Pages.ScopeText(locale, scope))
@@ -141,5 +152,5 @@ func (h *Handler) lines(held map[string]permission, locale string) []web.Grant {
 	slices.SortFunc(shown, func(a, b web.Grant) int {
 		return cmp.Or(strings.Compare(a.Client, b.Client), strings.Compare(a.ID, b.ID))
 	})
-	return shown
+	return shown, nil
 }

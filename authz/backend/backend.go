@@ -83,8 +83,11 @@ func (a *Authenticator) byToken(ctx context.Context, credential validation.Crede
 	if p.ClientID == "" || p.Subject != p.ClientID || p.SessionID != "" {
 		return wire.Caller{}, oauth.NewError(oauth.InvalidToken, "the token is not the client's own").WithCause(errPerson)
 	}
-	client, ok := a.Clients.Clients.Find(p.ClientID)
-	if !ok || client.Site || !client.Confidential() {
+	client, err := a.Clients.Clients.Lookup(ctx, p.ClientID)
+	if err != nil && !authz.Gone(err) {
+		return wire.Caller{}, authz.Failure(err)
+	}
+	if err != nil || client.Site || !client.Confidential() {
 		return wire.Caller{}, oauth.NewError(oauth.InvalidToken, "the token is not valid").WithCause(errUnknown)
 	}
 	return caller(client, p.Scopes), nil

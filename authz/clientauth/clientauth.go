@@ -66,7 +66,7 @@ func refused(cause error) *oauth.Error {
 }
 
 // Authenticate returns the client that sent a request with the given parameters. It reads nothing from the store, but for a
-// good assertion, which counts once. Refusals are *[oauth.Error]: invalid_request for more than one method, invalid_client
+// good assertion, which counts once, and for the instances of apps. Refusals are *[oauth.Error]: invalid_request for more than one method, invalid_client
 // for everything else, and 429 for who guesses.
 func (a *Authenticator) Authenticate(ctx context.Context, r *http.Request, p oauth.Params) (*authz.Client, error) {
 	c, err := read(r.Header, p)
@@ -74,8 +74,12 @@ func (a *Authenticator) Authenticate(ctx context.Context, r *http.Request, p oau
 		a.observe(c.method, OutcomeRefused)
 		return nil, err
 	}
-	client, ok := a.Clients.Find(c.clientID)
-	if !ok || client.Site {
+	client, err := a.Clients.Lookup(ctx, c.clientID)
+	if err != nil && !authz.Gone(err) {
+		a.observe(c.method, OutcomeFailed)
+		return nil, authz.Failure(err)
+	}
+	if err != nil || client.Site {
 		_ = equalWork.SecretMatches(c.secret)
 		a.observe(c.method, OutcomeRefused)
 		return nil, refused(errUnknown)
@@ -85,7 +89,9 @@ func (a *Authenticator) Authenticate(ctx context.Context, r *http.Request, p oau
 		a.observe(c.method, OutcomeThrottled)
 		return nil, oauth.TooMany(wait)
 	}
-	err = a.check(ctx, client, c)
+	if err = a.check(ctx, client, c); err == nil && client.Registered {
+		err = a.used(ctx, client)
+	}
 	switch e := (*oauth.Error)(nil); {
 	case err == nil:
 		a.observe(c.method, OutcomeAccepted)
@@ -127,6 +133,18 @@ func (a *Authenticator) check(ctx context.Context, client *authz.Client, c crede
 		return a.checkAssertion(ctx, client, c.assertion)
 	}
 	return refused(errMethod)
+}
+
+// used notes that an instance of an app is in use. It may have been taken out since it was found.
+func (a *Authenticator) used(ctx context.Context, client *authz.Client) error {
+	err := a.Clients.Used(ctx, client)
+	switch {
+	case authz.Gone(err):
+		return refused(errUnknown)
+	case err != nil:
+		return authz.Failure(err)
+	}
+	return nil
 }
 
 func (a *Authenticator) checkAssertion(ctx context.Context, client *authz.Client, token assertion) error {

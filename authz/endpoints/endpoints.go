@@ -63,6 +63,8 @@ type Metadata struct {
 	GrantTypes []string
 	// DetailTypes are the registered types of authorization_details.
 	DetailTypes []string
+	// Registration says that apps may register (RFC 7591).
+	Registration bool
 	// Backchannel is what clients that ask people on their phones find; nil where there are none.
 	Backchannel *Backchannel
 }

@@ -171,9 +171,11 @@ func (h *Handler) introspector(r *http.Request, params oauth.Params) (*authz.Cli
 	if err != nil {
 		return nil, err
 	}
-	caller, known := h.Clients.Clients.Find(p.ClientID)
+	caller, err := h.Clients.Clients.Lookup(r.Context(), p.ClientID)
 	switch {
-	case !known || p.Subject != p.ClientID || !slices.Contains(p.Audience, h.Issuer):
+	case err != nil && !authz.Gone(err):
+		return nil, authz.Failure(err)
+	case err != nil || p.Subject != p.ClientID || !slices.Contains(p.Audience, h.Issuer):
 		return nil, oauth.NewError(oauth.InvalidToken, "the token is not for introspection")
 	case !p.Scopes.Has(scopeIntrospect):
 		return nil, &oauth.Error{

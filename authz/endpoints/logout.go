@@ -3,6 +3,7 @@
 package endpoints
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -85,7 +86,7 @@ func (h *Handler) readExit(r *http.Request) (*exit, error) {
 			x.hint = &hint
 		}
 	}
-	if err := h.readClient(x); err != nil {
+	if err := h.readClient(r.Context(), x); err != nil {
 		return nil, err
 	}
 	if uri := params.Get(paramRedirect); uri != "" {
@@ -99,7 +100,7 @@ func (h *Handler) readExit(r *http.Request) (*exit, error) {
 }
 
 // readClient finds out who asks. A client_id beside a hint must be the hint's.
-func (h *Handler) readClient(x *exit) error {
+func (h *Handler) readClient(ctx context.Context, x *exit) (err error) {
 	id := x.params.Get(paramClient)
 	if x.hint != nil {
 		if id != "" && id != x.hint.ClientID {
@@ -110,12 +111,8 @@ func (h *Handler) readClient(x *exit) error {
 	if id == "" {
 		return nil
 	}
-	client, ok := h.Clients.Clients.Find(id)
-	if !ok {
-		return session.ErrClient
-	}
-	x.client = client
-	return nil
+	x.client, err = session.FindClient(ctx, h.Clients.Clients, id)
+	return err
 }
 
 // withState returns where to go with the state that was sent along.

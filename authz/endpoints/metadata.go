@@ -36,6 +36,7 @@ type document struct {
 	IntrospectionEndpoint string `json:"introspection_endpoint"`
 	RevocationEndpoint    string `json:"revocation_endpoint"`
 	EndSessionEndpoint    string `json:"end_session_endpoint"`
+	RegistrationEndpoint  string `json:"registration_endpoint,omitempty"`
 
 	Scopes        oauth.Scopes           `json:"scopes_supported,omitempty"`
 	Claims        []string               `json:"claims_supported"`
@@ -113,6 +114,9 @@ func (h *Handler) document() document {
 	}
 	if proofs := h.Clients.Proofs; proofs != nil {
 		d.DPoPAlgs = proofs.Algs()
+	}
+	if h.Metadata.Registration {
+		d.RegistrationEndpoint = h.Issuer + authz.PathRegister
 	}
 	if b := h.Metadata.Backchannel; b != nil {
 		d.BackchannelEndpoint, d.BackchannelModes = h.Issuer+authz.PathBackchannel, b.Modes

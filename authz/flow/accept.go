@@ -3,6 +3,7 @@
 package flow
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
@@ -30,10 +31,10 @@ type target struct {
 }
 
 // target reads what decides whether an answer may be sent at all. Its errors are pages.
-func (h *Handler) target(p oauth.Params) (*target, error) {
-	client, ok := h.Clients.Find(p.Get("client_id"))
-	if !ok {
-		return nil, session.ErrClient
+func (h *Handler) target(ctx context.Context, p oauth.Params) (*target, error) {
+	client, err := session.FindClient(ctx, h.Clients, p.Get("client_id"))
+	if err != nil {
+		return nil, err
 	}
 	return targetOf(client, p)
 }

@@ -52,7 +52,7 @@ func (h *Handler) consent(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v := visit{request: request, stored: true, browser: h.Sessions.Browser(r)}
-	if v.target, err = h.recall(&request); err == nil {
+	if v.target, err = h.recall(r.Context(), &request); err == nil {
 		v.session, _, err = h.Sessions.Current(r)
 	}
 	if err != nil {

@@ -40,7 +40,7 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) {
 		h.open(w, r, params)
 		return
 	}
-	t, err := h.target(params)
+	t, err := h.target(r.Context(), params)
 	if err != nil {
 		h.refuse(w, r, nil, err)
 		return
@@ -115,7 +115,7 @@ func (h *Handler) find(w http.ResponseWriter, r *http.Request, id string) (v vis
 		return v, false, err
 	}
 	if v.request.Local == "" {
-		if v.target, err = h.recall(&v.request); err != nil {
+		if v.target, err = h.recall(r.Context(), &v.request); err != nil {
 			return v, false, err
 		}
 	}
@@ -139,11 +139,11 @@ func (h *Handler) adopt(w http.ResponseWriter, r *http.Request, id string) (auth
 	return request, browser, err
 }
 
-// recall returns the target of a stored request. The client may have been taken out of the configuration since.
-func (h *Handler) recall(request *authz.Request) (*target, error) {
-	client, ok := h.Clients.Find(request.ClientID)
-	if !ok {
-		return nil, session.ErrClient
+// recall returns the target of a stored request. The client may have been taken out since.
+func (h *Handler) recall(ctx context.Context, request *authz.Request) (*target, error) {
+	client, err := session.FindClient(ctx, h.Clients, request.ClientID)
+	if err != nil {
+		return nil, err
 	}
 	if !client.MatchRedirectURI(request.RedirectURI) {
 		return nil, errRedirectURI

@@ -45,7 +45,7 @@ func (h *Handler) findOffer(r *http.Request, id string) (v visit, offered authz.
 		return v, offered, authz.ErrRequestEnded
 	}
 	v.stored, v.browser = true, h.Sessions.Browser(r)
-	if v.target, err = h.recall(&v.request); err == nil {
+	if v.target, err = h.recall(r.Context(), &v.request); err == nil {
 		v.session, _, err = h.Sessions.Current(r)
 	}
 	if err == nil {

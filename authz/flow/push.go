@@ -134,7 +134,7 @@ func (h *Handler) open(w http.ResponseWriter, r *http.Request, params oauth.Para
 	v := visit{stored: true, browser: h.Sessions.EnsureBrowser(w, r)}
 	var err error
 	if v.request, err = h.Store.OpenPushed(r.Context(), handle, params.Get("client_id"), v.browser.Hash()); err == nil {
-		v.target, err = h.recall(&v.request)
+		v.target, err = h.recall(r.Context(), &v.request)
 	}
 	if err != nil {
 		h.refuse(w, r, nil, err)

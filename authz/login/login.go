@@ -113,9 +113,8 @@ func (h *Handler) find(r *http.Request, id string) (v visit, err error) {
 		return v, err
 	}
 	if v.request.Local == "" {
-		var ok bool
-		if v.client, ok = h.Clients.Find(v.request.ClientID); !ok {
-			return v, session.ErrClient
+		if v.client, err = session.FindClient(r.Context(), h.Clients, v.request.ClientID); err != nil {
+			return v, err
 		}
 	}
 	if v.session, _, err = h.Sessions.Current(r); err != nil {

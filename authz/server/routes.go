@@ -61,7 +61,7 @@ func (s *Server) buildRoutes() error {
 		return err
 	}
 	for _, mount := range []func(*session.Manager, *limit.Limiter) error{
-		s.mountFlow, s.mountLogin, s.mountNative, s.mountAccount, s.mountBackchannel, s.mountToken, s.buildNotices, s.mountEndpoints,
+		s.mountFlow, s.mountLogin, s.mountNative, s.mountAccount, s.mountRegistration, s.mountBackchannel, s.mountToken, s.buildNotices, s.mountEndpoints,
 	} {
 		if err := mount(browser, requests); err != nil {
 			return err
@@ -168,7 +168,7 @@ func (s *Server) mountEndpoints(browser *session.Manager, _ *limit.Limiter) erro
 		Profiles: c.Profiles, Sessions: browser, Pages: c.Pages, Trail: c.Trail, Apply: c.View.Apply, Logger: c.Logger,
 		Metadata: endpoints.Metadata{
 			Scopes: c.Scopes, ACRValues: c.Engine.ACRValues(), GrantTypes: s.tokenFace.Supported(), Backchannel: s.backchannelMetadata(),
-			DetailTypes: c.Details.Names(),
+			DetailTypes: c.Details.Names(), Registration: c.Registration != nil,
 		},
 		Applications: c.Applications,
 	})

@@ -22,6 +22,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/grants"
 	"github.com/gatehouse-id/gatehouse/authz/intake"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
+	"github.com/gatehouse-id/gatehouse/authz/registration"
 	"github.com/gatehouse-id/gatehouse/authz/revocation"
 	"github.com/gatehouse-id/gatehouse/authz/session"
 	"github.com/gatehouse-id/gatehouse/authz/site"
@@ -87,8 +88,10 @@ type Config struct {
 	Applications realm.Applications
 	// Backchannel lets clients ask people on their phones; nil where none may.
 	Backchannel *Backchannel
-	Now         func() time.Time
-	Logger      *slog.Logger
+	// Registration lets the instances of apps register as clients; nil where none may.
+	Registration *Registration
+	Now          func() time.Time
+	Logger       *slog.Logger
 	// Observe is told of what happens, for metrics; optional.
 	Observe Observer
 }
@@ -114,6 +117,7 @@ type Server struct {
 	routes   map[string]route
 	mounted  map[string]route // by the prefix of the path
 
+	instances  *registration.Store // nil where no app registers
 	clientAuth *clientauth.Authenticator
 	hints      *tokens.Hints
 	intake     *intake.Reader
@@ -129,7 +133,7 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{config: c, pages: session.ErrorPages{Pages: c.Pages, Logger: c.Logger}}
-	for _, build := range []func() error{s.buildTokens, s.buildClientAuth, s.buildGate, s.buildRoutes} {
+	for _, build := range []func() error{s.buildInstances, s.buildTokens, s.buildClientAuth, s.buildGate, s.buildRoutes} {
 		if err := build(); err != nil {
 			return nil, fmt.Errorf("assembling the authorization server: %w", err)
 		}

@@ -3,6 +3,7 @@
 package session
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -30,13 +31,22 @@ func (e *Refusal) Error() string { return e.Reason }
 
 // Refusals that several steps share.
 var (
-	// ErrClient says that a client is unknown, or has been taken out of the configuration since.
+	// ErrClient says that a client is unknown, or has been taken out since.
 	ErrClient = &Refusal{Status: http.StatusBadRequest, Message: web.ErrorClient, Reason: "the client is unknown"}
 	// ErrOtherBrowser says that another browser began the request.
 	ErrOtherBrowser = &Refusal{Status: http.StatusForbidden, Message: web.ErrorCookie, Reason: "another browser began the request"}
 
 	errEnded = &Refusal{Status: http.StatusBadRequest, Message: web.ErrorExpired, Reason: "the request has ended"}
 )
+
+// FindClient returns a client for a step that ends on a page: one that is not there, or not there any more, is [ErrClient].
+func FindClient(ctx context.Context, clients *authz.Clients, id string) (*authz.Client, error) {
+	client, err := clients.Lookup(ctx, id)
+	if authz.Gone(err) {
+		return nil, ErrClient
+	}
+	return client, err
+}
 
 // statusPages says what a person reads for an OAuth error that there is nowhere to send.
 var statusPages = map[int]string{

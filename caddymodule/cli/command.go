@@ -22,7 +22,7 @@ const name = "gatehouse"
 // commands returns a new copy of each of our commands, in the order in which help names them.
 func commands() []*cobra.Command {
 	return []*cobra.Command{
-		userCommand(), appCommand(), keysCommand(), sessionCommand(), tokenCommand(), auditCommand(), certificateCommand(), outboxCommand(), mobileCommand(),
+		userCommand(), appCommand(), clientCommand(), keysCommand(), sessionCommand(), tokenCommand(), auditCommand(), certificateCommand(), outboxCommand(), mobileCommand(),
 		healthCommand(), configCommand(), policyCommand(), importCommand(), receiptCommand(), onlyChildren(simulator.Command()),
 		tour.Command(servedRoots),
 	}
@@ -34,8 +34,8 @@ var ours bool
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  name,
-		Usage: "<user|app|keys|session|token|audit|certificate|outbox|mobile|health|config|policy|import|receipt|device|demo> ...",
-		Short: "Works on the users, apps, keys, sessions and tokens of a running Gatehouse",
+		Usage: "<user|app|client|keys|session|token|audit|certificate|outbox|mobile|health|config|policy|import|receipt|device|demo> ...",
+		Short: "Works on the users, apps, clients, keys, sessions and tokens of a running Gatehouse",
 		Long:  strings.TrimSpace(manner),
 		CobraFunc: func(cmd *cobra.Command) {
 			cmd.Hidden = ours

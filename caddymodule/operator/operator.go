@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/gatehouse-id/gatehouse/authz/registration"
 	"github.com/gatehouse-id/gatehouse/caddymodule"
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
 	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
@@ -58,6 +59,12 @@ func (a *Admin) Provision(ctx caddy.Context) error {
 		"GET /gatehouse/keys":                   listKeys,
 		"POST /gatehouse/keys/rotate":           rotateKeys,
 		"DELETE /gatehouse/keys/{kid}":          revokeKey,
+		"GET /gatehouse/clients":                listInstances,
+		"GET /gatehouse/clients/{client}":       showInstance,
+		"DELETE /gatehouse/clients/{client}":    deleteInstance,
+		"GET /gatehouse/client-tokens":          listInitialTokens,
+		"POST /gatehouse/client-tokens":         issueInitialToken,
+		"DELETE /gatehouse/client-tokens/{id}":  revokeInitialToken,
 		"GET /gatehouse/sessions":               listSessions,
 		"DELETE /gatehouse/sessions/{session}":  endSession,
 		"POST /gatehouse/tokens/inspect":        inspectToken,
@@ -134,9 +141,9 @@ var errRequest = errors.New("the request is not usable")
 
 func statusOf(err error) int {
 	for status, kinds := range map[int][]error{
-		http.StatusNotFound:   {storage.ErrNotFound, keyset.ErrNoKey, mobileauth.ErrNoApplication, mobileauth.ErrNoOverride},
+		http.StatusNotFound:   {storage.ErrNotFound, keyset.ErrNoKey, mobileauth.ErrNoApplication, mobileauth.ErrNoOverride, errNoRegistration},
 		http.StatusConflict:   {storage.ErrExists, identity.ErrVersion, identity.ErrTransition, keyset.ErrTooEarly},
-		http.StatusBadRequest: {identity.ErrInvalid, identity.ErrHash, mobileauth.ErrInvalid, errRequest, policy.ErrQuestion, audit.ErrQuery, phones.ErrTrial},
+		http.StatusBadRequest: {identity.ErrInvalid, identity.ErrHash, mobileauth.ErrInvalid, errRequest, policy.ErrQuestion, audit.ErrQuery, phones.ErrTrial, registration.ErrOrder},
 		http.StatusServiceUnavailable: {
 			storage.ErrClosed, storage.ErrConflict, storage.ErrFull, storage.ErrUnavailable, storage.ErrUnknown, identity.ErrBusy,
 			context.DeadlineExceeded,

@@ -15,8 +15,11 @@ import (
 // MaxBody bounds the body of a request in bytes.
 const MaxBody = 64 << 10
 
-// formType is the one content type of a body with parameters.
-const formType = "application/x-www-form-urlencoded"
+// Content types: that of a body with parameters, and that of a JSON object.
+const (
+	formType = "application/x-www-form-urlencoded"
+	jsonType = "application/json"
+)
 
 // Form reads the parameters of a POST. Anything in the query is refused: credentials never stand in a URI (RFC 6749 2.3.1),
 // and a parameter has one place. A refusal is an *[oauth.Error] with the status to send: 405 for another method, 415 for
@@ -64,35 +67,43 @@ func query(r *http.Request) (oauth.Params, error) {
 // readForm returns the encoded body. net/http's own ParseForm is not used: it merges query and body and lets a body of
 // another type pass as empty.
 func readForm(r *http.Request) (string, error) {
-	if !isForm(r.Header) {
-		return "", refuse(http.StatusUnsupportedMediaType, "the content type must be "+formType)
-	}
-	if r.ContentLength > MaxBody {
-		return "", refuse(http.StatusRequestEntityTooLarge, "the body is too large")
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
-	var tooLarge *http.MaxBytesError
-	switch {
-	case len(body) > MaxBody || errors.As(err, &tooLarge):
-		return "", refuse(http.StatusRequestEntityTooLarge, "the body is too large")
-	case err != nil:
-		return "", refuse(http.StatusBadRequest, "the body could not be read")
-	}
-	return string(body), nil
+	body, err := readBody(r, formType, MaxBody)
+	return string(body), err
 }
 
-// isForm admits exactly one content type, with UTF-8 or no charset, and no content coding: a body that is spelled in
+// JSON reads the body of a request that is JSON, at most limit bytes of it. Its refusals have the status of those of [Form].
+func JSON(r *http.Request, limit int64) ([]byte, error) { return readBody(r, jsonType, limit) }
+
+func readBody(r *http.Request, contentType string, limit int64) ([]byte, error) {
+	if !isType(r.Header, contentType) {
+		return nil, refuse(http.StatusUnsupportedMediaType, "the content type must be "+contentType)
+	}
+	if r.ContentLength > limit {
+		return nil, refuse(http.StatusRequestEntityTooLarge, "the body is too large")
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case int64(len(body)) > limit || errors.As(err, &tooLarge):
+		return nil, refuse(http.StatusRequestEntityTooLarge, "the body is too large")
+	case err != nil:
+		return nil, refuse(http.StatusBadRequest, "the body could not be read")
+	}
+	return body, nil
+}
+
+// isType admits exactly one content type, with UTF-8 or no charset, and no content coding: a body that is spelled in
 // another way could be read in another way by whatever stands before us.
-func isForm(h http.Header) bool {
+func isType(h http.Header, contentType string) bool {
 	types := h["Content-Type"]
 	if len(types) != 1 || len(h["Content-Encoding"]) > 0 {
 		return false
 	}
-	if types[0] == formType {
+	if types[0] == contentType {
 		return true
 	}
 	name, params, err := mime.ParseMediaType(types[0])
-	if err != nil || name != formType {
+	if err != nil || name != contentType {
 		return false
 	}
 	charset, given := params["charset"]

@@ -34,6 +34,11 @@ const (
 	InsufficientAuthorization Code = "insufficient_authorization" // draft-ietf-oauth-first-party-apps-04 5.2.2.1
 	InvalidSession            Code = "invalid_session"            // draft-ietf-oauth-first-party-apps-04 5.2.2.1
 
+	InvalidRedirectURI          Code = "invalid_redirect_uri"          // RFC 7591 3.2.2
+	InvalidClientMetadata       Code = "invalid_client_metadata"       // RFC 7591 3.2.2
+	InvalidSoftwareStatement    Code = "invalid_software_statement"    // RFC 7591 3.2.2
+	UnapprovedSoftwareStatement Code = "unapproved_software_statement" // RFC 7591 3.2.2
+
 	ExpiredLoginHintToken Code = "expired_login_hint_token" // OpenID CIBA Core 13
 	UnknownUserID         Code = "unknown_user_id"          // OpenID CIBA Core 13
 	MissingUserCode       Code = "missing_user_code"        // OpenID CIBA Core 13

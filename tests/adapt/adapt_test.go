@@ -166,7 +166,7 @@ var beyond = []string{
 	"mistake_client_keys_missing", "mistake_realm_certificate_no_authority", "mistake_realm_ltpa_wrong_password", "mistake_realm_database_dsn_unset",
 	"mistake_realm_database_in_the_clear", "mistake_client_secret_unset", "mistake_protect_session_in_handle", "mistake_seal_key_short",
 	"mistake_seal_key_unset", "mistake_theme_missing", "mistake_realm_ldap_no_such_ca", "mistake_realm_ldap_password_unset",
-	"mistake_realm_web_service_header_unset", "mistake_realm_web_service_no_certificate",
+	"mistake_realm_web_service_header_unset", "mistake_realm_web_service_no_certificate", "mistake_registration_statement_no_such_keys",
 }
 
 // innermost cuts off which modules were being provisioned: Caddy loads apps in no fixed order.

@@ -40,7 +40,7 @@ func complete(snippet string) string {
 		return "{\n" + snippet + "}\n"
 	case word == "issuer":
 		return "{\n\tgatehouse {\n" + snippet + "}\n}\n"
-	case strings.Contains(" storage seal_key audience keys sessions tokens passwords theme development realm user_identity security_test acr scope default_scope application provisioning client user ", " "+word+" "):
+	case strings.Contains(" storage seal_key audience keys sessions tokens passwords theme development realm user_identity security_test acr scope default_scope application provisioning client registration user ", " "+word+" "):
 		return "{\n\tgatehouse {\n\tissuer https://auth.example.com\n" + snippet + "}\n}\n"
 	case strings.HasPrefix(word, "@") || strings.Contains(" protect authorization_server handle handle_path handle_errors route reverse_proxy log ", " "+word+" "):
 		return issuer + "example.com {\n" + snippet + "}\n"

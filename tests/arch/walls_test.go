@@ -25,7 +25,7 @@ var (
 	// faces are the packages that meet in stored records only.
 	faces = []string{
 		"authz/flow", "authz/login", "authz/native", "authz/grants", "authz/endpoints", "authz/account", "authz/site",
-		"authz/backchannel",
+		"authz/backchannel", "authz/registration",
 	}
 
 	// planned are packages of the table that are not there yet. A package that is needed no earlier is created no earlier,
@@ -239,6 +239,22 @@ var walls = slices.Concat([]wall{
 			"mobileauth/...":   "the phone is a port: whoever assembles brings one",
 		},
 		door: []string{"mobileauth/shown"},
+	},
+	{
+		room: []string{"authz/client"},
+		never: map[string]string{
+			ours:       "what a client is does not depend on where it is kept, nor on what it asks for",
+			"net/http": "what a client is does not depend on how it asks",
+		},
+		door: []string{"authz/realm", "internal/jose", "internal/oauth", "internal/randid"},
+	},
+	{
+		room: []string{"authz/registration", "authz/registration/metadata"},
+		never: map[string]string{
+			"net/http":         "what an instance may have, and what becomes of it, is the same however it is asked for",
+			"internal/web/...": "an app is answered, and shown no page",
+			"mobileauth/...":   "an instance is a client, with or without a phone of a user",
+		},
 	},
 	{
 		room: []string{"authz/realm/formauth"},

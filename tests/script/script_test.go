@@ -114,6 +114,13 @@ const caddyfile = `{
 			grants client_credentials
 			scopes gatehouse:users gatehouse:devices gatehouse:operations
 		}
+		registration {
+			application bank {
+				redirect_uri com.example.bank:/callback
+				grants authorization_code refresh_token
+				scopes openid accounts:read
+			}
+		}
 	}
 }
 

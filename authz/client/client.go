@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package authz
+package client
 
 import (
 	"cmp"
@@ -38,6 +38,13 @@ const (
 	GrantRefreshToken      GrantType = "refresh_token"
 	GrantClientCredentials GrantType = "client_credentials"
 	GrantCIBA              GrantType = "urn:openid:params:grant-type:ciba" // OpenID CIBA Core 4
+)
+
+const (
+	// MaxAccessTTL is the longest lifetime an access token may be configured with.
+	MaxAccessTTL = 24 * time.Hour
+	// MaxRefreshTTL is the longest lifetime a refresh family may be configured with.
+	MaxRefreshTTL = 365 * 24 * time.Hour
 )
 
 // Client is an application that may ask for tokens. It is immutable once registered.
@@ -83,6 +90,8 @@ type Client struct {
 	Networks []netip.Prefix
 	// Site marks the built-in client of a protected site, whose codes only the gate itself redeems.
 	Site bool
+	// Registered marks an instance of an app that has registered itself (RFC 7591).
+	Registered bool
 }
 
 // DisplayName returns the name for people.
@@ -131,12 +140,22 @@ func (c *Client) Check() error {
 	if c.ID == "" {
 		return errors.New("a client has no id")
 	}
-	for _, check := range []func() error{c.checkIdentity, c.checkGrants, c.checkTokens} {
-		if err := check(); err != nil {
-			return fmt.Errorf("client %q %w", c.ID, err)
-		}
+	err := c.checkIdentity()
+	if err == nil {
+		err = c.CheckTerms()
+	}
+	if err != nil {
+		return fmt.Errorf("client %q %w", c.ID, err)
 	}
 	return nil
+}
+
+// CheckTerms is Check of what a client may do, whoever it is and however it authenticates. The error does not name the client.
+func (c *Client) CheckTerms() error {
+	if err := c.checkGrants(); err != nil {
+		return err
+	}
+	return c.checkTokens()
 }
 
 func (c *Client) checkIdentity() error {
@@ -222,46 +241,4 @@ func (c *Client) checkTokens() error {
 		}
 	}
 	return nil
-}
-
-// Clients is an immutable registry: the configured clients and the built-in ones of protected sites.
-type Clients struct {
-	byID  map[string]*Client
-	sites Sites
-}
-
-// NewClients returns a registry of checked clients with distinct ids. The zero [Sites] allows no site.
-func NewClients(sites Sites, clients ...*Client) (*Clients, error) {
-	r := &Clients{byID: map[string]*Client{}, sites: sites}
-	for _, c := range clients {
-		if strings.HasPrefix(c.ID, sitePrefix) {
-			return nil, fmt.Errorf("client %q has an id that is kept for protected sites", c.ID)
-		}
-		if err := c.Check(); err != nil {
-			return nil, err
-		}
-		if r.byID[c.ID] != nil {
-			return nil, fmt.Errorf("client %q is defined twice", c.ID)
-		}
-		r.byID[c.ID] = c
-	}
-	return r, nil
-}
-
-// Find returns the client with the given id.
-func (r *Clients) Find(id string) (*Client, bool) {
-	if c, ok := r.byID[id]; ok {
-		return c, true
-	}
-	return r.sites.client(id)
-}
-
-// Audiences returns every audience that access tokens of the registered clients have, in ascending order.
-func (r *Clients) Audiences() []string {
-	all := slices.Clone(r.sites.Audience)
-	for _, c := range r.byID {
-		all = append(all, c.Audience...)
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
 }

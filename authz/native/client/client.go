@@ -19,11 +19,14 @@ import (
 	"time"
 )
 
-// Config describes a [Client]. Issuer, ClientID, Handlers, HTTP and Now are required.
+// Config describes a [Client]. Issuer, Handlers, HTTP and Now are required, and ClientID or Registration.
 type Config struct {
 	// Issuer is the URL of the authorization server, from which everything else is discovered.
-	Issuer   string
+	Issuer string
+	// ClientID is that of the app, which all its installations share.
 	ClientID string
+	// Registration makes each installation a client of its own, instead.
+	Registration *Registration
 	// Scopes are those to ask for at first; a resource may want more later. Default: those of the server for the client.
 	Scopes []string
 	// Handlers answer challenges by the name of the realm.
@@ -45,6 +48,7 @@ type Client struct {
 	mu        sync.Mutex
 	endpoints *endpoints
 	session   string // auth_session
+	instance  Instance
 	tokens    Tokens
 }
 
@@ -76,10 +80,16 @@ var ErrTooManyRounds = errors.New("the server keeps asking")
 
 // New returns a client. It sends nothing yet.
 func New(c Config) (*Client, error) {
-	if c.Issuer == "" || c.ClientID == "" || c.Handlers == nil || c.HTTP == nil || c.Now == nil {
-		return nil, errors.New("building a client: issuer, client id, handlers, HTTP client and clock are required")
+	if c.Issuer == "" || (c.ClientID == "") == (c.Registration == nil) || c.Handlers == nil || c.HTTP == nil || c.Now == nil {
+		return nil, errors.New("building a client: issuer, handlers, HTTP client and clock are required, and either a client id or a registration")
 	}
 	client := &Client{config: c, turn: make(chan struct{}, 1)}
+	if c.Registration != nil {
+		if err := c.Registration.check(); err != nil {
+			return nil, err
+		}
+		client.instance = c.Registration.Instance
+	}
 	client.turn <- struct{}{}
 	return client, nil
 }
@@ -108,7 +118,16 @@ func (c *Client) exclusively(ctx context.Context, fn func() (Tokens, error)) (To
 	return fn()
 }
 
+// authorize begins anew, once, when the server has forgotten this installation meanwhile.
 func (c *Client) authorize(ctx context.Context, r Request) (Tokens, error) {
+	tokens, err := c.authorizeOnce(ctx, r)
+	if c.forgotten(ctx, err) {
+		return c.authorizeOnce(ctx, r)
+	}
+	return tokens, err
+}
+
+func (c *Client) authorizeOnce(ctx context.Context, r Request) (Tokens, error) {
 	verifier := newVerifier()
 	code, err := c.challenge(ctx, c.ask(r, verifier))
 	if lost(err) && c.session != "" { // the server does not know the session any more: begin anew, once
@@ -119,7 +138,7 @@ func (c *Client) authorize(ctx context.Context, r Request) (Tokens, error) {
 		return Tokens{}, err
 	}
 	return c.exchange(ctx, url.Values{
-		"grant_type": {"authorization_code"}, "code": {code}, "code_verifier": {verifier}, "client_id": {c.config.ClientID},
+		"grant_type": {"authorization_code"}, "code": {code}, "code_verifier": {verifier},
 	})
 }
 
@@ -135,7 +154,7 @@ func lost(err error) bool {
 func (c *Client) ask(r Request, verifier string) url.Values {
 	sum := sha256.Sum256([]byte(verifier))
 	form := url.Values{
-		"response_type": {"code"}, "client_id": {c.config.ClientID}, "code_challenge_method": {"S256"},
+		"response_type": {"code"}, "code_challenge_method": {"S256"},
 		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])},
 	}
 	set := func(name, value string) {
@@ -186,7 +205,7 @@ func (c *Client) challenge(ctx context.Context, form url.Values) (code string, e
 		if err != nil {
 			return "", err
 		}
-		form = url.Values{"client_id": {c.config.ClientID}, "auth_session": {c.session}, "answers": {answers}}
+		form = url.Values{"auth_session": {c.session}, "answers": {answers}}
 	}
 	return "", ErrTooManyRounds
 }

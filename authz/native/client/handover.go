@@ -54,7 +54,7 @@ func (c *Client) push(ctx context.Context, r Request, h *Handover) error {
 	}
 	asked := c.config.Now()
 	err := c.post(ctx, func(e *endpoints) string { return e.Pushed }, form, &answer)
-	if lost(err) {
+	if lost(err) || c.forgotten(ctx, err) {
 		c.session = ""
 	}
 	if err != nil {
@@ -65,7 +65,7 @@ func (c *Client) push(ctx context.Context, r Request, h *Handover) error {
 		return fmt.Errorf("reading the server's metadata: %w", err)
 	}
 	query := address.Query()
-	query.Set("client_id", c.config.ClientID)
+	query.Set("client_id", form.Get("client_id"))
 	query.Set("request_uri", answer.URI)
 	address.RawQuery = query.Encode()
 	h.URL, h.Expires = address.String(), asked.Add(time.Duration(answer.Seconds)*time.Second)
@@ -90,7 +90,7 @@ func (c *Client) Finish(ctx context.Context, h *Handover, callback string) (Toke
 	return c.exclusively(ctx, func() (Tokens, error) {
 		return c.exchange(ctx, url.Values{
 			"grant_type": {"authorization_code"}, "code": {answer.Get("code")}, "code_verifier": {h.verifier},
-			"redirect_uri": {h.redirectURI}, "client_id": {c.config.ClientID},
+			"redirect_uri": {h.redirectURI},
 		})
 	})
 }

@@ -25,6 +25,7 @@ type endpoints struct {
 	Pushed    string `json:"pushed_authorization_request_endpoint"`
 	Token     string `json:"token_endpoint"`
 	Revoke    string `json:"revocation_endpoint"`
+	Register  string `json:"registration_endpoint"`
 }
 
 func (c *Client) discover(ctx context.Context) (*endpoints, error) {
@@ -49,7 +50,7 @@ func (c *Client) discover(ctx context.Context) (*endpoints, error) {
 	return found, nil
 }
 
-// post sends a form to an endpoint and reads its answer, also that of an error.
+// post sends a form to an endpoint, in the name of this client, and reads its answer, also that of an error.
 func (c *Client) post(ctx context.Context, endpoint func(*endpoints) string, form url.Values, into any) error {
 	known, err := c.discover(ctx)
 	if err != nil {
@@ -58,6 +59,9 @@ func (c *Client) post(ctx context.Context, endpoint func(*endpoints) string, for
 	address := endpoint(known)
 	if address == "" {
 		return errors.New("the server does not have the endpoint that is needed")
+	}
+	if err := c.identify(ctx, form); err != nil {
+		return err
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -78,7 +82,7 @@ func (c *Client) send(r *http.Request, into any) error {
 	if err != nil {
 		return err
 	}
-	if response.StatusCode == http.StatusOK || response.StatusCode == http.StatusCreated {
+	if response.StatusCode/100 == 2 {
 		if into == nil || len(body) == 0 {
 			return nil
 		}
@@ -148,10 +152,10 @@ func (c *Client) renew(ctx context.Context, t Tokens) (Tokens, error) {
 		return c.authorize(ctx, Request{Scopes: t.Scopes})
 	}
 	renewed, err := c.exchange(ctx, url.Values{
-		"grant_type": {"refresh_token"}, "refresh_token": {t.Refresh}, "client_id": {c.config.ClientID},
+		"grant_type": {"refresh_token"}, "refresh_token": {t.Refresh},
 	})
 	var e *Error
-	if errors.As(err, &e) && e.Code == "invalid_grant" {
+	if errors.As(err, &e) && e.Code == "invalid_grant" || c.forgotten(ctx, err) {
 		return c.authorize(ctx, Request{Scopes: t.Scopes})
 	}
 	return renewed, err
@@ -172,7 +176,7 @@ func (c *Client) Logout(ctx context.Context) error {
 			return Tokens{}, nil
 		}
 		return Tokens{}, c.post(ctx, func(e *endpoints) string { return e.Revoke },
-			url.Values{"token": {token}, "client_id": {c.config.ClientID}}, nil)
+			url.Values{"token": {token}}, nil)
 	})
 	return err
 }

@@ -59,6 +59,19 @@ func SameHolder(bound, proven string) error {
 	return oauth.NewError(oauth.InvalidDPoPProof, "the request does not prove the key that it began with")
 }
 
+// Bind binds the code of a request to the key that its sender has proven to hold, which is that of dpop_jkt where there is one (RFC 9449
+// 10.1, draft-ietf-oauth-first-party-apps-04 9.5.1): another one is refused as by [SameHolder]. Whoever has proven none binds nothing.
+func Bind(request *authz.Request, proven string) error {
+	if proven == "" {
+		return nil
+	}
+	if err := SameHolder(request.Key, proven); err != nil {
+		return err
+	}
+	request.Key = proven
+	return nil
+}
+
 // WithoutCredentials returns a request without the header fields by which a client shows who it is. A realm that reads them would take
 // a client's secret for somebody's password.
 func WithoutCredentials(r *http.Request) *http.Request {

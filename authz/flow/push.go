@@ -71,9 +71,8 @@ func (h *Handler) readPushed(r *http.Request, client *authz.Client, params oauth
 		return authz.Request{}, err
 	}
 	request, err := h.accept(r, t, params)
-	if err == nil && key != "" {
-		err = clientauth.SameHolder(request.Key, key)
-		request.Key = key
+	if err == nil {
+		err = clientauth.Bind(&request, key)
 	}
 	if err == nil && params.Get("auth_session") != "" {
 		request.Handover, err = h.offer(r, client, &request, params.Get("auth_session"), key)

@@ -201,18 +201,6 @@ func (c *call) find(params oauth.Params) (err error) {
 	return nil
 }
 
-// bind binds the code of the request to the key that the app has proven to hold, which is that of dpop_jkt where there is one (9.5.1).
-func (c *call) bind() error {
-	if c.key == "" {
-		return nil
-	}
-	if err := clientauth.SameHolder(c.request.Key, c.key); err != nil {
-		return err
-	}
-	c.request.Key = c.key
-	return nil
-}
-
 // asksAnew reports whether an app asks for something, instead of answering what it has been asked. Any parameter that would
 // change what is asked does: none may be overlooked because a request is open.
 func asksAnew(params oauth.Params) bool {
@@ -231,7 +219,7 @@ func (c *call) begin(ctx context.Context, params oauth.Params) (err error) {
 	if c.request, err = c.Intake.Read(ctx, c.client, params); err != nil {
 		return err
 	}
-	if err := c.bind(); err != nil {
+	if err := clientauth.Bind(&c.request, c.key); err != nil {
 		return err
 	}
 	switch {

@@ -189,7 +189,7 @@ func bearer(r *http.Request) (string, error) {
 		return "", errNoToken
 	}
 	scheme, token, ok := strings.Cut(lines[0], " ")
-	if len(lines) > 1 || !ok || !strings.EqualFold(scheme, "Bearer") || token == "" {
+	if len(lines) > 1 || !ok || !strings.EqualFold(scheme, oauth.Bearer) || token == "" {
 		return "", errBearer
 	}
 	return token, nil
@@ -216,7 +216,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, e audit.Event, 
 		h.Trail.Log(r.Context(), e)
 	}
 	if known.HTTPStatus() == http.StatusUnauthorized {
-		challenge := oauth.WWWAuthenticate{Scheme: "Bearer", Realm: h.Issuer}
+		challenge := oauth.WWWAuthenticate{Scheme: oauth.Bearer, Realm: h.Issuer}
 		if !errors.Is(err, errNoToken) { // RFC 6750 3.1: who has sent nothing is told no error
 			challenge.Error, challenge.Description = known.Code, known.Description
 		}

@@ -4,7 +4,6 @@ package httpx
 
 import (
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"strings"
@@ -78,18 +77,14 @@ func readBody(r *http.Request, contentType string, limit int64) ([]byte, error) 
 	if !isType(r.Header, contentType) {
 		return nil, refuse(http.StatusUnsupportedMediaType, "the content type must be "+contentType)
 	}
-	if r.ContentLength > limit {
-		return nil, refuse(http.StatusRequestEntityTooLarge, "the body is too large")
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
-	var tooLarge *http.MaxBytesError
+	body, err := bounded(r, limit)
 	switch {
-	case int64(len(body)) > limit || errors.As(err, &tooLarge):
+	case errors.Is(err, ErrTooLarge):
 		return nil, refuse(http.StatusRequestEntityTooLarge, "the body is too large")
 	case err != nil:
 		return nil, refuse(http.StatusBadRequest, "the body could not be read")
 	}
-	return body, nil
+	return body.Bytes(), nil
 }
 
 // isType admits exactly one content type, with UTF-8 or no charset, and no content coding: a body that is spelled in

@@ -45,22 +45,12 @@ const announced = 16 << 10
 // TakeBody reads the body of a request to its end, of at most limit bytes, and puts what it has read in its place: what is forwarded is
 // what it returns, and nobody may change that.
 func TakeBody(r *http.Request, limit int64) ([]byte, error) {
-	if r.ContentLength > limit {
-		return nil, ErrTooLarge
-	}
-	var body bytes.Buffer
-	if r.Body != nil && r.Body != http.NoBody {
-		body.Grow(int(min(max(r.ContentLength, 0), announced)) + bytes.MinRead) // so that most grow once
-		n, err := body.ReadFrom(io.LimitReader(r.Body, limit+1))
-		var over *http.MaxBytesError
-		switch {
-		case n > limit || errors.As(err, &over):
-			return nil, ErrTooLarge
-		case err != nil:
-			return nil, fmt.Errorf("reading the body: %w", err)
-		case len(r.Trailer) > 0:
-			return nil, ErrTrailers
-		}
+	body, err := bounded(r, limit)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(r.Trailer) > 0: // HTTP/1 tells of those that were not announced at the end only
+		return nil, ErrTrailers
 	}
 	sent := body.Bytes()
 	if body.Available() > len(sent)/4+bytes.MinRead { // it may be held for minutes
@@ -68,6 +58,26 @@ func TakeBody(r *http.Request, limit int64) ([]byte, error) {
 	}
 	replace(r, sent)
 	return sent, nil
+}
+
+// bounded reads the body of a request to its end, or refuses it with [ErrTooLarge] where it has more than limit bytes.
+func bounded(r *http.Request, limit int64) (body bytes.Buffer, err error) {
+	switch {
+	case r.ContentLength > limit:
+		return body, ErrTooLarge
+	case r.Body == nil || r.Body == http.NoBody:
+		return body, nil
+	}
+	body.Grow(int(min(max(r.ContentLength, 0), announced)) + bytes.MinRead) // so that most grow once
+	n, err := body.ReadFrom(io.LimitReader(r.Body, limit+1))
+	var over *http.MaxBytesError
+	switch {
+	case n > limit || errors.As(err, &over):
+		return body, ErrTooLarge
+	case err != nil:
+		return body, fmt.Errorf("reading the body: %w", err)
+	}
+	return body, nil
 }
 
 // replace gives a request a body of a known length.

@@ -268,7 +268,7 @@ func TestNothingSaidGetsInThatIsSwitchedOff(t *testing.T) {
 			return
 		}
 		app := attempt.Result.Identity.Application
-		if app == nil || attempt.Result.Identity.Subject != "" || !g.Stands(realm.Proof{Application: app}) || strings.HasPrefix(app.Version, "0.") {
+		if app == nil || attempt.Result.Identity.Subject != "" || !g.Stands(realm.Proof{Application: app}) || app.ID == "bank" && strings.HasPrefix(app.Version, "0.") {
 			rt.Fatalf("%+v is let in", attempt.Result.Identity)
 		}
 	})

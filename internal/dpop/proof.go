@@ -99,7 +99,7 @@ func (c *Checker) Algs() []jose.Algorithm { return slices.Clone(c.config.Algs) }
 func (c *Checker) Nonce() (string, error) { return c.config.Nonces.New(c.config.Now()) }
 
 // Refusal words why a proof is refused, with a status and with the nonce that would help where one would (RFC 9449 sections 5, 7.1 and
-// 8). What could not be judged is temporarily_unavailable.
+// 8). A key that has had its share is told to slow down (429). What could not be judged is temporarily_unavailable.
 func (c *Checker) Refusal(err error, status int) *oauth.Error {
 	var refusal *oauth.Error
 	switch {
@@ -110,6 +110,8 @@ func (c *Checker) Refusal(err error, status int) *oauth.Error {
 		}
 		refusal = oauth.NewError(oauth.UseDPoPNonce, "the DPoP proof needs the nonce that comes with this answer")
 		refusal.Nonce = nonce
+	case errors.Is(err, ErrShare):
+		return oauth.TooMany(Past).WithCause(err)
 	case errors.Is(err, ErrProof):
 		refusal = oauth.NewError(oauth.InvalidDPoPProof, "the DPoP proof is not valid")
 	default:

@@ -89,11 +89,8 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error, logger *slog.
 	NoStore(w)
 	h := w.Header()
 	Announce(h, e)
-	switch status {
-	case http.StatusMethodNotAllowed:
+	if status == http.StatusMethodNotAllowed {
 		setDefault(h, "Allow", http.MethodPost)
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		setDefault(h, "Retry-After", Seconds(max(retryAfter, e.RetryAfter)))
 	}
 	WriteJSON(w, status, body)
 }

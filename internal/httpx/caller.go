@@ -3,6 +3,7 @@
 package httpx
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"net/http"
@@ -16,6 +17,14 @@ type Caller struct {
 	Proxied bool
 	// RequestID ties an answer to its log lines. It may be shown to people.
 	RequestID string
+	// Method and Path are what the caller has sent, where somebody has rewritten the request since; see [Asked].
+	Method, Path string
+}
+
+// Asked returns the method and the escaped path of a request as its sender knows them, whatever has been rewritten since.
+func Asked(r *http.Request) (method, path string) {
+	c := CallerOf(r.Context())
+	return cmp.Or(c.Method, r.Method), cmp.Or(c.Path, r.URL.EscapedPath())
 }
 
 type callerKey struct{}

@@ -12,14 +12,17 @@ import (
 // nonceHeader is that of RFC 9449 8.
 const nonceHeader = "DPoP-Nonce"
 
-// Announce sends the nonce that an error has for the caller's next DPoP proof, if any, where scripts of other origins may read it (RFC
-// 9449 8).
+// Announce tells the caller what an error says of its next request: when to send it, unless Retry-After is set already, and the nonce for
+// its DPoP proof, if any, where scripts of other origins may read it (RFC 9449 8).
 func Announce(h http.Header, err error) {
-	nonce := oauth.AsError(err).Nonce
-	if nonce == "" {
+	e := oauth.AsError(err)
+	if status := e.HTTPStatus(); status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		setDefault(h, "Retry-After", Seconds(max(retryAfter, e.RetryAfter)))
+	}
+	if e.Nonce == "" {
 		return
 	}
-	h.Set(nonceHeader, nonce)
+	h.Set(nonceHeader, e.Nonce)
 	if h.Get("Access-Control-Expose-Headers") == "" {
 		h.Set("Access-Control-Expose-Headers", "WWW-Authenticate, "+nonceHeader)
 	}

@@ -295,6 +295,19 @@ func TestCallerTravelsInTheContext(t *testing.T) {
 	}
 }
 
+// TestAsked: what the sender has asked for, whatever somebody has made of it since.
+func TestAsked(t *testing.T) {
+	t.Parallel()
+	r := httptest.NewRequest("POST", "/userinfo%2Fx?a=b", nil)
+	if method, path := httpx.Asked(r); method != "POST" || path != "/userinfo%2Fx" {
+		t.Errorf("as it came: %s %s", method, path)
+	}
+	r = r.WithContext(httpx.WithCaller(r.Context(), httpx.Caller{Method: "GET", Path: "/me"}))
+	if method, path := httpx.Asked(r); method != "GET" || path != "/me" {
+		t.Errorf("rewritten: %s %s", method, path)
+	}
+}
+
 func FuzzForm(f *testing.F) {
 	f.Add("a=1&b=2", formType)
 	f.Add("a=%zz", formType+";charset=utf-8")

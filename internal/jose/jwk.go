@@ -5,6 +5,8 @@ package jose
 import (
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/sha256"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -43,6 +45,12 @@ func Thumbprint(k PublicKey) string {
 		return ""
 	}
 	return b64.EncodeToString(sum)
+}
+
+// CertificateThumbprint returns SHA-256 of a certificate in base64url, by which tokens are bound to it (x5t#S256, RFC 8705 3.1).
+func CertificateThumbprint(c *x509.Certificate) string {
+	sum := sha256.Sum256(c.Raw)
+	return b64.EncodeToString(sum[:])
 }
 
 // MarshalSet returns the keys as a JWK set, in the given order, each with its algorithm and marked for signatures; behind

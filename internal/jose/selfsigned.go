@@ -34,6 +34,13 @@ type ownHeader struct {
 // Whoever sends a token chooses the key, and what checking with it costs: no more than with keys that are in use.
 const maxOwnRSABits, maxOwnExponent = 4096, 65537
 
+// Costly reports whether checking a signature with the key costs more than a stranger may choose: it is of RSA, and of more than 4096 bits or
+// with an exponent above 65537.
+func (k PublicKey) Costly() bool {
+	own, isRSA := k.Key.(*rsa.PublicKey)
+	return isRSA && (own.N.BitLen() > maxOwnRSABits || own.E > maxOwnExponent)
+}
+
 // remembered is how many headers a reader remembers at least: whoever sends one sends it again with every request, and to read a key
 // and find out that it is one costs a fifth of what checking a signature does.
 const remembered = 4096
@@ -111,7 +118,7 @@ func parseOwnHeader(data []byte) (h Header, key PublicKey, err error) {
 	case !ok:
 		return h, PublicKey{}, fmt.Errorf("a token's key that is not for signatures of the profile: %w", ErrKey)
 	}
-	if own, isRSA := key.Key.(*rsa.PublicKey); isRSA && (own.N.BitLen() > maxOwnRSABits || own.E > maxOwnExponent) {
+	if key.Costly() {
 		return h, PublicKey{}, fmt.Errorf("a token's key that would cost too much to check with: %w", ErrKey)
 	}
 	key.KID = ""

@@ -4,6 +4,8 @@ package jose_test
 
 import (
 	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"strings"
 	"testing"
@@ -86,6 +88,21 @@ func TestExampleOfRFC8037(t *testing.T) {
 	}
 	if got := jose.Thumbprint(k); got != "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k" {
 		t.Errorf("RFC 8037 A.3 thumbprint = %q", got)
+	}
+}
+
+// RFC 8705 Appendix A: the thumbprint of its example.
+func TestCertificateThumbprintOfRFC8705(t *testing.T) {
+	t.Parallel()
+	der, err := base64.StdEncoding.DecodeString("MIIBBjCBrAIBAjAKBggqhkjOPQQDAjAPMQ0wCwYDVQQDDARtdGxzMB4XDTE4MTAx" +
+		"ODEyMzcwOVoXDTIyMDUwMjEyMzcwOVowDzENMAsGA1UEAwwEbXRsczBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABNcnyxwqV6hY8QnhxxzFQ03C7HKW9OylMbnQ" +
+		"ZjjJ/Au08/coZwxS7LfA4vOLS9WuneIXhbGGWvsDSb0tH6IxLm8wCgYIKoZIzj0EAwIDSQAwRgIhAP0RC1E+vwJD/D1AGHGzuri+hlV/PpQEKTWUVeORWz83AiEA" +
+		"5x2eXZOVbUlJSGQgjwD5vaUaKlLR50Q2DmFfQj1L+SY=")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := jose.CertificateThumbprint(&x509.Certificate{Raw: der}); got != "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0" {
+		t.Error(got)
 	}
 }
 

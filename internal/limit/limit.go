@@ -149,13 +149,23 @@ func Address(ip string) string {
 	if err != nil {
 		return ip
 	}
+	return part(addr, 64)
+}
+
+// Network returns the part of an IP address that one party has who takes as much as is given away: an IPv4 address, or the first 48 bits of
+// an IPv6 one, which have 65,536 times what [Address] returns. Anything else is returned as it is.
+func Network(ip string) string {
+	addr, err := netip.ParseAddr(ip)
+	if err != nil {
+		return ip
+	}
+	return part(addr, 48)
+}
+
+func part(addr netip.Addr, bits int) string {
 	addr = addr.Unmap().WithZone("")
 	if addr.Is4() {
 		return addr.String()
 	}
-	prefix, err := addr.Prefix(64)
-	if err != nil {
-		return ip
-	}
-	return prefix.String()
+	return netip.PrefixFrom(addr, bits).Masked().String()
 }

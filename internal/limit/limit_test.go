@@ -187,6 +187,25 @@ func TestAddressIsWhatOnePartyControls(t *testing.T) {
 	}
 }
 
+func TestNetworkIsWhatOnePartyIsGiven(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ name, ip, want string }{
+		{"v4", "192.0.2.7", "192.0.2.7"},
+		{"mapped v4", "::ffff:192.0.2.7", "192.0.2.7"},
+		{"v6", "2001:db8:1:2:3:4:5:6", "2001:db8:1::/48"},
+		{"v6 in another of its subnets", "2001:db8:1:ffff::1", "2001:db8:1::/48"},
+		{"zone", "fe80::1%eth0", "fe80::/48"},
+		{"no address", "somewhere", "somewhere"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			if got := limit.Network(test.ip); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
 func BenchmarkWait(b *testing.B) {
 	l := newLimiter(b, storagetest.NewClock(), 5, 10)
 	b.ReportAllocs()

@@ -58,9 +58,9 @@ type Phones struct {
 	// Starts counts a question to somebody of whom no more than a name was typed, by the address at which it was, and returns how long
 	// to wait where that is one too many; zero when it may begin.
 	Starts func(address string) time.Duration
-	// Shown returns where the key of a device was shown to be, empty where it was not, and whether that is as good as least. With no
-	// least, everything is.
-	Shown func(ctx context.Context, device, least string) (grade string, enough bool, err error)
+	// Shown returns where the key was shown to be with which a phone has answered an operation, empty where it was not, and whether that is
+	// as good as least. With no least, everything is.
+	Shown func(ctx context.Context, o *operation.Operation, least string) (grade string, enough bool, err error)
 }
 
 // Config describes a [Guest].

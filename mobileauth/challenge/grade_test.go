@@ -10,13 +10,14 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/mobileauth/challenge"
 	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletype"
+	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 )
 
 var errGrade = errors.New("nobody knows")
 
 // vouched knows phones by name.
-func vouched(_ context.Context, device, least string) (string, bool, error) {
-	switch device {
+func vouched(_ context.Context, o *operation.Operation, least string) (string, bool, error) {
+	switch o.AnsweredBy {
 	case "dev_1":
 		return "tee", least != "hardware", nil
 	case "dev_down":

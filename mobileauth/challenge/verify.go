@@ -94,7 +94,7 @@ func (g *Guest) shown(ctx context.Context, phones *Phones, o *operation.Operatio
 	if o.AnsweredBy == "" {
 		return "", g.Attestation == "", nil
 	}
-	return phones.Shown(ctx, o.AnsweredBy, g.Attestation)
+	return phones.Shown(ctx, o, g.Attestation)
 }
 
 // accept says what was proven by what.

@@ -67,19 +67,19 @@ func Format(raw json.RawMessage) (string, error) {
 	return head.Format, nil
 }
 
-// grade has evidence judged, and notes when.
+// grade has evidence judged, and notes when and about which key.
 func (s *Store) grade(ctx context.Context, e Evidence) (handset.Attestation, error) {
 	a, err := s.Attestation.Grade(ctx, e)
 	if err != nil {
 		return handset.Attestation{}, failed("grading an attestation", err)
 	}
-	a.At = s.now()
+	a.At, a.SignKeyID = s.now(), e.Keys.Sign.ID()
 	return a, nil
 }
 
-// attestationReason is why an attestation will not do: that evidence is wrong is said with the reason, and of all else with what
-// came of it.
-func attestationReason(a *handset.Attestation) string {
+// AttestationReason is why an attestation will not do, for the audit trail: that evidence is wrong is said with the reason, and of all
+// else with what came of it.
+func AttestationReason(a *handset.Attestation) string {
 	switch {
 	case a.Result == handset.Verified:
 		return ReasonAttestation + "_grade"
@@ -93,7 +93,7 @@ func attestationReason(a *handset.Attestation) string {
 func (r AttestationRule) refused(a *handset.Attestation) string {
 	wrong := r.Mode == AttestationPreferred && a.Result == handset.Failed
 	if wrong || r.Mode == AttestationRequired && !a.Verified(r.Minimum) {
-		return attestationReason(a)
+		return AttestationReason(a)
 	}
 	return ""
 }

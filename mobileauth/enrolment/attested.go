@@ -136,7 +136,7 @@ func (s *Store) showing(ctx context.Context, d *handset.Device, keys envelope.Pu
 	rule := policy.rule(d.Platform)
 	reason := rule.refused(&p.shown)
 	if reason == "" && d.Attestation.Verified(rule.Minimum) && rule.doubtful(&p.shown) {
-		reason = attestationReason(&p.shown)
+		reason = AttestationReason(&p.shown)
 	}
 	if reason == "" {
 		return p, nil

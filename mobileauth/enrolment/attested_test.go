@@ -259,6 +259,13 @@ func TestNewKeysAreShownAnew(t *testing.T) {
 				if !v.OK || got.SignKeyID != public.Sign.ID() || got.Attestation.Verified(attestation.TEE) != (tt.want == kept) {
 					t.Errorf("%+v, and it is %+v", v, got.Attestation)
 				}
+				if of := got.Attestation.GradeOf(public.Sign.ID()); of.AtLeast(attestation.TEE) != (tt.want == kept) {
+					t.Errorf("the new key is %s", of)
+				}
+				// The old one still speaks, for a day. What was shown about the other does not count for it.
+				if of := got.Attestation.GradeOf(d.SignKeyID); of != attestation.Unknown || !got.Speaks(d.SignKeyID, w.clock.Now()) {
+					t.Errorf("the old key is %s", of)
+				}
 				// The answer was lost: the same again changes nothing.
 				m, proof = w.says(d, p, envelope.Statement{Purpose: envelope.PurposeKeys, Keys: &public}, secret(1))
 				if _, v, err := w.ChangeKeys(w.ctx(), m, proof, public, raw); err != nil || !v.OK || w.device(d.ID).Attestation != got.Attestation {

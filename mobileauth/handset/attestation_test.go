@@ -34,3 +34,28 @@ func TestAttestationsOfEarlierRecords(t *testing.T) {
 		})
 	}
 }
+
+// TestGradeOf: what was shown of one key says nothing of another one.
+func TestGradeOf(t *testing.T) {
+	t.Parallel()
+	verified := handset.Attestation{Result: handset.Verified, Grade: attestation.TEE, SignKeyID: "this"}
+	unbound, unverified := verified, verified
+	unbound.SignKeyID, unverified.Result = "", handset.Unverified
+	for _, tt := range []struct {
+		name  string
+		shown handset.Attestation
+		kid   string
+		want  attestation.Grade
+	}{
+		{"of the key", verified, "this", attestation.TEE},
+		{"of another", verified, "that", attestation.Unknown},
+		{"of none", verified, "", attestation.Unknown},
+		{"of none, about none", unbound, "", attestation.Unknown},
+		{"not verified", unverified, "this", attestation.Unknown},
+		{"nothing", handset.Attestation{}, "this", attestation.Unknown},
+	} {
+		if got := tt.shown.GradeOf(tt.kid); got != tt.want {
+			t.Errorf("%s: %s", tt.name, got)
+		}
+	}
+}

@@ -198,7 +198,8 @@ type Attestation struct {
 	// Detail is the reason for the audit trail.
 	Detail string `json:"detail,omitempty"`
 	// At is when it was judged.
-	At time.Time `json:"at,omitzero"`
+	At        time.Time `json:"at,omitzero"`
+	SignKeyID string    `json:"sign_key_id,omitempty"` // the thumbprint of the key that it is about
 	// KeyID names a key of the platform's that vouches for the device, such as one of App Attest, Key is the key itself and Counter
 	// the number of the last thing it said. No two devices have one.
 	KeyID   string `json:"key_id,omitempty"`
@@ -222,6 +223,14 @@ func (a *Attestation) UnmarshalJSON(data []byte) error {
 // Verified reports whether evidence was checked to its root and shows at least that grade.
 func (a *Attestation) Verified(least attestation.Grade) bool {
 	return a.Result == Verified && a.Grade.AtLeast(least)
+}
+
+// GradeOf returns what was shown of the signing key with that thumbprint, which is nothing for one that the device had before.
+func (a *Attestation) GradeOf(kid string) attestation.Grade {
+	if kid == "" || kid != a.SignKeyID || !a.Verified(attestation.Software) {
+		return attestation.Unknown
+	}
+	return a.Grade
 }
 
 // LogValue is what a log line has of a device.

@@ -203,7 +203,7 @@ func (a Attestation) check() error {
 	switch {
 	case a.Grade != "" && !a.Grade.Valid() || a.Result != Verified && a.Grade.AtLeast(attestation.Software):
 		return invalid("attestation.grade", "not a grade, or one that nothing shows")
-	case !printable(a.KeyID, maxAttestKey) || !printable(a.Key, maxAttestKey):
+	case !printable(a.KeyID, maxAttestKey) || !printable(a.Key, maxAttestKey) || !printable(a.SignKeyID, maxAttestKey):
 		return invalid("attestation.key", "want at most %d bytes of printable text", maxAttestKey)
 	}
 	return nil

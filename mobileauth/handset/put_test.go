@@ -77,6 +77,7 @@ func TestEveryFieldHasItsRule(t *testing.T) {
 		}},
 		{"a long key of the platform's", func(d *handset.Device) { d.Attestation.Key = long(257) }},
 		{"a long name of one", func(d *handset.Device) { d.Attestation.KeyID = long(257) }},
+		{"a long name of the key that it is about", func(d *handset.Device) { d.Attestation.SignKeyID = long(257) }},
 		{"a long detail", func(d *handset.Device) { d.Attestation.Detail = long(handset.MaxDetail + 1) }},
 	}
 	for _, tt := range tests {

@@ -277,7 +277,7 @@ func (t *turn) settle(state State, reason string) {
 
 func answered(o *Operation, a *Answer, state State, reason string, now time.Time) {
 	o.End(state, reason, now)
-	o.AnsweredBy, o.AnsweredAt, o.Statement = a.Message.DeviceID, now, a.Statement.Raw()
+	o.AnsweredBy, o.AnsweredAt, o.Statement, o.SignedBy = a.Message.DeviceID, now, a.Statement.Raw(), a.Statement.SigningKey
 }
 
 // approved makes the operation what it is once this answer is accepted.

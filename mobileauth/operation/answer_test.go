@@ -36,6 +36,7 @@ func TestApproveAndRedeem(t *testing.T) {
 		got := w.get(o.ID)
 		want := shown
 		want.State, want.Method, want.Factor, want.AnsweredBy, want.Statement = operation.Approved, "pin", true, p.id, a.Statement.Raw()
+		want.SignedBy = p.keys.Public().Sign.ID()
 		want.Used, want.AMR, want.ACR = mobiletype.PushPIN, []string{"pop", "pin", "mfa"}, "push_pin"
 		want.AnsweredAt, want.EndedAt, want.RedeemBy = w.clock.Now(), w.clock.Now(), w.clock.Now().Add(time.Minute)
 		want.Version++

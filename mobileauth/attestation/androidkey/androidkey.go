@@ -4,7 +4,9 @@ package androidkey
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/x509"
@@ -83,7 +85,28 @@ type Verdict struct {
 // Verify judges the certificates that a phone's keystore made for a key on the occasion of a challenge, the phone's first. The
 // grade is hardware for a StrongBox, tee for a trusted execution environment and software for neither. What is wrong is an
 // [attestation.Rejection]; any other error means that nobody could judge.
-func (v *Verifier) Verify(raw [][]byte, challenge []byte, key *ecdsa.PublicKey) (Verdict, error) {
+func (v *Verifier) Verify(raw [][]byte, challenge []byte, key crypto.PublicKey) (Verdict, error) {
+	return v.verify(raw, challenge, func(certified crypto.PublicKey) bool { return same(certified, key) })
+}
+
+// VerifyApp judges what [Verifier.Verify] does where it does not matter which key it is: the app has made one on that occasion.
+func (v *Verifier) VerifyApp(raw [][]byte, challenge []byte) (Verdict, error) {
+	return v.verify(raw, challenge, func(crypto.PublicKey) bool { return true })
+}
+
+// same reports whether both are one key, of a kind that phones have.
+func same(certified, key crypto.PublicKey) bool {
+	one, ok := certified.(interface{ Equal(crypto.PublicKey) bool })
+	switch key := key.(type) {
+	case *ecdsa.PublicKey:
+		return ok && key != nil && one.Equal(key)
+	case *rsa.PublicKey:
+		return ok && key != nil && one.Equal(key)
+	}
+	return false
+}
+
+func (v *Verifier) verify(raw [][]byte, challenge []byte, meant func(crypto.PublicKey) bool) (Verdict, error) {
 	chain, err := readChain(raw)
 	if err != nil {
 		return Verdict{}, err
@@ -95,7 +118,7 @@ func (v *Verifier) Verify(raw [][]byte, challenge []byte, key *ecdsa.PublicKey) 
 	if err != nil {
 		return Verdict{}, err
 	}
-	if certified, ok := chain[0].PublicKey.(*ecdsa.PublicKey); !ok || key == nil || !certified.Equal(key) {
+	if !meant(chain[0].PublicKey) {
 		return Verdict{}, attestation.Reject(ReasonKey, "judging another key than the one that is registered")
 	}
 	out, err := v.judge(der, challenge)

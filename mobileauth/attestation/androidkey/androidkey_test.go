@@ -3,9 +3,11 @@
 package androidkey_test
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -405,6 +407,33 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
+// TestKeyOfTheEvidence: it is about the key that is meant, or about an app of which any key will do.
+func TestKeyOfTheEvidence(t *testing.T) {
+	t.Parallel()
+	p := newPhone(t)
+	chain := p.chain(t, nil)
+	v, err := androidkey.New(p.config)
+	must(t, err)
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	must(t, err)
+	var none *ecdsa.PublicKey
+	var noRSA *rsa.PublicKey
+	for name, key := range map[string]crypto.PublicKey{
+		"no key": nil, "no key of a kind": none, "none of another kind": noRSA, "of another kind": &private.PublicKey, "no public key": "key",
+	} {
+		_, err := v.Verify(chain, challenge, key)
+		if attestation.ReasonOf(err) != androidkey.ReasonKey {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if got, err := v.VerifyApp(chain, challenge); err != nil || got.Grade != attestation.TEE {
+		t.Errorf("any key: %+v, %v", got, err)
+	}
+	if _, err := v.VerifyApp(chain, []byte("another")); attestation.ReasonOf(err) != androidkey.ReasonChallenge {
+		t.Errorf("any key, of another occasion: %v", err)
+	}
+}
+
 func TestStatusList(t *testing.T) {
 	t.Parallel()
 	p := newPhone(t)
@@ -446,8 +475,11 @@ func TestStatusList(t *testing.T) {
 		good bool
 	}{{59 * time.Minute, true}, {61 * time.Minute, false}} {
 		must(t, os.Chtimes(path, now, now.Add(-tt.age)))
-		if err := list.Check(); (err == nil) != tt.good {
+		if _, err := list.Revoked("abcdef"); (err == nil) != tt.good {
 			t.Errorf("after %v: %v", tt.age, err)
+		}
+		if err := list.Check(); err != nil {
+			t.Errorf("at the start, after %v: %v", tt.age, err)
 		}
 	}
 }

@@ -32,31 +32,41 @@ type StatusList struct {
 	entries map[string]bool
 }
 
-// Check reads the list, for whoever wants to know before it is needed.
+// Check reads the list, for whoever wants to know before it is needed. One that is too old passes: it stops those who need it, and not
+// a server that starts.
 func (l *StatusList) Check() error {
-	_, err := l.Revoked("0")
-	return err
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.refresh()
 }
 
 // Revoked reports whether a certificate stands on the list, revoked or suspended.
 func (l *StatusList) Revoked(serial string) (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if err := l.refresh(); err != nil {
+		return false, err
+	}
+	if l.MaxAge > 0 && l.Now().Sub(l.read) > l.MaxAge {
+		return false, fmt.Errorf("reading a status list that is older than %v", l.MaxAge)
+	}
+	return l.entries[serial], nil
+}
+
+// refresh reads the file where it has changed. The caller holds the lock.
+func (l *StatusList) refresh() error {
 	info, err := os.Stat(l.Path)
 	if err != nil {
-		return false, fmt.Errorf("looking for a status list: %w", err)
-	}
-	if l.MaxAge > 0 && l.Now().Sub(info.ModTime()) > l.MaxAge {
-		return false, fmt.Errorf("reading a status list that is older than %v", l.MaxAge)
+		return fmt.Errorf("looking for a status list: %w", err)
 	}
 	if l.entries == nil || !info.ModTime().Equal(l.read) || info.Size() != l.size {
 		entries, err := readStatusList(l.Path)
 		if err != nil {
-			return false, err
+			return err
 		}
 		l.entries, l.read, l.size = entries, info.ModTime(), info.Size()
 	}
-	return l.entries[serial], nil
+	return nil
 }
 
 func readStatusList(path string) (map[string]bool, error) {

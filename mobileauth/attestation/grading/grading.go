@@ -4,6 +4,7 @@ package grading
 
 import (
 	"context"
+	"crypto"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -35,14 +36,49 @@ type Grader map[Place]Verifiers
 
 var _ enrolment.Grader = Grader(nil)
 
-// Grade judges evidence. Whatever is wrong with it is handset.Failed, with the reason as detail.
+// Subject is what evidence is about.
+type Subject struct {
+	Place
+	// Raw is the evidence: an object with a "format"; empty when none was sent.
+	Raw json.RawMessage
+	// Challenge is what evidence about a key is made for, and Bound what all other evidence is: a hash over the challenge and over the keys
+	// for which it vouches.
+	Challenge, Bound []byte
+	// Key is the one that evidence about a key has to be about, or AnyKey says that it does not matter which one it is.
+	Key    crypto.PublicKey
+	AnyKey bool
+	// Known is what was shown before.
+	Known handset.Attestation
+}
+
+// Grade judges evidence about the keys of a phone. Whatever is wrong with it is handset.Failed, with the reason as detail.
 func (g Grader) Grade(ctx context.Context, e enrolment.Evidence) (handset.Attestation, error) {
-	unverified, err := enrolment.Unverified{}.Grade(ctx, e)
+	bound := envelope.AttestationHash(e.Challenge, e.Keys)
+	return g.Judge(ctx, &Subject{
+		Place: Place{e.Application, e.Platform}, Raw: e.Raw, Challenge: e.Challenge, Bound: bound[:], Key: e.Keys.Sign.Public(), Known: e.Known,
+	})
+}
+
+// Enough returns the grade of evidence, and why it is not as good as least; no reason where it is.
+func (g Grader) Enough(ctx context.Context, s *Subject, least attestation.Grade) (shown attestation.Grade, reason string, err error) {
+	a, err := g.Judge(ctx, s)
+	if err != nil {
+		return attestation.Unknown, "", err
+	}
+	if !a.Verified(least) {
+		reason = enrolment.AttestationReason(&a)
+	}
+	return a.Grade, reason, nil
+}
+
+// Judge judges evidence. Whatever is wrong with it is handset.Failed, with the reason as detail.
+func (g Grader) Judge(ctx context.Context, s *Subject) (handset.Attestation, error) {
+	unverified, err := enrolment.Unverified{}.Grade(ctx, enrolment.Evidence{Raw: s.Raw})
 	if err != nil || unverified.Result != handset.Unverified {
 		return unverified, err
 	}
-	verifiers := g[Place{e.Application, e.Platform}]
-	var judge func(enrolment.Evidence) (handset.Attestation, error)
+	verifiers := g[s.Place]
+	var judge func(*Subject) (handset.Attestation, error)
 	switch {
 	case unverified.Format == androidkey.Format && verifiers.AndroidKey != nil:
 		judge = verifiers.androidKey
@@ -53,7 +89,7 @@ func (g Grader) Grade(ctx context.Context, e enrolment.Evidence) (handset.Attest
 	default:
 		return unverified, nil
 	}
-	a, err := judge(e)
+	a, err := judge(s)
 	switch {
 	case errors.Is(err, attestation.ErrRejected):
 		return handset.Attestation{
@@ -74,19 +110,23 @@ func read(raw json.RawMessage, into any) error {
 	return nil
 }
 
-// androidKey judges the certificates of a keystore for the signing key, which was made for the challenge.
-func (v *Verifiers) androidKey(e enrolment.Evidence) (handset.Attestation, error) {
+// androidKey judges the certificates of a keystore for the key, which was made for the challenge.
+func (v *Verifiers) androidKey(s *Subject) (handset.Attestation, error) {
 	var body struct {
 		Chain []envelope.Bytes `json:"chain"`
 	}
-	if err := read(e.Raw, &body); err != nil {
+	if err := read(s.Raw, &body); err != nil {
 		return handset.Attestation{}, err
 	}
 	chain := make([][]byte, 0, len(body.Chain))
 	for _, der := range body.Chain {
 		chain = append(chain, der)
 	}
-	verdict, err := v.AndroidKey.Verify(chain, e.Challenge, e.Keys.Sign.Public())
+	if s.AnyKey {
+		verdict, err := v.AndroidKey.VerifyApp(chain, s.Challenge)
+		return handset.Attestation{Grade: verdict.Grade}, err
+	}
+	verdict, err := v.AndroidKey.Verify(chain, s.Challenge, s.Key)
 	return handset.Attestation{Grade: verdict.Grade}, err
 }
 
@@ -94,24 +134,23 @@ func (v *Verifiers) androidKey(e enrolment.Evidence) (handset.Attestation, error
 var b64 = base64.RawURLEncoding
 
 // appAttest judges the object in which Apple certifies a key for this phone, or an assertion by the key that it has shown before. Both
-// are made for the challenge and the keys of the device.
-func (v *Verifiers) appAttest(e enrolment.Evidence) (handset.Attestation, error) {
+// are made for what binds the challenge and the keys.
+func (v *Verifiers) appAttest(s *Subject) (handset.Attestation, error) {
 	var body struct {
 		KeyID     envelope.Bytes `json:"key_id"`
 		Object    envelope.Bytes `json:"object"`
 		Assertion envelope.Bytes `json:"assertion"`
 	}
-	if err := read(e.Raw, &body); err != nil {
+	if err := read(s.Raw, &body); err != nil {
 		return handset.Attestation{}, err
 	}
-	bound := envelope.AttestationHash(e.Challenge, e.Keys)
 	if len(body.Assertion) > 0 {
 		if len(body.Object) > 0 {
 			return handset.Attestation{}, attestation.Reject(enrolment.DetailFormat, "reading an object and an assertion at once")
 		}
-		return v.assertion(&e.Known, body.Assertion, bound[:])
+		return v.assertion(&s.Known, body.Assertion, s.Bound)
 	}
-	attested, err := v.AppAttest.Attest(body.Object, body.KeyID, bound[:])
+	attested, err := v.AppAttest.Attest(body.Object, body.KeyID, s.Bound)
 	if err != nil {
 		return handset.Attestation{}, err
 	}
@@ -139,14 +178,13 @@ func (v *Verifiers) assertion(known *handset.Attestation, raw, bound []byte) (ha
 }
 
 // playIntegrity judges a verdict of Google's that was asked for with the bound hash as its nonce.
-func (v *Verifiers) playIntegrity(e enrolment.Evidence) (handset.Attestation, error) {
+func (v *Verifiers) playIntegrity(s *Subject) (handset.Attestation, error) {
 	var body struct {
 		Token string `json:"token"`
 	}
-	if err := read(e.Raw, &body); err != nil {
+	if err := read(s.Raw, &body); err != nil {
 		return handset.Attestation{}, err
 	}
-	bound := envelope.AttestationHash(e.Challenge, e.Keys)
-	grade, err := v.PlayIntegrity.Verify(body.Token, bound[:])
+	grade, err := v.PlayIntegrity.Verify(body.Token, s.Bound)
 	return handset.Attestation{Grade: grade}, err
 }

@@ -125,7 +125,8 @@ type attempt struct {
 	r       *http.Request
 	request confirm.Request
 	binding confirm.Binding
-	visit   *visit // nil where no page is wanted
+	visit   *visit               // nil where no page is wanted
+	open    *operation.Operation // what the request is to wait for; nil where it is not
 }
 
 // Admit lets a request pass that was approved, and then the body of r is what was bound. Otherwise it has answered, and
@@ -164,7 +165,18 @@ func address(c *Caller) string {
 	return c.From.Address.String()
 }
 
+// run judges the request, and has it wait between its steps. A request waits here and not inside a step, whose stack would be kept as
+// long: many wait at once.
 func (a *attempt) run(ctx context.Context) (*Passed, *problem) {
+	passed, refusal := a.first(ctx)
+	for a.open != nil {
+		passed, refusal = a.hold(ctx)
+	}
+	return passed, refusal
+}
+
+// first takes the request as it came.
+func (a *attempt) first(ctx context.Context) (*Passed, *problem) {
 	if a.UserID == "" || a.Session == "" {
 		return nil, &problem{Status: http.StatusForbidden, Code: codeNeedsUser, Detail: "only a user of this issuer can confirm a request"}
 	}
@@ -216,10 +228,7 @@ func (a *attempt) ask(ctx context.Context) (*Passed, *problem) {
 	if err != nil {
 		return nil, notAsked(err)
 	}
-	if wait := a.wait(); wait > 0 {
-		return a.hold(ctx, o, wait)
-	}
-	return nil, a.asks(&o)
+	return nil, a.waits(&o)
 }
 
 // question is what the user is asked about the request.
@@ -262,10 +271,7 @@ func (a *attempt) redeem(ctx context.Context, id string) (*Passed, *problem) {
 	case !o.State.Open():
 		return nil, a.ended(&o)
 	}
-	if wait := a.wait(); wait > 0 {
-		return a.hold(ctx, o, wait)
-	}
-	return nil, a.asks(&o)
+	return nil, a.waits(&o)
 }
 
 // wait returns how long this request is to be held.
@@ -281,45 +287,53 @@ func (a *attempt) wait() time.Duration {
 	return min(wish, most)
 }
 
+// waits has the request wait for an operation, or says that it was asked about where nobody wishes to wait.
+func (a *attempt) waits(o *operation.Operation) *problem {
+	if a.wait() <= 0 {
+		return a.asks(o)
+	}
+	a.open = o
+	return nil
+}
+
 // hold waits for the answer. The seat, and with it the place of the request, is given back however it ends.
-func (a *attempt) hold(ctx context.Context, o operation.Operation, wait time.Duration) (*Passed, *problem) {
+func (a *attempt) hold(ctx context.Context) (*Passed, *problem) {
+	o := a.open
+	a.open = nil
 	leave, ok := a.room.take(a.client(), a.UserID, len(a.request.Body))
 	if !ok {
 		return nil, &problem{
 			Status: http.StatusServiceUnavailable, Code: codeBusy, Detail: "too many requests wait; ask at status_url",
-			after: 5 * time.Second, standing: a.stands(&o),
+			after: 5 * time.Second, standing: a.stands(o),
 		}
 	}
 	defer leave()
 	if o.State.Open() {
-		a.tell(&o)
+		a.tell(o)
 	}
-	o, err := a.await(ctx, o, wait)
+	err := a.await(ctx, o, a.wait())
 	switch {
 	case err != nil:
 		return nil, unavailable(err)
 	case o.State.Open():
-		return nil, a.asks(&o)
+		return nil, a.asks(o)
 	case o.State != operation.Approved:
-		return nil, a.ended(&o)
+		return nil, a.ended(o)
 	}
 	return a.redeem(ctx, o.ID)
 }
 
-// await waits until an operation is open no more, or for so long.
-func (h *Holder) await(ctx context.Context, o operation.Operation, wait time.Duration) (operation.Operation, error) {
+// await waits until an operation is open no more, or for so long, and leaves in o how it stands then.
+func (h *Holder) await(ctx context.Context, o *operation.Operation, wait time.Duration) (err error) {
 	until := h.config.Now().Add(wait)
-	for o.State.Open() {
+	for o.State.Open() && err == nil {
 		left := until.Sub(h.config.Now())
 		if left <= 0 {
 			break
 		}
-		var err error
-		if o, err = h.config.Operations.Wait(ctx, o.ID, o.Version, left); err != nil {
-			return o, err
-		}
+		*o, err = h.config.Operations.Wait(ctx, o.ID, o.Version, left)
 	}
-	return o, nil
+	return err
 }
 
 // tell says what is waited for, to callers that show what comes before the answer (RFC 8297, RFC 9110 15.2).

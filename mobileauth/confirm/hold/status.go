@@ -53,7 +53,7 @@ func (h *Holder) status(r *http.Request, id string, c *Caller) (*standing, *prob
 		o, err = h.withdraw(ctx, &o)
 	}
 	if wait, wishes := preferred(r.Header); err == nil && wishes && wait > 0 && o.State.Open() {
-		o, err = h.watch(ctx, &o, c, min(wait, MaxPrefer))
+		err = h.watch(ctx, &o, c, min(wait, MaxPrefer))
 	}
 	if err != nil {
 		return nil, notFound(err)
@@ -80,14 +80,14 @@ func (h *Holder) withdraw(ctx context.Context, o *operation.Operation) (operatio
 	return ended, err
 }
 
-// watch waits until an operation is open no more. Where no seat is left it does not.
-func (h *Holder) watch(ctx context.Context, o *operation.Operation, c *Caller, wait time.Duration) (operation.Operation, error) {
+// watch waits until an operation is open no more, and leaves in o how it stands then. Where no seat is left it does not wait.
+func (h *Holder) watch(ctx context.Context, o *operation.Operation, c *Caller, wait time.Duration) error {
 	leave, ok := h.room.take(c.client(), c.UserID, 0)
 	if !ok {
-		return *o, nil
+		return nil
 	}
 	defer leave()
-	return h.await(ctx, *o, wait)
+	return h.await(ctx, o, wait)
 }
 
 // ID returns the id of an operation from the path of a status, which begins with the given one.

@@ -138,8 +138,10 @@ type Operation struct {
 	// Tries are the wrong answers so far, whichever part of them was wrong.
 	Tries int `json:"tries,omitempty"`
 
-	// Statement is the device's own signed answer (compact JWS), Receipt the evidence made of it.
+	// Statement is the device's own signed answer (compact JWS), SignedBy the thumbprint of the key that it is signed with, Receipt the
+	// evidence made of it.
 	Statement string `json:"statement,omitempty"`
+	SignedBy  string `json:"signed_by,omitempty"`
 	Receipt   string `json:"receipt,omitempty"`
 
 	CallbackURL string `json:"callback_url,omitempty"`

@@ -3,6 +3,7 @@
 package issuing_test
 
 import (
+	"cmp"
 	"testing"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/receipt"
 )
 
-// TestAttestedDevice: a receipt says what the device had shown, if that was verified.
+// TestAttestedDevice: a receipt says what was shown of the key that signed, if that was verified.
 func TestAttestedDevice(t *testing.T) {
 	t.Parallel()
 	at := noon.Add(-time.Hour)
@@ -19,18 +20,24 @@ func TestAttestedDevice(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		had  handset.Attestation
+		of   string // the key that it is about
 		want receipt.Attestation
 	}{
-		{"verified", handset.Attestation{Format: "android-key", Result: handset.Verified, Grade: attestation.TEE, At: at}, shown},
-		{"not verified", handset.Attestation{Format: "android-key", Result: handset.Unverified, Grade: attestation.Unknown, At: at}, receipt.Attestation{}},
-		{"wrong", handset.Attestation{Format: "android-key", Result: handset.Failed, Grade: attestation.Unknown, At: at}, receipt.Attestation{}},
-		{"nothing", handset.Attestation{}, receipt.Attestation{}},
+		{"verified", handset.Attestation{Format: "android-key", Result: handset.Verified, Grade: attestation.TEE, At: at}, "", shown},
+		{"not verified", handset.Attestation{Format: "android-key", Result: handset.Unverified, Grade: attestation.Unknown, At: at}, "", receipt.Attestation{}},
+		{"wrong", handset.Attestation{Format: "android-key", Result: handset.Failed, Grade: attestation.Unknown, At: at}, "", receipt.Attestation{}},
+		{"nothing", handset.Attestation{}, "", receipt.Attestation{}},
+		{
+			"of a key that came later", handset.Attestation{Format: "android-key", Result: handset.Verified, Grade: attestation.TEE, At: at},
+			"another key", receipt.Attestation{},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t)
 			o, d := f.approved(noon)
 			d.Attestation = tt.had
+			d.Attestation.SignKeyID = cmp.Or(tt.of, d.SignKeyID)
 			raw, err := f.issuer.Make(t.Context(), o, d)
 			must(t, err)
 			got, err := receipt.Verify([]byte(raw), receipt.Roots{f.root.KID: true})

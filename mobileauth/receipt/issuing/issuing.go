@@ -71,9 +71,6 @@ func (i *Issuer) Make(ctx context.Context, o operation.Operation, d handset.Devi
 		Display: o.Display, Method: o.Method, Created: o.CreatedAt, Answered: o.AnsweredAt, DeviceID: d.ID,
 		Application: d.Application, Platform: d.Platform, Statement: o.Statement,
 	}
-	if a := &d.Attestation; a.Verified(attestation.Software) {
-		facts.Attestation = receipt.Attestation{Format: a.Format, Grade: string(a.Grade), At: a.At}
-	}
 	statement, err := jose.Parse(o.Statement)
 	if err != nil {
 		return "", fmt.Errorf("making a receipt of operation %q: %w", o.ID, err)
@@ -83,6 +80,9 @@ func (i *Issuer) Make(ctx context.Context, o operation.Operation, d handset.Devi
 		return "", fmt.Errorf("making a receipt of operation %q: %w", o.ID, ErrKey)
 	}
 	facts.Key = keys.Sign
+	if a := &d.Attestation; a.GradeOf(statement.Header.KID).AtLeast(attestation.Software) {
+		facts.Attestation = receipt.Attestation{Format: a.Format, Grade: string(a.Grade), At: a.At}
+	}
 	if i.config.ExternalRef != nil {
 		if facts.ExternalRef, err = i.config.ExternalRef(ctx, o.UserID); err != nil {
 			return "", fmt.Errorf("making a receipt of operation %q: %w", o.ID, err)

@@ -3,18 +3,10 @@
 package provisioning
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rsa"
-	"crypto/sha512"
 	"crypto/subtle"
-	"encoding/base64"
-	"math/big"
-	"strings"
 
-	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/mobileauth"
+	"github.com/gatehouse-id/gatehouse/mobileauth/provisioning/signing"
 )
 
 // Media types of answers, so that one kind is nothing for another.
@@ -23,16 +15,15 @@ const (
 	TypPresence = "gatehouse-device+jwt"
 	// TypRequest is an answer that hands in a certificate request.
 	TypRequest = "gatehouse-csr+jwt"
+	// TypPossession is what another key says to a renewal for it.
+	TypPossession = "gatehouse-possession+jwt"
 )
 
 // Limits of an answer.
 const (
-	maxAnswer       = 6 << 10 // bytes
-	maxCustom       = 16      // properties of the app's own
-	maxProperty     = 256     // characters of a property
-	maxInstallation = 64      // characters of what a device calls itself
-	halfP384        = 48      // bytes of r and of s (RFC 7518 3.4)
-	algES384        = "ES384"
+	maxCustom       = 16  // properties of the app's own
+	maxProperty     = 256 // characters of a property
+	maxInstallation = 64  // characters of what a device calls itself
 )
 
 // App is what an app says of itself.
@@ -64,6 +55,32 @@ type Claims struct {
 	Custom map[string]string `json:"custom,omitempty"`
 	// CSR is the SHA-256, in base64url, of the request that the answer hands in.
 	CSR string `json:"csr,omitempty"`
+	// Possession is, in a renewal for another key, what that key says to it: a JWS of the type [TypPossession].
+	Possession string `json:"possession,omitempty"`
+}
+
+// Possession is what a key says to the renewal of a certificate for it: that it is there, now, and wants to be that device's.
+type Possession struct {
+	Audience string `json:"aud"`
+	Realm    string `json:"realm"`
+	Nonce    string `json:"nonce"`
+	// CSR is the SHA-256 of the request, and Renews the id of the certificate that it renews.
+	CSR    string `json:"csr"`
+	Renews string `json:"renews"`
+}
+
+// possessed refuses a request for another key which that key has not agreed to. Its own signature is in the request, but that may be one
+// that somebody else has made, for another server or long ago.
+func (c *Claims) possessed(q Question, csr *CSR, renews string) error {
+	var said Possession
+	by, err := readSigned(c.Possession, TypPossession, &said)
+	if err != nil || by.KID != "" || !by.By(csr.Parsed.PublicKey) {
+		return refuse(ReasonPossession)
+	}
+	if said != (Possession{Audience: q.Audience, Realm: q.Realm, Nonce: q.Nonce, CSR: csr.Hash, Renews: renews}) {
+		return refuse(ReasonPossession)
+	}
+	return nil
 }
 
 // Question is what an answer has to be to.
@@ -73,93 +90,33 @@ type Question struct {
 
 // answer is one that was read and not yet believed.
 type answer struct {
-	kid      string // the certificate whose key is said to have signed it
-	claims   Claims
-	verified func(crypto.PublicKey) bool
+	by     signing.Signed
+	claims Claims
 }
 
-// readAnswer reads a compact JWS of a media type.
+// readAnswer reads an answer of a media type.
 func readAnswer(raw, typ string) (*answer, error) {
-	if len(raw) > maxAnswer {
-		return nil, refuse(ReasonTooLarge)
-	}
-	header, payload, a, err := splitAnswer(raw)
-	if err != nil {
-		return nil, refuseFor(ReasonAnswer, err)
-	}
-	if !jose.EqualTyp(header.Typ, typ) {
-		return nil, refuse(ReasonAnswer)
-	}
-	if err := jose.UnmarshalObject(payload, &a.claims); err != nil {
-		return nil, refuseFor(ReasonAnswer, err)
+	a := new(answer)
+	var err error
+	if a.by, err = readSigned(raw, typ, &a.claims); err != nil {
+		return nil, err
 	}
 	if !a.claims.plain() {
 		return nil, refuse(ReasonAnswer)
 	}
-	a.kid = header.KID
 	return a, nil
 }
 
-// splitAnswer reads what internal/jose reads, and the same signed with ES384, which tokens never are.
-func splitAnswer(raw string) (jose.Header, []byte, *answer, error) {
-	if token, err := jose.ParseUpTo(raw, maxAnswer); err == nil {
-		return token.Header, token.Payload, &answer{verified: func(key crypto.PublicKey) bool {
-			public := jose.PublicKey{Alg: algorithmOf(key), Key: key}
-			return public.Alg.Supported() && token.Verify(public) == nil
-		}}, nil
+// readSigned reads what a key of a device has signed, of a media type.
+func readSigned(raw, typ string, into any) (signing.Signed, error) {
+	if len(raw) > signing.MaxSigned {
+		return signing.Signed{}, refuse(ReasonTooLarge)
 	}
-	signed, end, _ := cutLast(raw)
-	head, body, _ := strings.Cut(signed, ".")
-	var parts [3][]byte
-	for i, part := range []string{head, body, end} {
-		decoded, err := base64.RawURLEncoding.Strict().DecodeString(part)
-		if err != nil || strings.ContainsAny(part, "\r\n") {
-			return jose.Header{}, nil, nil, jose.ErrMalformed
-		}
-		parts[i] = decoded
+	by, err := signing.Read(raw, typ, into)
+	if err != nil {
+		return signing.Signed{}, refuseFor(ReasonAnswer, err)
 	}
-	var header struct {
-		Alg string `json:"alg"`
-		Typ string `json:"typ"`
-		KID string `json:"kid"`
-	}
-	if err := jose.UnmarshalObject(parts[0], &header); err != nil || header.Alg != algES384 {
-		return jose.Header{}, nil, nil, jose.ErrMalformed
-	}
-	a := &answer{verified: func(key crypto.PublicKey) bool { return verifyES384(key, signed, parts[2]) }}
-	return jose.Header{Typ: header.Typ, KID: header.KID}, parts[1], a, nil
-}
-
-// cutLast divides at the last dot.
-func cutLast(raw string) (before, after string, found bool) {
-	i := strings.LastIndexByte(raw, '.')
-	if i < 0 {
-		return "", "", false
-	}
-	return raw[:i], raw[i+1:], true
-}
-
-// algorithmOf returns the one algorithm that a key of that kind signs answers with.
-func algorithmOf(key crypto.PublicKey) jose.Algorithm {
-	switch key := key.(type) {
-	case *ecdsa.PublicKey:
-		if key.Curve == elliptic.P256() {
-			return jose.ES256
-		}
-	case *rsa.PublicKey:
-		return jose.RS256
-	}
-	return ""
-}
-
-func verifyES384(key crypto.PublicKey, signed string, signature []byte) bool {
-	public, ok := key.(*ecdsa.PublicKey)
-	if !ok || public.Curve != elliptic.P384() || len(signature) != 2*halfP384 {
-		return false
-	}
-	sum := sha512.Sum384([]byte(signed))
-	r, s := new(big.Int).SetBytes(signature[:halfP384]), new(big.Int).SetBytes(signature[halfP384:])
-	return ecdsa.Verify(public, sum[:], r, s)
+	return by, nil
 }
 
 // plain reports whether what is said could be said by an app: texts of a decent size that show what they hold.

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"math/big"
@@ -19,7 +20,7 @@ import (
 const (
 	// DefaultValidity is how long a certificate is valid where nobody says.
 	DefaultValidity = 90 * 24 * time.Hour
-	// MinValidity and MaxValidity bound what may be said.
+	// MinValidity and MaxValidity bound what may be said, and MaxValidity what an authority may issue.
 	MinValidity, MaxValidity = time.Hour, 10 * 365 * 24 * time.Hour
 	// Backdate is how long before the present a certificate begins, for servers elsewhere whose clock is behind.
 	Backdate = 5 * time.Minute
@@ -31,6 +32,13 @@ type Authority interface {
 	// Issue returns the certificate for a checked request, followed by those that lead from it towards a root, each signed by the next.
 	Issue(ctx context.Context, order Order) ([]*x509.Certificate, error)
 }
+
+// Sovereign is implemented by authorities that may say themselves what certificates call devices. Names that are not those of the order
+// are then no fault, and neither are purposes beside that of a client.
+type Sovereign interface{ Sovereign() bool }
+
+// Pending is the error of an authority that has not decided yet, and wants to be asked again after a while.
+func Pending(after time.Duration) error { return &Refusal{Reason: ReasonPending, RetryAfter: after} }
 
 // Order is what an [Authority] is asked for.
 type Order struct {
@@ -47,8 +55,6 @@ type Order struct {
 type Profile struct {
 	// Validity is how long they are valid. Default: [DefaultValidity].
 	Validity time.Duration
-	// CRL and OCSP are where it can be asked whether one was revoked; empty leaves them out.
-	CRL, OCSP string
 }
 
 // Check refuses a validity that no device could use.
@@ -76,12 +82,6 @@ func (p Profile) template(e Entity, app, installation string, now time.Time) (*x
 		BasicConstraintsValid: true,
 	}
 	c.URIs = append(c.URIs, e.uri(app, installation))
-	if p.CRL != "" {
-		c.CRLDistributionPoints = []string{p.CRL}
-	}
-	if p.OCSP != "" {
-		c.OCSPServer = []string{p.OCSP}
-	}
 	return c, nil
 }
 
@@ -101,9 +101,17 @@ type Issuer struct {
 	Key   crypto.Signer
 }
 
+// AuthorityID returns the name of an authority: the SHA-256 of its certificate in base64url, as [Certificate].Authority has it.
+func AuthorityID(c *x509.Certificate) string { return digest(c.Raw) }
+
+// Before is called with what a certificate is about to be signed with, and with the certificate as it will be, to which it may add
+// where others can ask about it. An error issues nothing.
+type Before func(ctx context.Context, by Issuer, template *x509.Certificate) error
+
 // Local is an [Authority] that signs by itself with what it is given. It is safe for concurrent use if its source is.
 type Local struct {
 	issuer func() (Issuer, error)
+	before Before
 	now    func() time.Time
 }
 
@@ -114,6 +122,9 @@ func NewLocal(issuer func() (Issuer, error), now func() time.Time) (*Local, erro
 	}
 	return &Local{issuer: issuer, now: now}, nil
 }
+
+// Before has somebody see what is signed with, each time. It is called before the first certificate is issued.
+func (l *Local) Before(see Before) { l.before = see }
 
 // Issuer returns what the authority signs with at the moment.
 func (l *Local) Issuer() (Issuer, error) {
@@ -129,7 +140,7 @@ func (l *Local) Issuer() (Issuer, error) {
 
 // Issue signs the template, for no longer than the issuer's own certificate is valid: a certificate that outlives its issuer is one
 // that nobody can verify. An issuer that is over issues nothing.
-func (l *Local) Issue(_ context.Context, order Order) ([]*x509.Certificate, error) {
+func (l *Local) Issue(ctx context.Context, order Order) ([]*x509.Certificate, error) {
 	by, err := l.Issuer()
 	if err != nil {
 		return nil, err
@@ -145,6 +156,11 @@ func (l *Local) Issue(_ context.Context, order Order) ([]*x509.Certificate, erro
 	if template.NotBefore.Before(issuer.NotBefore) {
 		template.NotBefore = issuer.NotBefore
 	}
+	if l.before != nil {
+		if err := l.before(ctx, by, &template); err != nil {
+			return nil, err
+		}
+	}
 	name := sha256.Sum256(order.CSR.Parsed.RawSubjectPublicKeyInfo)
 	template.SubjectKeyId = name[:20] // RFC 7093 2, method 1
 	der, err := x509.CreateCertificate(rand.Reader, &template, issuer, order.CSR.Parsed.PublicKey, by.Key)
@@ -158,27 +174,29 @@ func (l *Local) Issue(_ context.Context, order Order) ([]*x509.Certificate, erro
 	return append([]*x509.Certificate{leaf}, by.Chain...), nil
 }
 
-// checkIssued refuses what is not exactly what was ordered, whoever has signed it.
-func checkIssued(chain []*x509.Certificate, order *Order, now time.Time) error {
-	if len(chain) == 0 || len(chain) > maxChain {
-		return errors.New("the authority has returned no certificate, or too many")
+// checkIssued refuses what was not ordered, whoever has signed it: another key, an authority, a time that no device has, and, unless
+// whoever signs may say himself what it is called, another name or purpose.
+func checkIssued(chain []*x509.Certificate, order *Order, by Authority, now time.Time) error {
+	if len(chain) < 2 || len(chain) > maxChain {
+		return errors.New("the authority has returned no certificate, or not that of its issuer, or too many")
 	}
-	leaf, want := chain[0], order.Template
+	leaf := chain[0]
 	switch {
 	case digest(leaf.RawSubjectPublicKeyInfo) != order.CSR.Key:
 		return errors.New("the certificate is for another key")
 	case leaf.IsCA || leaf.KeyUsage&(x509.KeyUsageCertSign|x509.KeyUsageCRLSign) != 0:
 		return errors.New("the certificate is an authority's")
-	case len(leaf.URIs) != 1 || leaf.URIs[0].String() != want.URIs[0].String():
-		return errors.New("the certificate is for another name")
-	case len(leaf.DNSNames)+len(leaf.IPAddresses)+len(leaf.EmailAddresses) > 0:
-		return errors.New("the certificate has names of servers or people")
-	case !slices.Equal(leaf.ExtKeyUsage, want.ExtKeyUsage) || len(leaf.UnknownExtKeyUsage) > 0:
+	case !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth):
 		return errors.New("the certificate is for another purpose")
 	case now.Before(leaf.NotBefore) || !now.Before(leaf.NotAfter):
 		return errors.New("the certificate is not valid now")
-	case leaf.Subject.String() != want.Subject.String():
-		return errors.New("the certificate has another subject")
+	case leaf.NotAfter.After(now.Add(MaxValidity)):
+		return errors.New("the certificate is valid for too long")
+	}
+	if own, ok := by.(Sovereign); !ok || !own.Sovereign() {
+		if err := checkOrdered(leaf, order.Template); err != nil {
+			return err
+		}
 	}
 	for i := range chain[:len(chain)-1] {
 		if err := chain[i].CheckSignatureFrom(chain[i+1]); err != nil {
@@ -186,6 +204,38 @@ func checkIssued(chain []*x509.Certificate, order *Order, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// checkOrdered refuses a certificate that calls the device something else than what was ordered, or is for something beside.
+func checkOrdered(leaf, want *x509.Certificate) error {
+	switch {
+	case len(leaf.URIs) != 1 || leaf.URIs[0].String() != want.URIs[0].String():
+		return errors.New("the certificate is for another name")
+	case len(leaf.DNSNames)+len(leaf.IPAddresses)+len(leaf.EmailAddresses) > 0:
+		return errors.New("the certificate has names of servers or people")
+	case !slices.Equal(leaf.ExtKeyUsage, want.ExtKeyUsage) || len(leaf.UnknownExtKeyUsage) > 0:
+		return errors.New("the certificate is for another purpose")
+	case !slices.Equal(names(leaf.Subject.Names), names(parts(want.Subject))):
+		return errors.New("the certificate has another subject")
+	}
+	return nil
+}
+
+// parts are the names in a subject that is to be written.
+func parts(subject pkix.Name) (all []pkix.AttributeTypeAndValue) {
+	for _, name := range subject.ToRDNSequence() {
+		all = append(all, name...)
+	}
+	return all
+}
+
+// names are those of a subject as texts that can be compared, whatever their order.
+func names(subject []pkix.AttributeTypeAndValue) (all []string) {
+	for _, part := range subject {
+		all = append(all, fmt.Sprint(part.Type, "=", part.Value))
+	}
+	slices.Sort(all)
+	return all
 }
 
 // maxChain bounds a chain, the certificate included.

@@ -5,14 +5,22 @@ package provisioning
 import (
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/mobileauth/provisioning/withdrawn"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
-// keepAfter is how long a record outlives its certificate, so that what has expired is told from what never was.
-const keepAfter = 90 * 24 * time.Hour
+const (
+	// keepAfter is how long a record outlives its certificate, so that what has expired is told from what never was.
+	keepAfter = 90 * 24 * time.Hour
+	// trial is how long a device that nobody knew before has to show its certificate for the first time. Otherwise it is forgotten,
+	// but for what others need to know of the certificate.
+	trial = time.Hour
+)
 
 // Certificate is the record of one that was issued.
 type Certificate struct {
@@ -35,6 +43,10 @@ type Certificate struct {
 	// UserID is who was known when it was issued, if anybody, and ClientID the client that has asked.
 	UserID   string `json:"user_id,omitempty"`
 	ClientID string `json:"client_id,omitempty"`
+	// Attributes are what a hook of the operator's has added to its device.
+	Attributes map[string]string `json:"attributes,omitempty"`
+	// Attestation is what was shown of its key.
+	Attestation Attested `json:"attestation,omitzero"`
 
 	NotBefore time.Time `json:"not_before"`
 	NotAfter  time.Time `json:"not_after"`
@@ -42,8 +54,13 @@ type Certificate struct {
 	// Replaces is the certificate that this one follows, and ReplacedAt when another one followed.
 	Replaces   string    `json:"replaces,omitempty"`
 	ReplacedAt time.Time `json:"replaced_at,omitzero"`
-	// RevokedAt is when its installation was revoked.
-	RevokedAt time.Time `json:"revoked_at,omitzero"`
+	// Shown tells that its key has signed something since it was issued.
+	Shown bool `json:"shown,omitempty"`
+	// RevokedAt is when its installation was revoked, or, with AuthorityRevoked, whoever has issued it. OverAt is when the installation was
+	// first seen with a key that came after this one's.
+	RevokedAt        time.Time `json:"revoked_at,omitzero"`
+	AuthorityRevoked bool      `json:"authority_revoked,omitempty"`
+	OverAt           time.Time `json:"over_at,omitzero"`
 	// Chain is the certificate and what leads from it towards a root, in DER.
 	Chain [][]byte `json:"chain,omitempty"`
 }
@@ -63,6 +80,15 @@ func (c *Certificate) Leaf() (*x509.Certificate, error) {
 	return leaf, nil
 }
 
+// Subject returns the certificate's subject as text (RFC 2253); empty for one that has none, which is the rule.
+func (c *Certificate) Subject() string {
+	leaf, err := c.Leaf()
+	if err != nil {
+		return ""
+	}
+	return leaf.Subject.String()
+}
+
 // PEM returns the chain as text.
 func (c *Certificate) PEM() string {
 	var text []byte
@@ -72,12 +98,44 @@ func (c *Certificate) PEM() string {
 	return string(text)
 }
 
+// due reports whether the last third of its time has begun, which is when a certificate is renewed.
+func (c *Certificate) due(now time.Time) bool {
+	return !now.Before(c.NotAfter.Add(-c.NotAfter.Sub(c.NotBefore) / 3))
+}
+
+// until is when nothing is known of it any more.
+func (c *Certificate) until() time.Time {
+	if !c.Shown && c.Replaces == "" {
+		return c.IssuedAt.Add(trial)
+	}
+	return c.NotAfter.Add(keepAfter)
+}
+
+// State is what a certificate is worth.
+type State string
+
+// StateValid is a certificate that counts. The others are why one does not: expired, not_yet, revoked, replaced or authority_revoked.
+const StateValid State = "valid"
+
+// State returns what it is worth at a moment.
+func (c *Certificate) State(now time.Time) State {
+	refusal, refused := errors.AsType[*Refusal](c.standing(now))
+	if !refused {
+		return StateValid
+	}
+	return State(strings.TrimPrefix(string(refusal.Reason), "certificate_"))
+}
+
 // standing refuses a certificate that does not count at the moment.
 func (c *Certificate) standing(now time.Time) error {
 	reason := Reason("")
 	switch {
-	case !c.RevokedAt.IsZero():
+	case !c.RevokedAt.IsZero() && !c.AuthorityRevoked:
 		reason = ReasonRevoked
+	case !c.OverAt.IsZero():
+		reason = ReasonReplaced
+	case c.AuthorityRevoked:
+		reason = ReasonDistrusted
 	case now.Before(c.NotBefore):
 		reason = ReasonNotYet
 	case !now.Before(c.NotAfter):
@@ -95,15 +153,17 @@ type holder struct {
 	// Claimed is the digest of what the device calls itself.
 	Claimed string `json:"claimed"`
 	// Certificate is the latest one for the key.
-	Certificate string    `json:"certificate"`
-	Until       time.Time `json:"until"`
+	Certificate string `json:"certificate"`
+	// OverAt is when the installation was first seen with a key that came after this one. From then on no certificate for it counts.
+	OverAt time.Time `json:"over_at,omitzero"`
+	Until  time.Time `json:"until"`
 }
 
 // tables are the records of the package.
 type tables struct {
 	certificates storage.Table[Certificate]
 	holders      storage.Table[holder]
-	revocations  storage.Table[revocation]
+	withdrawn    withdrawn.Tables
 }
 
 // Names of the indexes of certificates.
@@ -114,10 +174,10 @@ const (
 
 func newTables() tables {
 	return tables{
-		revocations: newRevocations(),
+		withdrawn: withdrawn.New(),
 		certificates: storage.Table[Certificate]{
 			Name: "devcert", Version: 1, ID: func(c *Certificate) string { return c.ID },
-			Expiry: func(c *Certificate) time.Time { return c.NotAfter.Add(keepAfter) },
+			Expiry: (*Certificate).until,
 			Indexes: []storage.Index[Certificate]{
 				{Name: bySerial, Unique: true, Values: func(c *Certificate) []string { return []string{c.Authority + "." + c.Serial} }},
 				{Name: byInstallation, Values: func(c *Certificate) []string { return []string{c.Installation} }},
@@ -127,4 +187,76 @@ func newTables() tables {
 			Name: "devkey", Version: 1, ID: func(h *holder) string { return h.Key }, Expiry: func(h *holder) time.Time { return h.Until },
 		},
 	}
+}
+
+// find returns a certificate with what has become of it, or [storage.ErrNotFound].
+func (t *tables) find(tx storage.Tx, id string) (Certificate, error) {
+	c, err := t.certificates.Get(tx, id)
+	if err != nil {
+		return Certificate{}, err
+	}
+	err = t.fate(tx, &c)
+	return c, err
+}
+
+// fate reads what has become of the installation of a certificate, of its key, and of who has issued it.
+func (t *tables) fate(tx storage.Tx, c *Certificate) error {
+	h, _, err := t.holders.Find(tx, c.Key)
+	if err != nil {
+		return err
+	}
+	c.OverAt = h.OverAt
+	c.RevokedAt, c.AuthorityRevoked, err = t.withdrawn.Since(tx, c.Installation, c.Authority)
+	return err
+}
+
+// shown notes that a certificate's key has signed something: the device has it. A key that it had before is over from then on, so that
+// whoever has copied that one is out.
+func (s *Store) shown(tx storage.Tx, c *Certificate) error {
+	if c.Shown {
+		return nil
+	}
+	t := &s.tables
+	c.Shown = true
+	if err := errors.Join(t.certificates.Put(tx, *c), t.withdrawn.Forget(tx, c.Authority, c.Serial)); err != nil {
+		return err
+	}
+	h, err := t.holders.Get(tx, c.Key)
+	if err != nil {
+		return err
+	}
+	if h.Certificate == c.ID {
+		h.Until = c.until()
+		if err := t.holders.Put(tx, h); err != nil {
+			return err
+		}
+	}
+	if c.Replaces == "" {
+		return nil
+	}
+	before, found, err := t.certificates.Find(tx, c.Replaces)
+	if err != nil || !found || before.Key == c.Key {
+		return err
+	}
+	h, found, err = t.holders.Find(tx, before.Key)
+	if err != nil || !found || !h.OverAt.IsZero() {
+		return err
+	}
+	h.OverAt = s.c.Now().UTC().Truncate(time.Millisecond)
+	return errors.Join(t.holders.Put(tx, h), t.supersede(tx, before, h.OverAt), s.changed(tx))
+}
+
+// supersede has others take a certificate for revoked, and those before it for the same key.
+func (t *tables) supersede(tx storage.Tx, c Certificate, at time.Time) (err error) {
+	for key, found := c.Key, true; found && c.Key == key; {
+		if at.Before(c.NotAfter) {
+			if err := t.withdraw(tx, &c, at, true); err != nil {
+				return err
+			}
+		}
+		if c, found, err = t.certificates.Find(tx, c.Replaces); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -7,14 +7,18 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/base64"
+	"errors"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/crypto/cryptobyte"
-	"golang.org/x/crypto/cryptobyte/asn1"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/gatehouse-id/gatehouse/mobileauth/provisioning/signing"
 )
 
 // Limits of a certificate request.
@@ -81,16 +85,16 @@ func digest(data []byte) string {
 func checkAttributes(der []byte) error {
 	input := cryptobyte.String(der)
 	var request, info, attributes cryptobyte.String
-	if !input.ReadASN1(&request, asn1.SEQUENCE) || !input.Empty() || !request.ReadASN1(&info, asn1.SEQUENCE) ||
-		!info.SkipASN1(asn1.INTEGER) || !info.SkipASN1(asn1.SEQUENCE) || !info.SkipASN1(asn1.SEQUENCE) ||
-		!info.ReadOptionalASN1(&attributes, nil, asn1.Tag(0).ContextSpecific().Constructed()) || !info.Empty() {
+	if !input.ReadASN1(&request, cbasn1.SEQUENCE) || !input.Empty() || !request.ReadASN1(&info, cbasn1.SEQUENCE) ||
+		!info.SkipASN1(cbasn1.INTEGER) || !info.SkipASN1(cbasn1.SEQUENCE) || !info.SkipASN1(cbasn1.SEQUENCE) ||
+		!info.ReadOptionalASN1(&attributes, nil, cbasn1.Tag(0).ContextSpecific().Constructed()) || !info.Empty() {
 		return refuse(ReasonMalformed)
 	}
 	var seen []string
 	for !attributes.Empty() {
 		var attribute, oid cryptobyte.String
-		if !attributes.ReadASN1(&attribute, asn1.SEQUENCE) || !attribute.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) ||
-			!attribute.SkipASN1(asn1.SET) || !attribute.Empty() {
+		if !attributes.ReadASN1(&attribute, cbasn1.SEQUENCE) || !attribute.ReadASN1(&oid, cbasn1.OBJECT_IDENTIFIER) ||
+			!attribute.SkipASN1(cbasn1.SET) || !attribute.Empty() {
 			return refuse(ReasonMalformed)
 		}
 		if slices.Contains(seen, string(oid)) || len(seen) == maxAttributes {
@@ -102,13 +106,15 @@ func checkAttributes(der []byte) error {
 }
 
 // checkSubject admits a few short, printable names, none of them twice and none beside another (RFC 5280 4.1.2.4).
-func checkSubject(csr *x509.CertificateRequest) error {
-	if len(csr.RawSubject) > maxSubject {
+func checkSubject(csr *x509.CertificateRequest) error { return checkNames(csr.RawSubject) }
+
+func checkNames(raw []byte) error {
+	if len(raw) > maxSubject {
 		return refuse(ReasonSubject)
 	}
 	var names pkix.RDNSequence
-	if _, err := unmarshal(csr.RawSubject, &names); err != nil {
-		return refuseFor(ReasonSubject, err)
+	if rest, err := asn1.Unmarshal(raw, &names); err != nil || len(rest) > 0 {
+		return refuse(ReasonSubject)
 	}
 	if len(names) > maxNames {
 		return refuse(ReasonSubject)
@@ -163,6 +169,18 @@ const (
 
 // noAuthority is the basic constraints of a certificate that issues none: an empty sequence (RFC 5280 4.2.1.9).
 var noAuthority = []byte{0x30, 0x00}
+
+// checkKey refuses a key that is not to be trusted with anything.
+func checkKey(csr *x509.CertificateRequest) error {
+	err := signing.Check(csr.PublicKey)
+	switch {
+	case errors.Is(err, signing.ErrKind):
+		return refuse(ReasonKeyType)
+	case err != nil:
+		return refuseFor(ReasonKeyWeak, err)
+	}
+	return nil
+}
 
 // checkPossession has the request's own key vouch for it.
 func checkPossession(csr *x509.CertificateRequest) error {

@@ -15,7 +15,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
-	"math/big"
 	"net"
 	"net/url"
 	"os"
@@ -192,11 +191,6 @@ func TestReadCSRRefuses(t *testing.T) {
 		{"P-521", makeCSR(t, p521, new(x509.CertificateRequest)), provisioning.ReasonKeyType},
 		{"RSA with an even exponent", weakRSA(65538), provisioning.ReasonKeyWeak},
 		{"RSA with 3", weakRSA(3), provisioning.ReasonKeyWeak},
-		{"RSA with 1024 bits", unsigned(t, &rsa.PublicKey{N: odd(1024), E: 65537}), provisioning.ReasonKeyWeak},
-		{"RSA with 2047 bits", unsigned(t, &rsa.PublicKey{N: odd(2047), E: 65537}), provisioning.ReasonKeyWeak},
-		{"RSA with 4097 bits", unsigned(t, &rsa.PublicKey{N: odd(4097), E: 65537}), provisioning.ReasonKeyWeak},
-		{"RSA with a small factor", unsigned(t, &rsa.PublicKey{N: multiple(997), E: 65537}), provisioning.ReasonKeyWeak},
-		{"RSA of the broken generator", unsigned(t, &rsa.PublicKey{N: roca(t), E: 65537}), provisioning.ReasonKeyWeak},
 		{"a forged signature", forged, provisioning.ReasonPossession},
 		{"another's key", unsigned(t, &newKey(t).PublicKey), provisioning.ReasonPossession},
 	} {
@@ -252,66 +246,6 @@ type stranger struct {
 
 func (s stranger) Public() crypto.PublicKey { return s.public }
 
-// odd is an odd number of exactly that many bits.
-func odd(bits int) *big.Int {
-	data := make([]byte, (bits+7)/8)
-	_, _ = rand.Read(data) // it cannot fail
-	n := new(big.Int).SetBytes(data)
-	n.SetBit(n.Rsh(n, uint(8*len(data)-bits)), bits-1, 1)
-	return n.SetBit(n, 0, 1)
-}
-
-// multiple is a number of 2048 bits with a factor.
-func multiple(factor int64) *big.Int {
-	for {
-		if n := new(big.Int).Mul(odd(2039), big.NewInt(factor)); n.BitLen() == 2048 {
-			return n
-		}
-	}
-}
-
-// roca is a number of 2048 bits that is a power of 65537 modulo the primes of the broken generator, and has no small factor.
-func roca(t testing.TB) *big.Int {
-	t.Helper()
-	m := big.NewInt(1)
-	for p := int64(3); p <= 167; p++ {
-		if big.NewInt(p).ProbablyPrime(1) {
-			m.Mul(m, big.NewInt(p))
-		}
-	}
-	k, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 1000))
-	must(t, err)
-	k.Add(k, new(big.Int).Div(new(big.Int).Lsh(big.NewInt(1), 2047), m)).Add(k, big.NewInt(1))
-	n := new(big.Int).Exp(big.NewInt(65537), big.NewInt(123456789), m)
-	for n.Add(n, k.Mul(k, m)); !clean(n); {
-		n.Add(n, m)
-	}
-	if n.BitLen() != 2048 {
-		t.Fatalf("the number has %d bits", n.BitLen())
-	}
-	return n
-}
-
-// clean reports whether a number has no factor below a thousand.
-func clean(n *big.Int) bool {
-	for p := int64(2); p < 1000; p++ {
-		if new(big.Int).Mod(n, big.NewInt(p)).Sign() == 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// Good keys are not taken for weak ones.
-func TestGoodKeysAreFit(t *testing.T) {
-	t.Parallel()
-	for range 3 {
-		if _, err := provisioning.ReadCSR(makeCSR(t, rsaKey(t, 2048), new(x509.CertificateRequest))); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
 // TestOpenSSL: requests of an independent maker are read, and those that it makes badly are refused.
 func TestOpenSSL(t *testing.T) {
 	t.Parallel()
@@ -327,7 +261,6 @@ func TestOpenSSL(t *testing.T) {
 		{"P-256", []string{"-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-subj", "/"}, ""},
 		{"P-384", []string{"-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384", "-subj", "/CN=phone"}, ""},
 		{"RSA", []string{"-newkey", "rsa:3072", "-subj", "/CN=phone/O=Example"}, ""},
-		{"RSA with 1024 bits", []string{"-newkey", "rsa:1024", "-subj", "/"}, provisioning.ReasonKeyWeak},
 		{"SHA-1", []string{"-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-subj", "/", "-sha1"}, provisioning.ReasonAlgorithm},
 		{"secp256k1", []string{"-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:secp256k1", "-subj", "/"}, provisioning.ReasonMalformed},
 		{"an authority", []string{"-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-subj", "/", "-addext", "basicConstraints=CA:TRUE"}, provisioning.ReasonAuthority},

@@ -5,9 +5,9 @@
 //
 // A key pair is made on the device and never leaves it. What it stands for is its [Entity]: one installed app, the apps of a group on
 // one device, or the device. The device sends a PKCS#10 request (RFC 2986) together with an [Answer], a JWS by the same key over the
-// nonce it was asked with and over the hash of the request, so that nobody can hand in what somebody else has signed. An [Authority]
-// issues; who that is, this package does not know. From then on the device proves with an answer by the key of its certificate that it
-// is there.
+// nonce it was asked with and over the hash of the request, so that nobody can hand in what somebody else has signed. A renewal for
+// another key is signed by both. An [Authority] issues; who that is, this package does not know. From then on the device proves with an
+// answer by the key of its certificate that it is there.
 //
 // # The certificate
 //
@@ -28,6 +28,12 @@
 // A certificate counts while the record of exactly its bytes says so: it was issued here, it is neither expired nor revoked. What a
 // trusted authority has signed for another purpose has no record. The chain it came with is kept with it, so an authority can take
 // another key, or another can take its place, while the certificates of before go on to their own end.
+//
+// A device that nobody knew before costs a signature and records for months, and whoever asks is mostly a stranger: how many there may be
+// is bounded ([Budget]), and one that does not show its certificate soon is forgotten, but for what it takes to tell others that the
+// certificate is revoked (package withdrawn). A certificate is renewed in the last third of its time. When it is renewed with another
+// key, the old one counts until the new one is shown, and never after: the answer may be lost, and whoever has copied the old key is
+// left behind.
 //
 // Every refusal is a [*Refusal] with a reason for the audit trail; what a device is told of it is the same for all of them.
 package provisioning

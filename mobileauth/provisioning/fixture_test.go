@@ -19,6 +19,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"math/big"
 	"sync/atomic"
 	"testing"
@@ -222,8 +223,17 @@ func (p *phone) shows(c provisioning.Certificate) provisioning.Message {
 	return p.message(provisioning.TypPresence, c.ID, p.key, nil)
 }
 
-// jws signs by the algorithm of the key; a member of the header that is empty is left out.
+// jws signs by the algorithm of the key; a kid that is empty is left out.
 func jws(t testing.TB, by crypto.Signer, header, claims map[string]any) string {
+	t.Helper()
+	if header["kid"] == "" {
+		delete(header, "kid")
+	}
+	return jwsWith(t, by, header, nil, claims)
+}
+
+// jwsWith has more members in its header, or others.
+func jwsWith(t testing.TB, by crypto.Signer, header, more, claims map[string]any) string {
 	t.Helper()
 	sum, half := crypto.SHA256, 32
 	switch key := by.Public().(type) {
@@ -235,9 +245,7 @@ func jws(t testing.TB, by crypto.Signer, header, claims map[string]any) string {
 			header["alg"], sum, half = "ES384", crypto.SHA384, 48
 		}
 	}
-	if header["kid"] == "" {
-		delete(header, "kid")
-	}
+	maps.Copy(header, more)
 	var text string
 	for _, part := range []any{header, claims} {
 		data, err := json.Marshal(part)
@@ -258,11 +266,39 @@ func jws(t testing.TB, by crypto.Signer, header, claims map[string]any) string {
 	return text + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
 
+// issue gives a phone its certificate, which it shows at once.
 func (f *fixture) issue(t testing.TB, p *phone) provisioning.Certificate {
 	t.Helper()
 	c, err := f.Issue(t.Context(), p.asks())
 	must(t, err)
+	f.present(t, p, c)
 	return c
+}
+
+// present shows a certificate that counts.
+func (f *fixture) present(t testing.TB, p *phone, c provisioning.Certificate) {
+	t.Helper()
+	_, err := f.Present(t.Context(), p.shows(c))
+	must(t, err)
+}
+
+// rekeys renews a certificate for the phone's key, which is not that of the certificate.
+func (p *phone) rekeys(c provisioning.Certificate, by crypto.Signer) provisioning.Message {
+	return p.rekeysAs(c, by, p.key, nil, nil)
+}
+
+// rekeysAs has somebody vouch for the other key, and alters what is said by either.
+func (p *phone) rekeysAs(c provisioning.Certificate, by, voucher crypto.Signer, header, said map[string]any) provisioning.Message {
+	p.t.Helper()
+	return p.message(provisioning.TypRequest, c.ID, by, func(claims map[string]any) {
+		possession := map[string]any{
+			"aud": claims["aud"], "realm": claims["realm"], "nonce": claims["nonce"], "csr": claims["csr"], "renews": c.ID,
+		}
+		maps.Copy(possession, said)
+		top := map[string]any{"typ": provisioning.TypPossession, "kid": ""}
+		maps.Copy(top, header)
+		claims["possession"] = jws(p.t, voucher, top, possession)
+	})
 }
 
 var _ storage.DB = (*storagetest.FaultyDB)(nil)

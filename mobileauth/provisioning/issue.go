@@ -5,7 +5,7 @@ package provisioning
 import (
 	"context"
 	"crypto/x509"
-	"encoding/hex"
+	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"time"
@@ -22,20 +22,28 @@ type request struct {
 	m   *Message
 	csr *CSR
 	a   *answer
-	// installation is whose the key will be; empty until it is known.
+	// renews is the certificate whose key has signed the request; nil for the first.
+	renews *Certificate
+	// follows is the certificate that the device has had; nil for a device that nobody knows.
+	follows *Certificate
+	// installation is whose the key will be, with the subject and the attributes that an operator gives it.
 	installation string
-	renews       *Certificate // nil for the first
+	subject      pkix.Name
+	attributes   map[string]string
+	attested     Attested
 }
 
 // Issue has a certificate issued for the request that a message hands in.
 //
 // An answer without a key's name is by the key of the request itself, and for an installation that is not known yet. One that names a
-// certificate renews it, with the same key or another: that certificate has to count, and its key has signed.
+// certificate renews it: that certificate has to count, and its key has signed. A request for another key is signed by that one too.
 //
-// Whoever asks again with the same key and the same name for itself, because the answer was lost, gets the certificate that there is.
-// The same key under another name is refused: somebody has copied it, or an app was shipped with it.
+// Whoever asks again with the same key and the same name for itself, because the answer was lost, gets the certificate that there is,
+// and so does whoever asks to renew it before the last third of its time. The same key under another name is refused: somebody has
+// copied it, or an app was shipped with it. A certificate that was renewed with another key renews to no third one: whoever has copied
+// a key is left behind when it is replaced.
 //
-// A refusal is a [*Refusal]. Errors that wrap [ErrAuthority] say that it may work later.
+// A refusal is a [*Refusal]. Errors that wrap [ErrAuthority] or [ErrHook] say that it may work later.
 func (s *Store) Issue(ctx context.Context, m Message) (Certificate, error) {
 	c, err := s.issue(ctx, &m)
 	return c, s.told(ctx, &m, err)
@@ -52,6 +60,9 @@ func (s *Store) issue(ctx context.Context, m *Message) (Certificate, error) {
 	has, err := r.known(ctx)
 	if err != nil || has != nil {
 		return deref(has), err
+	}
+	if err := r.admit(ctx); err != nil {
+		return Certificate{}, err
 	}
 	c, err := r.order(ctx)
 	if err != nil {
@@ -78,8 +89,8 @@ func (r *request) read(ctx context.Context) (err error) {
 	if r.a.claims.CSR != r.csr.Hash {
 		return refuse(ReasonRequestHash)
 	}
-	if r.a.kid == "" {
-		if !r.a.verified(r.csr.Parsed.PublicKey) {
+	if r.a.by.KID == "" {
+		if !r.a.by.By(r.csr.Parsed.PublicKey) {
 			return refuse(ReasonSignature)
 		}
 		if status, _ := r.c.Versions.Status(r.app().ID, r.app().Platform, r.app().Version); status == mobileauth.NoRegistration {
@@ -90,65 +101,51 @@ func (r *request) read(ctx context.Context) (err error) {
 	if r.renews, err = r.signed(ctx, r.a); err != nil {
 		return err
 	}
-	r.installation = r.renews.Installation
-	return r.stands(r.renews, r.a, r.m.Entity)
+	r.follows = r.renews
+	if err := r.stands(r.renews, r.a, r.m.Entity); err != nil || r.csr.Key == r.renews.Key {
+		return err
+	}
+	return r.a.claims.possessed(r.m.Question, r.csr, r.renews.ID)
 }
 
 func (r *request) app() App { return r.a.claims.App }
 
-// known finds out whose the key is, and returns the certificate that there is for it, where it can be given out again.
-func (r *request) known(ctx context.Context) (has *Certificate, err error) {
-	err = r.c.DB.View(ctx, func(tx storage.Tx) error {
-		has, err = r.knownIn(tx)
+// admit refuses a device that nobody knows and that is not let in. One that was let in before keeps what it was given then.
+func (r *request) admit(ctx context.Context) error {
+	if r.follows != nil {
+		if err := r.attest(ctx); err != nil {
+			return err
+		}
+		return r.inherit()
+	}
+	if err := r.c.Budget.left(r.m.Caller); err != nil {
 		return err
-	})
-	return has, err
+	}
+	if err := r.attest(ctx); err != nil {
+		return err
+	}
+	r.installation = newInstallation()
+	return r.validate(ctx)
 }
 
-func (r *request) knownIn(tx storage.Tx) (*Certificate, error) {
-	h, found, err := r.tables.holders.Find(tx, r.csr.Key)
-	if err != nil || !found {
-		return nil, err
+func (r *request) inherit() error {
+	leaf, err := r.follows.Leaf()
+	if err != nil {
+		return err
 	}
-	if r.renews != nil {
-		if h.Installation != r.installation {
-			return nil, &Refusal{Reason: ReasonKeyReused, Installation: h.Installation}
-		}
-		return nil, nil
-	}
-	if h.Claimed != digest([]byte(r.a.claims.Installation)) {
-		return nil, &Refusal{Reason: ReasonKeyReused, Installation: h.Installation}
-	}
-	c, err := r.tables.find(tx, h.Certificate)
-	switch {
-	case errors.Is(err, storage.ErrNotFound):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	case c.Entity() != r.m.Entity || c.Kind == KindApplication && c.Application != r.app().ID:
-		return nil, &Refusal{Reason: ReasonEntity, Installation: c.Installation}
-	}
-	refusal, refused := errors.AsType[*Refusal](c.standing(r.c.Now()))
-	switch {
-	case !refused:
-		return &c, nil
-	case refusal.Reason == ReasonExpired:
-		r.installation = h.Installation
-		return nil, nil
-	}
-	return nil, refusal
+	r.installation, r.subject, r.attributes = r.follows.Installation, leaf.Subject, r.follows.Attributes
+	r.subject.ExtraNames = r.subject.Names // as they stand there, those too that the type has no field for
+	return nil
 }
 
 // order has the certificate issued, and looks at it.
 func (r *request) order(ctx context.Context) (Certificate, error) {
-	if r.installation == "" {
-		r.installation = newInstallation()
-	}
 	now := r.c.Now()
 	template, err := r.c.Profile.template(r.m.Entity, r.app().ID, r.installation, now)
 	if err != nil {
 		return Certificate{}, err
 	}
+	template.Subject = r.subject
 	order := Order{CSR: r.csr, Template: template}
 	if r.renews != nil {
 		if order.Renews, err = r.renews.Leaf(); err != nil {
@@ -157,7 +154,10 @@ func (r *request) order(ctx context.Context) (Certificate, error) {
 	}
 	chain, err := r.c.Authority.Issue(ctx, order)
 	if err == nil {
-		err = checkIssued(chain, &order, now)
+		err = checkIssued(chain, &order, r.c.Authority, now)
+	}
+	if refusal, refused := errors.AsType[*Refusal](err); refused {
+		return Certificate{}, refusal
 	}
 	if err != nil {
 		r.c.Logger.ErrorContext(ctx, "a device gets no certificate", "installation", r.installation, "error", err)
@@ -170,17 +170,15 @@ func (r *request) order(ctx context.Context) (Certificate, error) {
 func (r *request) record(chain []*x509.Certificate, now time.Time) Certificate {
 	leaf, claims := chain[0], r.a.claims
 	c := Certificate{
-		ID: digest(leaf.Raw), Serial: hex.EncodeToString(leaf.SerialNumber.Bytes()), Installation: r.installation,
+		ID: digest(leaf.Raw), Serial: serialOf(leaf.SerialNumber), Installation: r.installation,
 		Kind: r.m.Entity.Kind, Group: r.m.Entity.Group,
 		Application: claims.App.ID, Platform: claims.App.Platform, Version: claims.App.Version, Device: claims.Device,
-		Key: r.csr.Key, UserID: r.m.Caller.UserID, ClientID: r.m.Caller.ClientID,
+		Key: r.csr.Key, UserID: r.m.Caller.UserID, ClientID: r.m.Caller.ClientID, Attributes: r.attributes, Attestation: r.attested,
 		NotBefore: leaf.NotBefore.UTC(), NotAfter: leaf.NotAfter.UTC(), IssuedAt: now.UTC().Truncate(time.Millisecond),
+		Authority: AuthorityID(chain[1]),
 	}
-	if len(chain) > 1 {
-		c.Authority = digest(chain[1].Raw)
-	}
-	if r.renews != nil {
-		c.Replaces = r.renews.ID
+	if r.follows != nil {
+		c.Replaces = r.follows.ID
 	}
 	for _, one := range chain {
 		c.Chain = append(c.Chain, one.Raw)
@@ -201,18 +199,22 @@ func (r *request) keep(ctx context.Context, c Certificate) (kept Certificate, er
 			return err
 		}
 		kept = c
-		if err := r.replace(tx, c.IssuedAt); err != nil {
+		if err := errors.Join(r.tables.believed(tx, &c), r.replace(tx, c.IssuedAt)); err != nil {
 			return err
 		}
 		h := holder{
-			Key: c.Key, Installation: c.Installation, Claimed: digest([]byte(r.a.claims.Installation)), Certificate: c.ID,
-			Until: c.NotAfter.Add(keepAfter),
+			Key: c.Key, Installation: c.Installation, Claimed: digest([]byte(r.a.claims.Installation)), Certificate: c.ID, Until: c.until(),
 		}
 		if err := r.tables.holders.Put(tx, h); err != nil {
 			return err
 		}
 		if err := r.tables.certificates.Insert(tx, c); err != nil {
 			return err
+		}
+		if c.Replaces == "" { // what is known of it is forgotten at the end of its trial, and it is good for others until its own
+			if err := r.tables.withdraw(tx, &c, c.until(), false); err != nil {
+				return err
+			}
 		}
 		return r.c.Trail.Append(tx, event)
 	})
@@ -221,11 +223,14 @@ func (r *request) keep(ctx context.Context, c Certificate) (kept Certificate, er
 	}
 	if kept.ID == c.ID {
 		r.c.Trail.Log(ctx, event)
+		if r.follows == nil {
+			r.c.Budget.count(r.m.Caller)
+		}
 	}
 	return kept, nil
 }
 
-// replace notes that a certificate has a successor. It goes on to count until its end: the answer with the other may be lost.
+// replace notes that a certificate has a successor. It goes on to count until that is shown, since the answer with it may be lost.
 func (r *request) replace(tx storage.Tx, at time.Time) error {
 	if r.renews == nil {
 		return nil
@@ -234,9 +239,9 @@ func (r *request) replace(tx storage.Tx, at time.Time) error {
 	if err != nil {
 		return err
 	}
-	if err := old.standing(r.c.Now()); err != nil {
-		return err
-	}
 	old.ReplacedAt = at
+	if !old.Shown { // by what the request was signed with
+		return r.shown(tx, &old)
+	}
 	return r.tables.certificates.Put(tx, old)
 }

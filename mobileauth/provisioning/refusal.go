@@ -34,8 +34,16 @@ const (
 	ReasonNotYet      Reason = "certificate_not_yet"  // its time has not come
 	ReasonExpired     Reason = "certificate_expired"  // its time is over
 	ReasonRevoked     Reason = "certificate_revoked"  // it was revoked
-	ReasonManyAsked   Reason = "too_many_requests"    // the address has had its share
-	ReasonNoRenewal   Reason = "renewal_of_something" // a renewal that changes what the certificate stands for
+	ReasonReplaced    Reason = "certificate_replaced" // it was renewed with another key
+	ReasonEarly       Reason = "renewal_too_early"    // another key is wanted before the last third of its time
+	ReasonDistrusted  Reason = "authority_revoked"    // whoever has issued it was revoked
+	ReasonPending     Reason = "certificate_pending"  // the authority has not decided yet
+	ReasonManyAsked   Reason = "too_many_requests"    // the address asks too often
+	ReasonManyDevices Reason = "too_many_devices"     // the address has had its share of new devices
+	ReasonBudget      Reason = "budget_spent"         // there are more new devices, everywhere together, than were allowed
+
+	ReasonRequestRefused     Reason = "request_refused"     // the operator does not want the device
+	ReasonCertificateRefused Reason = "certificate_refused" // the operator does not want it now
 )
 
 // Refusal is the no to what a device has sent. Reason is for the audit trail; a device is told nothing of it.
@@ -43,7 +51,7 @@ type Refusal struct {
 	Reason Reason
 	// Installation is the device that it is about, where that is known.
 	Installation string
-	// RetryAfter is when it can be tried again, for [ReasonManyAsked].
+	// RetryAfter is when it can be tried again, for [ReasonPending], [ReasonManyAsked], [ReasonManyDevices] and [ReasonBudget].
 	RetryAfter time.Duration
 	// Text is what the person is told, in the words of an operator's hook; mostly there is none.
 	Text string

@@ -9,56 +9,25 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/audit"
+	"github.com/gatehouse-id/gatehouse/mobileauth/provisioning/withdrawn"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
 // EventRevoked is the audit event of a revocation.
 const EventRevoked = "device_certificate.revoked"
 
-// revocation says that an installation is out. One record takes all of its certificates away, those included that are being issued.
-type revocation struct {
-	Installation string    `json:"installation"`
-	At           time.Time `json:"at"`
-	// Until is when none of its certificates is known any more.
-	Until time.Time `json:"until"`
-}
-
-func newRevocations() storage.Table[revocation] {
-	return storage.Table[revocation]{
-		Name: "devout", Version: 1, ID: func(r *revocation) string { return r.Installation }, Expiry: func(r *revocation) time.Time { return r.Until },
-	}
-}
-
-// find returns a certificate with what has become of it, or [storage.ErrNotFound].
-func (t *tables) find(tx storage.Tx, id string) (Certificate, error) {
-	c, err := t.certificates.Get(tx, id)
-	if err != nil {
-		return Certificate{}, err
-	}
-	out, _, err := t.revocations.Find(tx, c.Installation)
-	c.RevokedAt = out.At
-	return c, err
-}
-
 // Revoke takes all certificates of an installation away, and what rests on them: see [Config].OnRevoke. Its keys get no other one. It
-// reports whether that is new, and fails with [storage.ErrNotFound] for an installation that has none.
+// reports whether that is new, and fails with [storage.ErrNotFound] for an installation that has none, be it one never shown.
 func (s *Store) Revoke(ctx context.Context, installation string) (fresh bool, err error) {
-	out := revocation{Installation: installation, At: s.c.Now().UTC().Truncate(time.Millisecond)}
+	now := s.c.Now().UTC().Truncate(time.Millisecond)
+	out := withdrawn.Installation{ID: installation, At: now, Until: now.Add(MaxValidity + keepAfter)}
 	event := s.c.Trail.Prepare(audit.Event{Name: EventRevoked, Outcome: audit.Accepted, DeviceID: installation}.From(ctx))
 	err = s.c.DB.Update(ctx, func(tx storage.Tx) error {
-		fresh, out.Until = false, time.Time{}
-		for c, err := range s.tables.certificates.List(tx, byInstallation, installation, "", 0) {
-			if err != nil {
-				return err
-			}
-			if end := c.NotAfter.Add(keepAfter); end.After(out.Until) {
-				out.Until = end
-			}
+		fresh = false
+		if err := s.tables.known(tx, installation); err != nil {
+			return err
 		}
-		if out.Until.IsZero() {
-			return storage.ErrNotFound
-		}
-		err := s.tables.revocations.Insert(tx, out)
+		err := s.tables.withdrawn.Installations.Insert(tx, out)
 		if errors.Is(err, storage.ErrExists) {
 			return nil
 		}
@@ -66,7 +35,7 @@ func (s *Store) Revoke(ctx context.Context, installation string) (fresh bool, er
 		for _, hook := range s.c.OnRevoke {
 			err = errors.Join(err, hook(tx, installation))
 		}
-		return errors.Join(err, s.c.Trail.Append(tx, event))
+		return errors.Join(err, s.changed(tx), s.c.Trail.Append(tx, event))
 	})
 	if err != nil {
 		return false, fmt.Errorf("revoking the certificates of %q: %w", installation, err)
@@ -75,6 +44,23 @@ func (s *Store) Revoke(ctx context.Context, installation string) (fresh bool, er
 		s.c.Trail.Log(ctx, event)
 	}
 	return fresh, nil
+}
+
+// known returns nil for an installation that has a certificate, and [storage.ErrNotFound] for another one. How many certificates there
+// are is the device's doing, so it reads one.
+func (t *tables) known(tx storage.Tx, installation string) error {
+	for _, err := range t.certificates.List(tx, byInstallation, installation, "", 1) {
+		return err
+	}
+	return t.withdrawn.Known(tx, installation)
+}
+
+// changed says that others have to be told something else than before.
+func (s *Store) changed(tx storage.Tx) error {
+	if s.c.OnChange == nil {
+		return nil
+	}
+	return s.c.OnChange(tx)
 }
 
 // List returns certificates in the order of their ids, beginning after the given one, at most limit of them, or only those of an
@@ -90,11 +76,10 @@ func (s *Store) List(ctx context.Context, installation, after string, limit int)
 			if err != nil {
 				return err
 			}
-			out, _, err := s.tables.revocations.Find(tx, c.Installation)
-			if err != nil {
+			if err := s.tables.fate(tx, &c); err != nil {
 				return err
 			}
-			c.RevokedAt, c.Chain = out.At, nil
+			c.Chain = nil
 			list = append(list, c)
 		}
 		return nil

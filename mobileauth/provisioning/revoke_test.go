@@ -43,7 +43,7 @@ func TestRevoke(t *testing.T) {
 	}
 	fork := *p
 	fork.key = newKey(t)
-	for _, m := range []provisioning.Message{p.asks(), p.renews(second, p.key), fork.renews(second, p.key)} {
+	for _, m := range []provisioning.Message{p.asks(), p.renews(second, p.key), fork.rekeys(second, p.key)} {
 		_, err := f.Issue(t.Context(), m)
 		refused(t, err, provisioning.ReasonRevoked)
 	}
@@ -80,6 +80,70 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
+// counting counts what the last run of a transaction has read.
+type counting struct {
+	storage.DB
+	reads int
+}
+
+func (c *counting) Update(ctx context.Context, do func(storage.Tx) error) error {
+	return c.DB.Update(ctx, func(tx storage.Tx) error {
+		c.reads = 0
+		return do(countingTx{tx, c})
+	})
+}
+
+type countingTx struct {
+	storage.Tx
+	*counting
+}
+
+func (tx countingTx) Get(key string) (storage.Item, error) {
+	tx.reads++
+	return tx.Tx.Get(key)
+}
+
+// TestRevokeIsQuick, however often a device that expects it has renewed its certificate, and lasts as long as any of them could.
+func TestRevokeIsQuick(t *testing.T) {
+	t.Parallel()
+	f, once, often := newFixture(t), newPhone(t), newPhone(t)
+	db := &counting{DB: f.db}
+	f.config.DB, f.config.Profile.Validity = db, time.Hour
+	var err error
+	f.Store, err = provisioning.New(f.config)
+	must(t, err)
+	c := f.issue(t, often)
+	for range 20 {
+		f.clock.Set(c.NotAfter.Add(-time.Minute))
+		c, err = f.Issue(t.Context(), often.renews(c, often.key))
+		must(t, err)
+	}
+	one := f.issue(t, once)
+	var reads []int
+	for _, c := range []provisioning.Certificate{one, c} {
+		fresh, err := f.Revoke(t.Context(), c.Installation)
+		if !fresh || err != nil {
+			t.Errorf("revoked: %v, %v", fresh, err)
+		}
+		reads = append(reads, db.reads)
+	}
+	if reads[0] == 0 || reads[0] != reads[1] {
+		t.Errorf("a device with one certificate takes %d reads, one with 21 takes %d", reads[0], reads[1])
+	}
+
+	f.config.Profile.Validity = provisioning.MaxValidity
+	f.Store, err = provisioning.New(f.config)
+	must(t, err)
+	f.ca.rotate(20 * 365 * 24 * time.Hour)
+	p := newPhone(t)
+	c = f.issue(t, p)
+	_, err = f.Revoke(t.Context(), c.Installation)
+	must(t, err)
+	f.clock.Set(c.NotAfter.Add(89 * 24 * time.Hour))
+	_, err = f.Issue(t.Context(), p.asks())
+	refused(t, err, provisioning.ReasonRevoked)
+}
+
 // TestRevokedWhileItRenews: what was ordered before the revocation is not given out after it.
 func TestRevokedWhileItRenews(t *testing.T) {
 	t.Parallel()
@@ -92,46 +156,6 @@ func TestRevokedWhileItRenews(t *testing.T) {
 	}
 	_, err := f.Issue(t.Context(), p.renews(c, p.key))
 	refused(t, err, provisioning.ReasonRevoked)
-}
-
-// TestRenewal: with the same key, or another one that the old one vouches for. The one before counts to its end, and is not followed
-// by a certificate for something else.
-func TestRenewal(t *testing.T) {
-	t.Parallel()
-	f, p := newFixture(t), newPhone(t)
-	c := f.issue(t, p)
-	f.clock.Advance(70 * 24 * time.Hour)
-	f.ca.rotate(2 * 365 * 24 * time.Hour)
-	second, err := f.Issue(t.Context(), p.renews(c, p.key))
-	must(t, err)
-	if second.ID == c.ID || second.Installation != c.Installation || second.Key != c.Key || second.Replaces != c.ID || second.Authority == c.Authority {
-		t.Errorf("the renewal is %+v", second)
-	}
-	old, err := f.Get(t.Context(), c.ID)
-	if err != nil || !old.ReplacedAt.Equal(f.clock.Now()) {
-		t.Errorf("the one before is %+v, %v", old, err)
-	}
-	rekeyed := *p
-	rekeyed.key = newKey(t)
-	third, err := f.Issue(t.Context(), rekeyed.renews(second, p.key))
-	must(t, err)
-	if third.Key == c.Key || third.Installation != c.Installation {
-		t.Errorf("the renewal with another key is %+v", third)
-	}
-	for _, m := range []provisioning.Message{p.shows(c), p.shows(second), rekeyed.shows(third)} {
-		if _, err := f.Present(t.Context(), m); err != nil {
-			t.Error(err)
-		}
-	}
-	_, err = f.Issue(t.Context(), rekeyed.renews(second, rekeyed.key)) // not the key of that certificate
-	refused(t, err, provisioning.ReasonSignature)
-	wider := *p
-	wider.entity = device
-	_, err = f.Issue(t.Context(), wider.renews(c, p.key))
-	refused(t, err, provisioning.ReasonEntity)
-	f.clock.Set(c.NotAfter)
-	_, err = f.Issue(t.Context(), p.renews(c, p.key))
-	refused(t, err, provisioning.ReasonExpired)
 }
 
 // A store that fails revokes nothing halfway.

@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/audit"
-	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/internal/randid"
 	"github.com/gatehouse-id/gatehouse/mobileauth"
+	"github.com/gatehouse-id/gatehouse/mobileauth/provisioning/signing"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -36,7 +36,44 @@ type Versions interface {
 	Status(app, platform, version string) (mobileauth.Status, mobileauth.Notice)
 }
 
-// Config is what a [Store] needs. Everything is required but Groups, Profile, Requests and OnRevoke.
+// Budget bounds how many devices that nobody knew before get a certificate. Each of them is a signature and records that are kept for
+// long, and whoever asks is mostly a stranger. Renewals do not count: those who have a certificate are never in the way of strangers.
+type Budget struct {
+	// Address bounds them by where they come from, as [limit.Address] has it, and Network as [limit.Network] does.
+	Address, Network *limit.Limiter
+	// Strangers bounds all of them together, and Known those of users who have logged in before, which no stranger can use up.
+	Strangers, Known *limit.Limiter
+}
+
+// together is the one key of [Budget].Strangers and [Budget].Known.
+const together = ""
+
+// left refuses a caller when nothing is left for where they are, or for anybody like them.
+func (b Budget) left(c Caller) error {
+	if wait := max(b.Address.Wait(limit.Address(c.ClientIP)), b.Network.Wait(limit.Network(c.ClientIP))); wait > 0 {
+		return &Refusal{Reason: ReasonManyDevices, RetryAfter: wait}
+	}
+	if wait := b.all(c).Wait(together); wait > 0 {
+		return &Refusal{Reason: ReasonBudget, RetryAfter: wait}
+	}
+	return nil
+}
+
+// count counts a device that has its certificate.
+func (b Budget) count(c Caller) {
+	b.Address.Count(limit.Address(c.ClientIP))
+	b.Network.Count(limit.Network(c.ClientIP))
+	b.all(c).Count(together)
+}
+
+func (b Budget) all(c Caller) *limit.Limiter {
+	if c.UserID != "" {
+		return b.Known
+	}
+	return b.Strangers
+}
+
+// Config is what a [Store] needs. Everything is required but Groups, Profile, Requests, Budget, Hooks, Attestation, OnRevoke and OnChange.
 type Config struct {
 	DB        storage.DB
 	Authority Authority
@@ -46,9 +83,16 @@ type Config struct {
 	Profile Profile
 	// Requests bounds how often an address may ask for a certificate; nil is no bound.
 	Requests *limit.Limiter
-	Trail    *audit.Trail
+	Budget   Budget
+	// Hooks have the operator decide as well.
+	Hooks Hooks
+	// Attestation is what devices have to show of themselves.
+	Attestation Attestation
+	Trail       *audit.Trail
 	// OnRevoke end what rests on an installation that is revoked, in that transaction. They are optional.
 	OnRevoke []func(tx storage.Tx, installation string) error
+	// OnChange is called in the transaction of whatever makes certificates revoked for others, once for each; nil for nobody.
+	OnChange func(tx storage.Tx) error
 	Now      func() time.Time
 	Logger   *slog.Logger
 }
@@ -68,6 +112,9 @@ func New(c Config) (*Store, error) {
 		return nil, err
 	}
 	if err := c.Profile.Check(); err != nil {
+		return nil, err
+	}
+	if err := c.Attestation.check(); err != nil {
 		return nil, err
 	}
 	return &Store{c: c, tables: newTables()}, nil
@@ -90,18 +137,23 @@ type Message struct {
 	// Answer is the signed answer, and CSR the certificate request in DER where one is handed in.
 	Answer string
 	CSR    []byte
-	Caller Caller
+	// Evidence is what the device shows of itself; empty for nothing.
+	Evidence []byte
+	Caller   Caller
 }
 
 // Presence is a device that is there.
 type Presence struct {
 	Certificate Certificate
 	Claims      Claims
+	// Attributes are those of the certificate, and what a hook has added for this session.
+	Attributes map[string]string
 }
 
 // Present judges an answer by the key of a certificate. The certificate has to be one that was issued here and counts, to stand for the
 // entity that is asked for, and to have been issued for the app, where it is one app's; the app has to be known, of the group, and not
-// switched off. A refusal is a [*Refusal]; any other error is a fault.
+// switched off. When a key is shown for the first time, the one that it came after is over, whatever the operator's hook says, which is
+// asked at the end. A refusal is a [*Refusal]; any other error is a fault.
 func (s *Store) Present(ctx context.Context, m Message) (Presence, error) {
 	presence, err := s.present(ctx, &m)
 	return presence, s.told(ctx, &m, err)
@@ -119,7 +171,36 @@ func (s *Store) present(ctx context.Context, m *Message) (Presence, error) {
 	if err := s.stands(c, a, m.Entity); err != nil {
 		return Presence{}, err
 	}
-	return Presence{Certificate: *c, Claims: a.claims}, nil
+	if !c.Shown {
+		if err := s.first(ctx, c); err != nil {
+			return Presence{}, err
+		}
+	}
+	p := Presence{Certificate: *c, Claims: a.claims}
+	if err := s.validate(ctx, m, &p); err != nil {
+		return Presence{}, err
+	}
+	return p, nil
+}
+
+// first notes that a certificate was shown for the first time.
+func (s *Store) first(ctx context.Context, c *Certificate) error {
+	err := s.c.DB.Update(ctx, func(tx storage.Tx) (err error) {
+		if *c, err = s.tables.find(tx, c.ID); errors.Is(err, storage.ErrNotFound) {
+			return refuse(ReasonUnknown)
+		}
+		if err == nil {
+			err = c.standing(s.c.Now())
+		}
+		if err != nil {
+			return err
+		}
+		return s.shown(tx, c)
+	})
+	if err != nil {
+		return fmt.Errorf("noting that a certificate was shown: %w", err)
+	}
+	return nil
 }
 
 // Unproven reads an answer that nobody has signed: the claims as they are, a JSON object. They have to be to the question, for the first
@@ -134,7 +215,7 @@ func (s *Store) unproven(m *Message) (Claims, error) {
 	if m.Spent {
 		return Claims{}, refuse(ReasonReplayed)
 	}
-	if err := jose.UnmarshalObject([]byte(m.Answer), &a.claims); err != nil || !a.claims.plain() {
+	if err := signing.ReadUnsigned(m.Answer, &a.claims); err != nil || !a.claims.plain() {
 		return Claims{}, refuseFor(ReasonAnswer, err)
 	}
 	if err := a.claims.to(m.Question); err != nil {
@@ -157,10 +238,10 @@ func (m *Message) read(typ string) (*answer, error) {
 
 // signed returns the certificate that an answer names and whose key has signed it.
 func (s *Store) signed(ctx context.Context, a *answer) (*Certificate, error) {
-	if name, err := base64.RawURLEncoding.Strict().DecodeString(a.kid); err != nil || len(name) != 32 {
+	if name, err := base64.RawURLEncoding.Strict().DecodeString(a.by.KID); err != nil || len(name) != 32 {
 		return nil, refuse(ReasonUnknown)
 	}
-	c, err := s.Get(ctx, a.kid)
+	c, err := s.Get(ctx, a.by.KID)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, refuse(ReasonUnknown)
 	}
@@ -171,7 +252,7 @@ func (s *Store) signed(ctx context.Context, a *answer) (*Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !a.verified(leaf.PublicKey) {
+	if !a.by.By(leaf.PublicKey) {
 		return nil, &Refusal{Reason: ReasonSignature, Installation: c.Installation}
 	}
 	return &c, nil
@@ -215,6 +296,8 @@ func (s *Store) told(ctx context.Context, m *Message, err error) error {
 	switch {
 	case refused:
 		event.Name, event.Reason, event.DeviceID = EventRefused, string(refusal.Reason), refusal.Installation
+	case errors.Is(err, ErrHook):
+		event.Reason = "hook_failed"
 	case !errors.Is(err, ErrAuthority):
 		return err
 	}

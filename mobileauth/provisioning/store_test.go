@@ -9,6 +9,8 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -24,6 +26,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/mobileauth/provisioning"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
@@ -115,7 +118,7 @@ func TestProfile(t *testing.T) {
 			ID: hash(leaf.Raw), Serial: fmt.Sprintf("%x", leaf.SerialNumber), Authority: hash(f.ca.issuer.Load().Chain[0].Raw),
 			Installation: c.Installation, Kind: tt.entity.Kind, Group: tt.entity.Group, Application: "bank", Platform: "ios", Version: "2.1",
 			Device: provisioning.Device{Model: "iPhone18,1", OS: "iOS", OSVersion: "26.1"}, Key: hash(leaf.RawSubjectPublicKeyInfo),
-			UserID: "usr_1", ClientID: "phone", NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter, IssuedAt: now,
+			UserID: "usr_1", ClientID: "phone", NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter, IssuedAt: now, Shown: true,
 			Chain: [][]byte{leaf.Raw, f.ca.issuer.Load().Chain[0].Raw},
 		}
 		kept, err := f.Get(t.Context(), c.ID)
@@ -347,7 +350,7 @@ func TestKeyReuse(t *testing.T) {
 	has := f.issue(t, other)
 	stolen := *other
 	stolen.key = p.key
-	_, err = f.Issue(t.Context(), stolen.renews(has, other.key))
+	_, err = f.Issue(t.Context(), stolen.rekeys(has, other.key))
 	refused(t, err, provisioning.ReasonKeyReused)
 
 	same := *p
@@ -501,6 +504,7 @@ func TestAuthorityFaults(t *testing.T) {
 		{"a server's name", reissue(func(c *x509.Certificate) { c.DNSNames = []string{"example.com"} })},
 		{"another name", reissue(func(c *x509.Certificate) { c.URIs[0].Opaque = "gatehouse:device:ins_x" })},
 		{"a server's purpose", reissue(func(c *x509.Certificate) { c.ExtKeyUsage = append(c.ExtKeyUsage, x509.ExtKeyUsageServerAuth) })},
+		{"a certificate for ever", reissue(func(c *x509.Certificate) { c.NotAfter = c.NotBefore.AddDate(11, 0, 0) })},
 		{"a certificate of yesterday", reissue(func(c *x509.Certificate) { c.NotAfter = c.NotBefore.Add(time.Minute) })},
 		{"a subject", reissue(func(c *x509.Certificate) { c.Subject.CommonName = "Alice" })},
 	} {
@@ -592,6 +596,125 @@ func TestManyAsk(t *testing.T) {
 	}
 	f.clock.Advance(time.Minute)
 	f.issue(t, p)
+}
+
+// TestBudget: so many devices that nobody knew, from one address and altogether. Whoever has a certificate is not among them, nor who asks
+// for it again, nor who got none.
+func TestBudget(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	old := newPhone(t)
+	has := f.issue(t, old)
+	f.clock.Advance(70 * 24 * time.Hour)
+	daily := func(n int) *limit.Limiter {
+		l, err := limit.New(limit.Config{Burst: n, Every: 24 * time.Hour / time.Duration(n), Keys: 100, Now: f.clock.Now})
+		must(t, err)
+		return l
+	}
+	f.config.Budget = provisioning.Budget{Address: daily(2), Network: daily(100), Strangers: daily(3), Known: daily(1)}
+	var err error
+	f.Store, err = provisioning.New(f.config)
+	must(t, err)
+	ask := func(p *phone, from string) error {
+		m := p.asks()
+		m.Caller.ClientIP, m.Caller.UserID = from, ""
+		_, err := f.Issue(t.Context(), m)
+		return err
+	}
+	f.ca.break_ = func([]*x509.Certificate, error) ([]*x509.Certificate, error) { return nil, errors.New("down") }
+	for range 3 {
+		if err := ask(newPhone(t), "192.0.2.1"); !errors.Is(err, provisioning.ErrAuthority) {
+			t.Error(err)
+		}
+	}
+	f.ca.break_ = nil
+	known := newPhone(t)
+	for _, p := range []*phone{known, known, known, newPhone(t)} {
+		must(t, ask(p, "192.0.2.1"))
+	}
+	err = ask(newPhone(t), "192.0.2.1")
+	refused(t, err, provisioning.ReasonManyDevices)
+	if refusal, _ := errors.AsType[*provisioning.Refusal](err); refusal.RetryAfter != 12*time.Hour {
+		t.Errorf("it is told to come back after %v", refusal.RetryAfter)
+	}
+	must(t, ask(newPhone(t), "2001:db8::1"))
+	err = ask(newPhone(t), "198.51.100.1")
+	refused(t, err, provisioning.ReasonBudget)
+	if refusal, _ := errors.AsType[*provisioning.Refusal](err); refusal.RetryAfter != 8*time.Hour {
+		t.Errorf("it is told to come back after %v", refusal.RetryAfter)
+	}
+	must(t, ask(known, "192.0.2.1"))
+	knows := func() error {
+		m := newPhone(t).asks()
+		m.Caller.ClientIP, m.Caller.UserID = "203.0.113.1", "usr_1"
+		_, err := f.Issue(t.Context(), m)
+		return err
+	}
+	must(t, knows()) // strangers have used up nothing of it
+	refused(t, knows(), provisioning.ReasonBudget)
+	if second, err := f.Issue(t.Context(), old.renews(has, old.key)); err != nil || second.ID == has.ID {
+		t.Errorf("a renewal gets %+v, %v", second, err)
+	}
+	f.clock.Advance(8 * time.Hour)
+	must(t, ask(newPhone(t), "198.51.100.1"))
+}
+
+// TestBudgetOfANetwork: whoever has been given a network of IPv6 has 65,536 addresses, and not so many shares.
+func TestBudgetOfANetwork(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	limiter, err := limit.New(limit.Config{Burst: 3, Every: 8 * time.Hour, Keys: 100, Now: f.clock.Now})
+	must(t, err)
+	f.config.Budget = provisioning.Budget{Network: limiter}
+	f.Store, err = provisioning.New(f.config)
+	must(t, err)
+	ask := func(from string) error {
+		m := newPhone(t).asks()
+		m.Caller.ClientIP, m.Caller.UserID = from, ""
+		_, err := f.Issue(t.Context(), m)
+		return err
+	}
+	for _, from := range []string{"2001:db8:1:1::1", "2001:db8:1:2::1", "2001:db8:1:ffff::1"} {
+		must(t, ask(from))
+	}
+	refused(t, ask("2001:db8:1:3::1"), provisioning.ReasonManyDevices)
+	must(t, ask("2001:db8:2::1"))
+	must(t, ask("192.0.2.1"))
+}
+
+// TestHeaders: an answer's header has alg, typ and kid, whatever it was signed with; anything else may be meant to restrict it.
+func TestHeaders(t *testing.T) {
+	t.Parallel()
+	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	must(t, err)
+	for name, key := range map[string]crypto.Signer{"ES256": newKey(t), "ES384": p384, "RS256": rsaKey(t, 2048)} {
+		f, p := newFixture(t), newPhone(t)
+		p.key = key
+		c := f.issue(t, p)
+		for member, value := range map[string]any{
+			"crit": []string{"b64"}, "b64": false, "jwk": map[string]any{"kty": "EC"}, "x5t": "AA", "x5u": "https://example.com", "cty": "JWT",
+			"zip": "DEF", "nonce": "x", "kid": "", "typ": "", "KID": c.ID, "alg": "none",
+		} {
+			header := map[string]any{"typ": provisioning.TypPresence, "kid": c.ID}
+			m := p.shows(c)
+			m.Answer = jwsWith(t, key, header, map[string]any{member: value}, claimsOf(t, m))
+			_, err := f.Present(t.Context(), m)
+			if refusal, ok := errors.AsType[*provisioning.Refusal](err); !ok || refusal.Reason != provisioning.ReasonAnswer {
+				t.Errorf("%s with %s: %v", name, member, err)
+			}
+		}
+		f.present(t, p, c)
+	}
+}
+
+// claimsOf reads what a message says.
+func claimsOf(t *testing.T, m provisioning.Message) map[string]any {
+	t.Helper()
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(m.Answer, ".")[1])
+	must(t, err)
+	var claims map[string]any
+	must(t, json.Unmarshal(payload, &claims))
+	return claims
 }
 
 // BenchmarkIssue has the built-in authority issue: request, checks, signature, record.

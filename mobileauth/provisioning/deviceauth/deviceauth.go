@@ -8,9 +8,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"strings"
 
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/internal/randid"
+	"github.com/gatehouse-id/gatehouse/mobileauth/attestation"
 	"github.com/gatehouse-id/gatehouse/mobileauth/provisioning"
 )
 
@@ -18,6 +21,8 @@ import (
 const (
 	FieldAnswer = "answer" // the signed answer
 	FieldCSR    = "csr"    // a certificate request in DER, in base64url
+	// FieldEvidence goes with a request, where evidence is wanted: what the platform says of app and key, an object with a format, as JSON.
+	FieldEvidence = "evidence"
 )
 
 // What the data of a challenge says, by name.
@@ -28,6 +33,7 @@ const (
 	DataMode        = "mode"
 	DataEntity      = "entity"
 	DataCertificate = "certificate" // after a request: the chain, as PEM
+	DataAttestation = "attestation" // what becomes of a request without evidence: required, preferred or record
 )
 
 // Mode says how a device comes to a certificate.
@@ -39,9 +45,11 @@ const (
 	None Mode = "none"
 	// Auto gives a certificate to every app that asks with a key of its own.
 	Auto Mode = "auto"
+	// Custom does that too where a hook of the operator's agrees, to the request or to each session.
+	Custom Mode = "custom"
 )
 
-// Attributes of a proof.
+// Attributes of a proof. What a hook calls by one of these names is not taken.
 const (
 	AttributeEntity      = "entity"
 	AttributeCertificate = "certificate" // its serial number
@@ -75,6 +83,10 @@ type Config struct {
 	Mode     Mode
 	// Entity is what a key has to stand for.
 	Entity provisioning.Entity
+	// Attestation is what becomes of a request without evidence: a mode of package provisioning; empty asks for none.
+	Attestation string
+	// Minimum is the least that has to have been shown of a certificate's key; empty is nothing.
+	Minimum attestation.Grade
 }
 
 // Guest is an authenticator and a login module in one. It keeps nothing between calls and is safe for concurrent use.
@@ -83,6 +95,7 @@ type Guest struct{ Config }
 var (
 	_ realm.Authenticator = (*Guest)(nil)
 	_ realm.LoginModule   = (*Guest)(nil)
+	_ realm.Reviewer      = (*Guest)(nil)
 )
 
 // New returns a guest, or an error that says what does not fit.
@@ -90,11 +103,14 @@ func New(c Config) (*Guest, error) {
 	if c.Certificates == nil || c.Audience == "" {
 		return nil, errors.New("asking for a device: somebody who judges, and an audience, are required")
 	}
-	if c.Mode != None && c.Mode != Auto {
-		return nil, fmt.Errorf("asking for a device: mode %q is none of: none, auto", c.Mode)
+	if c.Mode != None && c.Mode != Auto && c.Mode != Custom {
+		return nil, fmt.Errorf("asking for a device: mode %q is none of: none, auto, custom", c.Mode)
 	}
 	if _, err := provisioning.ParseEntity(c.Entity.String()); err != nil {
 		return nil, fmt.Errorf("asking for a device: %w", err)
+	}
+	if c.Minimum != "" && (c.Mode == None || !c.Minimum.AtLeast(attestation.Software)) {
+		return nil, fmt.Errorf("asking for a device: the grade %q cannot be shown", c.Minimum)
 	}
 	return &Guest{c}, nil
 }
@@ -169,6 +185,10 @@ func (g *Guest) ask(in *realm.Input, chain string) (*realm.Challenge, error) {
 	if chain != "" {
 		c.Data[DataCertificate] = chain
 	}
+	if g.Attestation != "" {
+		c.Data[DataAttestation] = g.Attestation
+		c.Fields = append(c.Fields, realm.Field{Name: FieldEvidence, Label: "Evidence", Type: "text"})
+	}
 	return c, nil
 }
 
@@ -184,7 +204,8 @@ func (g *Guest) issue(ctx context.Context, in *realm.Input) (realm.Credentials, 
 	}
 	issued, err := g.Certificates.Issue(ctx, provisioning.Message{
 		Question: g.question(in.Realm, nonce), Spent: in.Spent, Entity: g.Entity, Answer: in.Fields[FieldAnswer], CSR: der,
-		Caller: provisioning.Caller{ClientID: in.Client.ID, ClientIP: in.ClientIP, UserID: in.Subject},
+		Evidence: []byte(in.Fields[FieldEvidence]),
+		Caller:   provisioning.Caller{ClientID: in.Client.ID, ClientIP: in.ClientIP, UserID: in.Subject},
 	})
 	if refusal, refused := errors.AsType[*provisioning.Refusal](err); refused {
 		return realm.Credentials{Refusal: refusalOf(refusal)}, nil, nil
@@ -200,12 +221,17 @@ func (g *Guest) question(named, nonce string) provisioning.Question {
 	return provisioning.Question{Audience: g.Audience, Realm: named, Nonce: nonce}
 }
 
-// refusalOf is a refusal as a realm has it. A certificate that is over or revoked is nobody's guess, and neither is a version that is
-// switched off: when that happens thousands are refused at once, many of them behind one address.
+// refusalOf is a refusal as a realm has it. A certificate that is over or revoked is nobody's guess, and neither are a version that is
+// switched off and a budget that is spent: when that happens thousands are refused at once, many of them behind one address.
 func refusalOf(r *provisioning.Refusal) *realm.Refusal {
 	out := &realm.Refusal{Reason: string(r.Reason), RetryAfter: r.RetryAfter}
 	switch r.Reason {
-	case provisioning.ReasonExpired, provisioning.ReasonRevoked, provisioning.ReasonVersion, provisioning.ReasonUnknown:
+	case provisioning.ReasonExpired, provisioning.ReasonRevoked, provisioning.ReasonDistrusted, provisioning.ReasonReplaced,
+		provisioning.ReasonVersion, provisioning.ReasonUnknown, provisioning.ReasonPending,
+		provisioning.ReasonManyDevices, provisioning.ReasonBudget:
+		out.Blameless = true
+	}
+	if strings.HasPrefix(out.Reason, "attestation_") { // a phone shows what it can
 		out.Blameless = true
 	}
 	if r.Text != "" {
@@ -238,12 +264,24 @@ func (g *Guest) Verify(ctx context.Context, c realm.Credentials) (realm.Result, 
 	return realm.Result{Status: realm.Accepted, Identity: identity}, nil
 }
 
+// Stands reports whether what a proof says to have been shown is what is asked for by now.
+func (g *Guest) Stands(proof realm.Proof) bool {
+	return g.Minimum == "" || attestation.Grade(proof.Attestation).AtLeast(g.Minimum)
+}
+
 func (g *Guest) proven(ctx context.Context, m provisioning.Message) (realm.Identity, error) {
 	there, err := g.Certificates.Present(ctx, m)
 	if err != nil {
 		return realm.Identity{}, err
 	}
-	identity := g.identity(&there.Claims)
+	shown := there.Certificate.Attestation.Grade
+	if g.Minimum != "" && !shown.AtLeast(g.Minimum) {
+		return realm.Identity{}, &provisioning.Refusal{Reason: provisioning.ReasonGrade, Installation: there.Certificate.Installation}
+	}
+	identity := g.identity(&there.Claims, there.Attributes)
+	if shown.AtLeast(attestation.Software) {
+		identity.Attestation = string(shown)
+	}
 	identity.Device, identity.AMR = there.Certificate.Installation, []string{methodSoftware}
 	identity.Attributes[AttributeCertificate] = there.Certificate.Serial
 	return identity, nil
@@ -254,17 +292,20 @@ func (g *Guest) unproven(ctx context.Context, m provisioning.Message) (realm.Ide
 	if err != nil {
 		return realm.Identity{}, err
 	}
-	identity := g.identity(&claims)
+	identity := g.identity(&claims, nil)
 	identity.Device = unprovenPrefix + randid.Hash(claims.Installation)
 	return identity, nil
 }
 
-// identity is what an answer says beside who has signed it.
-func (g *Guest) identity(said *provisioning.Claims) realm.Identity {
-	attributes := map[string]string{AttributeEntity: g.Entity.String()}
+// identity is what an answer says beside who has signed it, and what a hook has added.
+func (g *Guest) identity(said *provisioning.Claims, added map[string]string) realm.Identity {
+	attributes := map[string]string{}
+	maps.Copy(attributes, added)
 	for name, value := range map[string]string{
-		AttributeModel: said.Device.Model, AttributeOS: said.Device.OS, AttributeOSVersion: said.Device.OSVersion,
+		AttributeEntity: g.Entity.String(), AttributeModel: said.Device.Model, AttributeOS: said.Device.OS,
+		AttributeOSVersion: said.Device.OSVersion, AttributeCertificate: "",
 	} {
+		delete(attributes, name)
 		if value != "" {
 			attributes[name] = value
 		}

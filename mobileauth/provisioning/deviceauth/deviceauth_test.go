@@ -45,7 +45,10 @@ func (j *judge) Issue(_ context.Context, m provisioning.Message) (provisioning.C
 
 func (j *judge) Present(_ context.Context, m provisioning.Message) (provisioning.Presence, error) {
 	j.asked = append(j.asked, m)
-	return provisioning.Presence{Certificate: provisioning.Certificate{Installation: "ins_1", Serial: "4e"}, Claims: said}, j.err
+	return provisioning.Presence{
+		Certificate: provisioning.Certificate{Installation: "ins_1", Serial: "4e"}, Claims: said,
+		Attributes: map[string]string{"contract": "C-1", "entity": "device", "certificate": "1", "model": "x", "os_version": "1"}, // of which one is a hook's to say
+	}, j.err
 }
 
 func (j *judge) Unproven(_ context.Context, m provisioning.Message) (provisioning.Claims, error) {
@@ -152,7 +155,7 @@ func TestAnswer(t *testing.T) {
 		}
 		proven := realm.Result{Status: realm.Accepted, Identity: realm.Identity{
 			Device: "ins_1", AMR: []string{"swk"}, Application: &realm.Application{ID: "bank", Platform: "ios", Version: "2.1"},
-			Attributes: map[string]string{"entity": "application", "certificate": "4e", "model": "iPhone18,1", "os": "iOS"},
+			Attributes: map[string]string{"entity": "application", "certificate": "4e", "model": "iPhone18,1", "os": "iOS", "contract": "C-1"},
 		}}
 		if diff := cmp.Diff(proven, result); diff != "" {
 			t.Error(diff)
@@ -195,8 +198,10 @@ func TestRefusals(t *testing.T) {
 		{provisioning.Refusal{Reason: provisioning.ReasonSignature}, realm.Refused, false},
 		{provisioning.Refusal{Reason: provisioning.ReasonKeyReused, Text: "Call us"}, realm.Refused, false},
 		{provisioning.Refusal{Reason: provisioning.ReasonExpired}, realm.Refused, true},
+		{provisioning.Refusal{Reason: provisioning.ReasonDistrusted}, realm.Refused, true},
 		{provisioning.Refusal{Reason: provisioning.ReasonRevoked}, realm.Refused, true},
 		{provisioning.Refusal{Reason: provisioning.ReasonVersion}, realm.Refused, true},
+		{provisioning.Refusal{Reason: provisioning.ReasonReplaced}, realm.Refused, true},
 	} {
 		j := &judge{err: &tt.refusal}
 		g := guest(t, j, deviceauth.Auto)
@@ -217,14 +222,18 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: the request is answered %+v, %+v", tt.refusal.Reason, credentials, asked)
 		}
 	}
-	j := &judge{err: &provisioning.Refusal{Reason: provisioning.ReasonManyAsked, RetryAfter: time.Minute}}
-	g := guest(t, j, deviceauth.Auto)
-	_, in := ask(t, g)
-	in.Fields = map[string]string{"answer": "signed", "csr": "AAAA"}
-	credentials, _, err := g.Collect(t.Context(), in)
-	must(t, err)
-	if credentials.Refusal == nil || credentials.Refusal.RetryAfter != time.Minute {
-		t.Errorf("who asks too often is told %+v", credentials.Refusal)
+	for reason, blameless := range map[provisioning.Reason]bool{
+		provisioning.ReasonManyAsked: false, provisioning.ReasonManyDevices: true, provisioning.ReasonPending: true, provisioning.ReasonBudget: true,
+	} {
+		j := &judge{err: &provisioning.Refusal{Reason: reason, RetryAfter: time.Minute}}
+		g := guest(t, j, deviceauth.Auto)
+		_, in := ask(t, g)
+		in.Fields = map[string]string{"answer": "signed", "csr": "AAAA"}
+		credentials, _, err := g.Collect(t.Context(), in)
+		must(t, err)
+		if refusal := credentials.Refusal; refusal == nil || refusal.RetryAfter != time.Minute || refusal.Blameless != blameless {
+			t.Errorf("who asks too often is told %+v", refusal)
+		}
 	}
 }
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package provisioning
+package signing
 
 import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rsa"
-	"crypto/x509"
-	"encoding/asn1"
+	"errors"
+	"fmt"
 	"math/big"
 )
 
@@ -20,27 +20,30 @@ const (
 	smallestPrimeLimit = 1000 // no factor of a good modulus is below
 )
 
-// checkKey refuses a key that is of another kind, or that somebody can compute.
-func checkKey(csr *x509.CertificateRequest) error { return fit(csr.PublicKey) }
+// Why a key is not taken.
+var (
+	ErrKind = errors.New("the key is of another kind than P-256, P-384 and RSA")
+	ErrWeak = errors.New("the key is weak")
+)
 
-// fit refuses a key that is not to be trusted with anything.
-func fit(key crypto.PublicKey) error {
+// Check refuses a key that is of another kind with [ErrKind], and one that somebody can compute with [ErrWeak].
+func Check(key crypto.PublicKey) error {
 	switch key := key.(type) {
 	case *ecdsa.PublicKey:
 		if key.Curve != elliptic.P256() && key.Curve != elliptic.P384() {
-			return refuse(ReasonKeyType)
+			return ErrKind
 		}
 		if _, err := key.ECDH(); err != nil { // off the curve
-			return refuseFor(ReasonKeyWeak, err)
+			return fmt.Errorf("%w: %w", ErrWeak, err)
 		}
 	case *rsa.PublicKey:
 		bits := key.N.BitLen()
 		if bits < minRSA || bits > maxRSA || key.E < minExponent || key.E > maxExponent || key.E%2 == 0 ||
 			divisible(key.N) || infineon(key.N) {
-			return refuse(ReasonKeyWeak)
+			return ErrWeak
 		}
 	default:
-		return refuse(ReasonKeyType)
+		return ErrKind
 	}
 	return nil
 }
@@ -79,11 +82,3 @@ func infineon(n *big.Int) bool {
 }
 
 func residue(n *big.Int, p int64) int64 { return new(big.Int).Mod(n, big.NewInt(p)).Int64() }
-
-// unmarshal reads exactly one value.
-func unmarshal(der []byte, into any) (rest []byte, err error) {
-	if rest, err = asn1.Unmarshal(der, into); err == nil && len(rest) > 0 {
-		err = asn1.SyntaxError{Msg: "something follows"}
-	}
-	return rest, err
-}

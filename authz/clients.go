@@ -27,6 +27,8 @@ const (
 	AuthClientSecretBasic  = client.AuthClientSecretBasic
 	AuthClientSecretPost   = client.AuthClientSecretPost
 	AuthPrivateKeyJWT      = client.AuthPrivateKeyJWT
+	AuthTLS                = client.AuthTLS
+	AuthSelfSignedTLS      = client.AuthSelfSignedTLS
 	GrantAuthorizationCode = client.GrantAuthorizationCode
 	GrantRefreshToken      = client.GrantRefreshToken
 	GrantClientCredentials = client.GrantClientCredentials

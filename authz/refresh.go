@@ -64,6 +64,8 @@ type Renewal struct {
 	Token    string
 	ClientID string
 	Key      string // that the sender has proven to hold, if any
+	// Certificate is the thumbprint of the one that the connection shows, if any.
+	Certificate string
 	// Scopes is what is asked for; none is everything the grant has. It must lie within the grant, which keeps its own
 	// scopes whatever is asked (RFC 6749 6).
 	Scopes oauth.Scopes
@@ -122,7 +124,7 @@ func (s *Store) refresh(tx storage.Tx, generation uint64, in Renewal, result *Re
 	result.Grant = grant
 	inGrace := generation+1 == family.Generation && now.Sub(family.RotatedAt) < in.Grace
 	switch {
-	case family.Key != "" && family.Key != in.Key:
+	case family.Key != "" && family.Key != in.Key, family.Certificate != "" && family.Certificate != in.Certificate:
 		return RefreshUnproven, nil
 	case generation != family.Generation && !inGrace:
 		return RefreshReused, s.revokeFamily(tx, family, result, draft)

@@ -5,14 +5,10 @@ package validation
 import (
 	"encoding/json"
 	"net/http"
-	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
-
-// retryAfter is what a caller is told to wait when the issuer's keys cannot be known and nothing better is.
-const retryAfter = 2 * time.Second
 
 // Challenge is the value of a WWW-Authenticate header. Realm and ResourceMetadata are the caller's to fill.
 type Challenge = oauth.WWWAuthenticate
@@ -53,11 +49,8 @@ func (o *Options) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		}{e.Code, e.Description})
 		header.Set("Content-Type", "application/json")
 		header.Set("X-Content-Type-Options", "nosniff")
-		if status == http.StatusServiceUnavailable {
-			header.Set("Retry-After", httpx.Seconds(max(retryAfter, e.RetryAfter)))
-		}
 	}
-	if status < http.StatusInternalServerError {
+	if status < http.StatusInternalServerError && status != http.StatusTooManyRequests {
 		header["Www-Authenticate"] = o.DPoP.Challenges(r, err, Challenge{Realm: o.Realm, ResourceMetadata: o.ResourceMetadata})
 	}
 	w.WriteHeader(status)

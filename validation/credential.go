@@ -3,16 +3,15 @@
 package validation
 
 import (
-	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/x509"
-	"encoding/base64"
 	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/dpop"
+	"github.com/gatehouse-id/gatehouse/internal/jose"
 )
 
 // Confirmation is what the sender of a token must show to hold (RFC 7800 section 3.1): one of the two, or both.
@@ -55,26 +54,25 @@ func (c Credential) Redeem(p *Principal, now time.Time) error {
 	switch {
 	case bound.Key == "" && c.proof != nil:
 		return Invalid(ErrUnbound)
-	case bound.Key != "" && c.proof == nil, bound.Certificate != "" && c.certificate == nil:
+	case bound.Key != "" && c.proof == nil:
 		return Invalid(ErrBound)
 	case bound.Key != "" && subtle.ConstantTimeCompare([]byte(bound.Key), []byte(c.proof.Thumbprint)) != 1:
 		return Invalid(ErrHolder)
-	case bound.Certificate != "" && subtle.ConstantTimeCompare([]byte(bound.Certificate), []byte(thumbprint(c.certificate))) != 1:
-		return Invalid(ErrHolder)
+	case bound.Certificate != "" && !c.shows(bound.Certificate):
+		return Invalid(ErrShown)
 	case c.proof == nil || c.proof.used:
 		return nil
 	}
-	if err := c.proof.proofs.replays.Use(c.proof.Proof, now); err != nil {
+	if err := c.proof.proofs.replays.Use(c.proof.Proof, p.Issuer+"\x00"+p.ClientID+"\x00"+p.Subject, now); err != nil {
 		return c.proof.proofs.checker.Refusal(err, http.StatusUnauthorized)
 	}
 	c.proof.used = true
 	return nil
 }
 
-// thumbprint is that of RFC 8705 section 3.1.
-func thumbprint(c *x509.Certificate) string {
-	sum := sha256.Sum256(c.Raw)
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+// shows reports whether the connection shows the certificate with a thumbprint (RFC 8705 section 3.1).
+func (c Credential) shows(thumbprint string) bool {
+	return c.certificate != nil && subtle.ConstantTimeCompare([]byte(thumbprint), []byte(jose.CertificateThumbprint(c.certificate))) == 1
 }
 
 // readConfirmation reads the claim cnf. One that holds anything that is not known here says that something must be shown which nobody

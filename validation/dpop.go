@@ -56,6 +56,9 @@ type DPoP struct {
 	// Address returns the address of a request as its sender sees it, with scheme and host. Default: that of the request, which is
 	// right where no proxy stands in front.
 	Address func(*http.Request) string
+	// Method returns the method that the sender of a request has used. Default: that of the request, which is right where nothing has
+	// rewritten it.
+	Method func(*http.Request) string
 	// Required refuses tokens that come without proof.
 	Required bool
 	// Kept returns where that is kept which a request presents, for requests that are judged more than once: what one has once shown
@@ -116,7 +119,11 @@ func (d *DPoP) read(r *http.Request) (c Credential, found bool, err error) {
 	if d.Address != nil {
 		at = d.Address
 	}
-	proof, err := d.Proofs.checker.Check(dpop.Request{Proofs: r.Header[dpop.Header], Method: r.Method, URI: at(r), Token: raw})
+	method := r.Method
+	if d.Method != nil {
+		method = d.Method(r)
+	}
+	proof, err := d.Proofs.checker.Check(dpop.Request{Proofs: r.Header[dpop.Header], Method: method, URI: at(r), Token: raw})
 	if err != nil {
 		return Credential{}, true, d.Proofs.checker.Refusal(err, http.StatusUnauthorized)
 	}

@@ -238,6 +238,33 @@ func TestProofsAreBounded(t *testing.T) {
 	}
 }
 
+// TestOneUserIsToldToSlowDown: who has tokens and signs as fast as they can, with as many keys as they like, fills the memory for nobody else.
+func TestOneUserIsToldToSlowDown(t *testing.T) {
+	t.Parallel()
+	p := newPresenter(t, func(c *validation.ProofsConfig) { c.Limit = 16 * 8 })
+	h := site(p.house, nil, validation.Options{DPoP: p.at})
+	slow := 0
+	for range 16 * 16 {
+		another := p.prover(t)
+		token := access(t, set("cnf", map[string]any{"jkt": another.Thumbprint()}))
+		switch w := serve(h, presents(t, "DPoP", token, another, "GET", transfers, token, "")); {
+		case w.Code == http.StatusOK:
+		case w.Code == http.StatusTooManyRequests && w.Header().Get("Retry-After") == "60" && len(w.Header().Values("WWW-Authenticate")) == 0:
+			slow++
+		default:
+			t.Fatalf("got %d %v", w.Code, w.Header())
+		}
+	}
+	if slow == 0 {
+		t.Error("one user has all of the memory")
+	}
+	other := p.prover(t)
+	token := access(t, set("cnf", map[string]any{"jkt": other.Thumbprint()}), set("sub", "usr_other"))
+	if w := serve(h, presents(t, "DPoP", token, other, "GET", transfers, token, "")); w.Code != http.StatusOK {
+		t.Errorf("another user: %d %v", w.Code, w.Header())
+	}
+}
+
 // TestMiddlewareWithoutDPoP takes no bound token, whatever comes with it, and speaks of no scheme but its own.
 func TestMiddlewareWithoutDPoP(t *testing.T) {
 	t.Parallel()
@@ -260,18 +287,20 @@ func TestRFC8705(t *testing.T) {
 		token  string
 		shows  []*x509.Certificate
 		header string
+		early  bool
 		cause  error
 	}{
-		{"3 the certificate", bound, []*x509.Certificate{mine, other}, "", nil},
-		{"3 another certificate", bound, []*x509.Certificate{other, mine}, "", validation.ErrHolder},
-		{"3 none", bound, nil, "", validation.ErrBound},
-		{"6.5 a header that says so", bound, nil, "mine", validation.ErrBound},
-		{"an unbound token beside a certificate", access(t), []*x509.Certificate{mine}, "", nil},
+		{"3 the certificate", bound, []*x509.Certificate{mine, other}, "", false, nil},
+		{"3 another certificate", bound, []*x509.Certificate{other, mine}, "", false, validation.ErrShown},
+		{"3 none", bound, nil, "", false, validation.ErrShown},
+		{"6.5 a header that says so", bound, nil, "mine", false, validation.ErrShown},
+		{"RFC8470 3 the certificate, in early data", bound, []*x509.Certificate{mine}, "", true, validation.ErrShown},
+		{"an unbound token beside a certificate", access(t), []*x509.Certificate{mine}, "", false, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			r := request(t, transfers, "Bearer "+test.token)
-			r.TLS = &tls.ConnectionState{PeerCertificates: test.shows}
+			r.TLS = &tls.ConnectionState{HandshakeComplete: !test.early, PeerCertificates: test.shows}
 			if test.header != "" {
 				r.Header.Set("X-Client-Cert", test.header)
 				r.Header.Set("Client-Cert", test.header)

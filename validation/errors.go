@@ -24,6 +24,7 @@ var (
 	ErrClaims     = errors.New("a claim is missing or malformed")
 	ErrBound      = errors.New("the token is bound to a key")
 	ErrHolder     = errors.New("the token is bound to another key")
+	ErrShown      = errors.New("the token is bound to a certificate that the connection does not show")
 	ErrUnbound    = errors.New("the token is bound to no key")
 	ErrUnproven   = errors.New("the token comes without proof of a key")
 	ErrInactive   = errors.New("the issuer says the token is not active")
@@ -43,6 +44,7 @@ var descriptions = []struct {
 	{ErrAudience, "the access token is for another resource"},
 	{ErrBound, "the access token is bound to a key and cannot be used as a bearer token"},
 	{ErrHolder, "the access token is bound to another key"},
+	{ErrShown, "the access token is bound to a certificate that the connection does not show"},
 	{ErrUnbound, "the access token is not bound to a key"},
 	{ErrUnproven, "the access token must come with a DPoP proof of the key that it is bound to"},
 }

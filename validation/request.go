@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gatehouse-id/gatehouse/internal/httpx"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
 
@@ -30,8 +31,8 @@ func FromRequest(r *http.Request) (c Credential, found bool, err error) {
 // bearerOf returns a token with what the connection shows of its sender.
 func bearerOf(r *http.Request, raw string) Credential {
 	c := Credential{Token: raw}
-	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
-		c.certificate = r.TLS.PeerCertificates[0]
+	if chain := httpx.Certificates(r); len(chain) > 0 {
+		c.certificate = chain[0]
 	}
 	return c
 }

@@ -95,7 +95,7 @@ func TestRFC9068(t *testing.T) {
 		{"sub as null", ours(map[string]any{"sub": (*string)(nil)}), validation.ErrClaims},
 		{"RFC7800 cnf with a key", ours(set("cnf", map[string]any{"jkt": "x"})), validation.ErrBound},
 		{"RFC9449/7.2 bound to a DPoP key", ours(set("cnf", map[string]any{"jkt": strings.Repeat("x", 43)})), validation.ErrBound},
-		{"RFC8705/3 bound to a certificate", ours(set("cnf", map[string]any{"x5t#S256": "x"})), validation.ErrBound},
+		{"RFC8705/3 bound to a certificate", ours(set("cnf", map[string]any{"x5t#S256": "x"})), validation.ErrShown},
 		{"cnf of no form", ours(set("cnf", 1)), validation.ErrBound},
 	}
 	for _, test := range tests {

@@ -27,6 +27,8 @@ const (
 	AuthClientSecretBasic AuthMethod = "client_secret_basic"
 	AuthClientSecretPost  AuthMethod = "client_secret_post"
 	AuthPrivateKeyJWT     AuthMethod = "private_key_jwt"
+	AuthTLS               AuthMethod = "tls_client_auth"             // RFC 8705 2.1
+	AuthSelfSignedTLS     AuthMethod = "self_signed_tls_client_auth" // RFC 8705 2.2
 )
 
 // GrantType is a grant_type of the token endpoint.
@@ -57,6 +59,8 @@ type Client struct {
 	SecretHashes []string
 	// Keys verify the client's assertions (private_key_jwt).
 	Keys []jose.PublicKey
+	// Certificates are those it authenticates with (tls_client_auth, self_signed_tls_client_auth); nil for every other method.
+	Certificates *Certificates
 
 	RedirectURIs           []string
 	PostLogoutRedirectURIs []string
@@ -78,6 +82,9 @@ type Client struct {
 	Resources []string
 
 	BoundTokens bool // all of its access tokens are bound to a key (dpop_bound_access_tokens, RFC 9449 5.2)
+	// CertificateBound clients get no access tokens but those that are bound to the certificate of the connection
+	// (tls_client_certificate_bound_access_tokens, RFC 8705 3.4).
+	CertificateBound bool
 
 	AccessTTL      time.Duration
 	RefreshTTL     time.Duration
@@ -161,8 +168,8 @@ func (c *Client) CheckTerms() error {
 func (c *Client) checkIdentity() error {
 	switch c.Auth {
 	case AuthNone:
-		if len(c.SecretHashes)+len(c.Keys) > 0 {
-			return errors.New("is public and has a secret or a key")
+		if len(c.SecretHashes)+len(c.Keys) > 0 || c.Certificates != nil {
+			return errors.New("is public and has a secret, a key or a certificate")
 		}
 		if len(c.Networks) > 0 {
 			return errors.New("is public, so it may not call the API for back ends, from any network: allowed_networks guards nothing")
@@ -174,6 +181,13 @@ func (c *Client) checkIdentity() error {
 	case AuthPrivateKeyJWT:
 		if len(c.Keys) == 0 {
 			return errors.New("uses private_key_jwt and has no key")
+		}
+	case AuthTLS, AuthSelfSignedTLS:
+		if c.Certificates == nil {
+			return fmt.Errorf("uses %s and has no certificates", c.Auth)
+		}
+		if err := c.Certificates.check(c.Auth); err != nil {
+			return err
 		}
 	default:
 		return fmt.Errorf("uses the unknown method %q", c.Auth)

@@ -22,16 +22,19 @@ type Assertions interface {
 	SpendAssertion(ctx context.Context, client, jti string, expires time.Time) (bool, error)
 }
 
-// Authenticator authenticates clients. All fields are required but Proofs, Remembering, Limiter and Observe. It is safe for concurrent use.
+// Authenticator authenticates clients. All fields are required but MutualTLS, Proofs, Remembering, Limiter and Observe. It is safe for concurrent use.
 type Authenticator struct {
 	Clients *authz.Clients
 	Store   Assertions
 	// Issuer is the one audience an assertion may have.
 	Issuer string
-	Now    func() time.Time
+	// MutualTLS is the other origin at which the endpoints stand, where clients show certificates (RFC 8705 5); empty where there is none.
+	MutualTLS string
+	Now       func() time.Time
 	// Proofs judges the DPoP proofs of requests to the issuer's endpoints; nil knows none and overlooks them.
 	Proofs *dpop.Checker
-	// Remembering bounds, by address, how many proofs are remembered: each is a write, which whoever has a key can cause. Nil bounds none.
+	// Remembering bounds, by address, how many proofs, and assertions of instances of apps, are remembered: each is a write, which whoever
+	// has a key can cause. Nil bounds none.
 	Remembering *limit.Limiter
 	// Limiter counts failures by client and address, so that guessing is slow and slows nobody else.
 	Limiter *limit.Limiter
@@ -55,6 +58,7 @@ var (
 	errUnknown  = errors.New("the client is not known")
 	errMethod   = errors.New("the client does not use this method")
 	errSecret   = errors.New("the secret is wrong")
+	errBrowser  = errors.New("a browser shows its certificate for whatever page makes it send a request")
 	errReplayed = errors.New("the assertion was used before")
 
 	errBasic = errors.New("the Authorization header is not Basic, or malformed")
@@ -83,6 +87,10 @@ func (a *Authenticator) Authenticate(ctx context.Context, r *http.Request, p oau
 		_ = equalWork.SecretMatches(c.secret)
 		a.observe(c.method, OutcomeRefused)
 		return nil, refused(errUnknown)
+	}
+	if c.method == authz.AuthNone && client.Certificates != nil {
+		c.method, c.chain = client.Auth, httpx.Certificates(r) // RFC 8705 2: a client_id says whose certificate it is to be
+		c.browser = len(r.Header["Origin"]) > 0 || len(r.Header["Sec-Fetch-Site"]) > 0
 	}
 	key := client.ID + " " + limit.Address(httpx.CallerOf(ctx).ClientIP)
 	if wait := a.Limiter.Wait(key); wait > 0 && c.method != authz.AuthNone {
@@ -126,6 +134,14 @@ func (a *Authenticator) check(ctx context.Context, client *authz.Client, c crede
 			return refused(errSecret)
 		}
 		return nil
+	case authz.AuthTLS, authz.AuthSelfSignedTLS:
+		if c.browser {
+			return refused(errBrowser)
+		}
+		if err := client.Certificates.Match(c.method, c.chain, a.Now()); err != nil {
+			return refused(err)
+		}
+		return nil
 	case authz.AuthPrivateKeyJWT:
 		if client.Auth != authz.AuthPrivateKeyJWT {
 			return refused(errMethod)
@@ -150,6 +166,11 @@ func (a *Authenticator) used(ctx context.Context, client *authz.Client) error {
 func (a *Authenticator) checkAssertion(ctx context.Context, client *authz.Client, token assertion) error {
 	if err := token.check(client, a.Issuer, a.Now()); err != nil {
 		return refused(fmt.Errorf("checking the assertion: %w", err))
+	}
+	if client.Registered { // anybody may have one
+		if err := a.remembers(ctx); err != nil {
+			return err
+		}
 	}
 	// Last, so that only what its client has signed is remembered.
 	fresh, err := a.Store.SpendAssertion(ctx, client.ID, token.claims.ID, token.expires().Add(skew))

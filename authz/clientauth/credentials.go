@@ -3,6 +3,7 @@
 package clientauth
 
 import (
+	"crypto/x509"
 	"encoding/base64"
 	"net/http"
 	"net/url"
@@ -18,6 +19,8 @@ type credentials struct {
 	clientID  string
 	secret    string
 	assertion assertion
+	chain     []*x509.Certificate // of the connection, the sender's own first
+	browser   bool                // the request is a browser's
 }
 
 // read finds the one method that a request uses.

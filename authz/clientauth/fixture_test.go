@@ -3,6 +3,7 @@
 package clientauth_test
 
 import (
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/clientauth"
+	"github.com/gatehouse-id/gatehouse/internal/certtest"
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
 	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/internal/limit"
@@ -63,10 +65,10 @@ func newFixture(t testing.TB) *fixture {
 	check(t, err)
 	clients, err := authz.NewClients(
 		authz.Sites{Allowed: func(string) bool { return true }, Audience: []string{"x"}},
-		client("basic", authz.AuthClientSecretBasic, secret, "the-next-one"),
-		client("post", authz.AuthClientSecretPost, secret),
-		client("c l:i%e+nt", authz.AuthClientSecretBasic, secret),
-		client("public", authz.AuthNone),
+		newClient("basic", authz.AuthClientSecretBasic, secret, "the-next-one"),
+		newClient("post", authz.AuthClientSecretPost, secret),
+		newClient("c l:i%e+nt", authz.AuthClientSecretBasic, secret),
+		newClient("public", authz.AuthNone),
 		&authz.Client{
 			ID: "signed", Auth: authz.AuthPrivateKeyJWT, Keys: public, Audience: []string{"x"}, AccessTTL: time.Minute,
 		},
@@ -92,7 +94,7 @@ var clientKeys = sync.OnceValues(func() (keys []jose.PrivateKey, err error) {
 	return keys, err
 })
 
-func client(id string, method authz.AuthMethod, secrets ...string) *authz.Client {
+func newClient(id string, method authz.AuthMethod, secrets ...string) *authz.Client {
 	c := &authz.Client{ID: id, Auth: method, Audience: []string{"x"}, AccessTTL: time.Minute}
 	for _, s := range secrets {
 		c.SecretHashes = append(c.SecretHashes, randid.Hash(s))
@@ -112,6 +114,9 @@ type attempt struct {
 	header []string // Authorization lines
 	body   url.Values
 	ip     string
+	shown  *tls.Certificate // of the connection
+	early  bool             // it came before the handshake was over
+	more   http.Header
 }
 
 // basic returns an Authorization line as RFC 6749 2.3.1 wants it.
@@ -134,8 +139,12 @@ func (f *fixture) try(t testing.TB, a attempt) (*authz.Client, error) {
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/token", strings.NewReader(a.body.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header["Authorization"] = a.header
+	maps.Copy(r.Header, a.more)
 	if a.ip == "" {
 		a.ip = "192.0.2.1"
+	}
+	if a.shown != nil {
+		r.TLS = &tls.ConnectionState{HandshakeComplete: !a.early, PeerCertificates: certtest.Chain(t, *a.shown)}
 	}
 	ctx := httpx.WithCaller(r.Context(), httpx.Caller{ClientIP: a.ip})
 	params, err := httpx.Form(r)

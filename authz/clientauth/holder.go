@@ -3,12 +3,14 @@
 package clientauth
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/internal/dpop"
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
+	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 )
@@ -16,9 +18,14 @@ import (
 // proofOwner is in whose name used proofs are remembered. It is no client's id: those are printable.
 const proofOwner = "\x00dpop"
 
-// Address returns the address of a request to an endpoint of an issuer as the issuer publishes it, whatever name the connection gave it.
-func Address(issuer string, r *http.Request) string {
-	return strings.TrimSuffix(issuer, authz.BasePath(issuer)) + r.URL.EscapedPath()
+// Address returns the address of a request to an endpoint of the issuer as its sender knows it: below the issuer's name, or that of the
+// origin where certificates are shown, whatever name the connection gave it, and with the path that was sent, whatever was rewritten since.
+func (a *Authenticator) Address(r *http.Request) string {
+	_, path := httpx.Asked(r)
+	if a.MutualTLS != "" && strings.EqualFold("https://"+r.Host, a.MutualTLS) {
+		return a.MutualTLS + path
+	}
+	return strings.TrimSuffix(a.Issuer, authz.BasePath(a.Issuer)) + path
 }
 
 // Holder returns the thumbprint of the key that the sender of a request to an endpoint of the issuer has proven to hold (RFC 9449 5);
@@ -30,15 +37,14 @@ func (a *Authenticator) Holder(r *http.Request) (string, error) {
 	if a.Proofs == nil || len(proofs) == 0 {
 		return "", nil
 	}
-	proof, err := a.Proofs.Check(dpop.Request{Proofs: proofs, Method: r.Method, URI: Address(a.Issuer, r)})
+	method, _ := httpx.Asked(r)
+	proof, err := a.Proofs.Check(dpop.Request{Proofs: proofs, Method: method, URI: a.Address(r)})
 	if err != nil {
 		return "", a.Proofs.Refusal(err, http.StatusBadRequest)
 	}
-	address := limit.Address(httpx.CallerOf(r.Context()).ClientIP)
-	if wait := a.Remembering.Wait(address); wait > 0 {
-		return "", oauth.TooMany(wait)
+	if err := a.remembers(r.Context()); err != nil {
+		return "", err
 	}
-	a.Remembering.Count(address)
 	// Last, so that only what is signed and for us is remembered.
 	fresh, err := a.Store.SpendAssertion(r.Context(), proofOwner, proof.ID, proof.Until.Add(skew))
 	switch {
@@ -48,6 +54,25 @@ func (a *Authenticator) Holder(r *http.Request) (string, error) {
 		return "", a.Proofs.Refusal(dpop.ErrReplayed, http.StatusBadRequest)
 	}
 	return proof.Thumbprint, nil
+}
+
+// remembers refuses to remember more of an address than strangers may have remembered.
+func (a *Authenticator) remembers(ctx context.Context) error {
+	if wait := a.Remembering.Take(limit.Address(httpx.CallerOf(ctx).ClientIP)).Wait; wait > 0 {
+		return oauth.TooMany(wait)
+	}
+	return nil
+}
+
+// Certificate returns the thumbprint of the certificate that the connection of a request shows (RFC 8705 3); invalid_request where it
+// shows none. It comes from TLS alone: no header field stands in for it.
+func Certificate(r *http.Request) (string, error) {
+	chain := httpx.Certificates(r)
+	if len(chain) == 0 {
+		return "", oauth.NewError(oauth.InvalidRequest,
+			"the client has its tokens bound to its certificate: it has to show one, at the endpoint of mtls_endpoint_aliases")
+	}
+	return jose.CertificateThumbprint(chain[0]), nil
 }
 
 // SameHolder refuses, with invalid_dpop_proof, a request that does not prove the key that what it goes on with is bound to. What is

@@ -5,9 +5,11 @@ package clientauth_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/internal/jose"
+	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
@@ -80,5 +82,35 @@ func TestInstances(t *testing.T) {
 	f.want(t, attempt{body: form("client_id", "ins_a", "client_secret", "x")}, "", oauth.InvalidClient)
 	if registered.used != 0 {
 		t.Error("who does not authenticate uses it")
+	}
+}
+
+// Each assertion of an instance is remembered for as long as it lasts, and anybody may have an instance: an address has only so many
+// remembered. Configured clients are the operator's own.
+func TestInstancesCannotFillTheStore(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	remembering, err := limit.New(limit.Config{Burst: 3, Every: time.Minute, Keys: 10, Now: f.clock.Now})
+	check(t, err)
+	f.auth.Remembering = remembering
+	key := f.keys[jose.ES256]
+	f.auth.Clients = f.auth.Clients.With(&instances{
+		client: &authz.Client{ID: "ins_a", Auth: authz.AuthPrivateKeyJWT, Keys: []jose.PublicKey{key.Public()}, Registered: true},
+	}, nil)
+	asking := func(id string) attempt {
+		return asserted(sign(t, key, "", f.with(map[string]any{"iss": id, "sub": id})))
+	}
+	for range 3 {
+		f.want(t, asking("ins_a"), "ins_a", "")
+	}
+	_, err = f.try(t, asking("ins_a"))
+	if e := oauth.AsError(err); e.HTTPStatus() != 429 || e.RetryAfter != time.Minute {
+		t.Errorf("one more: %v", err)
+	}
+	elsewhere := asking("ins_a")
+	elsewhere.ip = "192.0.2.2"
+	f.want(t, elsewhere, "ins_a", "")
+	for range 10 {
+		f.want(t, asking("signed"), "signed", "")
 	}
 }

@@ -67,6 +67,17 @@ type Metadata struct {
 	Registration bool
 	// Backchannel is what clients that ask people on their phones find; nil where there are none.
 	Backchannel *Backchannel
+	// MutualTLS is what clients with certificates find; nil where there are none.
+	MutualTLS *MutualTLS
+}
+
+// MutualTLS is what is published about certificates of clients (RFC 8705).
+type MutualTLS struct {
+	// Origin is where the endpoints stand at which connections are asked for certificates, such as https://mtls.example.com; empty where
+	// that is the issuer's own.
+	Origin string
+	// Methods are the ways in which clients may authenticate by them.
+	Methods []string
 }
 
 // Backchannel is what is published about the backchannel authentication endpoint (OpenID CIBA Core 4).

@@ -50,6 +50,9 @@ type document struct {
 	Challenges    []string               `json:"code_challenge_methods_supported"`
 	DPoPAlgs      []validation.Algorithm `json:"dpop_signing_alg_values_supported,omitempty"` // RFC 9449 5.1
 
+	CertificateBound bool     `json:"tls_client_certificate_bound_access_tokens,omitempty"` // RFC 8705 3.3
+	Aliases          *aliases `json:"mtls_endpoint_aliases,omitempty"`
+
 	IDTokenAlgs []validation.Algorithm `json:"id_token_signing_alg_values_supported"`
 
 	TokenAuth           []string               `json:"token_endpoint_auth_methods_supported"`
@@ -71,6 +74,17 @@ type document struct {
 	IssParameter        bool `json:"authorization_response_iss_parameter_supported"`
 }
 
+// aliases are the endpoints where clients show their certificates (RFC 8705 5).
+type aliases struct {
+	Token         string `json:"token_endpoint"`
+	Pushed        string `json:"pushed_authorization_request_endpoint"`
+	Challenge     string `json:"authorization_challenge_endpoint"`
+	Introspection string `json:"introspection_endpoint"`
+	Revocation    string `json:"revocation_endpoint"`
+	Userinfo      string `json:"userinfo_endpoint"`
+	Backchannel   string `json:"backchannel_authentication_endpoint,omitempty"`
+}
+
 // protocolClaims are in the tokens; those of the profile scopes come from userinfo.
 var protocolClaims = []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "at_hash"}
 
@@ -79,6 +93,9 @@ var assertionAlgs = []validation.Algorithm{validation.ES256, validation.EdDSA, v
 
 func (h *Handler) document() document {
 	confidential := []string{string(authz.AuthClientSecretBasic), string(authz.AuthClientSecretPost), string(authz.AuthPrivateKeyJWT)}
+	if m := h.Metadata.MutualTLS; m != nil {
+		confidential = append(confidential, m.Methods...)
+	}
 	all := append(confidential[:len(confidential):len(confidential)], string(authz.AuthNone))
 	claims := protocolClaims
 	for _, scope := range h.Metadata.Scopes {
@@ -122,7 +139,26 @@ func (h *Handler) document() document {
 		d.BackchannelEndpoint, d.BackchannelModes = h.Issuer+authz.PathBackchannel, b.Modes
 		d.BackchannelAlgs, d.BackchannelCode = assertionAlgs, &b.UserCode
 	}
+	if m := h.Metadata.MutualTLS; m != nil {
+		d.CertificateBound, d.Aliases = true, h.aliases(m.Origin)
+	}
 	return d
+}
+
+// aliases are those at another origin; nil where it is the issuer's own.
+func (h *Handler) aliases(origin string) *aliases {
+	if origin == "" {
+		return nil
+	}
+	base := origin + authz.BasePath(h.Issuer)
+	a := &aliases{
+		Token: base + authz.PathToken, Pushed: base + authz.PathPushed, Challenge: base + authz.PathChallenge,
+		Introspection: base + authz.PathIntrospect, Revocation: base + authz.PathRevoke, Userinfo: base + authz.PathUserinfo,
+	}
+	if h.Metadata.Backchannel != nil {
+		a.Backchannel = base + authz.PathBackchannel
+	}
+	return a
 }
 
 // metadata answers with the one document, at every path it has.

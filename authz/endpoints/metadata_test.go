@@ -205,6 +205,50 @@ func TestBackchannelMetadata(t *testing.T) {
 	}
 }
 
+// RFC 8705 3.3, 5: what clients with certificates find, and nothing where there are none.
+func TestMutualTLSMetadata(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const bound, aliases, methods = "tls_client_certificate_bound_access_tokens", "mtls_endpoint_aliases", "token_endpoint_auth_methods_supported"
+	document := w.document(t, authz.PathOpenID)
+	if document[bound] != nil || document[aliases] != nil {
+		t.Errorf("%v and %v where there is nothing", document[bound], document[aliases])
+	}
+	for _, origin := range []string{"", "https://mtls.example.com"} {
+		config := w.config(t, &clientauth.Authenticator{Clients: w.clients, Store: w.store, Issuer: issuer + "/t1", Now: w.clock.Now}, nopLogger())
+		config.Issuer = issuer + "/t1"
+		config.Metadata.Backchannel = new(endpoints.Backchannel)
+		config.Metadata.MutualTLS = &endpoints.MutualTLS{Origin: origin, Methods: []string{"tls_client_auth"}}
+		h, err := endpoints.New(config)
+		check(t, err)
+		w.handler = h
+		got := w.document(t, "/t1"+authz.PathMetadata)
+		if got[bound] != true {
+			t.Errorf("%s is %v", bound, got[bound])
+		}
+		want := map[string]any(nil)
+		if origin != "" {
+			want = map[string]any{}
+			for name, path := range map[string]string{
+				"token_endpoint": "token", "pushed_authorization_request_endpoint": "par", "introspection_endpoint": "introspect",
+				"authorization_challenge_endpoint": "authorize-challenge", "revocation_endpoint": "revoke", "userinfo_endpoint": "userinfo",
+				"backchannel_authentication_endpoint": "bc-authorize",
+			} {
+				want[name] = origin + "/t1/" + path
+			}
+		}
+		found, _ := got[aliases].(map[string]any)
+		if diff := cmp.Diff(want, found); diff != "" {
+			t.Errorf("%q: %s", origin, diff)
+		}
+		for _, name := range []string{methods, "introspection_endpoint_auth_methods_supported", "revocation_endpoint_auth_methods_supported"} {
+			if list, _ := got[name].([]any); !slices.Contains(list, any("tls_client_auth")) {
+				t.Errorf("%s: %v", name, list)
+			}
+		}
+	}
+}
+
 func TestRS256IsListedOnlyWithAKey(t *testing.T) { // OpenID Connect Discovery 3
 	t.Parallel()
 	w := newWorld(t)

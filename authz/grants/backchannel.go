@@ -50,6 +50,9 @@ func (h *Handler) Pushed(client *authz.Client, grant authz.Grant, refresh, authR
 	if client == nil || grant.ID == "" || authReqID == "" {
 		return nil, errors.New("making the tokens to be sent: a client, a grant and a request are required")
 	}
+	if client.BoundTokens || client.CertificateBound {
+		return nil, errors.New("making the tokens to be sent: the client has its tokens bound, and whoever is sent some shows nothing")
+	}
 	if grant.Authn.Application.Barred(h.Applications) {
 		return nil, barred()
 	}

@@ -144,6 +144,15 @@ func TestPushed(t *testing.T) {
 			t.Errorf("it sends tokens for %+v", tt)
 		}
 	}
+	for name, hold := range map[string]func(*authz.Client){
+		"a key": func(c *authz.Client) { c.BoundTokens = true }, "a certificate": func(c *authz.Client) { c.CertificateBound = true },
+	} {
+		held := *client
+		hold(&held)
+		if _, err := face.Pushed(&held, a.grants["bcr_1.x"], "", "bcr_1.x", at); err == nil {
+			t.Errorf("tokens that are bound to nothing are sent to a client whose tokens are bound to %s", name)
+		}
+	}
 	barring := w.node(t, func(c *grants.Config) { c.Applications = off{"1": true} }).(*grants.Handler)
 	g := a.grants["bcr_1.x"]
 	g.Authn.Application = &realm.Application{ID: "bank", Platform: "ios", Version: "1"}

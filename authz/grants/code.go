@@ -34,7 +34,7 @@ func redeem(ctx context.Context, h *Handler, c *call) (issue, error) {
 	}
 	if c.client.May(authz.GrantRefreshToken) {
 		family := authz.NewFamily(h.Store.Now(), c.client.RefreshTTL, c.client.RefreshIdleTTL)
-		family.Key = c.boundTo()
+		family.Key, family.Certificate = c.boundTo()
 		in.Family = &family
 	}
 	var share authz.Handle
@@ -81,13 +81,13 @@ func redeem(ctx context.Context, h *Handler, c *call) (issue, error) {
 	return settled, nil
 }
 
-// boundTo is the key that a refresh token is bound to. That of a client which authenticates is bound to the client already, whose keys
-// may change (RFC 9449 5).
-func (c *call) boundTo() string {
+// boundTo is the key, and the certificate, that a refresh token is bound to. That of a client which authenticates is bound to the client
+// already, whose keys and certificates may change (RFC 9449 5, RFC 8705 4).
+func (c *call) boundTo() (key, certificate string) {
 	if c.client.Confidential() {
-		return ""
+		return "", ""
 	}
-	return c.key
+	return c.key, c.certificate
 }
 
 // redeemEvent returns what the audit trail keeps: that tokens were issued, or that a replay has revoked them. A stranger

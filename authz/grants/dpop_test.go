@@ -37,7 +37,7 @@ func (w *world) proving(t testing.TB, demand func(*dpop.Config), change ...func(
 	})...)
 	check(t, err)
 	prove := func(c *grants.Config) { c.Clients.Proofs, c.Clients.Clients = checker, registry }
-	return w.node(t, append(change, prove)...)
+	return w.node(t, append([]func(*grants.Config){prove}, change...)...)
 }
 
 // prover draws a key.

@@ -103,6 +103,8 @@ type call struct {
 	scopes oauth.Scopes
 	// key is the thumbprint of the key that the sender holds and that the tokens are bound to; empty for bearer tokens.
 	key string
+	// certificate is the thumbprint of the certificate of the connection that the tokens are bound to; empty for none.
+	certificate string
 	// at is when the request came: tokens are issued as of then, so that a revocation during the transition covers them.
 	at time.Time
 }
@@ -164,7 +166,8 @@ func (h *Handler) serve(r *http.Request, c *call) (answer []byte, err error) {
 	return h.mint(c, settled)
 }
 
-// hold finds out which key the tokens are bound to (RFC 9449 5). A client that has its tokens bound gets no others (5.2).
+// hold finds out which key and which certificate the tokens are bound to (RFC 9449 5, RFC 8705 3). A client that has its tokens bound gets
+// no others (RFC 9449 5.2, RFC 8705 3.4).
 func (h *Handler) hold(r *http.Request, c *call) (err error) {
 	if c.key, err = h.Clients.Holder(r); err != nil {
 		return err
@@ -172,7 +175,10 @@ func (h *Handler) hold(r *http.Request, c *call) (err error) {
 	if c.key == "" && c.client.BoundTokens {
 		return oauth.NewError(oauth.InvalidDPoPProof, "the client has its tokens bound to a key: a DPoP proof is required")
 	}
-	return nil
+	if c.client.CertificateBound {
+		c.certificate, err = clientauth.Certificate(r)
+	}
+	return err
 }
 
 // find returns the grant type of a name that the client may use.

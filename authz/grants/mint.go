@@ -13,7 +13,9 @@ import (
 
 // mint makes the tokens and the answer (RFC 6749 5.1, OpenID Connect Core 3.1.3.3, draft-ietf-oauth-first-party-apps-04 6.1).
 func (h *Handler) mint(c *call, i issue) ([]byte, error) {
-	access, err := h.Tokens.Access(tokens.Access{Client: c.client, Scopes: i.scopes, Details: i.details, Grant: i.grant, Key: c.key, At: c.at})
+	access, err := h.Tokens.Access(tokens.Access{
+		Client: c.client, Scopes: i.scopes, Details: i.details, Grant: i.grant, Key: c.key, Certificate: c.certificate, At: c.at,
+	})
 	if err != nil {
 		return nil, unminted(err)
 	}

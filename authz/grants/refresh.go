@@ -31,7 +31,7 @@ func refresh(ctx context.Context, h *Handler, c *call) (issue, error) {
 	var details oauth.Details
 	var exceeding error
 	result, err := h.Store.Refresh(ctx, authz.Renewal{
-		Token: token, ClientID: c.client.ID, Key: c.key, Scopes: c.scopes, Grace: h.Grace, Applications: h.Applications,
+		Token: token, ClientID: c.client.ID, Key: c.key, Certificate: c.certificate, Scopes: c.scopes, Grace: h.Grace, Applications: h.Applications,
 		Fits: func(grant *authz.Grant) bool {
 			details, exceeding = h.details(c, grant)
 			return exceeding == nil

@@ -343,6 +343,8 @@ func TestUnusedInstancesAreForgotten(t *testing.T) {
 		used, _ := w.register()
 		unused, token := w.register()
 		day := 24 * time.Hour
+		w.ok(w.Used(w.Context(), used.ID))
+		w.ok(w.Used(w.Context(), unused.ID))
 		for range 40 {
 			w.clock.Advance(day)
 			w.ok(w.Used(w.Context(), used.ID))
@@ -361,6 +363,26 @@ func TestUnusedInstancesAreForgotten(t *testing.T) {
 			if len(left) != 1 || left[0].ID != used.ID {
 				w.Errorf("left are %+v", left)
 			}
+		}
+	})
+}
+
+// TestNeverUsed: who registers and never authenticates is forgotten in a day, however long the unused stay.
+func TestNeverUsed(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(w *world) {
+		never, _ := w.register()
+		used, _ := w.register()
+		w.clock.Advance(registration.Trial - time.Second)
+		if _, err := w.Client(w.Context(), never.ID); err != nil {
+			w.Errorf("within the day: %v", err)
+		}
+		w.ok(w.Used(w.Context(), used.ID))
+		w.clock.Advance(time.Second)
+		_, err := w.Client(w.Context(), never.ID)
+		w.wantErr("the one that was never used", err, storage.ErrNotFound)
+		if _, err := w.Client(w.Context(), used.ID); err != nil {
+			w.Errorf("the one that was: %v", err)
 		}
 	})
 }

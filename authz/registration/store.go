@@ -20,6 +20,8 @@ import (
 const (
 	DefaultUnused = 90 * 24 * time.Hour
 	MinUnused     = 2 * authz.MaxAccessTTL
+	// Trial is how long an instance has to authenticate for the first time: whoever only registers is forgotten soon.
+	Trial = 24 * time.Hour
 )
 
 // Config describes a [Store]. All fields are required but Unused.
@@ -104,7 +106,7 @@ func (s *Store) Register(ctx context.Context, m metadata.Metadata, a Admission) 
 	token, now := randid.Secret(), s.Grants.Now()
 	i = Instance{
 		ID: newID(), Metadata: m, TokenHash: randid.Hash(token), InitialToken: handle.ID, Authority: a.Authority, ClientIP: a.ClientIP,
-		CreatedAt: now, ExpiresAt: now.Add(s.Unused),
+		CreatedAt: now, ExpiresAt: now.Add(Trial),
 	}
 	event := audit.Event{Name: "client.register", ClientID: i.ID, Object: "application:" + i.Application(), Reason: a.reason(handle.ID)}
 	err = s.recorded(ctx, event, func(tx storage.Tx) error {

@@ -26,6 +26,8 @@ type Family struct {
 	RevokedAt  time.Time `json:"revoked_at,omitzero"`
 	// Key is the thumbprint of the key that whoever presents a token must prove to hold (RFC 9449 5); empty for none.
 	Key string `json:"jkt,omitempty"`
+	// Certificate is that of the certificate which the connection has to show (RFC 8705 4); empty for none.
+	Certificate string `json:"x5t#S256,omitempty"`
 	// IdleTTL is for how many seconds a token is good that nobody uses; from each rotation on they count anew.
 	IdleTTL       int64     `json:"idle_ttl"`
 	IdleExpiresAt time.Time `json:"idle_expires_at"`

@@ -28,6 +28,8 @@ type Registration struct {
 	// PerAddress bounds the registrations of one address, and PerToken those by one initial access token. Zero takes 60 at once and then
 	// one a second, and 1000 at once and then 20 a second.
 	PerAddress, PerToken Rate
+	// PerDay is how many may register in a day without an initial access token, on each node; zero is 50,000.
+	PerDay int
 }
 
 // Rate is so many at once, and then one in each interval.
@@ -44,6 +46,12 @@ func (r Rate) limiter(burst int, every time.Duration, now func() time.Time) (*li
 const (
 	addressBurst, addressEvery = 60, time.Second
 	tokenBurst, tokenEvery     = 1000, 50 * time.Millisecond
+)
+
+// Registrations of strangers in a day, and changes of one instance.
+const (
+	strangersPerDay            = 50_000
+	updatesBurst, updatesEvery = 20, 10 * time.Minute
 )
 
 // buildInstances comes before everything that looks for clients.
@@ -80,11 +88,15 @@ func (s *Server) mountRegistration(*session.Manager, *limit.Limiter) error {
 	}
 	addresses, err1 := g.PerAddress.limiter(addressBurst, addressEvery, c.Now)
 	tokens, err2 := g.PerToken.limiter(tokenBurst, tokenEvery, c.Now)
-	if err := errors.Join(err1, err2); err != nil {
+	day := cmp.Or(g.PerDay, strangersPerDay)
+	strangers, err3 := limit.New(limit.Config{Burst: day, Every: 24 * time.Hour / time.Duration(day), Keys: 1, Now: c.Now})
+	updates, err4 := Rate{}.limiter(updatesBurst, updatesEvery, c.Now)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return err
 	}
 	h, err := endpoint.New(endpoint.Config{
-		Issuer: c.Issuer, Store: s.instances, Admit: g.Admit, Addresses: addresses, Tokens: tokens, Trail: c.Trail, Logger: c.Logger,
+		Issuer: c.Issuer, Store: s.instances, Admit: g.Admit, Addresses: addresses, Tokens: tokens, Strangers: strangers, Updates: updates,
+		Trail: c.Trail, Logger: c.Logger,
 	})
 	if err == nil {
 		s.mount(map[string]http.Handler{authz.PathRegister: http.HandlerFunc(h.Register)})

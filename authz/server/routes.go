@@ -168,7 +168,7 @@ func (s *Server) mountEndpoints(browser *session.Manager, _ *limit.Limiter) erro
 		Profiles: c.Profiles, Sessions: browser, Pages: c.Pages, Trail: c.Trail, Apply: c.View.Apply, Logger: c.Logger,
 		Metadata: endpoints.Metadata{
 			Scopes: c.Scopes, ACRValues: c.Engine.ACRValues(), GrantTypes: s.tokenFace.Supported(), Backchannel: s.backchannelMetadata(),
-			DetailTypes: c.Details.Names(), Registration: c.Registration != nil,
+			DetailTypes: c.Details.Names(), Registration: c.Registration != nil, MutualTLS: c.MutualTLS,
 		},
 		Applications: c.Applications,
 	})
@@ -240,7 +240,11 @@ func (s *Server) RenderError(w http.ResponseWriter, r *http.Request, err error) 
 // caller says where a request comes from.
 func (s *Server) caller(r *http.Request) httpx.Caller {
 	proxied := s.config.Proxied != nil && s.config.Proxied(r)
-	return httpx.Caller{ClientIP: s.config.ClientIP(r), Proxied: proxied, RequestID: randid.New("rq")}
+	c := httpx.Caller{ClientIP: s.config.ClientIP(r), Proxied: proxied, RequestID: randid.New("rq")}
+	if s.config.Asked != nil {
+		c.Method, c.Path = s.config.Asked(r)
+	}
+	return c
 }
 
 // recorder remembers the status of an answer.

@@ -29,6 +29,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/tokens"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/dpop"
+	"github.com/gatehouse-id/gatehouse/internal/httpx"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
@@ -79,6 +80,8 @@ type Config struct {
 	CacheBytes int64
 	// ClientIP returns the caller's address as the server's operator trusts it.
 	ClientIP func(*http.Request) string
+	// Asked returns the method and the escaped path that the caller has sent, before anything was rewritten; nil says that nothing is.
+	Asked func(*http.Request) (method, path string)
 	// Proxied reports whether the connection comes from a proxy that the operator trusts; nil says no.
 	Proxied func(*http.Request) bool
 	// Phones and Registrations are what the account page knows of phones; nil shows nothing and adds none.
@@ -90,8 +93,10 @@ type Config struct {
 	Backchannel *Backchannel
 	// Registration lets the instances of apps register as clients; nil where none may.
 	Registration *Registration
-	Now          func() time.Time
-	Logger       *slog.Logger
+	// MutualTLS is where clients show certificates; nil where none do.
+	MutualTLS *endpoints.MutualTLS
+	Now       func() time.Time
+	Logger    *slog.Logger
 	// Observe is told of what happens, for metrics; optional.
 	Observe Observer
 }
@@ -210,6 +215,9 @@ func (s *Server) buildClientAuth() error {
 		Clients: c.Clients, Store: c.Store, Issuer: c.Issuer, Now: c.Now, Proofs: proofs, Remembering: remembering,
 		Limiter: limiter,
 	}
+	if c.MutualTLS != nil {
+		s.clientAuth.MutualTLS = c.MutualTLS.Origin
+	}
 	return err
 }
 
@@ -219,7 +227,11 @@ func (s *Server) Proofs() *validation.Proofs { return s.proofs }
 // DPoP says how bound tokens are presented at the issuer's own resources.
 func (s *Server) DPoP() *validation.DPoP {
 	return &validation.DPoP{
-		Proofs: s.proofs, Address: func(r *http.Request) string { return clientauth.Address(s.config.Issuer, r) },
+		Proofs: s.proofs, Address: s.clientAuth.Address,
+		Method: func(r *http.Request) string {
+			method, _ := httpx.Asked(r)
+			return method
+		},
 	}
 }
 

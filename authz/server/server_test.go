@@ -157,7 +157,7 @@ func TestNewMissesEachPart(t *testing.T) {
 	t.Parallel()
 	optional := []string{
 		"Scopes", "DefaultScopes", "ScopeTexts", "SessionIdle", "SessionLifetime", "RefreshGrace", "CacheBytes", "Proxied", "Applications", "Published", "Observe",
-		"Phones", "Registrations", "Details", "Backchannel", "NonceKey", "DemandNonces", "Registration",
+		"Phones", "Registrations", "Details", "Backchannel", "NonceKey", "DemandNonces", "Registration", "MutualTLS", "Asked",
 	}
 	b := newBench(t)
 	all := reflect.TypeOf(b.config)

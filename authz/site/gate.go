@@ -271,7 +271,7 @@ func (g *Gate) refuse(r *http.Request, rule *Rule, err error) Decision {
 		return d
 	}
 	d.Err = oauth.AsError(err)
-	if d.Err.HTTPStatus() >= http.StatusInternalServerError || d.Err.Code == oauth.AccessDenied {
+	if d.Err.HTTPStatus() >= http.StatusInternalServerError || d.Err.HTTPStatus() == http.StatusTooManyRequests || d.Err.Code == oauth.AccessDenied {
 		d.Challenges = nil
 	}
 	return d

@@ -22,6 +22,9 @@ type Access struct {
 	Grant *authz.Grant
 	// Key is the thumbprint of the key that whoever presents the token must prove to hold (RFC 9449 6.1); empty for none.
 	Key string
+	// Certificate is the thumbprint of the certificate that the connection of whoever presents the token must show (RFC 8705 3.1); empty
+	// for none.
+	Certificate string
 	// At is when issuing was decided; zero is now. It is taken before the transition in the store, so that a revocation
 	// that comes between decision and signature covers the token.
 	At time.Time
@@ -58,7 +61,7 @@ func (i *Issuer) Access(a Access) (Minted, error) {
 	o.time("iat", at)
 	o.text("jti", m.ID)
 	o.text("client_id", a.Client.ID)
-	o.confirmation(a.Key)
+	o.confirmation(a.Key, a.Certificate)
 	o.words("scope", a.Scopes)
 	o.raw("authorization_details", a.Details.String())
 	if g := a.Grant; g != nil {
@@ -87,12 +90,13 @@ func (o *object) authentication(a *realm.Authentication) {
 }
 
 // confirmation writes what the token is bound to (RFC 7800 3.1).
-func (o *object) confirmation(key string) {
-	if key == "" {
+func (o *object) confirmation(key, certificate string) {
+	if key == "" && certificate == "" {
 		return
 	}
 	inner := object{'{'}
 	inner.text("jkt", key)
+	inner.text("x5t#S256", certificate)
 	o.raw("cnf", string(inner.end()))
 }
 

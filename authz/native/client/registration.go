@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 // Registration makes this installation of an app a client of its own, with a key of its own (RFC 7591). Key and Keep are required, and
@@ -104,6 +105,9 @@ func (c *Client) register(ctx context.Context) error {
 	}
 	if i.ClientID == "" {
 		return errors.New("registering: the server has named no client")
+	}
+	if i.URI != "" && !strings.HasPrefix(i.URI, strings.TrimSuffix(c.config.Issuer, "/")+"/") {
+		return errors.New("registering: the server names a registration that is not its own") // which would be sent the token
 	}
 	if err := r.Keep(ctx, i); err != nil {
 		return fmt.Errorf("keeping what was registered: %w", err)

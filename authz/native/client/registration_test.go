@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -481,5 +482,31 @@ func TestRegistrationsThatCannotBe(t *testing.T) {
 	})
 	if err == nil {
 		t.Error("New works with a client id and a registration")
+	}
+}
+
+// redirected has a server name the registration of an instance somewhere else.
+type redirected struct {
+	http.RoundTripper
+	uri string
+}
+
+func (t redirected) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/register") {
+		return t.RoundTripper.RoundTrip(r)
+	}
+	body := `{"client_id":"ins_1","registration_access_token":"rat_ins_1","registration_client_uri":"` + t.uri + `"}`
+	return &http.Response{StatusCode: http.StatusCreated, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+}
+
+// TestATokenGoesToItsServer: what names a registration elsewhere would have the token sent there.
+func TestATokenGoesToItsServer(t *testing.T) {
+	t.Parallel()
+	s := newRegistrar(t)
+	for _, uri := range []string{"https://evil.example/register/ins_1", s.URL + ".evil.example/register/ins_1", "/register/ins_1"} {
+		a := s.install(func(c *client.Config) { c.HTTP = &http.Client{Transport: redirected{s.Server.Client().Transport, uri}} })
+		if _, err := a.Authorize(t.Context(), client.Request{}); err == nil || len(a.kept) != 0 {
+			t.Errorf("%s: %v, kept %+v", uri, err, a.kept)
+		}
 	}
 }

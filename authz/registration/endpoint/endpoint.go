@@ -30,7 +30,7 @@ const (
 	AdmitAnyone Admit = "anyone"
 )
 
-// Config describes a [Handler]. All fields are required but Addresses and Tokens.
+// Config describes a [Handler]. All fields are required but the limiters.
 type Config struct {
 	Issuer string
 	Store  *registration.Store
@@ -38,6 +38,10 @@ type Config struct {
 	// Addresses bounds what one address may register, and Tokens what one initial access token may. Nil has no bound.
 	Addresses *limit.Limiter
 	Tokens    *limit.Limiter
+	// Strangers bounds, all together, those who register without an initial access token, and Updates what one instance may change. Nil has
+	// no bound.
+	Strangers *limit.Limiter
+	Updates   *limit.Limiter
 	Trail     *audit.Trail
 	Logger    *slog.Logger
 }
@@ -140,6 +144,11 @@ func (h *Handler) register(r *http.Request) (information, error) {
 	if err != nil {
 		return information{}, err
 	}
+	if presented == "" {
+		if wait := h.Strangers.Take(strangers).Wait; wait > 0 {
+			return information{}, oauth.TooMany(wait)
+		}
+	}
 	admission := registration.Admission{Initial: presented, Authority: told.Authority, ClientIP: ip}
 	var answer information
 	err = run(ctx, place, func() error {
@@ -152,6 +161,9 @@ func (h *Handler) register(r *http.Request) (information, error) {
 	}
 	return answer, nil
 }
+
+// strangers is the one key of [Config].Strangers.
+const strangers = ""
 
 // initial reads the initial access token, if there is one, and refuses early whoever needs one and has none.
 func (h *Handler) initial(r *http.Request) (presented string, t registration.InitialToken, err error) {

@@ -175,6 +175,19 @@ func TestATokenForOne(t *testing.T) {
 	}
 }
 
+// TestStrangers: those without a token are counted together, wherever they come from, and those with one are not.
+func TestStrangers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, endpoint.AdmitAnyone)
+	w.Strangers = limiter(w, 2)
+	for range 2 {
+		w.wants("a stranger", w.register("", w.says()), http.StatusCreated, "")
+		w.wants("a mistake counts for nobody", w.register("", "{}"), http.StatusBadRequest, "invalid_client_metadata")
+	}
+	w.wants("one more", w.register("", w.says()), http.StatusTooManyRequests, "temporarily_unavailable")
+	w.wants("with a token", w.register(w.initial(1), w.says()), http.StatusCreated, "")
+}
+
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, endpoint.AdmitEither)

@@ -71,6 +71,9 @@ func (h *Handler) update(r *http.Request, id, token string) (*information, error
 	if wait := h.Addresses.Take(limit.Address(httpx.CallerOf(ctx).ClientIP)).Wait; wait > 0 {
 		return nil, oauth.TooMany(wait)
 	}
+	if wait := h.Updates.Take(i.ID).Wait; wait > 0 { // each is kept in the trail
+		return nil, oauth.TooMany(wait)
+	}
 	body, err := httpx.JSON(r, metadata.MaxBody)
 	if err != nil {
 		return nil, err

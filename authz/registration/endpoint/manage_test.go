@@ -141,3 +141,17 @@ func TestRFC7592Delete(t *testing.T) { // 2.3
 		}
 	}
 }
+
+// TestOneInstanceChangesSeldom: each change is kept in the trail, so one instance has not many of them, and the others have theirs.
+func TestOneInstanceChangesSeldom(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, endpoint.AdmitEither)
+	w.Updates = limiter(w, 1)
+	for range 2 {
+		a, path, token := w.registered(nil)
+		say := w.says().with(object{"client_id": a.text("client_id")})
+		changed := w.send(http.MethodPut, path, token, say)
+		w.wants("the first change", changed, http.StatusOK, "")
+		w.wants("the second", w.send(http.MethodPut, path, changed.text("registration_access_token"), say), http.StatusTooManyRequests, "temporarily_unavailable")
+	}
+}

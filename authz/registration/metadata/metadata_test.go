@@ -3,6 +3,9 @@
 package metadata_test
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -204,6 +207,52 @@ func TestRFC7591Defaults(t *testing.T) {
 				t.Errorf("registered is (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// nameless takes the kid off keys.
+func (w *world) nameless(keys ...jose.PrivateKey) json.RawMessage {
+	w.t.Helper()
+	var set struct {
+		Keys []map[string]any `json:"keys"`
+	}
+	must(w.t, json.Unmarshal(w.jwks(keys...), &set))
+	for _, key := range set.Keys {
+		delete(key, "kid")
+	}
+	raw, err := json.Marshal(set)
+	must(w.t, err)
+	return raw
+}
+
+// TestKeysThatCost: an instance is a stranger's, and chooses what a check of its signature costs within bounds.
+func TestKeysThatCost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	own, err := rsa.GenerateKey(rand.Reader, 2048)
+	must(t, err)
+	with := func(e string) json.RawMessage {
+		return json.RawMessage(`{"keys":[{"kty":"RSA","alg":"RS256","n":"` + base64.RawURLEncoding.EncodeToString(own.N.Bytes()) + `","e":"` + e + `"}]}`)
+	}
+	one, two, other := newKey(t, jose.ES256), newKey(t, jose.ES256), newKey(t, jose.EdDSA)
+	for name, tt := range map[string]struct {
+		jwks json.RawMessage
+		good bool
+	}{
+		"RSA":                            {with("AQAB"), true},
+		"RSA with a large exponent":      {with("f____w"), false},
+		"two with names":                 {w.jwks(one, two), true},
+		"two of one algorithm, nameless": {w.nameless(one, two), false},
+		"one of each, nameless":          {w.nameless(one, other), true},
+		"one, nameless":                  {w.nameless(one), true},
+	} {
+		body, err := json.Marshal(w.plain().with(object{"jwks": tt.jwks}))
+		must(t, err)
+		told, err := w.Parse(body)
+		must(t, err)
+		if _, err = w.Settle(told, ""); (err == nil) != tt.good {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -157,15 +157,25 @@ func settleKeys(_ *Application, m *Metadata) error {
 	case len(keys) > maxKeys:
 		return invalid("jwks holds too many keys")
 	}
-	for _, key := range keys {
-		if m.TokenAuthAlg != "" && string(key.Alg) != m.TokenAuthAlg {
+	for i, key := range keys {
+		switch {
+		case m.TokenAuthAlg != "" && string(key.Alg) != m.TokenAuthAlg:
 			return invalid("token_endpoint_auth_signing_alg is not that of the keys")
+		case key.Costly():
+			return invalid("jwks holds a key that costs too much to check with: RSA has 4096 bits at most, and the exponent 65537")
+		case slices.ContainsFunc(keys[:i], func(other jose.PublicKey) bool { return mistakable(key, other) }):
+			return invalid("jwks holds keys for one algorithm that no kid tells apart")
 		}
 	}
 	if m.JWKS, err = jose.MarshalSet(keys); err != nil {
 		return invalid("jwks holds what is not a sound public key").WithCause(err)
 	}
 	return nil
+}
+
+// mistakable reports whether a signature would have to be tried with both keys.
+func mistakable(a, b jose.PublicKey) bool {
+	return a.Alg == b.Alg && (a.KID == "" || b.KID == "" || a.KID == b.KID)
 }
 
 // settleGrants settles the grants and the response types that go with them (RFC 7591 2.1).

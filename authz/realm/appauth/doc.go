@@ -9,8 +9,11 @@
 //	active            let in
 //
 // What the app answers is a claim and no proof. Whoever writes a program of his own can have it say anything, and no security
-// rests on this realm: it keeps honest old versions out, at once and everywhere. That an app is the one it says it is, on a device
-// that is nobody else's, is for realms that see a signature.
+// rests on it: it keeps honest old versions out, at once and everywhere.
+//
+// Unless a realm asks for evidence: then the platform vouches, for a challenge that is answered once, that the app is the one it says it
+// is and that its device is as its maker made it (the check that was called application authenticity). Whose device it is, and that it is
+// the same as yesterday's, is for realms that see a signature by a key that was kept.
 //
 // The realm names nobody. It can come before the user in a security test, so that a version which is switched off is told before
 // anybody types a password into it. Pages do not ask it: an app is known where apps answer by themselves.

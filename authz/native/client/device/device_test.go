@@ -250,6 +250,66 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestNothingCounts: where neither a renewal nor the certificate is taken, because whoever has issued it was revoked, the key asks by itself,
+// once.
+func TestNothingCounts(t *testing.T) {
+	t.Parallel()
+	s, folder := newServer(t), device.Folder(t.TempDir())
+	h := s.device(folder)
+	first := s.read(s.answer(h, s.challenge()), nil)
+	s.answer(h, s.challenge("certificate", s.issue(first.csr.PublicKey)))
+	key := public(s.kept(folder))
+	s.now = s.now.Add(70 * 24 * time.Hour)
+	for _, want := range []string{"a renewal", "the certificate", "a request"} {
+		c := s.refusal(client.Refused)
+		if want == "a renewal" {
+			c = s.challenge()
+		}
+		got := s.read(s.answer(h, c), key)
+		if is := map[string]bool{"a renewal": got.csr != nil && got.KID != "", "the certificate": got.csr == nil, "a request": got.csr != nil && got.KID == ""}; !is[want] {
+			t.Errorf("sent is %+v, want %s", got, want)
+		}
+	}
+	if _, err := h.Answer(t.Context(), s.refusal(client.Refused)); !errors.Is(err, device.ErrRefused) {
+		t.Errorf("the request is refused: %v", err)
+	}
+}
+
+// TestRefusedWithWords: what the operator has to say reaches the app, which sends no request that would change nothing; the next call
+// asks again, with what the person says then, and with the key of before.
+func TestRefusedWithWords(t *testing.T) {
+	t.Parallel()
+	s, folder := newServer(t), device.Folder(t.TempDir())
+	code := "wrong"
+	h, err := device.New(device.Config{
+		App: device.App{ID: "bank", Platform: "ios", Version: "2.1"}, Storage: folder, Now: s.clock,
+		Custom: func(context.Context) (map[string]string, error) { return map[string]string{"code": code}, nil },
+	})
+	must(t, err)
+	refused := func() {
+		t.Helper()
+		c := s.refusal(client.Refused)
+		c.Notice = &client.Notice{ID: "refused", Text: "This code was used before."}
+		_, err := h.Answer(t.Context(), c)
+		if told, ok := errors.AsType[*device.RefusalError](err); !ok || !errors.Is(err, device.ErrRefused) || told.Text != c.Notice.Text ||
+			!strings.Contains(err.Error(), c.Notice.Text) {
+			t.Errorf("it is refused with %v", err)
+		}
+	}
+	first := s.read(s.answer(h, s.challenge()), nil)
+	refused()
+	code = "right"
+	again := s.read(s.answer(h, s.challenge()), nil)
+	custom, _ := again.Claims["custom"].(map[string]any)
+	if custom["code"] != "right" || !public(s.kept(folder)).Equal(again.csr.PublicKey) || first.Claims["installation"] != again.Claims["installation"] {
+		t.Errorf("the second request is %+v", again)
+	}
+	s.answer(h, s.challenge("certificate", s.issue(again.csr.PublicKey)))
+	refused()
+	s.answer(h, s.challenge())
+	refused() // and no request follows
+}
+
 // TestNotNow: a server that cannot judge is left alone.
 func TestNotNow(t *testing.T) {
 	t.Parallel()

@@ -8,7 +8,9 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
@@ -42,9 +44,16 @@ type Config struct {
 	Now     func() time.Time
 	// NewKey makes a key on P-256. Default: one in memory, which a Storage can write down.
 	NewKey func() (crypto.Signer, error)
-	// Custom says, unless nil, what the app adds for the hooks of the operator, such as an activation code that somebody has typed.
+	// Custom says, unless nil, what the app adds for the hooks of the operator, such as an activation code that somebody has typed. It is
+	// asked for each answer, so that a person who was refused can say something else without installing the app again.
 	Custom func(ctx context.Context) (map[string]string, error)
+	// Attest has, unless nil, the platform say where the key is and that the app is genuine, for servers that want to see it.
+	Attest Attester
 }
+
+// Attester returns what a platform says of an app and of a key, as an object with a "format". Evidence about a key is made for challenge,
+// with which an Android key is made, and all other evidence for bound, the clientDataHash of App Attest and the nonce of Play Integrity.
+type Attester func(ctx context.Context, challenge, bound []byte, key crypto.PublicKey) (json.RawMessage, error)
 
 // Handler answers a realm that asks which device it is. It is safe for concurrent use.
 type Handler struct {
@@ -52,7 +61,7 @@ type Handler struct {
 
 	mu   sync.Mutex
 	sent sent // what the last answer was, as long as its realm goes on asking
-	// requested tells that a certificate was asked for since the realm began to ask.
+	// requested tells that a certificate was asked for by the key itself, since the realm began to ask.
 	requested bool
 }
 
@@ -66,8 +75,26 @@ const (
 	request       // a request, by the key itself
 )
 
-// ErrRefused says that the server takes neither the certificate nor a request for one. [Handler.Forget] begins anew.
+// ErrRefused says that the server takes neither the certificate nor a request for one. It may take them another time, when the operator
+// agrees or [Config].Custom says something else: the next call asks again. [Handler.Forget] begins anew as another device.
 var ErrRefused = errors.New("the server does not accept this device")
+
+// RefusalError is an [ErrRefused] for which the operator has words, to be shown to the person.
+type RefusalError struct{ Text string }
+
+// Error quotes the operator.
+func (e *RefusalError) Error() string { return ErrRefused.Error() + ": " + e.Text }
+
+// Unwrap returns [ErrRefused].
+func (e *RefusalError) Unwrap() error { return ErrRefused }
+
+// refusal is what comes of a challenge after which there is nothing left to say.
+func refusal(c *client.Challenge) error {
+	if c.Notice != nil && c.Notice.Text != "" {
+		return &RefusalError{c.Notice.Text}
+	}
+	return ErrRefused
+}
 
 // WaitError says that the server cannot judge at the moment.
 type WaitError struct{ After time.Duration }
@@ -107,7 +134,7 @@ func (h *Handler) Answer(ctx context.Context, c client.Challenge) (map[string]st
 	}
 	if c.Data["mode"] == "none" {
 		if c.Failure != nil {
-			return nil, ErrRefused
+			return nil, refusal(&c)
 		}
 		return a.unsigned()
 	}
@@ -121,8 +148,8 @@ func (h *Handler) Answer(ctx context.Context, c client.Challenge) (map[string]st
 	if h.sent == presence {
 		return a.present()
 	}
-	h.requested = true
-	return a.request()
+	h.requested = h.sent == request
+	return a.request(ctx)
 }
 
 // Forget takes the key away, so that the next answer is from a device that nobody knows yet. The server is the one that was asked by
@@ -241,11 +268,11 @@ func (a *answering) next() (sent, error) {
 		}
 		return request, nil
 	case presence:
-		if !a.requested {
+		if !a.requested && a.asked.Notice == nil { // with words for the person it is the device that is not wanted, whatever its certificate
 			return request, nil
 		}
 	}
-	return nothing, ErrRefused
+	return nothing, refusal(a.asked)
 }
 
 // due reports whether the last third of the certificate's time has begun.
@@ -266,8 +293,10 @@ func (a *answering) present() (map[string]string, error) {
 
 // request makes a request for a certificate (RFC 2986) and signs that it is ours and now: by the key itself, or by that of the
 // certificate, which is the same.
-func (a *answering) request() (map[string]string, error) {
-	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, a.identity.Key)
+func (a *answering) request(ctx context.Context) (map[string]string, error) {
+	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
+		Subject: pkix.Name{CommonName: a.identity.Installation}, // some authorities issue nothing without one
+	}, a.identity.Key)
 	if err != nil {
 		return nil, fmt.Errorf("making a certificate request: %w", err)
 	}
@@ -277,5 +306,29 @@ func (a *answering) request() (map[string]string, error) {
 		by = digest(a.leaf.Raw)
 	}
 	signed, err := a.sign("gatehouse-csr+jwt", by)
-	return map[string]string{"answer": signed, "csr": base64.RawURLEncoding.EncodeToString(csr)}, err
+	if err != nil {
+		return nil, err
+	}
+	answers := map[string]string{"answer": signed, "csr": base64.RawURLEncoding.EncodeToString(csr)}
+	if a.c.Attest == nil || a.asked.Data["attestation"] == "" {
+		return answers, nil
+	}
+	evidence, err := a.evidence(ctx)
+	answers["evidence"] = string(evidence)
+	return answers, err
+}
+
+// evidence has the platform vouch, for the nonce that was asked with.
+func (a *answering) evidence(ctx context.Context) (json.RawMessage, error) {
+	key, err := x509.MarshalPKIXPublicKey(a.identity.Key.Public())
+	if err != nil {
+		return nil, fmt.Errorf("naming a key: %w", err)
+	}
+	asked := "gatehouse certificate v1\n" + a.asked.Data["audience"] + "\n" + a.asked.Data["realm"] + "\n" + a.asked.Data["nonce"]
+	challenge, bound := sha256.Sum256([]byte(asked)), sha256.Sum256([]byte(asked+"\n"+digest(key)))
+	evidence, err := a.c.Attest(ctx, challenge[:], bound[:], a.identity.Key.Public())
+	if err != nil {
+		return nil, fmt.Errorf("having the platform vouch for a key: %w", err)
+	}
+	return evidence, nil
 }

@@ -66,6 +66,8 @@ type Config struct {
 	Asking Asking
 	// Clients are those of the issuer; nil is none.
 	Clients Clients
+	// Certificates are those of devices; nil has none.
+	Certificates Certificates
 	// Callbacks decides on callback URLs; nil allows none.
 	Callbacks Callbacks
 	// DB and Sealer keep what was asked under an Idempotency-Key.
@@ -235,6 +237,7 @@ func (a *API) resources() map[string]resource {
 		"/audit/export": {get: read(ScopeAudit, a.exportAudit)},
 	}
 	maps.Copy(all, a.qrPictures())
+	maps.Copy(all, a.certificates())
 	if a.config.Enrolment != nil {
 		all["/operations/{operation}/confirm"] = resource{post: write(ScopeOperations, a.confirmOperation)}
 		all["/users/{user}/recovery-codes"] = resource{

@@ -31,6 +31,8 @@ func TestCredentials(t *testing.T) {
 		{"", 401, "unauthenticated", `Bearer realm="` + issuer + `", Basic realm="` + issuer + `"`},
 		{"Basic x", 401, "unauthenticated", `Bearer realm="` + issuer + `", Basic realm="` + issuer + `"`},
 		{"Bearer x", 401, "unauthenticated", `Bearer realm="` + issuer + `", error="invalid_token", Basic realm="` + issuer + `"`},
+		{"DPoP x", 401, "unauthenticated", `DPoP realm="` + issuer + `", error="invalid_token", Basic realm="` + issuer + `"`},
+		{"dpop stale", 401, "unauthenticated", `DPoP realm="` + issuer + `", error="use_dpop_nonce", Basic realm="` + issuer + `"`},
 		{"Twice x", 400, "invalid_request", ""},
 		{"Throttled x", 429, "too_many_requests", ""},
 		{"Down x", 503, "temporarily_unavailable", ""},

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
@@ -87,7 +86,7 @@ func (a *API) admit(c *call, scopes []string) error {
 	}
 	caller, err := a.config.Authenticator.Authenticate(c.r)
 	if err != nil {
-		p := a.unauthenticated(err)
+		p := a.unauthenticated(c.r, err)
 		if p.Code == wire.Unauthenticated && oauth.AsError(err).Code != oauth.UseDPoPNonce {
 			a.failures.Count(address)
 		}
@@ -133,8 +132,9 @@ func (a *API) tellBudget(h http.Header, b limit.Budget) {
 	h.Set("RateLimit", fmt.Sprintf(`"client";r=%d;t=%s`, b.Left, httpx.Seconds(b.Full)))
 }
 
-// unauthenticated words a refusal of the authenticator. It says which schemes there are (RFC 9110 15.5.2).
-func (a *API) unauthenticated(err error) *wire.Problem {
+// unauthenticated words a refusal of the authenticator. It says which schemes there are (RFC 9110 15.5.2), and what is wrong with a token
+// by the scheme that it came with (RFC 9449 7.1).
+func (a *API) unauthenticated(r *http.Request, err error) *wire.Problem {
 	e := oauth.AsError(err)
 	p := &wire.Problem{Code: wire.Unauthenticated, Detail: e.Description, RetryAfter: e.RetryAfter}
 	switch status := e.HTTPStatus(); {
@@ -151,15 +151,16 @@ func (a *API) unauthenticated(err error) *wire.Problem {
 	case e.Code == oauth.InvalidRequest:
 		p.Code = wire.InvalidRequest
 	default:
-		bearer := oauth.WWWAuthenticate{Scheme: oauth.Bearer, Realm: a.config.Issuer}
+		token := oauth.WWWAuthenticate{Scheme: oauth.Bearer, Realm: a.config.Issuer}
+		if scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, oauth.DPoP) {
+			token.Scheme = oauth.DPoP
+		}
 		switch e.Code {
-		case oauth.InvalidToken:
-			bearer.Error = e.Code
-		case oauth.InvalidDPoPProof, oauth.UseDPoPNonce:
-			bearer.Scheme, bearer.Error = oauth.DPoP, e.Code
+		case oauth.InvalidToken, oauth.InvalidDPoPProof, oauth.UseDPoPNonce:
+			token.Error = e.Code
 		}
 		basic := oauth.WWWAuthenticate{Scheme: "Basic", Realm: a.config.Issuer}
-		p.Challenge = bearer.String() + ", " + basic.String()
+		p.Challenge = token.String() + ", " + basic.String()
 	}
 	return p.Because(err)
 }
@@ -246,94 +247,16 @@ func match(versions []uint64, version uint64) error {
 	return nil
 }
 
-// params reads the query strictly: every name is one of those known, and there once.
-func (c *call) params(known ...string) (map[string]string, error) {
-	query, err := oauth.ParseParams(c.r.URL.RawQuery)
-	if err != nil {
-		return nil, wire.New(wire.InvalidParameter, "the query is malformed, or has a parameter twice").Because(err)
-	}
-	for name := range query {
-		if !slices.Contains(known, name) {
-			return nil, wire.New(wire.InvalidParameter, "the call has no such parameter").With(wire.Clip(name), "is not a parameter of this call")
-		}
-	}
-	return query, nil
-}
-
-// page is where a list goes on, and how long it is.
-type page struct {
-	list  string // names the list, for the cursor
-	after string
-	limit int
-}
-
-// Sizes of a page of every list.
-const (
-	usualPage = 50
-	maxPage   = 500
-)
-
-// pageOf reads the cursor and the limit of a list. What else narrows the list down belongs to its name.
-func (c *call) pageOf(query map[string]string) (page, error) {
-	p := page{list: c.r.URL.Path, limit: usualPage}
-	for _, name := range slices.Sorted(maps.Keys(query)) {
-		if name != "cursor" && name != "limit" {
-			p.list += "\x00" + name + "\x00" + query[name]
-		}
-	}
-	if text := query["limit"]; text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > maxPage {
-			return p, wire.New(wire.InvalidParameter, "").With("limit", fmt.Sprintf("want 1 to %d", maxPage))
-		}
-		p.limit = n
-	}
-	var err error
-	p.after, err = wire.After(p.list, query["cursor"])
-	return p, err
-}
+// params reads the query, of which each name is one of those known.
+func (c *call) params(known ...string) (map[string]string, error) { return wire.Params(c.r, known...) }
 
 // paged reads the query of a list: cursor and limit, and what else it knows.
-func (c *call) paged(known ...string) (query map[string]string, p page, err error) {
+func (c *call) paged(known ...string) (query map[string]string, p wire.Page, err error) {
 	if query, err = c.params(append([]string{"cursor", "limit"}, known...)...); err != nil {
 		return nil, p, err
 	}
-	p, err = c.pageOf(query)
+	p, err = wire.PageOf(c.r.URL.Path, query)
 	return query, p, err
-}
-
-// next returns the cursor of the page after one on which a list has been read; empty where that one was not full.
-func next[T any](p page, found []T, id func(*T) string) string {
-	if len(found) < p.limit {
-		return ""
-	}
-	return wire.Cursor(p.list, id(&found[len(found)-1]))
-}
-
-// instant reads a time in the query.
-func instant(query map[string]string, name string) (time.Time, error) {
-	text := query[name]
-	if text == "" {
-		return time.Time{}, nil
-	}
-	at, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return at, wire.New(wire.InvalidParameter, "").With(name, "want a time such as 2026-01-02T15:04:05Z")
-	}
-	return at, nil
-}
-
-// idempotencyKey returns the Idempotency-Key of a request; empty when there is none.
-func (c *call) idempotencyKey() (string, error) {
-	lines := c.r.Header["Idempotency-Key"]
-	if len(lines) == 0 {
-		return "", nil
-	}
-	key := strings.Trim(lines[0], `"`)
-	if len(lines) > 1 || key == "" || len(key) > 255 || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", wire.New(wire.InvalidParameter, "").With("Idempotency-Key", "want 1 to 255 printable characters, once")
-	}
-	return key, nil
 }
 
 // applied has the gates learn what was taken out, before the answer says so.

@@ -30,15 +30,15 @@ func (a *API) listClients(c *call) error {
 	if err != nil {
 		return err
 	}
-	all, from, found := a.seek(p.after)
+	all, from, found := a.seek(p.After)
 	if found {
 		from++
 	}
-	page := all[from:min(from+p.limit, len(all))]
+	page := all[from:min(from+p.Limit, len(all))]
 	return c.send(http.StatusOK, struct {
 		Clients []wire.Client `json:"clients"`
 		Next    string        `json:"next,omitempty"`
-	}{nonNil(page), next(p, page, func(c *wire.Client) string { return c.ID })})
+	}{nonNil(page), wire.Next(p, page, func(c *wire.Client) string { return c.ID })})
 }
 
 func (a *API) showClient(c *call) error {

@@ -36,12 +36,12 @@ func (a *API) listDevices(c *call) error {
 	if err != nil {
 		return err
 	}
-	found, err := a.config.Devices.List(c.r.Context(), p.after, p.limit)
+	found, err := a.config.Devices.List(c.r.Context(), p.After, p.Limit)
 	if err != nil {
 		return err
 	}
 	list := showDevices(found)
-	list.Next = next(p, found, deviceID)
+	list.Next = wire.Next(p, found, deviceID)
 	return c.send(http.StatusOK, list)
 }
 
@@ -147,13 +147,13 @@ func (a *API) deviceHistory(c *call) error {
 		return err
 	}
 	var after uint64
-	if p.after != "" {
-		if after, err = strconv.ParseUint(p.after, 10, 64); err != nil {
+	if p.After != "" {
+		if after, err = strconv.ParseUint(p.After, 10, 64); err != nil {
 			return wire.New(wire.InvalidCursor, "begin anew without a cursor").With("cursor", "is not one of this list")
 		}
 	}
 	id := c.r.PathValue("device")
-	changes, err := a.config.Devices.History(c.r.Context(), id, after, p.limit)
+	changes, err := a.config.Devices.History(c.r.Context(), id, after, p.Limit)
 	if err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func (a *API) deviceHistory(c *call) error {
 		h := &changes[i]
 		answer.Changes = append(answer.Changes, change{h.Version, h.At, nonNil(h.What), h.Status, h.Reason, h.By})
 	}
-	answer.Next = next(p, changes, func(h *handset.Change) string { return strconv.FormatUint(h.Version, 10) })
+	answer.Next = wire.Next(p, changes, func(h *handset.Change) string { return strconv.FormatUint(h.Version, 10) })
 	return c.send(http.StatusOK, answer)
 }
 
@@ -200,11 +200,11 @@ func (a *API) showHandset(c *call) error {
 	if err != nil {
 		return err
 	}
-	found, err := a.config.Devices.ByHash(c.r.Context(), hash, p.after, p.limit)
+	found, err := a.config.Devices.ByHash(c.r.Context(), hash, p.After, p.Limit)
 	switch {
 	case err != nil:
 		return err
-	case len(found) == 0 && !blocked && p.after == "":
+	case len(found) == 0 && !blocked && p.After == "":
 		return storage.ErrNotFound
 	}
 	answer := struct {
@@ -215,7 +215,7 @@ func (a *API) showHandset(c *call) error {
 	if blocked {
 		answer.Lock = &lockOf{block.Reason, block.By, block.At}
 	}
-	answer.Next = next(p, found, deviceID)
+	answer.Next = wire.Next(p, found, deviceID)
 	return c.send(http.StatusOK, answer)
 }
 

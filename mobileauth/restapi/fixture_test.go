@@ -66,7 +66,9 @@ func (gate) Authenticate(r *http.Request) (restapi.Caller, error) {
 		return restapi.Caller{}, errors.New("secret cause")
 	case "Twice":
 		return restapi.Caller{}, oauth.NewError(oauth.InvalidRequest, "two credentials")
-	case "Bearer":
+	case "dpop":
+		return restapi.Caller{}, oauth.NewError(oauth.UseDPoPNonce, "the proof needs a nonce")
+	case "Bearer", "DPoP":
 		return restapi.Caller{}, oauth.NewError(oauth.InvalidToken, "the token is not valid")
 	}
 	return restapi.Caller{}, oauth.NewError(oauth.InvalidClient, "the client could not be authenticated")
@@ -194,7 +196,7 @@ func newWorld(t testing.TB, change ...func(*restapi.Config)) *world {
 	config := restapi.Config{
 		Enrolment: w.enrolment,
 		Issuer:    issuer, Authenticator: gate{}, Users: w.users, Devices: w.devices, Operations: w.operations, Applications: apps{},
-		Trail: w.trail, Callbacks: callbacks{}, DB: w.db, Sealer: sealer, Now: w.clock.Now,
+		Trail: w.trail, Callbacks: callbacks{}, Certificates: new(issued), DB: w.db, Sealer: sealer, Now: w.clock.Now,
 		Logger: slog.New(slog.NewTextHandler(w.logs, nil)), Applied: w.told.apply, Observe: w.told.observe,
 	}
 	for _, fn := range change {

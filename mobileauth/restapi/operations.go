@@ -74,7 +74,7 @@ func (a *API) startOperation(c *call) error {
 }
 
 func (a *API) ask(c *call, kind operation.Kind) error {
-	key, err := c.idempotencyKey()
+	key, err := wire.IdempotencyKey(c.r)
 	if err != nil {
 		return err
 	}
@@ -202,9 +202,9 @@ func (a *API) listOperations(c *call) error {
 	}
 	read := func(after string) ([]operation.Operation, error) {
 		if user != "" {
-			return a.config.Operations.ListByUser(c.r.Context(), user, after, p.limit)
+			return a.config.Operations.ListByUser(c.r.Context(), user, after, p.Limit)
 		}
-		return a.config.Operations.ByExternalID(c.r.Context(), c.caller.ClientID, external, after, p.limit)
+		return a.config.Operations.ByExternalID(c.r.Context(), c.caller.ClientID, external, after, p.Limit)
 	}
 	may := c.sees
 	if user != "" {
@@ -222,17 +222,17 @@ func (a *API) listOperations(c *call) error {
 		answer.Operations = append(answer.Operations, c.showOperation(&seen[i]))
 	}
 	if more {
-		answer.Next = wire.Cursor(p.list, seen[len(seen)-1].ID)
+		answer.Next = wire.Cursor(p.List, seen[len(seen)-1].ID)
 	}
 	return c.send(http.StatusOK, answer)
 }
 
 // seen reads a page of those operations that the caller may know of, and whether there are more of them. The others leave no
 // trace: neither in the cursor, nor in that a page is short, nor in that it has a next.
-func (c *call) seen(p page, may func(*operation.Operation) bool, read func(after string) ([]operation.Operation, error)) (
+func (c *call) seen(p wire.Page, may func(*operation.Operation) bool, read func(after string) ([]operation.Operation, error)) (
 	seen []operation.Operation, more bool, err error,
 ) {
-	for after := p.after; ; {
+	for after := p.After; ; {
 		found, err := read(after)
 		if err != nil {
 			return nil, false, err
@@ -241,12 +241,12 @@ func (c *call) seen(p page, may func(*operation.Operation) bool, read func(after
 			if !may(&found[i]) {
 				continue
 			}
-			if len(seen) == p.limit {
+			if len(seen) == p.Limit {
 				return seen, true, nil
 			}
 			seen = append(seen, found[i])
 		}
-		if len(found) < p.limit {
+		if len(found) < p.Limit {
 			return seen, false, nil
 		}
 		after = found[len(found)-1].ID

@@ -38,10 +38,10 @@ func auditQuery(query map[string]string) (q audit.Query, err error) {
 		Name: query["name"], Outcome: query["outcome"], Subject: query["user_id"], DeviceID: query["device_id"],
 		Operation: query["operation_id"], ClientID: query["client_id"], By: query["by"],
 	}
-	if q.Since, err = instant(query, "since"); err != nil {
+	if q.Since, err = wire.Instant(query, "since"); err != nil {
 		return q, err
 	}
-	q.Until, err = instant(query, "until")
+	q.Until, err = wire.Instant(query, "until")
 	return q, err
 }
 
@@ -56,7 +56,7 @@ func (a *API) queryAudit(c *call) error {
 	if err != nil {
 		return err
 	}
-	q.After, q.Limit = p.after, p.limit
+	q.After, q.Limit = p.After, p.Limit
 	found, err := a.config.Trail.Query(c.r.Context(), q)
 	if err != nil {
 		return err
@@ -66,7 +66,7 @@ func (a *API) queryAudit(c *call) error {
 		Next   string        `json:"next,omitempty"`
 	}{Events: nonNil(found.Events)}
 	if found.Next != "" {
-		answer.Next = wire.Cursor(p.list, found.Next)
+		answer.Next = wire.Cursor(p.List, found.Next)
 	}
 	return c.send(http.StatusOK, answer)
 }

@@ -36,7 +36,7 @@ func (a *API) startRegistration(c *call) error {
 	if a.config.Enrolment == nil {
 		return wire.New(wire.NotFound, "devices are not registered here")
 	}
-	key, err := c.idempotencyKey()
+	key, err := wire.IdempotencyKey(c.r)
 	if err != nil {
 		return err
 	}

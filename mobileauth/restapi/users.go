@@ -71,7 +71,7 @@ type newUser struct {
 }
 
 func (a *API) addUser(c *call) error {
-	key, err := c.idempotencyKey()
+	key, err := wire.IdempotencyKey(c.r)
 	if err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func (a *API) listUsers(c *call) error {
 }
 
 // findUsers returns a page of users and the cursor of the next one. Of what belongs to one user there is none.
-func (a *API) findUsers(ctx context.Context, query map[string]string, p page) (found []identity.User, more string, err error) {
+func (a *API) findUsers(ctx context.Context, query map[string]string, p wire.Page) (found []identity.User, more string, err error) {
 	users := a.config.Users
 	one := func(u identity.User, err error) ([]identity.User, string, error) {
 		if errors.Is(err, storage.ErrNotFound) {
@@ -164,20 +164,20 @@ func (a *API) findUsers(ctx context.Context, query map[string]string, p page) (f
 	if attribute, ok := query["attribute"]; ok {
 		found, err = a.usersWith(ctx, attribute, p)
 	} else {
-		found, err = users.List(ctx, p.after, p.limit)
+		found, err = users.List(ctx, p.After, p.Limit)
 	}
-	return found, next(p, found, func(u *identity.User) string { return u.ID }), err
+	return found, wire.Next(p, found, func(u *identity.User) string { return u.ID }), err
 }
 
 // beginning searches for names that begin alike. The cursor holds a name, which may have any character.
-func beginning(ctx context.Context, p page, prefix string,
+func beginning(ctx context.Context, p wire.Page, prefix string,
 	search func(_ context.Context, prefix, after string, limit int) (identity.Page, error),
 ) ([]identity.User, string, error) {
-	after, err := base64.RawURLEncoding.DecodeString(p.after)
+	after, err := base64.RawURLEncoding.DecodeString(p.After)
 	if err != nil {
 		return nil, "", wire.New(wire.InvalidCursor, "begin anew without a cursor").Because(err)
 	}
-	found, err := search(ctx, prefix, string(after), p.limit)
+	found, err := search(ctx, prefix, string(after), p.Limit)
 	var field *identity.FieldError
 	if errors.As(err, &field) {
 		return nil, "", wire.New(wire.InvalidParameter, "the name cannot begin so").With("prefix", field.Problem).Because(err)
@@ -185,15 +185,15 @@ func beginning(ctx context.Context, p page, prefix string,
 	if err != nil || found.Next == "" {
 		return found.Users, "", err
 	}
-	return found.Users, wire.Cursor(p.list, base64.RawURLEncoding.EncodeToString([]byte(found.Next))), nil
+	return found.Users, wire.Cursor(p.List, base64.RawURLEncoding.EncodeToString([]byte(found.Next))), nil
 }
 
-func (a *API) usersWith(ctx context.Context, attribute string, p page) ([]identity.User, error) {
+func (a *API) usersWith(ctx context.Context, attribute string, p wire.Page) ([]identity.User, error) {
 	name, value, ok := strings.Cut(attribute, ":")
 	if !ok {
 		return nil, wire.New(wire.InvalidParameter, "").With("attribute", "want name:value")
 	}
-	found, err := a.config.Users.ByAttribute(ctx, name, value, p.after, p.limit)
+	found, err := a.config.Users.ByAttribute(ctx, name, value, p.After, p.Limit)
 	var field *identity.FieldError
 	if errors.As(err, &field) {
 		return nil, wire.New(wire.InvalidParameter, "the operator has to name the attributes by which users are found").

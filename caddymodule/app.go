@@ -21,6 +21,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/confirming"
 	"github.com/gatehouse-id/gatehouse/caddymodule/instances"
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
+	"github.com/gatehouse-id/gatehouse/caddymodule/mutualtls"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 	"github.com/gatehouse-id/gatehouse/caddymodule/passwords"
 	"github.com/gatehouse-id/gatehouse/caddymodule/people"
@@ -96,6 +97,8 @@ type App struct {
 	Provisioning *provision.Config `json:"provisioning,omitempty"`
 	// The applications that may ask for tokens.
 	Clients []ClientConfig `json:"clients,omitempty"`
+	// Where clients show certificates, for mutual TLS (RFC 8705). Default: nowhere.
+	MutualTLS *mutualtls.Config `json:"mutual_tls,omitempty"`
 	// How the instances of apps register as clients. Default: they do not.
 	Registration *instances.Config `json:"registration,omitempty"`
 	// Users created at start when their login name is free.
@@ -116,6 +119,7 @@ type App struct {
 	asks    ciba.Wishes
 	asked   *ciba.Side      // nil where no client asks people on their phones
 	phones  *phones.Phones  // nil where the configuration has none
+	genuine apps.Genuine    // judges what apps and phones show
 	devices *provision.Side // nil where the configuration has none
 	logins  []web.OwnLogin
 	ctx     caddy.Context

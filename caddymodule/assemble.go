@@ -26,9 +26,11 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/server"
 	"github.com/gatehouse-id/gatehouse/caddymodule/approvals"
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
+	"github.com/gatehouse-id/gatehouse/caddymodule/attest"
 	"github.com/gatehouse-id/gatehouse/caddymodule/confirming"
 	"github.com/gatehouse-id/gatehouse/caddymodule/development"
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
+	"github.com/gatehouse-id/gatehouse/caddymodule/passage"
 	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
 	"github.com/gatehouse-id/gatehouse/caddymodule/profile"
 	"github.com/gatehouse-id/gatehouse/caddymodule/provision"
@@ -53,7 +55,7 @@ type IdentityUser interface{ UseIdentity(*identity.Store) }
 
 // ApplicationUser is implemented by guests that ask what becomes of the versions of apps. They are handed the registry as well.
 type ApplicationUser interface {
-	UseApplications(*mobileauth.Registry) error
+	UseApplications(*mobileauth.Registry, *apps.Genuine) error
 }
 
 // PhoneUser is implemented by guests that ask people on their phones. What they are handed says nil until the mobile side is built.
@@ -170,6 +172,7 @@ func (a *App) assemble(ctx caddy.Context) error {
 		SessionLifetime: cmp.Or(time.Duration(a.Sessions.Lifetime), 7*24*time.Hour),
 		RefreshGrace:    max(cmp.Or(time.Duration(a.Tokens.RefreshGrace), 10*time.Second), 0),
 		ClientIP:        clientIP,
+		Asked:           asked,
 		Proxied:         proxied,
 		Applications:    a.apps,
 		Backchannel:     a.asked.Server(a.node, a.node, a.node.Outbox()),
@@ -180,10 +183,17 @@ func (a *App) assemble(ctx caddy.Context) error {
 		Logger:          a.logger,
 		Observe:         server.Observer{Gate: meter.Gate, Endpoint: meter.Endpoint, Token: meter.Token, Realm: meter.Realm},
 	}
+	config.MutualTLS = a.MutualTLS.Server()
 	if config.Registration, err = a.registration(os.ReadFile); err != nil {
 		return err
 	}
-	return a.assembleServer(ctx, config)
+	if err := a.assembleServer(ctx, config); err != nil {
+		return err
+	}
+	if told := a.devices.Status(); told != nil {
+		a.server.Mount(provision.StatusPath, strings.Trim(provision.StatusPath, "/"), told)
+	}
+	return nil
 }
 
 // assembleServer builds the server, and the mobile side where there is one.
@@ -200,13 +210,17 @@ func (a *App) assembleServer(ctx caddy.Context, config server.Config) (err error
 	return a.assemblePhones(ctx, config.Pages, shown)
 }
 
-// openDevices builds what issues certificates for devices.
+// openDevices builds what judges the evidence of devices and what issues certificates for them.
 func (a *App) openDevices(ctx caddy.Context) (err error) {
+	a.genuine.Issuer = a.Issuer
+	if a.genuine.Grader, err = apps.Grader(a.Applications, attest.Parts{Now: time.Now, Secret: a.secret}); err != nil {
+		return err
+	}
 	if err := provision.Check(a.Provisioning, a.Applications); err != nil {
 		return err
 	}
 	a.devices, err = provision.New(ctx, a.Provisioning, provision.Parts{
-		Issuer: a.Issuer, DB: a.node, Apps: a.apps, Trail: a.trail, Now: time.Now, Logger: a.logger,
+		Issuer: a.Issuer, DB: a.node, Sealer: a.node, Apps: a.apps, Genuine: &a.genuine, Trail: a.trail, Now: time.Now, Logger: a.logger,
 		OnRevoke: func(tx storage.Tx, device string) error { return a.node.Store().RevokeDevice(tx, device) },
 	})
 	return err
@@ -222,12 +236,18 @@ func (a *App) assemblePhones(ctx caddy.Context, pages *web.Renderer, shown *phon
 	if err != nil {
 		return err
 	}
+	var certificates restapi.Certificates // nil without a type where there are none
+	if store := a.devices.Certificates(); store != nil {
+		certificates = store
+	}
 	a.phones, err = phones.New(a.Mobile, a.Applications, phones.Parts{
 		Issuer: a.Issuer, DB: a.node, Sealer: a.node, Outbox: a.node.Outbox(), Users: a.users, Store: a.node.Store(), Ring: a.ring,
 		Trail: a.trail, Apps: a.apps, Applied: a.node.Revoked().Refresh, Secret: a.secret, Now: time.Now, Logger: a.logger, Docs: docs,
 		Account: shown, Guests: guests, OnChange: a.asked.Hooks(),
-		Backend: &backend.Authenticator{Clients: a.server.ClientAuth(), Tokens: a.server.AccessValidator(), DPoP: a.server.DPoP()},
-		Clients: phones.NewClients(a.server.ClientAuth().Clients, a.clientIDs()),
+		Backend:      &backend.Authenticator{Clients: a.server.ClientAuth(), Tokens: a.server.AccessValidator(), DPoP: a.server.DPoP()},
+		Grader:       a.genuine.Grader,
+		Clients:      phones.NewClients(a.server.ClientAuth().Clients, a.clientIDs()),
+		Certificates: certificates,
 	})
 	if err != nil {
 		return err
@@ -389,7 +409,7 @@ func (a *App) realm(ctx caddy.Context, c *RealmConfig) (*realm.Realm, error) {
 			g.UseIdentity(a.users)
 		}
 		if g, ok := guest.(ApplicationUser); ok {
-			if err := g.UseApplications(a.apps); err != nil {
+			if err := g.UseApplications(a.apps, &a.genuine); err != nil {
 				return nil, err
 			}
 		}
@@ -469,6 +489,12 @@ func auditLogger(ctx caddy.Context) *slog.Logger {
 func clientIP(r *http.Request) string {
 	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	return ip
+}
+
+// asked returns what the caller has sent, before Caddy rewrote it.
+func asked(r *http.Request) (method, path string) {
+	method, target := passage.Asked(r)
+	return method, target.EscapedPath()
 }
 
 // proxied reports whether Caddy, by its trusted_proxies, takes the connection for that of a proxy of the operator's.

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
 	"github.com/gatehouse-id/gatehouse/caddymodule/ciba"
 	"github.com/gatehouse-id/gatehouse/caddymodule/instances"
+	"github.com/gatehouse-id/gatehouse/caddymodule/mutualtls"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 	"github.com/gatehouse-id/gatehouse/caddymodule/passwords"
 	"github.com/gatehouse-id/gatehouse/caddymodule/people"
@@ -102,6 +103,7 @@ func mergeBlocks(first, second []byte) ([]byte, error) {
 //		mobile        { ... }
 //		provisioning  { ... }
 //		client        <id> { ... }
+//		mutual_tls    [<origin>] { ... }
 //		registration  { ... }
 //		user          <login> { ... }
 //	}
@@ -134,6 +136,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"mobile":                phones.Parse(&a.Mobile),
 			"provisioning":          provision.Parse(&a.Provisioning),
 			"client":                a.parseClient,
+			"mutual_tls":            mutualtls.Parse(&a.MutualTLS),
 			"registration":          instances.Parse(&a.Registration),
 			"user":                  people.Parse(&a.Users),
 		},
@@ -265,6 +268,8 @@ func (a *App) parseScope(d *caddyfile.Dispenser) error {
 //		name                     <text>
 //		secret                   <secret>
 //		jwks_file                <path>
+//		tls_client_auth          <kind of name> <name>
+//		self_signed_tls_client_auth <path...>
 //		redirect_uri             <uri...>
 //		post_logout_redirect_uri <uri...>
 //		grants                   <grant type...>
@@ -275,6 +280,7 @@ func (a *App) parseScope(d *caddyfile.Dispenser) error {
 //		first_party
 //		native
 //		dpop_bound_access_tokens
+//		tls_client_certificate_bound_access_tokens
 //		introspect
 //		allowed_networks         <address or network...>
 //		access_ttl               <duration>
@@ -303,13 +309,16 @@ func (a *App) parseClient(d *caddyfile.Dispenser) error {
 			"first_party":                 option.Flag(&c.FirstParty),
 			"native":                      option.Flag(&c.Native),
 			"dpop_bound_access_tokens":    option.Flag(&c.BoundTokens),
-			"introspect":                  option.Flag(&c.Introspect),
-			"allowed_networks":            option.Strings(&c.AllowedNetworks),
-			"access_ttl":                  option.Duration(&c.AccessTTL),
-			"refresh_ttl":                 option.Duration(&c.RefreshTTL),
-			"id_token_alg":                option.String(&c.IDTokenAlg),
-			"introspection_alg":           option.String(&c.IntrospectionAlg),
-			"backchannel":                 ciba.Parse(&c.Backchannel),
+			"tls_client_auth":             mutualtls.ParseName(&c.Issued),
+			"self_signed_tls_client_auth": option.Strings(&c.Own),
+			"tls_client_certificate_bound_access_tokens": option.Flag(&c.CertificateBound),
+			"introspect":        option.Flag(&c.Introspect),
+			"allowed_networks":  option.Strings(&c.AllowedNetworks),
+			"access_ttl":        option.Duration(&c.AccessTTL),
+			"refresh_ttl":       option.Duration(&c.RefreshTTL),
+			"id_token_alg":      option.String(&c.IDTokenAlg),
+			"introspection_alg": option.String(&c.IntrospectionAlg),
+			"backchannel":       ciba.Parse(&c.Backchannel),
 		},
 		Repeat: []string{"secret", "redirect_uri", "post_logout_redirect_uri", "scopes", "allowed_networks"},
 	}.Parse(d)

@@ -45,6 +45,9 @@ func (a *App) check() error {
 	if err := apps.Check(a.Applications); err != nil {
 		return err
 	}
+	if err := apps.CheckUnused(a.Applications, a.asksEvidence()); err != nil {
+		return err
+	}
 	if err := phones.Check(a.Mobile, a.Applications, a.Keys.Algorithms); err != nil {
 		return err
 	}
@@ -60,11 +63,19 @@ func (a *App) check() error {
 	if err := approvals.Check(a.DetailTypes, a.approves); err != nil {
 		return err
 	}
+	if err := a.MutualTLS.Check(a.Issuer); err != nil {
+		return err
+	}
 	if _, err := a.registry(pretend); err != nil {
 		return err
 	}
 	_, err := a.registration(nil)
 	return err
+}
+
+// asksEvidence reports whether anything but the registration of phones asks apps for evidence.
+func (a *App) asksEvidence() bool {
+	return a.Provisioning != nil && a.Provisioning.Attestation != nil || slices.ContainsFunc(a.Realms, func(r RealmConfig) bool { return apps.AsksEvidence(r.AuthenticatorRaw) })
 }
 
 // approves refuses a realm by which nothing can be approved in detail.
@@ -213,7 +224,7 @@ func typeOf(config json.RawMessage) string {
 
 // pretend gives a client a secret where it has credentials of its own, which are not looked at.
 func pretend(c *ClientConfig, client *authz.Client) error {
-	if len(c.Secrets) > 0 || c.JWKSFile != "" {
+	if len(c.Secrets) > 0 || c.JWKSFile != "" || c.Authenticates() {
 		client.Auth = authz.AuthClientSecretBasic
 		client.SecretHashes = []string{randid.Hash("unknown")}
 	}

@@ -4,6 +4,7 @@ package caddymodule
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -48,6 +49,9 @@ func (a *App) registry(credentials func(*ClientConfig, *authz.Client) error) (*a
 
 // registration builds what instances of apps may register for, with the files that read returns; nil reads none.
 func (a *App) registration(read func(path string) ([]byte, error)) (*server.Registration, error) {
+	if open := a.Registration.Open(); open != "" && read != nil {
+		a.logger.Warn("registration: " + open)
+	}
 	return a.Registration.Server(instances.Parts{
 		Issuer: a.Issuer, DB: a.node, Algorithms: a.Keys.Algorithms, Terms: a.terms, Read: read, Now: time.Now,
 	})
@@ -79,7 +83,8 @@ func (a *App) client(c *ClientConfig) (*authz.Client, error) {
 		ID: c.ID, Name: c.Name, Auth: authz.AuthNone,
 		RedirectURIs: c.RedirectURIs, PostLogoutRedirectURIs: c.PostLogoutRedirectURIs,
 		Scopes: c.Scopes, DefaultScopes: a.defaultScopes(c), Audience: c.Audience,
-		Networks: networks, FirstParty: c.FirstParty, Native: c.Native, Introspect: c.Introspect, BoundTokens: c.BoundTokens, DetailTypes: c.DetailTypes,
+		Networks: networks, FirstParty: c.FirstParty, Native: c.Native, Introspect: c.Introspect, BoundTokens: c.BoundTokens, CertificateBound: c.CertificateBound,
+		DetailTypes:    c.DetailTypes,
 		AccessTTL:      cmp.Or(time.Duration(c.AccessTTL), time.Duration(a.Tokens.Access), 5*time.Minute),
 		RefreshTTL:     cmp.Or(time.Duration(c.RefreshTTL), time.Duration(a.Tokens.Refresh), 30*24*time.Hour),
 		RefreshIdleTTL: cmp.Or(time.Duration(a.Tokens.RefreshIdle), 14*24*time.Hour),
@@ -88,13 +93,26 @@ func (a *App) client(c *ClientConfig) (*authz.Client, error) {
 	if len(client.Audience) == 0 {
 		client.Audience = a.Audience
 	}
-	if c.BoundTokens && c.Backchannel != nil && c.Backchannel.Mode == "push" {
-		return nil, fmt.Errorf("client %q: dpop_bound_access_tokens and backchannel push contradict one another: who is sent tokens proves no key", c.ID)
-	}
-	if len(c.Secrets) > 0 && c.JWKSFile != "" {
-		return nil, fmt.Errorf("client %q: it has both a secret and a jwks_file: choose one", c.ID)
+	if err := a.checkProofs(c); err != nil {
+		return nil, fmt.Errorf("client %q: %w", c.ID, err)
 	}
 	return client, a.permissions(c, client)
+}
+
+// checkProofs refuses ways of proving something that contradict one another.
+func (a *App) checkProofs(c *ClientConfig) error {
+	pushed := c.Backchannel != nil && c.Backchannel.Mode == "push"
+	switch {
+	case pushed && c.BoundTokens:
+		return errors.New("dpop_bound_access_tokens and backchannel push contradict one another: who is sent tokens proves no key")
+	case pushed && c.CertificateBound:
+		return errors.New("tls_client_certificate_bound_access_tokens and backchannel push contradict one another: who is sent tokens shows no certificate")
+	case len(c.Secrets) > 0 && c.JWKSFile != "":
+		return errors.New("it has both a secret and a jwks_file: choose one")
+	case c.Authenticates() && (len(c.Secrets) > 0 || c.JWKSFile != ""):
+		return errors.New("it has both certificates and a secret or a jwks_file: choose one")
+	}
+	return c.Check(a.MutualTLS)
 }
 
 // defaultScopes are the client's own, or else those of the issuer that it may have.
@@ -119,7 +137,7 @@ func (a *App) credentials(c *ClientConfig, client *authz.Client) error {
 		client.SecretHashes = append(client.SecretHashes, randid.Hash(secret))
 	}
 	if c.JWKSFile == "" {
-		return nil
+		return c.Apply(a.MutualTLS, client)
 	}
 	data, err := os.ReadFile(c.JWKSFile)
 	if err != nil {

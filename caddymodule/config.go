@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule/ciba"
+	"github.com/gatehouse-id/gatehouse/caddymodule/mutualtls"
 )
 
 // KeysConfig describes the signing keys.
@@ -89,6 +90,7 @@ type ClientConfig struct {
 	Secrets []string `json:"secrets,omitempty"`
 	// A file with its public keys (JWKS), for private_key_jwt.
 	JWKSFile string `json:"jwks_file,omitempty"`
+	mutualtls.Client
 	// Where it may be sent after login, exactly.
 	RedirectURIs []string `json:"redirect_uris,omitempty"`
 	// Where it may be sent after logout, exactly.

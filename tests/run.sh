@@ -27,7 +27,7 @@ detector in shuffled order. Packages default to ./...
 
 Needs Go and, for the race detector, a C compiler; the browser tests need Chromium, those of the LDAP login module
 OpenLDAP's server, those of the database login module PostgreSQL, and the example resource servers and the second
-implementation of the device protocol Node with npm, and Apache with mod_oauth2. On Debian as root all but Go are
+implementation of the device protocol Node with npm, and Apache with mod_oauth2; OpenSSL looks at certificates. On Debian as root all but Go are
 installed when they are missing. Reads nothing from standard input and needs no terminal.
 EOF
 }
@@ -80,6 +80,8 @@ have_postgres() { have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >
 
 have_apache() { have apache2 && [ -e /usr/lib/apache2/modules/mod_oauth2.so ]; }
 
+have_openssl() { have openssl; }
+
 have_shell() { have curl && have jq; }
 
 have_node() { have node && have npm; }
@@ -97,6 +99,7 @@ prepare() {
 	have_apache || missing+=(apache2-bin libapache2-mod-oauth2)
 	have_node || missing+=(nodejs npm)
 	have_shell || missing+=(curl jq)
+	have_openssl || missing+=(openssl)
 	[ "$race" = no ] || have "${CC:-gcc}" || missing+=(gcc libc6-dev)
 	if [ ${#missing[@]} -gt 0 ] && [ "$install" = yes ]; then
 		install_packages "${missing[@]}"
@@ -107,6 +110,7 @@ prepare() {
 	have_apache || skip "the example of an Apache resource server: mod_oauth2 was not found (apt-get install apache2-bin libapache2-mod-oauth2)"
 	have_node || skip "the example of a Node resource server, the second implementation of the device protocol and the CIBA client of others: Node was not found (apt-get install nodejs npm)"
 	have_shell || skip "the stories of the README and of docs/api.md: curl or jq was not found (apt-get install curl jq)"
+	have_openssl || skip "what OpenSSL says of certificates, requests and lists of ours: it was not found (apt-get install openssl)"
 	if [ "$race" = yes ] && ! have "${CC:-gcc}"; then
 		skip "the race detector: no C compiler was found (apt-get install gcc libc6-dev)"
 		race=no

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/caddymodule/attest"
 	"github.com/gatehouse-id/gatehouse/mobileauth"
+	"github.com/gatehouse-id/gatehouse/mobileauth/attestation"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -94,7 +95,7 @@ func Registry(configs []Config, db storage.DB, logger *slog.Logger) (*mobileauth
 const Authenticator = "application"
 
 // guest is what stands in the configuration of an authenticator.
-type guest struct{ Type, ID string }
+type guest struct{ Type, ID, Attestation string }
 
 func read(authenticator json.RawMessage) (guest, bool) {
 	var g guest
@@ -106,6 +107,12 @@ func read(authenticator json.RawMessage) (guest, bool) {
 func AsksVersion(authenticator json.RawMessage) bool {
 	_, ok := read(authenticator)
 	return ok
+}
+
+// AsksEvidence reports whether an authenticator asks an app to show that it is genuine.
+func AsksEvidence(authenticator json.RawMessage) bool {
+	guest, ok := read(authenticator)
+	return ok && guest.Attestation != ""
 }
 
 // CheckRealm returns an error for a realm's authenticator that asks for the version of an app which is not there, and for one that
@@ -125,5 +132,8 @@ func CheckRealm(authenticator json.RawMessage, configs []Config, identity bool) 
 	if !slices.ContainsFunc(configs, known) {
 		return fmt.Errorf("its authenticator asks for the version of the app %q, which is not defined", guest.ID)
 	}
-	return nil
+	if guest.Attestation == "" {
+		return nil
+	}
+	return CheckAsked(configs, guest.ID, attestation.Grade(guest.Attestation))
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/pem"
 	"errors"
 	"os"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/caddymodule/attest"
 	"github.com/gatehouse-id/gatehouse/mobileauth/attestation"
+	"github.com/gatehouse-id/gatehouse/mobileauth/attestation/androidkey"
 	"github.com/gatehouse-id/gatehouse/mobileauth/attestation/appattest"
 	"github.com/gatehouse-id/gatehouse/mobileauth/attestation/grading"
 	"github.com/gatehouse-id/gatehouse/mobileauth/attestation/testauthority"
@@ -97,7 +99,7 @@ func TestParse(t *testing.T) {
 // TestMistakes: what cannot be so, or would let nobody in, is refused with words that help.
 func TestMistakes(t *testing.T) {
 	t.Parallel()
-	const android = "android_key {\n digest DIGEST\n}\n"
+	const android = "android_key {\n digest DIGEST\n revoked none\n}\n"
 	for _, tt := range []struct{ name, text, want string }{
 		{"no mode", "attestation android", "needs a platform"},
 		{"a mode that is none", "attestation android maybe {\n" + android + "}", "none of required, preferred and record"},
@@ -110,6 +112,9 @@ func TestMistakes(t *testing.T) {
 		{"no digest", "attestation android record {\n android_key\n}", "needs the digest"},
 		{"a digest that is none", "attestation android record {\n android_key {\n digest 0a0b\n}\n}", "no SHA-256"},
 		{"a digest in base64", "attestation android record {\n android_key {\n digest aIVtHQb2N9YlX6zlsiTbQ6lRSs5Ti7FUi4REgPzYXIc=\n}\n}", "no SHA-256"},
+		{"keys that have leaked", "attestation android required {\n android_key {\n digest DIGEST\n}\n}", `or "revoked none"`},
+		{"keys that have leaked, preferred", "attestation android preferred {\n android_key {\n digest DIGEST\n}\n}", `or "revoked none"`},
+		{"the age of nothing", "attestation android record {\n android_key {\n digest DIGEST\n revoked none 24h\n}\n}", "revoked needs a file"},
 		{"months that are none", "attestation android record {\n android_key {\n digest DIGEST\n patch_months few\n}\n}", "few"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -221,13 +226,20 @@ func TestBuild(t *testing.T) {
 	must(t, os.WriteFile(root, authority.RootPEM(), 0o600))
 	must(t, os.WriteFile(status, []byte(`{"entries":{}}`), 0o600))
 	must(t, os.WriteFile(bad, append(authority.RootPEM(), "something else"...), 0o600))
+	google, err := androidkey.Google()
+	must(t, err)
+	shipped := filepath.Join(dir, "google.pem")
+	must(t, os.WriteFile(shipped, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: google[0].Raw}), 0o600))
 	colons := strings.TrimSuffix(strings.Repeat("0a:", 32), ":")
 	for _, tt := range []struct {
 		name   string
 		config attest.AndroidKey
 		want   string
 	}{
-		{"Google", attest.AndroidKey{}, ""},
+		{"Google", attest.AndroidKey{Revoked: "none"}, ""},
+		{"Google, whatever has leaked", attest.AndroidKey{}, "keys of phones that have leaked"},
+		{"Google by a file, whatever has leaked", attest.AndroidKey{Roots: []string{root, shipped}}, "keys of phones that have leaked"},
+		{"Google by a file", attest.AndroidKey{Roots: []string{shipped}, Revoked: status}, ""},
 		{"a root of ours", attest.AndroidKey{Roots: []string{root}, Digests: []string{colons}}, ""},
 		{"a list", attest.AndroidKey{Revoked: status}, ""},
 		{"a root that is not there", attest.AndroidKey{Roots: []string{filepath.Join(dir, "none.pem")}}, "none.pem"},
@@ -254,6 +266,9 @@ func TestBuild(t *testing.T) {
 			}
 			if len(v.AndroidKey.Roots) != roots || !cmp.Equal(v.AndroidKey.Packages, []string{"com.example.bank"}) {
 				t.Errorf("it believes %d roots, for %q", len(v.AndroidKey.Roots), v.AndroidKey.Packages)
+			}
+			if list, known := v.AndroidKey.Revocations.(*androidkey.StatusList); known != (tt.config.Revoked == status) || known && list.MaxAge != 7*24*time.Hour {
+				t.Errorf("what was taken back is known from %+v", v.AndroidKey.Revocations)
 			}
 		})
 	}

@@ -3,12 +3,15 @@
 package attest
 
 import (
+	"bytes"
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +36,9 @@ func (c *Config) Build(identifier string, parts Parts) (v grading.Verifiers, err
 	if c.AndroidKey != nil {
 		if v.AndroidKey, err = c.AndroidKey.build(identifier, now); err != nil {
 			return v, fmt.Errorf("android_key: %w", err)
+		}
+		if c.decides() && c.AndroidKey.Revoked == "" && google(v.AndroidKey.Roots) {
+			return v, fmt.Errorf("android_key: %w", errNoList)
 		}
 	}
 	if c.AppAttest != nil {
@@ -111,14 +117,24 @@ func (c *AndroidKey) build(identifier string, now func() time.Time) (*androidkey
 	if config.Roots, err = roots(c.Roots, androidkey.Google); err != nil {
 		return nil, err
 	}
-	if c.Revoked != "" {
-		list := &androidkey.StatusList{Path: c.Revoked, MaxAge: time.Duration(c.RevokedMaxAge), Now: now}
+	if c.Revoked != "" && c.Revoked != nothingRevoked {
+		list := &androidkey.StatusList{Path: c.Revoked, MaxAge: cmp.Or(time.Duration(c.RevokedMaxAge), listAge), Now: now}
 		if err := list.Check(); err != nil {
 			return nil, err
 		}
 		config.Revocations = list
 	}
 	return androidkey.New(config)
+}
+
+// google reports whether a key of Google's is among those that are believed.
+func google(believed []*x509.Certificate) bool {
+	shipped, err := androidkey.Google()
+	return err != nil || slices.ContainsFunc(believed, func(root *x509.Certificate) bool {
+		return slices.ContainsFunc(shipped, func(other *x509.Certificate) bool {
+			return bytes.Equal(root.RawSubjectPublicKeyInfo, other.RawSubjectPublicKeyInfo)
+		})
+	})
 }
 
 // roots reads certificates from files, or takes those that ship.

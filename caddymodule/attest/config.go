@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -71,21 +72,32 @@ type AndroidKey struct {
 	Digests []string `json:"digests,omitempty"`
 	// Files with certificates in PEM that are believed, by their keys. Default: those of Google.
 	Roots []string `json:"roots,omitempty"`
-	// The file with Google's list of certificates that were taken back. It is read again when it changes. Default: none is known.
+	// The file with Google's list of certificates that were taken back, which is read again when it changes, or none. Required where
+	// Google's roots are believed and the evidence decides anything.
 	Revoked string `json:"revoked,omitempty"`
-	// How old that file may be. Default: however old.
+	// How old that file may be. Default: 168h.
 	RevokedMaxAge caddy.Duration `json:"revoked_max_age,omitempty"`
 	// How many months old the security patches of the phone may be. Default: any number.
 	PatchMonths int `json:"patch_months,omitempty"`
 }
+
+// nothingRevoked stands in the place of a list for whoever wants none.
+const nothingRevoked = "none"
+
+// listAge is how old a list may be unless configured. Google's own tools fetch it every day or two.
+const listAge = 7 * 24 * time.Hour
+
+// errNoList is for a configuration that would believe every key which has leaked.
+var errNoList = errors.New("with the keys of phones that have leaked anybody makes such evidence, and only Google's list tells it apart: " +
+	"add \"revoked <file>\" with https://android.googleapis.com/attestation/status, which you fetch every day, or \"revoked none\"")
 
 // Rule is what the registration of phones is told.
 func (c *Config) Rule() enrolment.AttestationRule {
 	return enrolment.AttestationRule{Mode: c.Mode, Minimum: attestation.Grade(cmp.Or(c.Minimum, string(attestation.TEE)))}
 }
 
-// best is the best grade that anything which is configured can have.
-func (c *Config) best() attestation.Grade {
+// Best is the best grade that anything which is configured can have.
+func (c *Config) Best() attestation.Grade {
 	switch {
 	case c.AndroidKey != nil:
 		return attestation.Hardware
@@ -103,14 +115,17 @@ func (c *Config) Check() error {
 		return fmt.Errorf("%q is none of required, preferred and record", c.Mode)
 	case !rule.Minimum.Valid() || rule.Minimum == attestation.Unknown:
 		return fmt.Errorf("minimum %q is none of hardware, tee and software", c.Minimum)
-	case c.best() == attestation.Unknown:
+	case c.Best() == attestation.Unknown:
 		return errors.New("nothing says what evidence is believed: add android_key, app_attest or play_integrity")
-	case !c.best().AtLeast(rule.Minimum):
-		return fmt.Errorf("nothing that is configured shows the grade %s: %s is the best", rule.Minimum, c.best())
+	case !c.Best().AtLeast(rule.Minimum):
+		return fmt.Errorf("nothing that is configured shows the grade %s: %s is the best", rule.Minimum, c.Best())
 	}
 	if c.AndroidKey != nil {
 		if err := c.AndroidKey.check(); err != nil {
 			return fmt.Errorf("android_key: %w", err)
+		}
+		if err := c.CheckDeciding(); c.decides() && err != nil {
+			return err
 		}
 	}
 	if c.AppAttest != nil {
@@ -125,6 +140,17 @@ func (c *Config) Check() error {
 	}
 	return nil
 }
+
+// CheckDeciding refuses to have anything depend on evidence that whoever has a key which has leaked can make.
+func (c *Config) CheckDeciding() error {
+	if a := c.AndroidKey; a != nil && len(a.Roots) == 0 && a.Revoked == "" {
+		return fmt.Errorf("android_key: %w", errNoList)
+	}
+	return nil
+}
+
+// decides reports whether anything depends on what is shown.
+func (c *Config) decides() bool { return c.Mode != enrolment.AttestationRecord }
 
 func (c *PlayIntegrity) check() error {
 	if c.DecryptionKey == "" || c.VerificationKey == "" {
@@ -170,7 +196,7 @@ func (c *AppAttest) config(identifier string) (config appattest.Config, err erro
 }
 
 func (c *AndroidKey) check() error {
-	if c.RevokedMaxAge != 0 && c.Revoked == "" || c.RevokedMaxAge < 0 || c.PatchMonths < 0 {
+	if c.RevokedMaxAge != 0 && (c.Revoked == "" || c.Revoked == nothingRevoked) || c.RevokedMaxAge < 0 || c.PatchMonths < 0 {
 		return errors.New("revoked needs a file, and its age and patch_months are no less than nothing")
 	}
 	_, err := digests(c.Digests)

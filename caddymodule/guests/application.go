@@ -22,6 +22,8 @@ func init() { caddy.RegisterModule(Application{}) }
 type Application struct {
 	// The only app that may answer. Default: every one that is configured, which then says its id as well.
 	ID string `json:"id,omitempty"`
+	// The least grade that the app has to show with evidence to be let in: hardware, tee or software. Default: none is asked for.
+	Attestation string `json:"attestation,omitempty"`
 
 	guest *appauth.Guest
 }
@@ -33,9 +35,11 @@ func (Application) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// UseApplications takes those who judge versions.
-func (a *Application) UseApplications(registry *mobileauth.Registry) (err error) {
-	a.guest, err = appauth.New(appauth.Config{Application: a.ID, Versions: registry})
+// UseApplications takes those who judge versions and evidence.
+func (a *Application) UseApplications(registry *mobileauth.Registry, genuine *apps.Genuine) (err error) {
+	a.guest, err = appauth.New(appauth.Config{
+		Application: a.ID, Versions: registry, Attestation: a.Attestation, Audience: genuine.Issuer, Genuine: genuine.App, AtLeast: apps.AtLeast,
+	})
 	return err
 }
 
@@ -52,14 +56,18 @@ func (a *Application) Verify(ctx context.Context, c realm.Credentials) (realm.Re
 // Stands reports whether the version of a proof is still let in.
 func (a *Application) Stands(proof realm.Proof) bool { return a.guest.Stands(proof) }
 
-// UnmarshalCaddyfile reads: application [<id>]
+// UnmarshalCaddyfile reads:
+//
+//	application [<id>] {
+//		attestation hardware|tee|software
+//	}
 func (a *Application) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the module's name
 	d.Args(&a.ID)
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	return option.Block{}.Parse(d)
+	return option.Block{Options: map[string]option.Parse{"attestation": option.String(&a.Attestation)}}.Parse(d)
 }
 
 // Interface guards.

@@ -100,6 +100,9 @@ func (a *CaddyPKI) issuer() (provisioning.Issuer, error) {
 	return provisioning.Issuer{Chain: a.ca.IntermediateCertificateChain(), Key: a.ca.IntermediateKey()}, nil
 }
 
+// Before has somebody see what is signed with.
+func (a *CaddyPKI) Before(see provisioning.Before) { a.local.Before(see) }
+
 // Issue signs a certificate.
 func (a *CaddyPKI) Issue(ctx context.Context, order provisioning.Order) ([]*x509.Certificate, error) {
 	return a.local.Issue(ctx, order)
@@ -120,5 +123,6 @@ var (
 	_ caddy.Provisioner      = (*CaddyPKI)(nil)
 	_ provisioning.Authority = (*CaddyPKI)(nil)
 	_ provision.Starter      = (*CaddyPKI)(nil)
+	_ provision.Signer       = (*CaddyPKI)(nil)
 	_ caddyfile.Unmarshaler  = (*CaddyPKI)(nil)
 )

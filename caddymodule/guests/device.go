@@ -51,23 +51,30 @@ func (g *Device) Verify(ctx context.Context, c realm.Credentials) (realm.Result,
 	return g.guest.Verify(ctx, c)
 }
 
+// Stands reports whether what a proof says to have been shown is what is asked for by now.
+func (g *Device) Stands(proof realm.Proof) bool { return g.guest.Stands(proof) }
+
 // UnmarshalCaddyfile reads:
 //
 //	device {
-//		entity application|group <name>|device
+//		entity      application|group <name>|device
+//		attestation hardware|tee|software
 //	}
 func (g *Device) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the module's name
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	return option.Block{Options: map[string]option.Parse{"entity": provision.ParseEntity(&g.Entity)}}.Parse(d)
+	return option.Block{Options: map[string]option.Parse{
+		"entity": provision.ParseEntity(&g.Entity), "attestation": option.String(&g.Attestation),
+	}}.Parse(d)
 }
 
 // Interface guards.
 var (
 	_ realm.Authenticator   = (*Device)(nil)
 	_ realm.LoginModule     = (*Device)(nil)
+	_ realm.Reviewer        = (*Device)(nil)
 	_ provision.User        = (*Device)(nil)
 	_ caddyfile.Unmarshaler = (*Device)(nil)
 )

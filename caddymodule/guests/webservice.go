@@ -196,7 +196,7 @@ func (m *WebService) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"id": option.String(&m.ID), "name": option.String(&m.Name), "attribute": option.Pair(&m.Attributes),
 			"ok_field": option.String(&m.OKField), "user_field": option.String(&m.UserField), "password_field": option.String(&m.PasswordField),
 			"time_out": option.Duration(&m.Timeout), "breaker": m.parseBreaker, "ca_file": option.String(&m.CAFile),
-			"client_certificate": m.parseCertificate,
+			"client_certificate": parseKeyPair(&m.ClientCertificate),
 		},
 		Repeat: []string{"header", "send", "attribute"},
 	}, m.check)
@@ -217,14 +217,16 @@ func (m *WebService) parseBreaker(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// parseCertificate reads: client_certificate <certificate> <key>
-func (m *WebService) parseCertificate(d *caddyfile.Dispenser) error {
-	args := d.RemainingArgs()
-	if len(args) != 2 {
-		return d.Err("client_certificate needs the file of the certificate and the file of its key")
+// parseKeyPair reads: client_certificate <certificate> <key>
+func parseKeyPair(into **KeyPair) option.Parse {
+	return func(d *caddyfile.Dispenser) error {
+		args := d.RemainingArgs()
+		if len(args) != 2 {
+			return d.Err("client_certificate needs the file of the certificate and the file of its key")
+		}
+		*into = &KeyPair{Certificate: args[0], Key: args[1]}
+		return nil
 	}
-	m.ClientCertificate = &KeyPair{Certificate: args[0], Key: args[1]}
-	return nil
 }
 
 // Interface guards.

@@ -37,10 +37,14 @@ func serveIssuer(app *caddymodule.App, w http.ResponseWriter, r *http.Request) e
 
 // pageOf returns what the browser asked for, before Caddy rewrote it.
 func pageOf(r *http.Request) string {
-	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
-		return original.URL.RequestURI()
-	}
-	return r.URL.RequestURI()
+	_, target := passage.Asked(r)
+	return target.RequestURI()
+}
+
+// methodOf returns the method that the sender of a request has used, before Caddy rewrote it.
+func methodOf(r *http.Request) string {
+	method, _ := passage.Asked(r)
+	return method
 }
 
 // refuse hands a refusal to Caddy, so that handle_errors works, with its challenges already set.
@@ -50,7 +54,7 @@ func refuse(w http.ResponseWriter, status int, challenges []string, err error) e
 		header["Www-Authenticate"] = challenges
 	}
 	httpx.Announce(header, err)
-	if status == http.StatusServiceUnavailable {
+	if status == http.StatusServiceUnavailable && header.Get("Retry-After") == "" {
 		header.Set("Retry-After", "1")
 	}
 	header.Set("Cache-Control", "no-store")

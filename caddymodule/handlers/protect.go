@@ -161,6 +161,7 @@ func (p *Protect) proven(required bool) *validation.DPoP {
 	return &validation.DPoP{
 		Proofs: p.app.Server().Proofs(), Required: required,
 		Address: func(r *http.Request) string { return p.among.Load().OriginOf(r) + pageOf(r) },
+		Method:  methodOf,
 		Kept:    func(r *http.Request) *validation.Presented { return &passage.Enter(r).Presented },
 	}
 }

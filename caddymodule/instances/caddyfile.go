@@ -15,6 +15,7 @@ import (
 //		unused             <duration>
 //		per_address        <number> <interval>
 //		per_token          <number> <interval>
+//		per_day            <number>
 //		application        <id> { ... }
 //		software_statement <issuer> { ... }
 //	}
@@ -28,6 +29,7 @@ func Parse(into **Config) option.Parse {
 				"unused":             option.Duration(&c.Unused),
 				"per_address":        parseRate(&c.PerAddress),
 				"per_token":          parseRate(&c.PerToken),
+				"per_day":            option.Number(&c.PerDay),
 				"application":        c.parseApplication,
 				"software_statement": c.parseStatement,
 			},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -17,6 +18,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/registration/metadata"
 	"github.com/gatehouse-id/gatehouse/authz/server"
 	"github.com/gatehouse-id/gatehouse/internal/jose"
+	"github.com/gatehouse-id/gatehouse/mobileauth/restapi/wire"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -31,6 +33,8 @@ type Config struct {
 	PerAddress *Rate `json:"per_address,omitempty"`
 	// How many may register by one initial access token. Default: 1000 at once and then 20 a second.
 	PerToken *Rate `json:"per_token,omitempty"`
+	// How many may register in a day without an initial access token, on each node. Default: 50000.
+	PerDay int `json:"per_day,omitempty"`
 	// The apps whose instances may register.
 	Applications []Application `json:"applications,omitempty"`
 	// Whose software statements are believed (RFC 7591 2.3). Default: nobody's.
@@ -130,7 +134,7 @@ func (c *Config) build(p Parts) (*server.Registration, error) {
 	}
 	return &server.Registration{
 		DB: p.DB, Reader: reader, Admit: endpoint.Admit(cmp.Or(c.Admit, string(endpoint.AdmitEither))), Unused: time.Duration(c.Unused),
-		PerAddress: c.PerAddress.rate(), PerToken: c.PerToken.rate(),
+		PerAddress: c.PerAddress.rate(), PerToken: c.PerToken.rate(), PerDay: c.PerDay,
 	}, nil
 }
 
@@ -139,6 +143,22 @@ func (r *Rate) rate() server.Rate {
 		return server.Rate{}
 	}
 	return server.Rate{Burst: r.Burst, Every: time.Duration(r.Every)}
+}
+
+// maxPerDay bounds what may be allowed in a day: more than that is no bound.
+const maxPerDay = 100_000_000
+
+// Open says who may register whom the operator has not given anything; empty is nobody.
+func (c *Config) Open() string {
+	switch {
+	case c == nil:
+		return ""
+	case endpoint.Admit(c.Admit) == endpoint.AdmitAnyone:
+		return "admit is anyone: anyone may register"
+	case endpoint.Admit(c.Admit) != endpoint.AdmitBoth && len(c.Statements) > 0:
+		return "a software statement is enough: whoever has a copy of the app may register"
+	}
+	return ""
 }
 
 func (c *Config) check() error {
@@ -150,6 +170,16 @@ func (c *Config) check() error {
 	}
 	if unused := time.Duration(c.Unused); unused != 0 && unused < registration.MinUnused {
 		return fmt.Errorf("unused is %s: an instance is forgotten after %s at least", unused, registration.MinUnused)
+	}
+	if c.PerDay < 0 || c.PerDay > maxPerDay {
+		return fmt.Errorf("per_day is %d at most", maxPerDay)
+	}
+	for i := range c.Applications {
+		a := &c.Applications[i]
+		own := func(scope string) bool { return strings.HasPrefix(scope, wire.ScopePrefix) }
+		if j := slices.IndexFunc(a.Scopes, own); j >= 0 {
+			return fmt.Errorf("application %q: the scope %q is for back ends, and an instance is an app in the hands of its user", a.ID, a.Scopes[j])
+		}
 	}
 	for name, rate := range map[string]*Rate{"per_address": c.PerAddress, "per_token": c.PerToken} {
 		if rate != nil && (rate.Burst < 1 || rate.Every <= 0) {

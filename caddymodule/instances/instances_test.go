@@ -159,6 +159,9 @@ func TestMistakes(t *testing.T) {
 		{"nobody is admitted", func(c *instances.Config) { c.Admit = "nobody" }, `admit "nobody"`},
 		{"both without a statement", func(c *instances.Config) { c.Admit, c.Statements = "both", nil }, "admit both"},
 		{"forgotten at once", func(c *instances.Config) { c.Unused = caddy.Duration(time.Hour) }, "unused"},
+		{"too many in a day", func(c *instances.Config) { c.PerDay = 100_000_001 }, "per_day"},
+		{"less than none in a day", func(c *instances.Config) { c.PerDay = -1 }, "per_day"},
+		{"scopes of back ends", func(c *instances.Config) { c.Applications[0].Scopes = []string{"read", "gatehouse:users"} }, `the scope "gatehouse:users" is for back ends`},
 		{"a rate of none", func(c *instances.Config) { c.PerToken = &instances.Rate{Every: 1} }, "per_token"},
 		{"a rate without an interval", func(c *instances.Config) { c.PerAddress = &instances.Rate{Burst: 1} }, "per_address"},
 		{"no application", func(c *instances.Config) { c.Applications = nil }, "application"},
@@ -180,5 +183,26 @@ func TestMistakes(t *testing.T) {
 				t.Errorf("the error is %v, want a word on %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// TestOpen: who registers without being given anything is named.
+func TestOpen(t *testing.T) {
+	t.Parallel()
+	statements := []instances.Statement{{Issuer: "https://vendor.example.com"}}
+	for _, tt := range []struct {
+		name   string
+		config *instances.Config
+		open   bool
+	}{
+		{"nobody", nil, false},
+		{"who has a token", &instances.Config{}, false},
+		{"who has a token or a statement", &instances.Config{Statements: statements}, true},
+		{"who has both", &instances.Config{Admit: "both", Statements: statements}, false},
+		{"anyone", &instances.Config{Admit: "anyone"}, true},
+	} {
+		if got := tt.config.Open(); (got != "") != tt.open {
+			t.Errorf("%s: %q", tt.name, got)
+		}
 	}
 }

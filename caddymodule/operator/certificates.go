@@ -3,8 +3,12 @@
 package operator
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
@@ -58,4 +62,64 @@ func revokeCertificates(app *caddymodule.App, _ http.ResponseWriter, r *http.Req
 		err = app.View().Refresh(r.Context())
 	}
 	return answer, audited(app, r, audit.Event{Name: "certificates.revoke", DeviceID: answer.Device}, err)
+}
+
+// RevokedAuthority is what the revocation of an authority comes to, or would.
+type RevokedAuthority struct {
+	provisioning.AuthorityRecord
+	// Fresh tells that it was not revoked before.
+	Fresh bool `json:"fresh"`
+}
+
+// authorityID returns the id of an authority by what an operator calls it: the id itself, or the fingerprint, in hex with colons or
+// without.
+func authorityID(named string) string {
+	raw, err := hex.DecodeString(strings.ReplaceAll(named, ":", ""))
+	if err != nil || len(raw) != sha256.Size {
+		return named
+	}
+	return base64.RawURLEncoding.EncodeToString(raw)
+}
+
+// listAuthorities lists those who have issued certificates.
+func listAuthorities(app *caddymodule.App, _ http.ResponseWriter, r *http.Request) (any, error) {
+	store, err := devices(app)
+	if err != nil {
+		return nil, err
+	}
+	list, err := store.Authorities(r.Context(), "")
+	if list == nil {
+		list = []provisioning.AuthorityRecord{}
+	}
+	return list, err
+}
+
+// findAuthority returns the one that a request names.
+func findAuthority(store *provisioning.Store, r *http.Request) (provisioning.AuthorityRecord, error) {
+	list, err := store.Authorities(r.Context(), authorityID(r.PathValue("authority")))
+	if err == nil && len(list) == 0 {
+		err = fmt.Errorf("the authority %q has issued nothing: %w", r.PathValue("authority"), storage.ErrNotFound)
+	}
+	if err != nil {
+		return provisioning.AuthorityRecord{}, err
+	}
+	return list[0], nil
+}
+
+// revokeAuthority takes everything away that an authority has issued, with dry_run=true only says what that would be.
+func revokeAuthority(app *caddymodule.App, _ http.ResponseWriter, r *http.Request) (any, error) {
+	store, err := devices(app)
+	if err != nil {
+		return nil, err
+	}
+	found, err := findAuthority(store, r)
+	answer := RevokedAuthority{AuthorityRecord: found, Fresh: found.RevokedAt.IsZero()}
+	if err != nil || dryRun(r) {
+		return answer, err
+	}
+	answer.Fresh, err = store.RevokeAuthority(r.Context(), found.ID)
+	if err == nil {
+		err = app.View().Refresh(r.Context())
+	}
+	return answer, audited(app, r, audit.Event{Name: "authorities.revoke", Object: "authority:" + found.ID}, err)
 }

@@ -80,8 +80,10 @@ func (a *Admin) Provision(ctx caddy.Context) error {
 		"POST /gatehouse/mobile/test/push":      testPush,
 		"POST /gatehouse/mobile/test/sms":       testSMS,
 
-		"GET /gatehouse/certificates":             listCertificates,
-		"DELETE /gatehouse/certificates/{device}": revokeCertificates,
+		"GET /gatehouse/certificates":               listCertificates,
+		"DELETE /gatehouse/certificates/{device}":   revokeCertificates,
+		"GET /gatehouse/authorities":                listAuthorities,
+		"DELETE /gatehouse/authorities/{authority}": revokeAuthority,
 
 		"GET /gatehouse/applications":                                     listApplications,
 		"GET /gatehouse/applications/{application}":                       showApplication,

@@ -4,6 +4,7 @@ package passage
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -32,6 +33,14 @@ type Passage struct {
 
 	entry   stream.Entry // of the first rule that watches the request
 	watched bool
+}
+
+// Asked returns what the sender of a request has asked for, before Caddy rewrote it.
+func Asked(r *http.Request) (method string, target *url.URL) {
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
+		return original.Method, original.URL
+	}
+	return r.Method, r.URL
 }
 
 // Variable is the variable of a request that holds its passage.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
+	"github.com/gatehouse-id/gatehouse/caddymodule/attest"
 	"github.com/gatehouse-id/gatehouse/caddymodule/channels"
 	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
@@ -151,6 +152,8 @@ func (h *house) build(c *phones.Config, change ...func(*house)) {
 	for _, fn := range change {
 		fn(h)
 	}
+	h.parts.Grader, err = apps.Grader(h.applications, attest.Parts{Now: time.Now, Secret: h.parts.Secret})
+	must(t, err)
 	h.phones, err = phones.New(c, h.applications, h.parts)
 	must(t, err)
 	mux := http.NewServeMux()
@@ -202,6 +205,15 @@ func (h *house) enrol() (user string, phone *device.Device) { return h.enrolAs("
 
 // enrolAs is for a user with another reference.
 func (h *house) enrolAs(reference string) (user string, phone *device.Device) {
+	keys := new(device.SoftStore)
+	return h.enrolWith(device.Config{
+		Client: h.client, Keystore: keys, Vault: keys, Now: time.Now, KDF: device.KDF{Time: 1, Memory: 8, Threads: 1},
+		Save: func(context.Context, device.State) error { return nil },
+	}, reference, "ios")
+}
+
+// enrolWith is for a phone of one's own.
+func (h *house) enrolWith(config device.Config, reference, platform string) (user string, phone *device.Device) {
 	t := h.t
 	t.Helper()
 	_, added := h.call("POST", "/users", `{"external_ref":"`+reference+`"}`)
@@ -210,11 +222,9 @@ func (h *house) enrolAs(reference string) (user string, phone *device.Device) {
 	qr, _ := begun["qr"].(string)
 	invitation, err := envelope.ParseInvitation(qr)
 	must(t, err)
-	keys := new(device.SoftStore)
-	phone, err = device.Enrol(t.Context(), device.Config{
-		Client: h.client, Keystore: keys, Vault: keys, Now: time.Now, KDF: device.KDF{Time: 1, Memory: 8, Threads: 1},
-		Save: func(context.Context, device.State) error { return nil },
-	}, device.Enrolment{Invitation: invitation, Application: "bank", Version: "1.0", Platform: "ios", Name: "Phone", PIN: pin})
+	phone, err = device.Enrol(t.Context(), config, device.Enrolment{
+		Invitation: invitation, Application: "bank", Version: "1.0", Platform: platform, Name: "Phone", PIN: pin,
+	})
 	must(t, err)
 	status, confirmed := h.call("POST", "/operations/"+invitation.Operation+"/confirm", `{"digits":"`+phone.State().Digits+`"}`)
 	if status != http.StatusOK || confirmed["confirmed"] != true {

@@ -16,7 +16,6 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
-	"github.com/gatehouse-id/gatehouse/caddymodule/attest"
 	"github.com/gatehouse-id/gatehouse/caddymodule/channels"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/jose"
@@ -26,6 +25,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/rounds"
 	"github.com/gatehouse-id/gatehouse/mobileauth"
 	"github.com/gatehouse-id/gatehouse/mobileauth/asking"
+	"github.com/gatehouse-id/gatehouse/mobileauth/attestation/grading"
 	"github.com/gatehouse-id/gatehouse/mobileauth/callback"
 	"github.com/gatehouse-id/gatehouse/mobileauth/caution"
 	"github.com/gatehouse-id/gatehouse/mobileauth/delivery"
@@ -66,9 +66,13 @@ type Parts struct {
 	Apps    *mobileauth.Registry
 	Outbox  *outbox.Outbox
 	Backend restapi.Authenticator
+	// Grader judges what phones show of themselves; nil judges nothing.
+	Grader grading.Grader
 	// Clients are those that back ends may read about.
 	Clients restapi.Clients
-	Docs    http.Handler
+	// Certificates are those of devices; nil has none.
+	Certificates restapi.Certificates
+	Docs         http.Handler
 	// Guests are what the configuration names to send notifications and messages, and to find places.
 	Guests *channels.Guests
 	// Account shows the phones on the account page: New fills it in. It is optional.
@@ -230,14 +234,10 @@ func (p *Phones) externalRef(ctx context.Context, userID string) (string, error)
 
 func (p *Phones) buildEnrolment(*Config) (err error) {
 	parts := &p.parts
-	grader, err := apps.Grader(p.carriers.apps, attest.Parts{Now: parts.Now, Secret: parts.Secret})
-	if err != nil {
-		return err
-	}
 	p.enrolment, err = enrolment.New(enrolment.Config{
 		DB: parts.DB, Sealer: parts.Sealer, Users: parts.Users, Devices: p.devices, Operations: p.operations,
 		Applications: parts.Apps, Audit: parts.Trail, Issuer: parts.Issuer, Now: parts.Now, Address: p.carriers.address,
-		Attestation: grader,
+		Attestation: parts.Grader,
 		Policies: func(application string) (enrolment.Policy, bool) {
 			policy, found := p.policies[application]
 			return policy, found
@@ -272,7 +272,7 @@ func (p *Phones) buildFaces(*Config) error {
 		Issuer: parts.Issuer, Authenticator: parts.Backend, Users: parts.Users, Devices: p.devices, Operations: p.operations,
 		Applications: parts.Apps, Trail: parts.Trail, Enrolment: p.enrolment, Asking: p.asking, Callbacks: p, DB: parts.DB,
 		Sealer: parts.Sealer, Applied: parts.Applied, Docs: parts.Docs, Now: parts.Now, Logger: parts.Logger,
-		Clients: parts.Clients,
+		Clients: parts.Clients, Certificates: parts.Certificates,
 	})
 	return err
 }

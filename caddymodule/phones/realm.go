@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/handset"
 	"github.com/gatehouse-id/gatehouse/mobileauth/identity"
 	"github.com/gatehouse-id/gatehouse/mobileauth/mobiletype"
+	"github.com/gatehouse-id/gatehouse/mobileauth/operation"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -105,14 +106,15 @@ func (p *Phones) Challenge() *challenge.Phones {
 	}
 }
 
-// shown returns where the key of a device was shown to be, and whether that is as good as least.
-func (p *Phones) shown(ctx context.Context, device, least string) (grade string, enough bool, err error) {
-	d, err := p.devices.Get(ctx, device)
+// shown returns where the key was shown to be with which an operation was answered, and whether that is as good as least. Nothing is known of
+// the key of a phone that has another one by now.
+func (p *Phones) shown(ctx context.Context, o *operation.Operation, least string) (grade string, enough bool, err error) {
+	d, err := p.devices.Get(ctx, o.AnsweredBy)
 	if err != nil && !errors.Is(err, handset.ErrNotFound) {
 		return "", false, err
 	}
-	if d.Attestation.Verified(attestation.Software) {
-		grade = string(d.Attestation.Grade)
+	if known := d.Attestation.GradeOf(o.SignedBy); known.AtLeast(attestation.Software) {
+		grade = string(known)
 	}
 	return grade, least == "" || attestation.Grade(grade).AtLeast(attestation.Grade(least)), nil
 }

@@ -25,13 +25,15 @@ func parse(text string) (*provision.Config, error) {
 
 func TestParse(t *testing.T) {
 	t.Parallel()
-	got, err := parse("provisioning {\n mode auto\n entity group retail\n group retail bank wallet\n group play games\n validity 30d\n}")
+	got, err := parse("provisioning {\n mode auto\n entity group retail\n group retail bank wallet\n group play games\n validity 30d\n" +
+		" new_devices 7\n new_devices_per_address 3\n status http://crl.example.com\n}")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := &provision.Config{
 		Mode: "auto", Entity: "group retail", Groups: map[string][]string{"retail": {"bank", "wallet"}, "play": {"games"}},
-		Validity: caddy.Duration(30 * 24 * time.Hour),
+		Validity: caddy.Duration(30 * 24 * time.Hour), NewDevices: 7, NewDevicesPerAddress: 3,
+		Status: "http://crl.example.com",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -49,6 +51,9 @@ func TestMistakes(t *testing.T) {
 	configs := []apps.Config{{ID: "bank"}}
 	for _, tt := range []struct{ text, want string }{
 		{"", "mode is missing"},
+		{"mode custom", "name it with validate_csr"},
+		{"mode auto\n validate_csr nobody", "nobody"},
+		{"mode custom\n validate_csr", "needs the name of a module"},
 		{"mode off", `mode "off" is none of`},
 		{"mode none\n authority nobody", "nobody"},
 		{"mode auto\n authority", "needs the name of a module"},
@@ -63,6 +68,15 @@ func TestMistakes(t *testing.T) {
 		{"mode auto\n group retail chess", `application "chess" is not defined`},
 		{"mode auto\n validity 1m", "1h0m0s at least"},
 		{"mode auto\n validity soon", "needs a duration"},
+		{"mode auto\n new_devices 0", "new_devices is 1 at least"},
+		{"mode auto\n new_devices_per_address many", "needs a number"},
+		{"mode auto\n new_devices_per_address 100000001", "100000000 at most"},
+		{"mode none\n new_devices 10", "leave new_devices"},
+		{"mode auto\n status on", "neither off nor"},
+		{"mode auto\n status ftp://example.com/", "neither off nor"},
+		{"mode auto\n status http://u:p@example.com/", "neither off nor"},
+		{"mode auto\n status http://example.com/?a", "neither off nor"},
+		{"mode none\n status https://example.com/", "leave status out"},
 		{"mode auto\n colour red", "unknown option"},
 	} {
 		c, err := parse("provisioning {\n" + tt.text + "\n}")
@@ -75,9 +89,31 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
+// TestHooksAreForModeCustom: a configuration that names a service which would not be asked is a mistake.
+func TestHooksAreForModeCustom(t *testing.T) {
+	t.Parallel()
+	hook := []byte(`{"type":"webhook"}`)
+	for _, tt := range []struct {
+		config provision.Config
+		want   string
+	}{
+		{provision.Config{Mode: "custom", ValidateCSRRaw: hook}, ""},
+		{provision.Config{Mode: "custom", ValidateCertificateRaw: hook}, ""},
+		{provision.Config{Mode: "custom", ValidateCSRRaw: hook, ValidateCertificateRaw: hook}, ""},
+		{provision.Config{Mode: "auto", ValidateCSRRaw: hook}, "for mode custom, and not for mode auto"},
+		{provision.Config{Mode: "none", ValidateCertificateRaw: hook}, "for mode custom, and not for mode none"},
+	} {
+		err := provision.Check(&tt.config, nil)
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%+v: %v", tt.config, err)
+		}
+	}
+}
+
 func TestCheckRealm(t *testing.T) {
 	t.Parallel()
 	auto := &provision.Config{Mode: "auto", Groups: map[string][]string{"retail": {"bank"}}}
+	shown := &provision.Config{Mode: "auto", Attestation: &provision.Attestation{Minimum: "software"}}
 	for _, tt := range []struct {
 		name, authenticator, module, want string
 		config                            *provision.Config
@@ -86,6 +122,9 @@ func TestCheckRealm(t *testing.T) {
 		{"what the block says", `{"type":"device"}`, "", "", auto, false},
 		{"a group", `{"type":"device","entity":"group retail"}`, "", "", auto, false},
 		{"no block", `{"type":"device"}`, "", "provisioning block", nil, false},
+		{"what was shown", `{"type":"device","attestation":"tee"}`, "", "", shown, false},
+		{"what nobody shows", `{"type":"device","attestation":"tee"}`, "", "say in the provisioning block that attestation is asked", auto, false},
+		{"a grade that is none", `{"type":"device","attestation":"gold"}`, "", "want hardware, tee or software", shown, false},
 		{"a login module", `{"type":"device"}`, `{"type":"x"}`, "leave login_module out", auto, false},
 		{"as the user", `{"type":"device"}`, "", "is nobody", auto, true},
 		{"no such group", `{"type":"device","entity":"group play"}`, "", "no group of that name", auto, false},

@@ -44,6 +44,7 @@ func run(ctx context.Context) error {
 	platform := flag.String("platform", "linux", "and platform")
 	version := flag.String("version", "1.0", "and version")
 	keys := flag.String("keys", "native-keys", "the folder where the key of this device is kept")
+	code := flag.String("code", "", "what this app says to the operator's hooks, as its code")
 	flag.Parse()
 
 	screen := &screen{in: bufio.NewReader(os.Stdin), out: os.Stdout, seen: map[string]bool{}}
@@ -54,7 +55,7 @@ func run(ctx context.Context) error {
 	if *asksDevice != "" {
 		installed, err := device.New(device.Config{
 			App: device.App{ID: *app, Platform: *platform, Version: *version}, Device: device.Properties{OS: runtime.GOOS},
-			Storage: device.Folder(*keys), Now: time.Now,
+			Storage: device.Folder(*keys), Now: time.Now, Custom: says(*code),
 		})
 		if err != nil {
 			return err
@@ -75,6 +76,14 @@ func run(ctx context.Context) error {
 		}
 	}
 	return gate.Logout(ctx)
+}
+
+// says is what the app adds to its answers about the device, as long as there is something.
+func says(code string) func(context.Context) (map[string]string, error) {
+	if code == "" {
+		return nil
+	}
+	return func(context.Context) (map[string]string, error) { return map[string]string{"code": code}, nil }
 }
 
 // call shows what an API answers. Everything about tokens happens in the client's transport.

@@ -48,6 +48,7 @@ func TestMain(m *testing.M) {
 		"PORTAL_SECRET":      "portal-secret-0123456789-0123456789", "NEXT_SECRET": "next-secret-0123456789-0123456789",
 		"ADMIN_PASSWORD": "correct horse battery staple", "ADAPTER_TOKEN": "token-of-the-adapter-0123456789", "LTPA_PASSWORD": "WebAS", "USERS_DSN": "host=/run/postgresql dbname=users",
 		"LDAP_PASSWORD": "reader-secret-0123456789", "USERS_TOKEN": "token-of-the-users-service-0123456789",
+		"DEVICES_TOKEN": "token-of-the-devices-service-0123456789",
 	} {
 		if err := os.Setenv(name, value); err != nil {
 			panic(err)

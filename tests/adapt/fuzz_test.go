@@ -61,8 +61,10 @@ func judge(t *testing.T, adapted []byte, err error) {
 		if !json.Valid(adapted) {
 			t.Fatalf("this is no JSON: %s", adapted)
 		}
-		if strings.Contains(string(adapted), "{file.") || strings.Contains(string(adapted), "jwks_file") {
-			return // it would read any file
+		for _, reading := range []string{"{file.", "jwks_file", "ca_file", "self_signed_tls_client_auth"} {
+			if strings.Contains(string(adapted), reading) {
+				return // it would read any file
+			}
 		}
 		err = provision(adapted)
 	}

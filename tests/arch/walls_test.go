@@ -52,7 +52,7 @@ var walls = slices.Concat([]wall{
 		},
 	},
 	{
-		room: []string{"authz/native/client/device"},
+		room: []string{"authz/native/client/device", "authz/native/client/application"},
 		never: map[string]string{
 			ours: "an app vendor reads it as a recipe for another language",
 		},
@@ -68,6 +68,22 @@ var walls = slices.Concat([]wall{
 		},
 	},
 	{
+		room: []string{"mobileauth/provisioning/signing"},
+		never: map[string]string{
+			ours: "a key is good or bad, and has signed or not, whoever asks",
+		},
+		door: []string{"internal/jose"},
+	},
+	{
+		room: []string{"mobileauth/provisioning/hooks"},
+		never: map[string]string{
+			"authz/...":        "a question about a device is the same whoever issues tokens to it",
+			"validation/...":   "a question about a device is the same whoever issues tokens to it",
+			"internal/web/...": "a service is told facts; what people read is its own",
+			"net/http":         "how a service is reached comes in",
+		},
+	},
+	{
 		room: []string{"mobileauth/provisioning/deviceauth"},
 		never: map[string]string{
 			"authz/...":        "a realm of devices is a guest: it knows what a realm is, and nothing else of who asks",
@@ -76,6 +92,32 @@ var walls = slices.Concat([]wall{
 			"net/http":         "what an app says comes in through the realm's input",
 		},
 		door: []string{"authz/realm"},
+	},
+	{
+		room: []string{"mobileauth/provisioning/withdrawn"},
+		never: map[string]string{
+			"mobileauth/...": "what counts no more is ids and times; whose they are is for whoever asks",
+			"authz/...":      "what counts no more is the same whoever issues tokens",
+			"validation/...": "what counts no more is the same whoever issues tokens",
+			"internal/...":   "records, and nothing done about them",
+			"net/http":       "records know no HTTP",
+		},
+	},
+	{
+		room: []string{"mobileauth/provisioning/status"},
+		never: map[string]string{
+			"authz/...":        "what has become of a certificate is the same whoever issues tokens",
+			"validation/...":   "what has become of a certificate is the same whoever issues tokens",
+			"internal/web/...": "lists and answers are read by programs",
+		},
+	},
+	{
+		room: []string{"mobileauth/provisioning/est", "mobileauth/provisioning/webhook"},
+		never: map[string]string{
+			"authz/...":        "a certificate is issued the same whoever issues tokens",
+			"validation/...":   "a certificate is issued the same whoever issues tokens",
+			"internal/web/...": "an authority is asked by a program",
+		},
 	},
 	{
 		room: []string{"internal/callout"},

@@ -206,10 +206,17 @@ func (s *server) holding(o options, people []*payer) error {
 	if err != nil {
 		return err
 	}
+	_, stacks, err := s.goroutines("mobileauth/confirm/hold.(")
+	if err != nil {
+		return err
+	}
 	early := answered.Load()
 	cancel()
 	group.Wait()
-	fmt.Printf("  %d requests are held, %d were answered too early: resident %.1f MB more, live %.1f MB more · load of the machine %s\n", heldCalls, early,
-		float64(burst.resident-before.resident)/1e6, float64(after.heap-before.heap+after.stacks-before.stacks)/1e6, machineLoad())
-	return o.keep(map[string][]byte{"confirm-heap.pprof": heap})
+	mega := func(bytes int64) float64 { return float64(bytes) / 1e6 }
+	heapMore, stacksMore := after.heap-before.heap, after.stacks-before.stacks
+	fmt.Printf("  %d requests are held, %d were answered too early · load of the machine %s\n", heldCalls, early, machineLoad())
+	fmt.Printf("  for all of them: resident %.1f MB with the garbage of their beginnings, %.1f MB after collections · live %.1f MB: heap %.1f, stacks %.1f\n",
+		mega(burst.resident-before.resident), mega(after.resident-before.resident), mega(heapMore+stacksMore), mega(heapMore), mega(stacksMore))
+	return o.keep(map[string][]byte{"confirm-heap.pprof": heap, "confirm-goroutines.txt": stacks})
 }

@@ -106,6 +106,37 @@ func TestDPoP(t *testing.T) {
 	}
 }
 
+// rewritten is a site that asks its upstream, and the issuer, for something else than it was asked for.
+const rewritten = `SPARE {
+	method /posted POST
+	handle /me {
+		method POST
+		rewrite * /userinfo
+		authorization_server
+	}
+	handle {
+		protect accounts:read
+		reverse_proxy UPSTREAM
+	}
+}`
+
+// TestDPoPOfWhatIsRewritten: a proof names what its sender asks for, at a site as at the issuer's own resources.
+func TestDPoPOfWhatIsRewritten(t *testing.T) {
+	t.Parallel()
+	h := start(t, "", rewritten)
+	a := h.holder(t, "accounts:read")
+	site := h.url(siteSpare)
+	if got, _ := a.call(t, site+"/posted", site+"/posted"); got.Status != http.StatusOK || !got.reached() {
+		t.Errorf("a method that is rewritten: %d %v", got.Status, got.Header)
+	}
+	for known, passes := range map[string]bool{h.issuer + "/me": true, h.issuer + "/userinfo": false} {
+		got, _ := a.call(t, site+"/me", known)
+		if refused := strings.Contains(got.Header.Get("WWW-Authenticate"), "invalid_dpop_proof"); refused == passes {
+			t.Errorf("for %s: %d %v", known, got.Status, got.Header)
+		}
+	}
+}
+
 // TestDPoPRequired: the address of a proof is that which the client sees, whatever a proxy and a rewrite make of it; who has no key is
 // told the one scheme that there is.
 func TestDPoPRequired(t *testing.T) {

@@ -9,10 +9,12 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -231,5 +233,56 @@ func TestModeNoneWarns(t *testing.T) {
 		if err := errors.Join(h.Kill(), h.Restart(t.Context())); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestModeCustom: the operator's service, which knows the server by its token, decides about devices; without an answer of its own nobody
+// gets in.
+func TestModeCustom(t *testing.T) {
+	t.Parallel()
+	var status atomic.Int64
+	var said atomic.Pointer[string]
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer s3cret" {
+			t.Error("the service does not know who is asking")
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(int(status.Load()))
+		_, _ = io.WriteString(w, *said.Load()) // a server that went away is not told
+	}))
+	t.Cleanup(service.Close)
+	answer := func(code int64, text string) {
+		status.Store(code)
+		said.Store(&text)
+	}
+	hook := " webhook " + service.URL + "/devices {\n\t\t\t\theader Authorization \"Bearer s3cret\"\n\t\t\t}\n"
+	h := start(t, strings.NewReplacer(
+		"ENTITY", "application", "\t\t\tmode auto\n", "\t\t\tmode custom\n\t\t\tvalidate_csr"+hook+"\t\t\tvalidate_certificate"+hook,
+	).Replace(provisioned), "")
+	folder := installed.Folder(t.TempDir())
+	answer(http.StatusOK, `{"accept":false,"message":"Not today."}`)
+	_, err := h.called(t, "bank", folder)
+	if told, ok := errors.AsType[*installed.RefusalError](err); !ok || told.Text != "Not today." {
+		t.Errorf("the device is told %v", err)
+	}
+	for name, code := range map[string]int64{`{"accept":true}`: http.StatusInternalServerError, `{"accept":"yes"}`: http.StatusOK} {
+		answer(code, name)
+		_, err := h.called(t, "bank", folder)
+		if _, wait := errors.AsType[*installed.WaitError](err); !wait {
+			t.Errorf("%d %s: %v", code, name, err)
+		}
+	}
+	answer(http.StatusOK, `{"accept":true}`)
+	if status, err := h.called(t, "bank", folder); err != nil || status != http.StatusOK {
+		t.Fatalf("the call gets %d, %v", status, err)
+	}
+	leaf(t, folder, "application at "+h.issuer)
+	for _, want := range []string{"request_refused", "hook_failed", "device_certificate.issued", "mode is custom"} {
+		if got := strings.Contains(h.Log(), want); got != (want != "mode is custom") { // which is a warning for those without validate_csr
+			t.Errorf("the log says %q: %v", want, got)
+		}
+	}
+	if strings.Contains(h.Log(), "s3cret") {
+		t.Error("the log has the token")
 	}
 }

@@ -31,8 +31,9 @@ import (
 
 // provisioned has a realm "device" in front of the password, for the scope "read".
 type provisioned struct {
-	t     *testing.T
-	store *provisioning.Store
+	t      *testing.T
+	store  *provisioning.Store
+	vendor *vendor // nil is nobody
 
 	mu  sync.Mutex
 	by  provisioning.Issuer
@@ -44,7 +45,8 @@ type provisions struct {
 	t      *testing.T
 	mode   deviceauth.Mode
 	entity provisioning.Entity
-	worlds sync.Map // *world to *provisioned
+	vendor func() *vendor // who decides; nil is nobody
+	worlds sync.Map       // *world to *provisioned
 }
 
 func (all *provisions) of(w *world) *provisioned {
@@ -69,13 +71,18 @@ func (all *provisions) model(w *world, c *realm.Config) {
 func (all *provisions) build(w *world) *provisioned {
 	p := &provisioned{t: all.t}
 	p.rotate(w.clock.Now())
+	var hooks provisioning.Hooks
+	if all.vendor != nil {
+		p.vendor = all.vendor()
+		hooks = provisioning.Hooks{Request: p.vendor, Certificate: p.vendor}
+	}
 	trail, err := audit.New(audit.Config{DB: w.db, Logger: slog.New(slog.DiscardHandler), Now: w.clock.Now})
 	must(all.t, err)
 	local, err := provisioning.NewLocal(p.issuer, w.clock.Now)
 	must(all.t, err)
 	p.store, err = provisioning.New(provisioning.Config{
 		DB: w.db, Authority: local, Versions: w.building.apps, Groups: provisioning.Groups{"retail": {"bank"}}, Trail: trail,
-		Now: w.clock.Now, Logger: slog.New(slog.DiscardHandler),
+		Now: w.clock.Now, Logger: slog.New(slog.DiscardHandler), Hooks: hooks,
 		OnRevoke: []func(storage.Tx, string) error{w.store.RevokeDevice},
 	})
 	must(all.t, err)
@@ -123,11 +130,19 @@ type gadget struct {
 // install puts an app of a version on a device, or another one beside it that shares its storage.
 func (w *world) install(t *testing.T, version string, storage installed.Folder) *gadget {
 	t.Helper()
+	return w.installAsking(t, version, storage, nil)
+}
+
+// installAsking has the app ask the person something before it proves who it is.
+func (w *world) installAsking(
+	t *testing.T, version string, storage installed.Folder, custom func(context.Context) (map[string]string, error),
+) *gadget {
+	t.Helper()
 	g := &gadget{t: t, storage: storage}
 	var err error
 	g.handler, err = installed.New(installed.Config{
 		App: installed.App{ID: "bank", Platform: "ios", Version: version}, Device: installed.Properties{Model: "iPhone18,1", OS: "iOS"},
-		Storage: g.storage, Now: w.clock.Now,
+		Storage: g.storage, Now: w.clock.Now, Custom: custom,
 	})
 	must(t, err)
 	answered := client.HandlerFunc(func(context.Context, client.Challenge) (map[string]string, error) {

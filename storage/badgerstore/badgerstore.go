@@ -17,6 +17,7 @@ import (
 	"github.com/dgraph-io/badger/v4/options"
 
 	"github.com/gatehouse-id/gatehouse/storage"
+	"github.com/gatehouse-id/gatehouse/storage/internal/contend"
 )
 
 // Config says where a store is and how it behaves.
@@ -53,7 +54,7 @@ type DB struct {
 	badger  *badger.DB
 	lock    *dirLock
 	commits *committer
-	queues  *queues
+	queues  *contend.Queues
 
 	stop  context.CancelFunc // ends the loops
 	loops sync.WaitGroup
@@ -148,7 +149,7 @@ func open(ctx context.Context, config Config) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.release())
 	}
-	db := &DB{config: config, badger: engine, lock: lock, queues: newQueues()}
+	db := &DB{config: config, badger: engine, lock: lock, queues: contend.New()}
 	db.commits = newCommitter(engine, space, config)
 	db.close = sync.OnceValue(db.shutDown)
 	db.start(context.WithoutCancel(ctx))

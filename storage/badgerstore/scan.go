@@ -4,12 +4,11 @@ package badgerstore
 
 import (
 	"iter"
-	"slices"
-	"strings"
 
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/gatehouse-id/gatehouse/storage"
+	"github.com/gatehouse-id/gatehouse/storage/internal/pending"
 )
 
 // Scan yields live items in order: those of the snapshot, overlaid with the writes made before the loop began.
@@ -43,44 +42,25 @@ func (t *tx) Scan(prefix, after string, limit int) iter.Seq2[storage.Item, error
 type scan struct {
 	tx       *tx
 	iterator *badger.Iterator
-	own      []ownWrite
-}
-
-type ownWrite struct {
-	key  string
-	item *storage.Item // nil is a deletion
+	own      []pending.Write
 }
 
 func (t *tx) openScan(prefix, after string) (s *scan, err error) {
 	if t.over {
-		return nil, errOver
+		return nil, pending.ErrOver
 	}
 	defer recoverDamage(&err)
-	first := prefix
-	if after >= prefix {
-		first = after + "\x00" // the least key above after
-	}
+	first := pending.First(prefix, after)
 	options := badger.DefaultIteratorOptions
 	options.Prefix = []byte(namespace + prefix)
 	options.PrefetchValues = false // values stand beside their keys; fetching ahead starts a goroutine for each
-	s = &scan{tx: t, iterator: t.txn.NewIterator(options), own: t.ownWrites(prefix, first)}
+	s = &scan{tx: t, iterator: t.txn.NewIterator(options), own: t.writes.From(prefix, first)}
 	if t.iterators == nil {
 		t.iterators = make(map[*badger.Iterator]struct{})
 	}
 	t.iterators[s.iterator] = struct{}{}
 	s.iterator.Seek([]byte(namespace + first))
 	return s, nil
-}
-
-func (t *tx) ownWrites(prefix, first string) []ownWrite {
-	var own []ownWrite
-	for key, item := range t.writes {
-		if key >= first && strings.HasPrefix(key, prefix) {
-			own = append(own, ownWrite{key, item})
-		}
-	}
-	slices.SortFunc(own, func(a, b ownWrite) int { return strings.Compare(a.key, b.key) })
-	return own
 }
 
 func (s *scan) close() {
@@ -94,7 +74,7 @@ func (s *scan) close() {
 func (s *scan) next() (item storage.Item, ok bool, err error) {
 	for {
 		if s.tx.over {
-			return item, false, errOver
+			return item, false, pending.ErrOver
 		}
 		if err := s.tx.cancelled(); err != nil {
 			return item, false, err
@@ -103,18 +83,18 @@ func (s *scan) next() (item storage.Item, ok bool, err error) {
 		if err != nil || !found && len(s.own) == 0 {
 			return item, false, err
 		}
-		if found && (len(s.own) == 0 || key < s.own[0].key) {
+		if found && (len(s.own) == 0 || key < s.own[0].Key) {
 			return s.take(key)
 		}
 		write := s.own[0]
 		s.own = s.own[1:]
-		if found && key == write.key {
+		if found && key == write.Key {
 			if err := s.skip(); err != nil {
 				return item, false, err
 			}
 		}
-		if write.item != nil {
-			return clone(write.item), true, nil
+		if write.Item != nil {
+			return pending.Clone(write.Item), true, nil
 		}
 	}
 }

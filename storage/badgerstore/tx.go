@@ -6,15 +6,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/gatehouse-id/gatehouse/storage"
+	"github.com/gatehouse-id/gatehouse/storage/internal/pending"
 )
-
-var errOver = errors.New("using a transaction after its closure returned")
 
 // space of names in Badger: its own keys begin with "!", ours with this.
 const namespace = "d"
@@ -30,7 +28,7 @@ type tx struct {
 	over      bool
 
 	reads     []string
-	writes    map[string]*storage.Item // nil is a deletion
+	writes    pending.Writes
 	iterators map[*badger.Iterator]struct{}
 }
 
@@ -38,10 +36,14 @@ type tx struct {
 func (db *DB) begin(ctx context.Context, writable bool) *tx {
 	history := db.commits.history
 	snapshot := history.enter()
-	return &tx{
+	t := &tx{
 		txn: db.badger.NewTransactionAt(snapshot, false), snapshot: snapshot, leave: history.leave,
 		now: db.config.Now(), cancelled: ctx.Err, writable: writable,
 	}
+	if writable {
+		t.writes = pending.Writes{}
+	}
+	return t
 }
 
 // finish ends the closure's use of the transaction. Iterators that it left open are closed first, because Badger panics
@@ -66,7 +68,7 @@ func (t *tx) end() {
 // Get returns the live item at key.
 func (t *tx) Get(key string) (storage.Item, error) {
 	if t.over {
-		return storage.Item{}, errOver
+		return storage.Item{}, pending.ErrOver
 	}
 	item, found, err := t.load(key)
 	switch {
@@ -84,7 +86,7 @@ func (t *tx) load(key string) (item storage.Item, found bool, err error) {
 		if own == nil {
 			return item, false, nil
 		}
-		return clone(own), true, nil
+		return pending.Clone(own), true, nil
 	}
 	t.note(key)
 	defer recoverDamage(&err)
@@ -115,58 +117,26 @@ func decode(key string, stored *badger.Item) (storage.Item, error) {
 
 // Put writes an item whether or not the key is taken.
 func (t *tx) Put(item storage.Item) error {
-	if err := t.reserve(item); err != nil {
-		return err
+	if t.over {
+		return pending.ErrOver
 	}
-	item.Value = bytes.Clone(item.Value)
-	if !item.ExpiresAt.IsZero() {
-		item.ExpiresAt = time.UnixMilli(item.ExpiresAt.UnixMilli()).UTC()
-	}
-	t.writes[item.Key] = &item
-	return nil
+	return t.writes.Put(item)
 }
 
 // Insert writes an item and refuses a live key.
 func (t *tx) Insert(item storage.Item) error {
-	if err := t.reserve(item); err != nil {
-		return err
+	if t.over {
+		return pending.ErrOver
 	}
-	switch _, err := t.Get(item.Key); {
-	case err == nil:
-		return storage.ErrExists
-	case !errors.Is(err, storage.ErrNotFound):
-		return err
-	}
-	return t.Put(item)
+	return t.writes.Insert(item, t.Get)
 }
 
 // Delete removes the item at key, if there is one.
 func (t *tx) Delete(key string) error {
-	if err := t.reserve(storage.Item{Key: key}); err != nil {
-		return err
+	if t.over {
+		return pending.ErrOver
 	}
-	t.writes[key] = nil
-	return nil
-}
-
-// reserve refuses a write that the contract refuses.
-func (t *tx) reserve(item storage.Item) error {
-	switch {
-	case t.over:
-		return errOver
-	case !t.writable:
-		return storage.ErrReadOnly
-	}
-	if err := storage.CheckSize(item); err != nil {
-		return err
-	}
-	if _, again := t.writes[item.Key]; !again && len(t.writes) >= storage.MaxWrites {
-		return fmt.Errorf("writing more than %d items: %w", storage.MaxWrites, storage.ErrTooLarge)
-	}
-	if t.writes == nil {
-		t.writes = make(map[string]*storage.Item)
-	}
-	return nil
+	return t.writes.Delete(key)
 }
 
 // note remembers what was read; the committer compares it.
@@ -174,11 +144,4 @@ func (t *tx) note(key string) {
 	if t.writable {
 		t.reads = append(t.reads, key)
 	}
-}
-
-// clone returns a copy whose value is shared with nobody.
-func clone(item *storage.Item) storage.Item {
-	copied := *item
-	copied.Value = bytes.Clone(item.Value)
-	return copied
 }

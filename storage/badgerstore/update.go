@@ -4,17 +4,21 @@ package badgerstore
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/storage"
+	"github.com/gatehouse-id/gatehouse/storage/internal/contend"
 )
 
-// maxRuns bounds how often a closure runs.
-const maxRuns = 24
+const (
+	// maxRuns bounds how often a closure runs.
+	maxRuns = 24
+	// atOnce is how many runs come without a pause, and maxPause how long one takes at most.
+	atOnce   = 4
+	maxPause = 16 * time.Millisecond
+)
 
 // update runs fn until it commits. A loser queues for the key it lost: while it runs again only newcomers can beat it, and
 // it goes before them in a batch.
@@ -32,10 +36,13 @@ func (db *DB) update(ctx context.Context, fn func(*tx) error) (err error) {
 			return err
 		}
 		leave()
-		if leave, err = db.queues.enter(ctx, lost); err != nil {
+		if leave, err = db.queues.Enter(ctx, lost); err != nil {
 			return err
 		}
-		if err := pause(ctx, run); err != nil {
+		if run < atOnce {
+			continue
+		}
+		if err := contend.Pause(ctx, run-atOnce, maxPause); err != nil {
 			return err
 		}
 	}
@@ -56,47 +63,4 @@ func (db *DB) attempt(ctx context.Context, fn func(*tx) error, again bool) (lost
 	commit := newCommit(t, again)
 	err = db.commits.submit(ctx, commit)
 	return commit.lost, err
-}
-
-// queues are where losers wait for each other, one for each group of keys.
-type queues struct {
-	seed  maphash.Seed
-	slots [64]chan struct{}
-}
-
-func newQueues() *queues {
-	q := &queues{seed: maphash.MakeSeed()}
-	for i := range q.slots {
-		q.slots[i] = make(chan struct{}, 1)
-	}
-	return q
-}
-
-// enter waits for the caller's turn at key. The function it returns is never nil and ends the turn.
-func (q *queues) enter(ctx context.Context, key string) (leave func(), err error) {
-	slot := q.slots[maphash.String(q.seed, key)%uint64(len(q.slots))]
-	select {
-	case slot <- struct{}{}:
-		return func() { <-slot }, nil
-	case <-ctx.Done():
-		return func() {}, ctx.Err()
-	}
-}
-
-// pause keeps updates that lost several times from meeting in step: it waits a random part of a time that doubles.
-func pause(ctx context.Context, run int) error {
-	if run < 4 {
-		return nil
-	}
-	var random [2]byte
-	_, _ = rand.Read(random[:]) // never fails
-	part := time.Duration(random[0])<<8 | time.Duration(random[1])
-	timer := time.NewTimer(min(time.Millisecond<<(run-4), 16*time.Millisecond) * part >> 16)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

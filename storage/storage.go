@@ -72,6 +72,20 @@ type Tx interface {
 	Scan(prefix, after string, limit int) iter.Seq2[Item, error]
 }
 
+// Prefetcher is a second ability of a [Tx]: to read together what will be asked for one after the other.
+type Prefetcher interface {
+	// Prefetch reads the items at keys, so that each Get of one of them finds it read.
+	Prefetch(keys ...string) error
+}
+
+// Prefetch tells a transaction what it will be asked for. One that is no [Prefetcher] reads each item when it is asked for.
+func Prefetch(tx Tx, keys ...string) error {
+	if p, ok := tx.(Prefetcher); ok {
+		return p.Prefetch(keys...)
+	}
+	return nil
+}
+
 // Item is what a store keeps under a key.
 type Item struct {
 	Key   string

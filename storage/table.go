@@ -166,7 +166,7 @@ func (t *Table[T]) Prefix(tx Tx, index, prefix, after string) iter.Seq2[Entry[T]
 		start = t.uniqueKey(index, after)
 	}
 	return func(yield func(Entry[T], error) bool) {
-		for item, err := range tx.Scan(t.uniqueKey(index, prefix), start, 0) {
+		for item, err := range ahead(tx, tx.Scan(t.uniqueKey(index, prefix), start, 0), func(i Item) string { return t.key(string(i.Value)) }) {
 			var e Entry[T]
 			if err == nil {
 				e.Value = strings.TrimPrefix(item.Key, t.uniqueKey(index, ""))
@@ -188,7 +188,7 @@ func (t *Table[T]) List(tx Tx, index, value, after string, limit int) iter.Seq2[
 		start = prefix + after
 	}
 	return func(yield func(T, error) bool) {
-		for item, err := range tx.Scan(prefix, start, limit) {
+		for item, err := range ahead(tx, tx.Scan(prefix, start, limit), func(i Item) string { return t.key(strings.TrimPrefix(i.Key, prefix)) }) {
 			var record T
 			if err == nil {
 				record, err = t.Get(tx, strings.TrimPrefix(item.Key, prefix))
@@ -196,6 +196,48 @@ func (t *Table[T]) List(tx Tx, index, value, after string, limit int) iter.Seq2[
 			if !yield(record, err) || err != nil {
 				return
 			}
+		}
+	}
+}
+
+// How many entries of an index are gone through before their records are read: few at first, since many a list is left early.
+const (
+	firstAhead = 16
+	nextAhead  = 128
+)
+
+// ahead yields what a scan does, and has a transaction that can do so read together what will be asked for at each item.
+func ahead(tx Tx, scan iter.Seq2[Item, error], wanted func(Item) string) iter.Seq2[Item, error] {
+	if _, able := tx.(Prefetcher); !able {
+		return scan
+	}
+	return func(yield func(Item, error) bool) {
+		size := firstAhead
+		page, keys := make([]Item, 0, size), make([]string, 0, size)
+		turn := func() bool {
+			if err := Prefetch(tx, keys...); err != nil {
+				yield(Item{}, err)
+				return false
+			}
+			for _, item := range page {
+				if !yield(item, nil) {
+					return false
+				}
+			}
+			page, keys, size = page[:0], keys[:0], nextAhead
+			return true
+		}
+		for item, err := range scan {
+			if err != nil {
+				yield(item, err)
+				return
+			}
+			if page, keys = append(page, item), append(keys, wanted(item)); len(page) == size && !turn() {
+				return
+			}
+		}
+		if len(page) > 0 {
+			turn()
 		}
 	}
 }

@@ -49,4 +49,10 @@ func (t *watchedTx) Put(item storage.Item) error {
 	return t.Tx.Put(item)
 }
 
-var _ storage.Reporter = (*waking)(nil)
+// Prefetch is that of the transaction underneath.
+func (t *watchedTx) Prefetch(keys ...string) error { return storage.Prefetch(t.Tx, keys...) }
+
+var (
+	_ storage.Reporter   = (*waking)(nil)
+	_ storage.Prefetcher = (*watchedTx)(nil)
+)

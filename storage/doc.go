@@ -12,7 +12,8 @@
 //     key, never the result of a scan.
 //  4. The closure may run several times. It touches nothing but its Tx and its own locals: no HTTP, log, channel or
 //     fresh randomness. Retries are bounded; then the update fails with [ErrConflict].
-//  5. Insert on a live key is [ErrExists]; on an expired one it succeeds.
+//  5. Insert on a live key is [ErrExists]; on an expired one it succeeds. That is so in the run that counts: an engine that finds a key
+//     taken only when it commits, or when the closure refuses, runs the closure again.
 //  6. An expired item is invisible at the injected clock, whether or not the engine has purged it. A transaction reads the
 //     clock once: what was there at its start stays there to its end.
 //  7. Values returned belong to the caller. Keys are at most [MaxKey] bytes, values at most [MaxValue], and a closure

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse-id/gatehouse/storage"
+)
+
+const (
+	beginUpdate = "BEGIN ISOLATION LEVEL SERIALIZABLE"
+	beginView   = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+)
+
+// statements are those over our tables. Each write takes all of its items at once.
+type statements struct {
+	get, scan, insert, put, remove, sweep, bury, touch string
+}
+
+func statementsFor(n names) statements {
+	const columns = " (key, value, expires_at) SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bigint[])"
+	return statements{
+		get: "SELECT key, value, expires_at FROM " + n.items + " WHERE key = ANY($1)",
+		scan: "SELECT key, value, expires_at FROM " + n.items + " WHERE key >= $1 AND key < $2 AND (expires_at IS NULL OR expires_at > $3)" +
+			" ORDER BY key LIMIT $4",
+		insert: "INSERT INTO " + n.items + columns,
+		put: "INSERT INTO " + n.items + columns +
+			" ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_at = excluded.expires_at",
+		remove: "DELETE FROM " + n.items + " WHERE key = ANY($1)",
+		sweep:  "SELECT key FROM " + n.items + " WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2",
+		bury:   "DELETE FROM " + n.items + " WHERE key = ANY($1) AND expires_at <= $2",
+		touch:  "UPDATE " + n.migrations + " SET applied_at = applied_at WHERE version = 1",
+	}
+}
+
+// rows are items as a statement takes them.
+type rows struct {
+	keys, values [][]byte
+	expires      []*int64
+}
+
+func (r *rows) add(item *storage.Item) {
+	r.keys, r.values = append(r.keys, []byte(item.Key)), append(r.values, nonNil(item.Value))
+	if item.ExpiresAt.IsZero() {
+		r.expires = append(r.expires, nil)
+		return
+	}
+	at := item.ExpiresAt.UnixMilli()
+	r.expires = append(r.expires, &at)
+}
+
+func (r *rows) queue(batch *pgx.Batch, sql string) {
+	if len(r.keys) > 0 {
+		batch.Queue(sql, r.keys, r.values, r.expires)
+	}
+}
+
+func nonNil(value []byte) []byte {
+	if value == nil {
+		return []byte{}
+	}
+	return value
+}
+
+// commit sends all writes and the commit in one round trip. Writes go in the order of their keys, so that two transactions rather wait for
+// each other than stand in each other's way. A caller that leaves does not cut off what may be decided already.
+func (t *tx) commit() error {
+	if len(t.writes) == 0 {
+		return nil
+	}
+	var inserted, put rows
+	var removed [][]byte
+	for _, key := range slices.Sorted(maps.Keys(t.writes)) {
+		item := t.writes[key]
+		_, free := t.free[key]
+		switch {
+		case item == nil:
+			removed = append(removed, []byte(key))
+		case free:
+			inserted.add(item)
+		default:
+			put.add(item)
+		}
+	}
+	statements := 0
+	err := t.send(context.WithoutCancel(t.ctx), func(batch *pgx.Batch) {
+		before := batch.Len()
+		if len(removed) > 0 {
+			batch.Queue(t.db.sql.remove, removed)
+		}
+		put.queue(batch, t.db.sql.put)
+		inserted.queue(batch, t.db.sql.insert)
+		batch.Queue("COMMIT")
+		statements = batch.Len() - before
+	}, func(results pgx.BatchResults) error {
+		for range statements {
+			if _, err := results.Exec(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil || errors.Is(err, errNoConnection) {
+		return err
+	}
+	return verdict(t.ctx, err)
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pgstore
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// connect makes the tables over a connection of its own, and then the pool.
+func (db *DB) connect(ctx context.Context) error {
+	config, err := pgxpool.ParseConfig(db.config.DSN)
+	if err != nil {
+		return err // which has the password masked
+	}
+	switch {
+	case db.config.MaxConns > 0:
+		config.MaxConns = int32(min(db.config.MaxConns, 1<<16))
+	case !strings.Contains(db.config.DSN, "pool_max_conns"):
+		config.MaxConns = defaultConns
+	}
+	if _, named := config.ConnConfig.RuntimeParams["application_name"]; !named {
+		config.ConnConfig.RuntimeParams["application_name"] = "gatehouse"
+	}
+	pooled, err := db.ready(ctx, config.ConnConfig)
+	if err != nil {
+		return err
+	}
+	if pooled {
+		db.config.Logger.InfoContext(ctx, "between this node and PostgreSQL stands a pooler: statements are not prepared")
+		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
+	} else {
+		config.AfterConnect = settle
+	}
+	db.pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), config)
+	return err
+}
+
+// ready sees that the tables are what this release knows, and whether somebody stands in between who lends out connections.
+func (db *DB) ready(ctx context.Context, config *pgx.ConnConfig) (pooled bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, max(time.Minute, db.config.Timeout))
+	defer cancel()
+	plain := config.Copy()
+	plain.DefaultQueryExecMode = pgx.QueryExecModeExec // a pooler may forget what was prepared
+	conn, err := pgx.ConnectConfig(ctx, plain)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = conn.Close(ctx) }() // there is nothing left to say
+	var pid uint32
+	if err := conn.QueryRow(ctx, "SELECT pg_backend_pid()").Scan(&pid); err != nil {
+		return false, fmt.Errorf("asking who serves: %w", err)
+	}
+	return pid != conn.PgConn().PID(), migrate(ctx, conn, namesIn(db.config.Schema))
+}
+
+// settle has a session read through the index also where a table is still small: who reads a whole table collides with all who write to it.
+// Not every database that speaks the protocol knows the setting, and none needs it to be right.
+func settle(ctx context.Context, conn *pgx.Conn) error {
+	_, _ = conn.Exec(ctx, "SET enable_seqscan = off")
+	return nil
+}

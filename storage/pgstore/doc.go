@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package pgstore owns the store that several nodes share: one table of keys and values in PostgreSQL, or in what speaks its protocol.
+//
+// An update is one SERIALIZABLE transaction, and runs again when the database says that it collided (40001, 40P01). Losers of one process
+// come again one after the other, those of several after a random pause. A view is one REPEATABLE READ transaction. What was committed
+// without an answer is [storage.ErrUnknown].
+//
+// # Round trips
+//
+// A transaction begins with its first reading, in the same round trip; an item is read once; what is written is kept until the end and
+// goes with the commit, all in one. An update that reads n items one after the other and writes waits n + 1 times, one that only writes
+// once, and a view n times: nobody waits for its end. An Insert is taken to be of a key that is free, and looked up only where that turns
+// out to be wrong.
+//
+// # Tables
+//
+// Migrations are numbered, are applied once, by one node, under a lock of the database's, and never to a database that a newer release
+// has made ([ErrNewer]). Expired items are invisible at the clock of the node, and removed by whichever node comes to it.
+package pgstore

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pgstore
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// ErrNewer is a database that a newer release has made.
+var ErrNewer = errors.New("the database is of a newer release; run that release, or restore a backup made with this one")
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// advisory is the lock under which tables are made, for all of a database.
+const advisory = 0x6761746568737465 // "gatehste"
+
+// steps are the migrations, the first of which is number 1.
+func steps() ([]string, error) {
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return nil, err
+	}
+	texts := make([]string, len(names))
+	for i, name := range names { // which Glob has sorted
+		if !strings.HasPrefix(name, fmt.Sprintf("migrations/%04d_", i+1)) {
+			return nil, fmt.Errorf("migration %s is not number %d", name, i+1)
+		}
+		text, err := migrations.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		texts[i] = string(text)
+	}
+	return texts, nil
+}
+
+// names are those of our tables, as they stand in statements.
+type names struct{ schema, items, migrations string }
+
+func namesIn(schema string) names {
+	in := func(table string) string { return pgx.Identifier{schema, table}.Sanitize() }
+	return names{schema: schema, items: in("items"), migrations: in("migrations")}
+}
+
+// migrate brings the tables to what this release knows. Where there is nothing to do it takes no lock and needs no right but to read.
+func migrate(ctx context.Context, conn *pgx.Conn, n names) error {
+	steps, err := steps()
+	if err != nil {
+		return err
+	}
+	is, err := version(ctx, conn, n)
+	if err != nil || is == len(steps) {
+		return err
+	}
+	return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(advisory)); err != nil {
+			return fmt.Errorf("waiting for other nodes: %w", err)
+		}
+		return apply(ctx, tx, n, steps)
+	})
+}
+
+// querier is a connection, or a transaction of one.
+type querier interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// version returns the number of the last migration; 0 where there are no tables yet. One that this release does not know is [ErrNewer].
+func version(ctx context.Context, q querier, n names) (is int, err error) {
+	var there bool
+	err = q.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM information_schema.tables WHERE table_schema = $1 AND table_name = 'migrations')",
+		n.schema).Scan(&there)
+	if err != nil || !there {
+		return 0, err
+	}
+	if err := q.QueryRow(ctx, "SELECT coalesce(max(version), 0) FROM "+n.migrations).Scan(&is); err != nil {
+		return 0, err
+	}
+	steps, err := steps()
+	if err == nil && is > len(steps) {
+		err = fmt.Errorf("its tables are of version %d, this release knows up to %d: %w", is, len(steps), ErrNewer)
+	}
+	return is, err
+}
+
+func apply(ctx context.Context, tx pgx.Tx, n names, steps []string) error {
+	is, err := version(ctx, tx, n)
+	if err != nil {
+		return err
+	}
+	if is == 0 {
+		if err := prepare(ctx, tx, n); err != nil {
+			return err
+		}
+	}
+	for i := is; i < len(steps); i++ {
+		for statement := range strings.SplitSeq(strings.ReplaceAll(steps[i], "{{items}}", n.items), ";\n") {
+			if strings.TrimSpace(statement) == "" {
+				continue
+			}
+			if _, err := tx.Exec(ctx, statement); err != nil {
+				return fmt.Errorf("applying migration %d: %w", i+1, err)
+			}
+		}
+		if _, err := tx.Exec(ctx, "INSERT INTO "+n.migrations+" (version) VALUES ($1)", i+1); err != nil {
+			return fmt.Errorf("noting migration %d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+// prepare makes the schema, where it is missing, and the table of migrations.
+func prepare(ctx context.Context, q querier, n names) error {
+	var there bool
+	err := q.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM information_schema.schemata WHERE schema_name = $1)", n.schema).Scan(&there)
+	if err != nil {
+		return err
+	}
+	statements := []string{
+		"CREATE TABLE IF NOT EXISTS " + n.migrations + " (version integer NOT NULL PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())",
+	}
+	if !there {
+		statements = append([]string{"CREATE SCHEMA IF NOT EXISTS " + pgx.Identifier{n.schema}.Sanitize()}, statements...)
+	}
+	for _, statement := range statements {
+		if _, err := q.Exec(ctx, statement); err != nil {
+			return fmt.Errorf("preparing the schema %q: %w", n.schema, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pgstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse-id/gatehouse/storage"
+	"github.com/gatehouse-id/gatehouse/storage/pgstore"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+)
+
+func TestConformanceWhenClosuresRunTwice(t *testing.T) {
+	storagetest.RunContention(t, func(t testing.TB, place string, now func() time.Time) (storage.DB, error) {
+		db, err := open(t, place, now)
+		if err != nil {
+			return nil, err
+		}
+		return storagetest.Twice(db, 1), nil
+	})
+}
+
+// TestTrips: how often a transaction waits for the database.
+func TestTrips(t *testing.T) {
+	t.Parallel()
+	var trips atomic.Int64
+	db, err := openWith(t, t.TempDir(), time.Now, func(c *pgstore.Config) {
+		c.Observe = func(op string, _ time.Duration, _ error) {
+			if op == "trip" {
+				trips.Add(1)
+			}
+		}
+	})
+	must(t, err)
+	defer db.Close()
+	get := func(tx storage.Tx, keys ...string) error {
+		for _, key := range keys {
+			if _, err := tx.Get(key); err != nil && !errors.Is(err, storage.ErrNotFound) {
+				return err
+			}
+		}
+		return nil
+	}
+	put := func(tx storage.Tx, keys ...string) error {
+		for _, key := range keys {
+			if err := tx.Put(storage.Item{Key: key}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	must(t, db.Update(t.Context(), func(tx storage.Tx) error { return put(tx, "a", "b", "c") }))
+	for _, test := range []struct {
+		name string
+		want int64
+		do   func(context.Context, func(storage.Tx) error) error
+		fn   func(storage.Tx) error
+	}{
+		{"a view of one item", 1, db.View, func(tx storage.Tx) error { return get(tx, "a") }},
+		{"the same item twice", 1, db.View, func(tx storage.Tx) error { return get(tx, "a", "a") }},
+		{"three items", 3, db.View, func(tx storage.Tx) error { return get(tx, "a", "b", "x") }},
+		{"three items, told before", 1, db.View, func(tx storage.Tx) error {
+			return errors.Join(storage.Prefetch(tx, "a", "b", "x"), get(tx, "a", "b", "x"))
+		}},
+		{"writes alone", 1, db.Update, func(tx storage.Tx) error { return put(tx, "a", "b", "c", "d") }},
+		{"an insert", 1, db.Update, func(tx storage.Tx) error { return tx.Insert(storage.Item{Key: "new"}) }},
+		{"read and write", 2, db.Update, func(tx storage.Tx) error { return errors.Join(get(tx, "a"), put(tx, "a", "b"), tx.Delete("c")) }},
+		{"an update that writes nothing", 1, db.Update, func(tx storage.Tx) error { return get(tx, "a") }},
+		{"nothing", 0, db.Update, func(storage.Tx) error { return nil }},
+	} {
+		before := trips.Load()
+		must(t, test.do(t.Context(), test.fn))
+		if got := trips.Load() - before; got != test.want {
+			t.Errorf("%s: %d round trips, want %d", test.name, got, test.want)
+		}
+	}
+}
+
+// TestAListReadsTogether: records of an index come in pages and not one by one.
+func TestAListReadsTogether(t *testing.T) {
+	t.Parallel()
+	var trips atomic.Int64
+	db, err := openWith(t, t.TempDir(), time.Now, func(c *pgstore.Config) {
+		c.Observe = func(op string, _ time.Duration, _ error) {
+			if op == "trip" {
+				trips.Add(1)
+			}
+		}
+	})
+	must(t, err)
+	defer db.Close()
+	type record struct{ ID, Group string }
+	table := storage.Table[record]{
+		Name: "r", Version: 1, ID: func(r *record) string { return r.ID },
+		Indexes: []storage.Index[record]{{Name: "group", Values: func(r *record) []string { return []string{r.Group} }}},
+	}
+	for i := range 40 {
+		must(t, db.Update(t.Context(), func(tx storage.Tx) error {
+			return table.Insert(tx, record{fmt.Sprintf("%02d", i), "g"})
+		}))
+	}
+	trips.Store(0)
+	n := 0
+	must(t, db.View(t.Context(), func(tx storage.Tx) error {
+		for r, err := range table.List(tx, "group", "g", "", 0) {
+			if err != nil || r.Group != "g" {
+				return errors.Join(err, errors.New("another record"))
+			}
+			n++
+		}
+		return nil
+	}))
+	if n != 40 || trips.Load() > 3 {
+		t.Errorf("%d records in %d round trips", n, trips.Load())
+	}
+}
+
+// TestMigrations: nodes that start together make the tables once; a database of a newer release is left as it is.
+func TestMigrations(t *testing.T) {
+	t.Parallel()
+	place := t.TempDir()
+	var group sync.WaitGroup
+	for range 6 {
+		group.Go(func() {
+			db, err := openWith(t, place, time.Now, nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	var schema string
+	db, err := openWith(t, place, time.Now, func(c *pgstore.Config) { schema = c.Schema })
+	must(t, err)
+	must(t, db.Close())
+	conn, err := pgx.Connect(t.Context(), dsn(t))
+	must(t, err)
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	var versions []int32
+	must(t, conn.QueryRow(t.Context(), "SELECT array_agg(version) FROM "+schema+".migrations").Scan(&versions))
+	if len(versions) != 1 || versions[0] != 1 {
+		t.Errorf("applied are %v", versions)
+	}
+	_, err = conn.Exec(t.Context(), "INSERT INTO "+schema+".migrations (version) VALUES (99)")
+	must(t, err)
+	if _, err := openWith(t, place, time.Now, nil); !errors.Is(err, pgstore.ErrNewer) {
+		t.Errorf("a newer database: %v", err)
+	}
+}
+
+// TestOpenRefuses: what cannot be is said without the password.
+func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
+	for _, c := range []pgstore.Config{
+		{Now: time.Now}, {DSN: dsn(t)}, {DSN: "postgres://u:sesame@%zz/", Now: time.Now},
+		{DSN: "host=/nowhere user=u password=sesame", Now: time.Now},
+	} {
+		db, err := pgstore.Open(t.Context(), c)
+		if err == nil {
+			_ = db.Close()
+			t.Errorf("%+v was taken", c)
+			continue
+		}
+		if msg := err.Error(); len(msg) == 0 || strings.Contains(msg, "sesame") {
+			t.Errorf("it says %q", msg)
+		}
+	}
+}
+
+// TestSweep: what is dead for an hour goes, and nothing else.
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	clock := storagetest.NewClock()
+	db, err := openWith(t, t.TempDir(), clock.Now, nil)
+	must(t, err)
+	defer db.Close()
+	for _, item := range []storage.Item{
+		{Key: "never"}, {Key: "dead", ExpiresAt: clock.Now().Add(time.Second)}, {Key: "later", ExpiresAt: clock.Now().Add(2 * time.Hour)},
+	} {
+		must(t, db.Update(t.Context(), func(tx storage.Tx) error { return tx.Put(item) }))
+	}
+	for i := range 11 { // in batches
+		must(t, db.Update(t.Context(), func(tx storage.Tx) error {
+			for j := range storage.MaxWrites {
+				if err := tx.Put(storage.Item{Key: fmt.Sprintf("many/%d/%d", i, j), ExpiresAt: clock.Now().Add(time.Second)}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+	}
+	for _, test := range []struct {
+		after time.Duration
+		want  int
+	}{{time.Second, 0}, {time.Hour, 11*storage.MaxWrites + 1}, {0, 0}, {3 * time.Hour, 1}} {
+		clock.Advance(test.after)
+		removed, err := db.Sweep(t.Context())
+		must(t, err)
+		if removed != test.want {
+			t.Errorf("after another %v %d are removed, want %d", test.after, removed, test.want)
+		}
+	}
+}

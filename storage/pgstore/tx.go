@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/gatehouse-id/gatehouse/storage"
+	"github.com/gatehouse-id/gatehouse/storage/internal/pending"
+)
+
+// tx is one run of a closure. It has no connection before its first reading.
+type tx struct {
+	db       *DB
+	ctx      context.Context
+	now      time.Time // read once, so that one transaction sees one instant
+	beginSQL string
+	careful  bool // looks where it inserts
+	over     bool
+
+	conn   *pgxpool.Conn
+	failed error // what the database said; all that follows gets it as well
+	known  map[string]*storage.Item
+	writes pending.Writes
+	free   map[string]struct{} // keys that are inserted and taken to be free
+}
+
+var _ storage.Prefetcher = (*tx)(nil)
+
+func (db *DB) begin(ctx context.Context, writable, careful bool) *tx {
+	t := &tx{db: db, ctx: ctx, now: db.config.Now(), beginSQL: beginView, careful: careful, known: map[string]*storage.Item{}}
+	if writable {
+		t.beginSQL, t.writes, t.free = beginUpdate, pending.Writes{}, map[string]struct{}{}
+	}
+	return t
+}
+
+// end ends the closure's use of the transaction, and rolls back what is not committed. Nobody waits for that.
+func (t *tx) end() {
+	t.over = true
+	conn := t.conn
+	if conn == nil {
+		return
+	}
+	t.conn = nil
+	if status := conn.Conn().PgConn().TxStatus(); status == 'I' || conn.Conn().IsClosed() {
+		conn.Release()
+		return
+	}
+	t.db.entered.Add(1)
+	go func() {
+		defer t.db.entered.Done()
+		defer conn.Release() // which closes a connection that is still in a transaction
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), t.db.config.Timeout)
+		defer cancel()
+		_, _ = conn.Exec(ctx, "ROLLBACK")
+	}()
+}
+
+// usable returns why nothing can be done any more.
+func (t *tx) usable() error {
+	switch {
+	case t.over:
+		return pending.ErrOver
+	case t.failed != nil:
+		return t.failed
+	}
+	return t.ctx.Err()
+}
+
+// fail remembers what the database said, so that a closure that goes on all the same commits nothing.
+func (t *tx) fail(err error) error {
+	t.failed = err
+	return err
+}
+
+// main returns the key by which losers queue.
+func (t *tx) main() string {
+	first := ""
+	for key := range t.writes {
+		if first == "" || key < first {
+			first = key
+		}
+	}
+	return first
+}
+
+// Get returns the live item at key.
+func (t *tx) Get(key string) (storage.Item, error) {
+	if err := t.usable(); err != nil {
+		return storage.Item{}, err
+	}
+	item, own := t.writes[key]
+	if !own {
+		if err := t.Prefetch(key); err != nil {
+			return storage.Item{}, err
+		}
+		item = t.known[key]
+	}
+	if item == nil || !item.Live(t.now) {
+		return storage.Item{}, storage.ErrNotFound
+	}
+	return pending.Clone(item), nil
+}
+
+// Put writes an item whether or not the key is taken.
+func (t *tx) Put(item storage.Item) error {
+	if t.over {
+		return pending.ErrOver
+	}
+	return t.writes.Put(item)
+}
+
+// Insert writes an item and refuses a live key. One of which nothing is known is taken to be free; where it is not, the closure runs again
+// and is told.
+func (t *tx) Insert(item storage.Item) error {
+	if err := t.usable(); err != nil {
+		return err
+	}
+	_, own := t.writes[item.Key]
+	_, read := t.known[item.Key]
+	if t.careful || own || read {
+		return t.writes.Insert(item, t.Get)
+	}
+	if err := t.writes.Put(item); err != nil {
+		return err
+	}
+	t.free[item.Key] = struct{}{}
+	return nil
+}
+
+// look finds out whether keys were free that were taken to be. A closure that refuses may have gone by that.
+func (t *tx) look() {
+	free := slices.Collect(maps.Keys(t.free))
+	if len(free) == 0 || t.Prefetch(free...) != nil {
+		return
+	}
+	for _, key := range free {
+		if item := t.known[key]; item != nil && item.Live(t.now) {
+			t.failed = errTaken
+		}
+	}
+}
+
+// Delete removes the item at key, if there is one.
+func (t *tx) Delete(key string) error {
+	if err := t.usable(); err != nil {
+		return err
+	}
+	if _, free := t.free[key]; free {
+		return t.fail(errTaken) // whether it was, only a look can tell
+	}
+	return t.writes.Delete(key)
+}
+
+// Prefetch reads items that will be asked for, all in one round trip.
+func (t *tx) Prefetch(keys ...string) error {
+	if err := t.usable(); err != nil {
+		return err
+	}
+	var missing [][]byte
+	for _, key := range keys {
+		if _, ok := t.known[key]; !ok {
+			missing = append(missing, []byte(key))
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	found, err := t.read(t.db.sql.get, missing)
+	if err != nil {
+		return err
+	}
+	for _, key := range missing {
+		t.known[string(key)] = nil
+	}
+	for i := range found {
+		t.known[found[i].Key] = &found[i]
+	}
+	return nil
+}
+
+// read sends a query, in a transaction, and returns the items that come of it.
+func (t *tx) read(sql string, args ...any) (items []storage.Item, err error) {
+	err = t.send(t.ctx, func(batch *pgx.Batch) { batch.Queue(sql, args...) }, func(results pgx.BatchResults) error {
+		rows, err := results.Query()
+		if err != nil {
+			return err
+		}
+		items, err = pgx.CollectRows(rows, toItem)
+		return err
+	})
+	if err == nil {
+		return items, nil
+	}
+	if errors.Is(err, errNoConnection) {
+		return nil, t.fail(err)
+	}
+	return nil, t.fail(fault(t.ctx, "reading", err))
+}
+
+func toItem(row pgx.CollectableRow) (storage.Item, error) {
+	var key, value []byte
+	var expires *int64
+	if err := row.Scan(&key, &value, &expires); err != nil {
+		return storage.Item{}, err
+	}
+	item := storage.Item{Key: string(key), Value: value}
+	if expires != nil {
+		item.ExpiresAt = time.UnixMilli(*expires).UTC()
+	}
+	return item, nil
+}
+
+// errNoConnection is what a transaction gets for which there was none.
+var errNoConnection = fmt.Errorf("waiting for a connection to PostgreSQL: %w", storage.ErrUnavailable)
+
+// send sends statements in one round trip, behind the beginning where the transaction has not begun, and has their results read.
+func (t *tx) send(ctx context.Context, queue func(*pgx.Batch), read func(pgx.BatchResults) error) (err error) {
+	batch := new(pgx.Batch)
+	if t.conn == nil {
+		if err := t.acquire(ctx); err != nil {
+			return err
+		}
+		batch.Queue(t.beginSQL)
+	}
+	begins := batch.Len() > 0
+	queue(batch)
+	defer t.db.observe("trip", &err)()
+	ctx, cancel := context.WithTimeout(ctx, t.db.config.Timeout)
+	defer cancel()
+	results := t.conn.SendBatch(ctx, batch)
+	if begins {
+		_, err = results.Exec()
+	}
+	if err == nil {
+		err = read(results)
+	}
+	if closed := results.Close(); err == nil {
+		err = closed
+	}
+	return err
+}
+
+func (t *tx) acquire(ctx context.Context) error {
+	wait, cancel := context.WithTimeout(ctx, t.db.config.AcquireTimeout)
+	defer cancel()
+	conn, err := t.db.pool.Acquire(wait)
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return fmt.Errorf("%w: %w", errNoConnection, err)
+	}
+	t.conn = conn
+	return nil
+}

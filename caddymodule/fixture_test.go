@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule"
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/guests"
 	"github.com/gatehouse-id/gatehouse/caddymodule/pool"
+	_ "github.com/gatehouse-id/gatehouse/caddymodule/stores"
 	"github.com/gatehouse-id/gatehouse/internal/seal"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/memstore"

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/caddymodule/cli"
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/guests"
+	_ "github.com/gatehouse-id/gatehouse/caddymodule/stores"
 	"github.com/gatehouse-id/gatehouse/mobileauth"
 )
 

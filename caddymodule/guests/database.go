@@ -6,8 +6,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -58,7 +56,7 @@ func (m *Database) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("login_module database: dsn: %w", err)
 	}
-	if hasPassword(m.DSN) {
+	if secret.InDSN(m.DSN) {
 		secret.InClear("login_module database", logger)
 	}
 	config.DSN = dsn
@@ -66,16 +64,6 @@ func (m *Database) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("login_module database: %w", err)
 	}
 	return nil
-}
-
-// hasPassword reports whether a password stands in a DSN as it is written.
-func hasPassword(dsn string) bool {
-	if u, err := url.Parse(dsn); err == nil && u.User != nil {
-		password, set := u.User.Password()
-		return set && !strings.Contains(password, "{")
-	}
-	_, password, found := strings.Cut(dsn, "password=")
-	return found && !strings.HasPrefix(strings.TrimLeft(password, "' "), "{")
 }
 
 func (m *Database) config(logger *slog.Logger) database.Config {

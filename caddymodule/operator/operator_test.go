@@ -20,6 +20,7 @@ import (
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/carriers"
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/guests"
 	"github.com/gatehouse-id/gatehouse/caddymodule/operator"
+	_ "github.com/gatehouse-id/gatehouse/caddymodule/stores"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/tests/adapted"
 	"github.com/gatehouse-id/gatehouse/tests/services/loopback"

@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule"
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/guests"
 	"github.com/gatehouse-id/gatehouse/caddymodule/policy"
+	_ "github.com/gatehouse-id/gatehouse/caddymodule/stores"
 	"github.com/gatehouse-id/gatehouse/tests/adapted"
 )
 

@@ -4,6 +4,7 @@ package secret
 
 import (
 	"log/slog"
+	"net/url"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -26,4 +27,14 @@ func Resolve(text, of string, logger *slog.Logger) (string, error) {
 // InClear points out a secret that stands in the configuration itself: Caddy keeps and shows configurations.
 func InClear(of string, logger *slog.Logger) {
 	logger.Warn("a secret stands in the configuration in clear: write {env.NAME} or {file.PATH}", "of", of)
+}
+
+// InDSN reports whether a password stands in a DSN as it is written.
+func InDSN(dsn string) bool {
+	if u, err := url.Parse(dsn); err == nil && u.User != nil {
+		password, set := u.User.Password()
+		return set && !strings.Contains(password, "{")
+	}
+	_, password, found := strings.Cut(dsn, "password=")
+	return found && !strings.HasPrefix(strings.TrimLeft(password, "' "), "{")
 }

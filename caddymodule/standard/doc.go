@@ -12,4 +12,5 @@ import (
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/guests"
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/handlers"
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/operator"
+	_ "github.com/gatehouse-id/gatehouse/caddymodule/stores"
 )

@@ -3,8 +3,10 @@
 package pgstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,4 +66,20 @@ func (db *DB) ready(ctx context.Context, config *pgx.ConnConfig) (pooled bool, e
 func settle(ctx context.Context, conn *pgx.Conn) error {
 	_, _ = conn.Exec(ctx, "SET enable_seqscan = off")
 	return nil
+}
+
+// Where names the tables that a DSN and a schema lead to, without user and password: the same name is the same store, as long as nobody
+// calls one server by two names.
+func Where(dsn, schema string) (string, error) {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return "", err
+	}
+	hosts := []string{fmt.Sprintf("%s:%d", config.Host, config.Port)}
+	for _, other := range config.Fallbacks {
+		if host := fmt.Sprintf("%s:%d", other.Host, other.Port); !slices.Contains(hosts, host) {
+			hosts = append(hosts, host)
+		}
+	}
+	return fmt.Sprintf("%s/%s/%s", strings.Join(hosts, ","), cmp.Or(config.Database, config.User), cmp.Or(schema, DefaultSchema)), nil
 }

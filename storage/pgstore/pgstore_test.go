@@ -3,12 +3,7 @@
 package pgstore_test
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
-	"fmt"
 	"os"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,42 +13,9 @@ import (
 	"github.com/gatehouse-id/gatehouse/tests/postgres"
 )
 
-// server is shared by the tests of this package, which have a schema each.
-var server struct {
-	once sync.Once
-	*postgres.Server
-	dsn string
-	err error
-}
+var server postgres.Shared
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if server.Server != nil {
-		if err := server.Close(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
-
-// dsn returns how to connect: to the database that GATEHOUSE_TEST_POSTGRES names, else to a server of the tests' own.
-func dsn(t testing.TB) string {
-	t.Helper()
-	server.once.Do(func() {
-		if server.dsn = os.Getenv("GATEHOUSE_TEST_POSTGRES"); server.dsn != "" {
-			return
-		}
-		if server.Server, server.err = postgres.Open(); server.err == nil {
-			server.dsn = server.DSN("postgres", postgres.User)
-		}
-	})
-	if errors.Is(server.err, postgres.ErrMissing) {
-		t.Skip(server.err)
-	}
-	must(t, server.err)
-	return server.dsn
-}
+func TestMain(m *testing.M) { os.Exit(server.Run(m)) }
 
 func open(t testing.TB, place string, now func() time.Time) (storage.DB, error) {
 	t.Helper()
@@ -62,8 +24,7 @@ func open(t testing.TB, place string, now func() time.Time) (storage.DB, error) 
 
 func openWith(t testing.TB, place string, now func() time.Time, change func(*pgstore.Config)) (*pgstore.DB, error) {
 	t.Helper()
-	sum := sha256.Sum256([]byte(place))
-	c := pgstore.Config{DSN: dsn(t), Schema: "t" + hex.EncodeToString(sum[:8]), Now: now, MaxConns: 6, SweepEvery: -1, AcquireTimeout: time.Minute}
+	c := pgstore.Config{DSN: server.DSN(t), Schema: postgres.Schema(place), Now: now, MaxConns: 6, SweepEvery: -1, AcquireTimeout: time.Minute}
 	if change != nil {
 		change(&c)
 	}

@@ -146,7 +146,7 @@ func TestMigrations(t *testing.T) {
 	db, err := openWith(t, place, time.Now, func(c *pgstore.Config) { schema = c.Schema })
 	must(t, err)
 	must(t, db.Close())
-	conn, err := pgx.Connect(t.Context(), dsn(t))
+	conn, err := pgx.Connect(t.Context(), server.DSN(t))
 	must(t, err)
 	defer conn.Close(context.WithoutCancel(t.Context()))
 	var versions []int32
@@ -165,7 +165,7 @@ func TestMigrations(t *testing.T) {
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
 	for _, c := range []pgstore.Config{
-		{Now: time.Now}, {DSN: dsn(t)}, {DSN: "postgres://u:sesame@%zz/", Now: time.Now},
+		{Now: time.Now}, {DSN: server.DSN(t)}, {DSN: "postgres://u:sesame@%zz/", Now: time.Now},
 		{DSN: "host=/nowhere user=u password=sesame", Now: time.Now},
 	} {
 		db, err := pgstore.Open(t.Context(), c)

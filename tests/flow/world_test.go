@@ -13,6 +13,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -44,7 +45,9 @@ import (
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/badgerstore"
 	"github.com/gatehouse-id/gatehouse/storage/memstore"
+	"github.com/gatehouse-id/gatehouse/storage/pgstore"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+	"github.com/gatehouse-id/gatehouse/tests/postgres"
 	"github.com/gatehouse-id/gatehouse/validation"
 )
 
@@ -58,6 +61,11 @@ const (
 	verifier = "verifier-verifier-verifier-verifier-verifier-0"
 )
 
+// databases is the PostgreSQL of all flows.
+var databases postgres.Shared
+
+func TestMain(m *testing.M) { os.Exit(databases.Run(m)) }
+
 // engines are the stores that every flow runs over.
 var engines = []struct {
 	name string
@@ -70,6 +78,13 @@ var engines = []struct {
 	}},
 	{"badger", func(t *testing.T, now func() time.Time) storage.DB {
 		db, err := badgerstore.Open(t.Context(), badgerstore.Config{Dir: t.TempDir(), Now: now, Logger: slog.New(slog.DiscardHandler)})
+		must(t, err)
+		return db
+	}},
+	{"postgres", func(t *testing.T, now func() time.Time) storage.DB {
+		db, err := pgstore.Open(t.Context(), pgstore.Config{
+			DSN: databases.DSN(t), Schema: postgres.Schema(t.TempDir()), Now: now, MaxConns: 6, SweepEvery: -1, AcquireTimeout: time.Minute,
+		})
 		must(t, err)
 		return db
 	}},

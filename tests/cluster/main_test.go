@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/tests/faces"
+	"github.com/gatehouse-id/gatehouse/tests/postgres"
+	"github.com/gatehouse-id/gatehouse/tests/program"
+)
+
+const (
+	password      = "wonderland-2026"
+	machineSecret = "machine-secret-0123456789-0123456789"
+	sealKey       = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+)
+
+// patience is how long a test waits for what has to come. None measures by it.
+const patience = 60 * time.Second
+
+// binary is the program, built once for all tests.
+var binary string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "gh")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // it is temporary anyway
+	if binary, err = program.Build(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// cluster is a database, the nodes on it and what stands before them.
+type cluster struct {
+	*testing.T
+	database *postgres.Server
+	dsn      string
+	balancer *balancer
+	issuer   string
+	nodes    []*program.Program
+	client   *http.Client
+}
+
+// start starts so many nodes at once, on an empty database.
+func start(t *testing.T, nodes int) *cluster {
+	t.Helper()
+	c := &cluster{T: t, database: postgres.Start(t), balancer: newBalancer(t)}
+	c.dsn = c.database.Database(t)
+	c.issuer = "http://localhost:" + c.balancer.port()
+	c.client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	c.nodes = make([]*program.Program, nodes)
+	began := make(chan error)
+	for i := range nodes {
+		go func() {
+			var err error
+			c.nodes[i], err = c.node()
+			began <- err
+		}()
+	}
+	for range nodes {
+		if err := <-began; err != nil {
+			t.Error(err)
+		}
+	}
+	if t.Failed() {
+		t.FailNow()
+	}
+	for _, node := range c.nodes {
+		c.balancer.add(node.Addresses[0])
+	}
+	return c
+}
+
+// node starts one, in a short folder since the path of a Unix socket must be short.
+func (c *cluster) node() (*program.Program, error) {
+	dir, err := os.MkdirTemp("", "gh")
+	if err != nil {
+		return nil, err
+	}
+	node, err := program.Start(c.Context(), program.Config{
+		Path: binary, Dir: dir, Ports: 1, Host: "localhost", Ready: "/jwks",
+		Env: []string{"GATEHOUSE_DSN=" + c.dsn, "GATEHOUSE_SEAL_KEY=" + sealKey},
+		Caddyfile: func(addresses []string) string {
+			return strings.NewReplacer("ADMIN", program.SocketIn(dir), "ISSUER", c.issuer, "NODE", "http://"+addresses[0]).Replace(caddyfile)
+		},
+	})
+	c.Cleanup(func() {
+		if node != nil {
+			_ = node.Stop() // it may have been killed
+		}
+		_ = os.RemoveAll(filepath.Clean(dir)) // it is temporary anyway
+	})
+	return node, err
+}
+
+const caddyfile = `{
+	admin ADMIN
+	auto_https off
+	default_bind 127.0.0.1
+	gatehouse {
+		issuer ISSUER
+		storage postgres {env.GATEHOUSE_DSN} {
+			connections 8
+			time_out 3s
+			wait 2s
+		}
+		seal_key {env.GATEHOUSE_SEAL_KEY}
+		realm password {
+			authenticator form
+			login_module identity_store
+			max_age 8h
+			audit
+		}
+		scope accounts:read password
+		default_scope accounts:read
+		client mobile {
+			native
+			grants authorization_code refresh_token
+			scopes openid offline_access accounts:read
+			first_party
+			access_ttl 1h
+		}
+		client machine {
+			secret ` + machineSecret + `
+			grants client_credentials
+			scopes accounts:read
+			access_ttl 1h
+		}
+		user alice {
+			password ` + password + `
+		}
+	}
+}
+
+NODE {
+	authorization_server
+	handle /api* {
+		protect accounts:read
+		respond "hello {http.auth.user.id}"
+	}
+}
+`
+
+// answer is what a node said.
+type answer struct {
+	Status  int         `json:"-"`
+	Header  http.Header `json:"-"`
+	Body    string      `json:"-"`
+	Access  string      `json:"access_token"`
+	Refresh string      `json:"refresh_token"`
+	Error   string      `json:"error"`
+}
+
+// send sends a request to whichever node is next, or to one of them. One that gets no answer has status 0.
+func (c *cluster) send(method, address string, form url.Values, token string) *answer {
+	request, err := http.NewRequestWithContext(c.Context(), method, address, strings.NewReader(form.Encode()))
+	if err != nil {
+		c.Error(err)
+		return &answer{}
+	}
+	if form != nil {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := c.client.Do(request)
+	if err != nil {
+		return &answer{Body: err.Error()}
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return &answer{Body: err.Error()}
+	}
+	a := &answer{Status: response.StatusCode, Header: response.Header, Body: string(body)}
+	_ = json.Unmarshal(body, a) // not every answer is JSON
+	return a
+}
+
+// at is the address of a path at one node.
+func (c *cluster) at(node int, path string) string {
+	return "http://" + c.nodes[node].Addresses[0] + path
+}
+
+// app is one that logs in by itself, each of its requests at another node.
+func (c *cluster) app() *faces.App {
+	to, err := url.Parse(c.issuer)
+	must(c, err)
+	proxy := &httputil.ReverseProxy{
+		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(to) },
+		Transport: c.client.Transport,
+	}
+	return faces.AppOf(c, proxy, c.issuer+"/authorize-challenge")
+}
+
+// code logs alice in and returns a code.
+func (c *cluster) code() string {
+	c.Helper()
+	a := c.app()
+	a.Ask("scope", "openid offline_access accounts:read").Asks("password")
+	return a.Answer(faces.ByPassword("alice", password)).Granted()
+}
+
+func redeeming(code string) url.Values {
+	return url.Values{
+		"grant_type": {"authorization_code"}, "client_id": {"mobile"}, "code": {code}, "code_verifier": {faces.Verifier},
+	}
+}
+
+func refreshing(token string) url.Values {
+	return url.Values{"grant_type": {"refresh_token"}, "client_id": {"mobile"}, "refresh_token": {token}}
+}
+
+// login logs alice in and returns her tokens.
+func (c *cluster) login() *answer {
+	c.Helper()
+	got := c.send(http.MethodPost, c.issuer+"/token", redeeming(c.code()), "")
+	if got.Access == "" || got.Refresh == "" {
+		c.Fatalf("no tokens: %d %s", got.Status, got.Body)
+	}
+	return got
+}
+
+// until waits for what has to come.
+func (c *cluster) until(what string, is func() bool) {
+	c.Helper()
+	ctx, cancel := context.WithTimeout(c.Context(), patience)
+	defer cancel()
+	for !is() {
+		select {
+		case <-ctx.Done():
+			c.Fatalf("waiting until %s", what)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

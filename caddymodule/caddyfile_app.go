@@ -190,6 +190,7 @@ func (a *App) parseTokens(d *caddyfile.Dispenser) error {
 		"refresh_idle":  option.Duration(&a.Tokens.RefreshIdle),
 		"refresh_grace": a.parseGrace,
 		"dpop_nonces":   option.Flag(&a.Tokens.DPoPNonces),
+		"max_staleness": option.Duration(&a.Tokens.MaxStaleness),
 	}}.Parse(d)
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
+	"github.com/gatehouse-id/gatehouse/authz/revocation"
 	"github.com/gatehouse-id/gatehouse/caddymodule/approvals"
 	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
 	"github.com/gatehouse-id/gatehouse/caddymodule/development"
@@ -137,6 +138,9 @@ func (a *App) checkLifetimes() error {
 	}
 	if idle := cmp.Or(time.Duration(t.RefreshIdle), time.Second); idle < time.Second {
 		return fmt.Errorf("tokens: refresh_idle is %v; it is a second at least", idle)
+	}
+	if most := cmp.Or(time.Duration(t.MaxStaleness), revocation.StaleAfter); most < revocation.StaleAfter {
+		return fmt.Errorf("tokens: max_staleness is %v; it is %v at least", most, revocation.StaleAfter)
 	}
 	return nil
 }

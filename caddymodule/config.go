@@ -41,6 +41,8 @@ type TokensConfig struct {
 	// Whether every DPoP proof must carry a nonce of ours, at the issuer and at protected sites, whatever the clocks say. Default: only
 	// one whose iat is not of this minute.
 	DPoPNonces bool `json:"dpop_nonces,omitempty"`
+	// How long access tokens are accepted while the store cannot be asked what was revoked. Default: 15m; at least 30s.
+	MaxStaleness caddy.Duration `json:"max_staleness,omitempty"`
 }
 
 // RealmConfig is a named security check.

@@ -38,6 +38,13 @@ type Explainer interface {
 	Cause(*Principal) error
 }
 
+// Current is another ability of [Revocations]: to say that they are not known any more, since whoever keeps them could not be asked for
+// too long. It is asked for each request and answers from memory.
+type Current interface {
+	// Current returns nil while the revocations are as new as they have to be.
+	Current(now time.Time) error
+}
+
 // Config says which tokens are valid here.
 type Config struct {
 	// Issuer is the iss of valid tokens, compared as it stands. Required.
@@ -67,9 +74,10 @@ type Config struct {
 
 // Validator tells valid tokens of one issuer from all others. It is safe for concurrent use.
 type Validator struct {
-	config Config
-	digest *sieve.Digester
-	cache  *sieve.Cache[fact]
+	config  Config
+	current Current // nil where Revocations is none
+	digest  *sieve.Digester
+	cache   *sieve.Cache[fact]
 }
 
 // fact is what is known about a token: whom it names, and the key that proved it.
@@ -100,7 +108,8 @@ func New(c Config) (*Validator, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Validator{config: c, digest: digest, cache: sieve.New[fact](max(0, c.CacheBytes))}, nil
+	current, _ := c.Revocations.(Current)
+	return &Validator{config: c, current: current, digest: digest, cache: sieve.New[fact](max(0, c.CacheBytes))}, nil
 }
 
 func (c *Config) check() error {
@@ -126,7 +135,7 @@ func (v *Validator) Now() time.Time { return v.config.Now() }
 
 // Validate returns what a token says if it is valid now and its sender holds what it is bound to. Otherwise the error is an
 // *[Error]: invalid_token, invalid_dpop_proof for a proof that was used before, or temporarily_unavailable when the issuer's
-// keys cannot be known.
+// keys, or what was revoked, cannot be known.
 func (v *Validator) Validate(ctx context.Context, c Credential) (*Principal, error) {
 	p, err := v.Inspect(ctx, c.Token)
 	if err == nil {
@@ -191,6 +200,11 @@ func (v *Validator) stands(f *fact, now time.Time) (*Principal, error) {
 	}
 	if v.config.Revocations != nil && v.config.Revocations.Revoked(p) {
 		return nil, Invalid(v.cause(p))
+	}
+	if v.current != nil {
+		if err := v.current.Current(now); err != nil {
+			return nil, oauth.Unavailable(err)
+		}
 	}
 	return p, nil
 }

@@ -148,8 +148,16 @@ func (v *View) sweep(now time.Time) {
 // Stale reports whether the log could not be read for longer than [StaleAfter], or never was: this node may then let pass what
 // another has revoked.
 func (v *View) Stale() bool {
+	return v.config.Now().Sub(v.ReadAt()) > StaleAfter
+}
+
+// ReadAt returns when the log began to be read that was read last; the zero time is never.
+func (v *View) ReadAt() time.Time {
 	last := v.lastRead.Load()
-	return last == 0 || v.config.Now().Sub(time.Unix(0, last)) > StaleAfter
+	if last == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, last)
 }
 
 // Len returns how many entries the view holds.

@@ -3,6 +3,9 @@
 package server
 
 import (
+	"errors"
+	"time"
+
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/authz/revocation"
 	"github.com/gatehouse-id/gatehouse/validation"
@@ -14,14 +17,30 @@ import (
 type dead struct {
 	view *revocation.View
 	apps realm.Applications
+	// most is how long the log of revocations may go unread; zero is for ever.
+	most time.Duration
 }
 
 var _ interface {
 	validation.Revocations
 	validation.Explainer
+	validation.Current
 } = (*dead)(nil)
 
-func (s *Server) dead() *dead { return &dead{s.config.View, s.config.Applications} }
+func (s *Server) dead() *dead {
+	return &dead{s.config.View, s.config.Applications, s.config.MaxStaleness}
+}
+
+// ErrBlind is the log of revocations that could not be read for too long. Another node may have revoked anything.
+var ErrBlind = errors.New("what was revoked has not been read for longer than max_staleness")
+
+// Current reports whether the log was read not too long ago.
+func (d *dead) Current(now time.Time) error {
+	if d.most > 0 && now.Sub(d.view.ReadAt()) > d.most {
+		return ErrBlind
+	}
+	return nil
+}
 
 // Revoked reports whether a token is dead.
 func (d *dead) Revoked(p *validation.Principal) bool {

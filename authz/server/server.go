@@ -52,7 +52,9 @@ type Config struct {
 	Audience []string
 	Store    *authz.Store
 	View     *revocation.View
-	Ring     *keyset.Ring
+	// MaxStaleness is how long tokens are accepted although the log of revocations cannot be read; zero is for ever.
+	MaxStaleness time.Duration
+	Ring         *keyset.Ring
 	// Published are the keys that the issuer publishes, where there are others beside the Ring's; nil is the Ring.
 	Published endpoints.Keys
 	Clients   *authz.Clients

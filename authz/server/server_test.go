@@ -64,6 +64,7 @@ func (nobody) Profile(context.Context, string) (map[string]any, error) { return 
 // bench is a server and what it is made of.
 type bench struct {
 	t      *testing.T
+	clock  *storagetest.Clock
 	config server.Config
 	db     *storagetest.FaultyDB
 	guest  *guest
@@ -83,7 +84,7 @@ func newBench(t *testing.T) *bench {
 	clock := storagetest.NewClock()
 	db, err := memstore.Open(memstore.Config{Now: clock.Now})
 	must(t, err)
-	b := &bench{t: t, db: storagetest.Faulty(db), guest: &guest{}, log: new(bytes.Buffer)}
+	b := &bench{t: t, clock: clock, db: storagetest.Faulty(db), guest: &guest{}, log: new(bytes.Buffer)}
 	logger := slog.New(slog.NewTextHandler(b.log, nil))
 	sealer, err := seal.New(seal.Key{ID: "test", Secret: []byte("thirty-two bytes of a test's key")})
 	must(t, err)
@@ -157,7 +158,7 @@ func TestNewMissesEachPart(t *testing.T) {
 	t.Parallel()
 	optional := []string{
 		"Scopes", "DefaultScopes", "ScopeTexts", "SessionIdle", "SessionLifetime", "RefreshGrace", "CacheBytes", "Proxied", "Applications", "Published", "Observe",
-		"Phones", "Registrations", "Details", "Backchannel", "NonceKey", "DemandNonces", "Registration", "MutualTLS", "Asked",
+		"Phones", "Registrations", "MaxStaleness", "Details", "Backchannel", "NonceKey", "DemandNonces", "Registration", "MutualTLS", "Asked",
 	}
 	b := newBench(t)
 	all := reflect.TypeOf(b.config)
@@ -303,6 +304,32 @@ func TestCaller(t *testing.T) {
 			t.Errorf("the realm is told %+v, want proxied: %t", in, proxied)
 		}
 	}
+}
+
+// A token is judged without the log of revocations for so long and no longer, and again as soon as the log is read.
+func TestStaleness(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.config.MaxStaleness = time.Minute
+	s := b.start()
+	issued := b.ask(s, "/idp/token", url.Values{"grant_type": {"client_credentials"}}, "machine")
+	var has struct {
+		Token string `json:"access_token"`
+	}
+	must(t, json.Unmarshal(issued.Body.Bytes(), &has))
+	judge := func(want error) {
+		t.Helper()
+		if _, err := s.AccessValidator().Validate(t.Context(), validation.Bearer(has.Token)); !errors.Is(err, want) || (err == nil) != (want == nil) {
+			t.Errorf("it is judged with %v, want %v", err, want)
+		}
+	}
+	judge(nil)
+	b.clock.Advance(time.Minute)
+	judge(nil)
+	b.clock.Advance(time.Second)
+	judge(server.ErrBlind)
+	must(t, b.config.View.Refresh(t.Context()))
+	judge(nil)
 }
 
 // A server looks after its keys each minute, says when it cannot, and stops when it is told to.

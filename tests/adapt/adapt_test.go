@@ -47,6 +47,7 @@ func TestMain(m *testing.M) {
 		"OLDER_SEAL_KEY":     "enl4d3Z1dHNycXBvbm1sa2ppaGdmZWRjYmE5ODc2NTQ=",
 		"PORTAL_SECRET":      "portal-secret-0123456789-0123456789", "NEXT_SECRET": "next-secret-0123456789-0123456789",
 		"ADMIN_PASSWORD": "correct horse battery staple", "ADAPTER_TOKEN": "token-of-the-adapter-0123456789", "LTPA_PASSWORD": "WebAS", "USERS_DSN": "host=/run/postgresql dbname=users",
+		"GATEHOUSE_DSN": "postgres://gatehouse@db.example.com/gatehouse?sslmode=verify-full",
 		"LDAP_PASSWORD": "reader-secret-0123456789", "USERS_TOKEN": "token-of-the-users-service-0123456789",
 		"DEVICES_TOKEN": "token-of-the-devices-service-0123456789",
 	} {

@@ -88,8 +88,7 @@ func (s *Server) mountRegistration(*session.Manager, *limit.Limiter) error {
 	}
 	addresses, err1 := g.PerAddress.limiter(addressBurst, addressEvery, c.Now)
 	tokens, err2 := g.PerToken.limiter(tokenBurst, tokenEvery, c.Now)
-	day := cmp.Or(g.PerDay, strangersPerDay)
-	strangers, err3 := limit.New(limit.Config{Burst: day, Every: 24 * time.Hour / time.Duration(day), Keys: 1, Now: c.Now})
+	strangers, err3 := limit.Daily(cmp.Or(g.PerDay, strangersPerDay), 1, c.Now)
 	updates, err4 := Rate{}.limiter(updatesBurst, updatesEvery, c.Now)
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return err

@@ -139,7 +139,7 @@ func (s *Side) build(ctx caddy.Context) error {
 // budget lets a day's devices come at once, and from then on as many in each day.
 func (s *Side) budget() (b provisioning.Budget, err error) {
 	day := func(n, keys int) *limit.Limiter {
-		l, other := limit.New(limit.Config{Burst: n, Every: 24 * time.Hour / time.Duration(n), Keys: keys, Now: s.parts.Now})
+		l, other := limit.Daily(n, keys, s.parts.Now)
 		err = errors.Join(err, other)
 		return l
 	}

@@ -43,6 +43,15 @@ func New(c Config) (*Limiter, error) {
 	return &Limiter{config: c, byKey: map[string]*list.Element{}, quiet: list.New()}, nil
 }
 
+// Daily returns a limiter that admits so many events of a key at once, and from then on as many in each day.
+func Daily(n, keys int, now func() time.Time) (*Limiter, error) {
+	c := Config{Burst: n, Keys: keys, Now: now}
+	if n > 0 {
+		c.Every = 24 * time.Hour / time.Duration(n)
+	}
+	return New(c)
+}
+
 // Wait returns how long the key has to wait until one more event is admitted; zero when it is now. It counts nothing.
 func (l *Limiter) Wait(key string) time.Duration {
 	if l == nil {

@@ -213,3 +213,32 @@ func BenchmarkWait(b *testing.B) {
 		l.Wait("a")
 	}
 }
+
+func TestDaily(t *testing.T) {
+	t.Parallel()
+	clock := storagetest.NewClock()
+	l, err := limit.Daily(24, 10, clock.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 24 {
+		if taken := l.Take("a"); taken.Wait != 0 {
+			t.Fatalf("event %d of the first day waits %s", i, taken.Wait)
+		}
+	}
+	admitted := 0
+	for range 24 * 60 {
+		clock.Advance(time.Minute)
+		if l.Take("a").Wait == 0 {
+			admitted++
+		}
+	}
+	if admitted != 24 {
+		t.Errorf("the next day admits %d", admitted)
+	}
+	for name, n := range map[string]int{"none": 0, "fewer than none": -1, "more than a clock tells apart": 1 << 62} {
+		if _, err := limit.Daily(n, 10, clock.Now); err == nil {
+			t.Errorf("%s in a day: built", name)
+		}
+	}
+}

@@ -607,7 +607,7 @@ func TestBudget(t *testing.T) {
 	has := f.issue(t, old)
 	f.clock.Advance(70 * 24 * time.Hour)
 	daily := func(n int) *limit.Limiter {
-		l, err := limit.New(limit.Config{Burst: n, Every: 24 * time.Hour / time.Duration(n), Keys: 100, Now: f.clock.Now})
+		l, err := limit.Daily(n, 100, f.clock.Now)
 		must(t, err)
 		return l
 	}

@@ -4,7 +4,6 @@ package client
 
 import (
 	"bytes"
-	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -14,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-id/gatehouse/internal/jose"
 )
 
 // NameKind says which name of a certificate is a client's (RFC 8705 2.1.2).
@@ -99,18 +100,11 @@ func (n CertificateName) Check() error {
 	return nil
 }
 
-const (
-	// maxChain, maxRSABits and maxExponent bound what it costs to look at the certificates of a stranger.
-	maxChain    = 6
-	maxRSABits  = 4096
-	maxExponent = 65537
-)
+// maxChain bounds how many certificates of a stranger are looked at.
+const maxChain = 6
 
 // costly reports whether it takes long to see that a certificate's key has signed something.
-func costly(c *x509.Certificate) bool {
-	key, ok := c.PublicKey.(*rsa.PublicKey)
-	return ok && (key.N.BitLen() > maxRSABits || key.E > maxExponent)
-}
+func costly(c *x509.Certificate) bool { return jose.PublicKey{Key: c.PublicKey}.Costly() }
 
 // in reports whether a certificate bears the name. Nothing in it stands for more than itself: no wildcard, no pattern.
 func (n CertificateName) in(c *x509.Certificate) bool {

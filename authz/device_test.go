@@ -4,13 +4,16 @@ package authz_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
+	"github.com/gatehouse-id/gatehouse/authz/roster"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
 )
@@ -189,6 +192,54 @@ func TestDevicesBehaveLikeTheModel(t *testing.T) {
 					r.Fatalf("a grant by %v is %v, want dead: %v", x.devices, err, lost)
 				}
 			}
+		}
+	})
+}
+
+// Whoever has logged in on a device is known to have, also when what rested on it has ended; a device may be several users'.
+func TestDevicesOfAUser(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(w *world) {
+		devices := func(subject string, want ...string) {
+			w.Helper()
+			got, err := w.store.DevicesOf(w.Context(), subject)
+			w.ok(err)
+			if diff := cmp.Diff(want, got); diff != "" {
+				w.Errorf("the devices of %s (-want +got):\n%s", subject, diff)
+			}
+		}
+		session, _ := w.signWith(alice, phone)
+		theirs, _ := w.sign(bob)
+		w.authorize(session)
+		devices(alice)
+		w.authorize(session, restingOn(phone))
+		w.authorize(theirs, restingOn(phone, tablet))
+		devices(alice, phone)
+		devices(bob, phone, tablet)
+		w.lose(phone)
+		devices(alice, phone)
+		w.after(authz.MaxRefreshTTL - time.Hour)
+		again, _ := w.sign(bob)
+		w.authorize(again, restingOn(tablet))
+		w.after(time.Hour)
+		devices(alice)
+		devices(bob, tablet)
+	})
+}
+
+// A user who has logged in on more devices than are remembered can log in on another one.
+func TestDevicesOfAUserAreBounded(t *testing.T) {
+	t.Parallel()
+	inMemory(t, func(w *world) {
+		session, _ := w.sign(alice)
+		for i := range roster.MaxDevices + 1 {
+			w.authorize(session, restingOn(fmt.Sprint("ins_", i)))
+			w.after(time.Second)
+		}
+		got, err := w.store.DevicesOf(w.Context(), alice)
+		w.ok(err)
+		if len(got) != roster.MaxDevices || got[0] != "ins_1" {
+			w.Errorf("%d devices are remembered, beginning with %s", len(got), got[0])
 		}
 	})
 }

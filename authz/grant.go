@@ -5,6 +5,7 @@ package authz
 import (
 	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz/realm"
@@ -56,7 +57,7 @@ func (s *Store) insertGrant(tx storage.Tx, g Grant, draft *Revocation) (full boo
 		return false, err
 	}
 	g.Cutoffs = now.Cutoffs
-	if err := s.grants.Insert(tx, g); err != nil {
+	if err := errors.Join(s.grants.Insert(tx, g), s.meet(tx, &g)); err != nil {
 		return false, err
 	}
 	return s.enlist(tx, g, draft)

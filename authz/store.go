@@ -30,6 +30,7 @@ type Store struct {
 	revocations  *storage.Table[Revocation]
 	cutoffs      *cutoff.Book
 	rosters      *storage.Table[roster.Roster]
+	devices      *storage.Table[roster.Devices]
 }
 
 // NewStore returns the records kept in db. Values that hold secrets are sealed with sealer; now is the clock of every
@@ -51,6 +52,7 @@ func NewStore(db storage.DB, sealer storage.Sealer, now func() time.Time) (*Stor
 		revocations:  revocationTable(),
 		cutoffs:      cutoff.NewBook(MaxRefreshTTL),
 		rosters:      rosterTable(),
+		devices:      deviceTable(),
 	}, nil
 }
 

@@ -51,6 +51,8 @@ type Config struct {
 	// Phones are those of users; nil shows nothing about them. Registrations adds some; nil adds none.
 	Phones        Phones
 	Registrations Registrations
+	// Certificates are those of the devices of users; nil shows nothing about them.
+	Certificates Certificates
 	// Limiter bounds, by address, how often a request is stored. Nil admits all.
 	Limiter *limit.Limiter
 }
@@ -89,6 +91,9 @@ func (h *Handler) Routes() map[string]http.Handler {
 	}
 	if h.Phones != nil && h.Registrations != nil {
 		routes[pathAdd] = face{h, h.showAdding, h.changeAdding}
+	}
+	if h.Certificates != nil {
+		routes[pathCertificate] = face{h, h.showCertificate, h.changeCertificate}
 	}
 	return routes
 }

@@ -26,6 +26,8 @@ const (
 	donePhoneName    = "phone_name"
 	donePhoneSingle  = "phone_single"
 	donePhoneNotNow  = "phone_not_now"
+
+	doneCertificate = "certificate"
 )
 
 // messages are what the page says after a change. Anything else that stands in the address says nothing.
@@ -42,6 +44,8 @@ var messages = map[string]struct {
 	donePhoneName:    {web.MessagePhoneName, web.KindError},
 	donePhoneSingle:  {web.MessagePhoneSingle, web.KindInfo},
 	donePhoneNotNow:  {web.MessagePhoneNotNow, web.KindError},
+
+	doneCertificate: {web.MessageCertificateRemoved, web.KindSuccess},
 }
 
 func (h *Handler) show(w http.ResponseWriter, r *http.Request, v *visit, params oauth.Params) {
@@ -65,16 +69,22 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request, v *visit, params 
 		h.pages.Refuse(w, r, err)
 		return
 	}
+	certificates, err := h.certificates(r.Context(), v)
+	if err != nil {
+		h.pages.Refuse(w, r, err)
+		return
+	}
 	message := messages[params.Get(fieldDone)]
 	h.Pages.Render(w, r, http.StatusOK, web.AccountPage{
-		User:     v.session.Name,
-		Sessions: list(sessions, v.session.ID),
-		Grants:   grants,
-		Action:   h.base + authz.PathAccount,
-		Hidden:   v.hidden(),
-		Phones:   phones,
-		Message:  message.text,
-		Kind:     message.kind,
+		User:         v.session.Name,
+		Sessions:     list(sessions, v.session.ID),
+		Grants:       grants,
+		Action:       h.base + authz.PathAccount,
+		Hidden:       v.hidden(),
+		Phones:       phones,
+		Certificates: certificates,
+		Message:      message.text,
+		Kind:         message.kind,
 	})
 }
 

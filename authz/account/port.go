@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// Errors of [Phones] and [Registrations]. Any other is a failure, and is shown as one.
+// Errors of [Phones], [Registrations] and [Certificates]. Any other is a failure, and is shown as one.
 var (
-	// ErrGone says that the user has no such phone or registration, or not any more.
-	ErrGone = errors.New("there is no such phone")
+	// ErrGone says that the user has no such phone, registration or certificate, or not any more.
+	ErrGone = errors.New("there is no such thing of the user's")
 	// ErrName says that a phone cannot be called that.
 	ErrName = errors.New("the name cannot be used")
 	// ErrSingle says that the user may have one phone, and has one.

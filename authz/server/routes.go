@@ -132,7 +132,7 @@ func (s *Server) mountAccount(browser *session.Manager, requests *limit.Limiter)
 	h, err := account.New(account.Config{
 		Issuer: c.Issuer, Store: c.Store, Clients: c.Clients, Engine: c.Engine, Sessions: browser, Pages: c.Pages, Trail: c.Trail,
 		Logger: c.Logger, Apply: c.View.Apply, ScopeTexts: c.ScopeTexts, Limiter: requests,
-		Phones: c.Phones, Registrations: c.Registrations,
+		Phones: c.Phones, Registrations: c.Registrations, Certificates: c.Certificates,
 	})
 	if err == nil {
 		s.mount(h.Routes())

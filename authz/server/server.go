@@ -89,6 +89,8 @@ type Config struct {
 	// Phones and Registrations are what the account page knows of phones; nil shows nothing and adds none.
 	Phones        account.Phones
 	Registrations account.Registrations
+	// Certificates are those of devices that the account page shows; nil shows none.
+	Certificates account.Certificates
 	// Applications knows which versions of apps are refused, at gates and endpoints alike; nil refuses none.
 	Applications realm.Applications
 	// Backchannel lets clients ask people on their phones; nil where none may.

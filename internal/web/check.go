@@ -39,7 +39,7 @@ func (p SignedOutPage) check() error { return nil }
 func (p FormPostPage) check() error { return errors.Join(checkWebURI(p.Action), checkHidden(p.Fields)) }
 
 func (p AccountPage) check() error {
-	return errors.Join(checkPath(p.Action), checkHidden(p.Hidden), checkKind(p.Kind), p.Phones.check())
+	return errors.Join(checkPath(p.Action), checkHidden(p.Hidden), checkKind(p.Kind), p.Phones.check(), p.Certificates.check())
 }
 
 // localPath reports whether raw is a path of this origin. A browser reads "//host" and "/\host" as another origin and

@@ -315,6 +315,9 @@ type AccountPage struct {
 	Grants   []Grant
 	// Phones are left out where they are nil. Their buttons send [AddPhoneField].
 	Phones *AccountPhones
+	// Certificates are left out where they are nil.
+	Certificates *AccountCertificates
+
 	Action string
 	Hidden []Field
 	// Message is a key or literal text, Kind how it is meant.

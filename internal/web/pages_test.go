@@ -170,7 +170,7 @@ func samples(r *web.Renderer, locale string) []sample {
 		{name: "account-empty", form: true, buttons: []string{"everywhere=all"}, page: web.AccountPage{
 			Locale: locale, User: "Sanne de Vries", Action: "/account",
 		}},
-	}, append(phoneSamples(locale), confirmPages(locale)...)...)
+	}, slices.Concat(phoneSamples(locale), certificateSamples(locale), confirmPages(locale))...)
 }
 
 // eachSample runs check over every sample in every language.

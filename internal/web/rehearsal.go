@@ -33,7 +33,7 @@ func samples() []sample {
 		Title: "Sample title", Text: "Sample text", Submit: "Sample submit",
 	}
 	decision := []string{"sample_step", DecisionField + "=" + DecisionAllow, DecisionField + "=" + DecisionDeny}
-	return append(slices.Concat(phoneSamples(at, hidden), waitSamples(at, hidden), confirmSamples(at, hidden)), []sample{
+	return append(slices.Concat(phoneSamples(at, hidden), certificateSamples(at, hidden), waitSamples(at, hidden), confirmSamples(at, hidden)), []sample{
 		{page: reauth, action: "/sample"},
 		{page: LoginPage{Action: "/sample"}, action: "/sample"},
 		{

@@ -25,7 +25,7 @@ const (
 )
 
 // pageNames is the template of every page struct.
-var pageNames = []string{"login", "consent", "error", "logout", "continue", "told", "signedout", "formpost", "account", "phone", "addphone", "api", "wait", "confirm"}
+var pageNames = []string{"login", "consent", "error", "logout", "continue", "told", "signedout", "formpost", "account", "phone", "addphone", "certificate", "api", "wait", "confirm"}
 
 var errTheme = errors.New("theme is not usable")
 

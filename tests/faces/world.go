@@ -61,6 +61,8 @@ type Options struct {
 	// Phones and Registrations are what the account page knows of phones; nil is nothing.
 	Phones        account.Phones
 	Registrations account.Registrations
+	// Certificates are those of devices that the account page shows; nil is none.
+	Certificates account.Certificates
 }
 
 // World is an issuer in memory.
@@ -219,7 +221,7 @@ func (w *World) mount(store *authz.Store, o Options) error {
 	a, err := account.New(account.Config{
 		Issuer: w.Issuer, Store: store, Clients: w.Clients, Engine: w.Engine, Sessions: sessions, Pages: w.Pages,
 		Trail: w.Trail, Logger: logger, Apply: w.apply, ScopeTexts: texts, Limiter: o.Limiter, Fresh: Fresh,
-		Phones: o.Phones, Registrations: o.Registrations,
+		Phones: o.Phones, Registrations: o.Registrations, Certificates: o.Certificates,
 	})
 	if err != nil {
 		return err

@@ -183,7 +183,7 @@ func (a *App) assemble(ctx caddy.Context) error {
 		Logger:          a.logger,
 		Observe:         server.Observer{Gate: meter.Gate, Endpoint: meter.Endpoint, Token: meter.Token, Realm: meter.Realm},
 	}
-	config.MutualTLS = a.MutualTLS.Server()
+	config.MutualTLS, config.Certificates = a.MutualTLS.Server(), a.devices.Account()
 	if config.Registration, err = a.registration(os.ReadFile); err != nil {
 		return err
 	}
@@ -222,6 +222,7 @@ func (a *App) openDevices(ctx caddy.Context) (err error) {
 	a.devices, err = provision.New(ctx, a.Provisioning, provision.Parts{
 		Issuer: a.Issuer, DB: a.node, Sealer: a.node, Apps: a.apps, Genuine: &a.genuine, Trail: a.trail, Now: time.Now, Logger: a.logger,
 		OnRevoke: func(tx storage.Tx, device string) error { return a.node.Store().RevokeDevice(tx, device) },
+		Logins:   a.node.Store(), Applied: a.node.Revoked().Refresh,
 	})
 	return err
 }
@@ -236,10 +237,6 @@ func (a *App) assemblePhones(ctx caddy.Context, pages *web.Renderer, shown *phon
 	if err != nil {
 		return err
 	}
-	var certificates restapi.Certificates // nil without a type where there are none
-	if store := a.devices.Certificates(); store != nil {
-		certificates = store
-	}
 	a.phones, err = phones.New(a.Mobile, a.Applications, phones.Parts{
 		Issuer: a.Issuer, DB: a.node, Sealer: a.node, Outbox: a.node.Outbox(), Users: a.users, Store: a.node.Store(), Ring: a.ring,
 		Trail: a.trail, Apps: a.apps, Applied: a.node.Revoked().Refresh, Secret: a.secret, Now: time.Now, Logger: a.logger, Docs: docs,
@@ -247,7 +244,7 @@ func (a *App) assemblePhones(ctx caddy.Context, pages *web.Renderer, shown *phon
 		Backend:      &backend.Authenticator{Clients: a.server.ClientAuth(), Tokens: a.server.AccessValidator(), DPoP: a.server.DPoP()},
 		Grader:       a.genuine.Grader,
 		Clients:      phones.NewClients(a.server.ClientAuth().Clients, a.clientIDs()),
-		Certificates: certificates,
+		Certificates: a.devices.Backend(),
 	})
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ package provision
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,6 +19,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/attestation"
 	"github.com/gatehouse-id/gatehouse/mobileauth/provisioning"
 	"github.com/gatehouse-id/gatehouse/mobileauth/provisioning/deviceauth"
+	"github.com/gatehouse-id/gatehouse/mobileauth/provisioning/owned"
 	"github.com/gatehouse-id/gatehouse/mobileauth/provisioning/status"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
@@ -46,8 +48,12 @@ type Parts struct {
 	Trail   *audit.Trail
 	// OnRevoke ends, in the caller's transaction, what rests on a device.
 	OnRevoke func(tx storage.Tx, device string) error
-	Now      func() time.Time
-	Logger   *slog.Logger
+	// Logins knows on which devices users have logged in.
+	Logins owned.Logins
+	// Applied runs after what takes devices out.
+	Applied func(ctx context.Context) error
+	Now     func() time.Time
+	Logger  *slog.Logger
 }
 
 // Side is what a configuration says of provisioning, built.
@@ -55,6 +61,7 @@ type Side struct {
 	config *Config
 	parts  Parts
 	store  *provisioning.Store
+	owned  *owned.Owned
 	start  Starter         // nil where the authority has nothing to start
 	status *status.Handler // nil where nothing is told of what was revoked
 }
@@ -131,6 +138,9 @@ func (s *Side) build(ctx caddy.Context) error {
 		OnRevoke: []func(storage.Tx, string) error{s.parts.OnRevoke}, OnChange: issuers.OnChange,
 	})
 	if err != nil {
+		return err
+	}
+	if s.owned, err = owned.New(s.parts.Logins, s.store); err != nil {
 		return err
 	}
 	return s.tell(issuers)

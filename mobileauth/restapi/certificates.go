@@ -11,9 +11,11 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/restapi/wire"
 )
 
-// Certificates are those of devices. A [provisioning.Store] knows them.
+// Certificates are those of devices. A [provisioning.Store] knows them, and package owned whose they are.
 type Certificates interface {
 	List(ctx context.Context, installation, after string, limit int) ([]provisioning.Certificate, error)
+	// Of lists those of the installations on which a user has logged in.
+	Of(ctx context.Context, user, after string, limit int) ([]provisioning.Certificate, error)
 	Revoke(ctx context.Context, installation string) (fresh bool, err error)
 }
 
@@ -28,13 +30,21 @@ func (a *API) certificates() map[string]resource {
 	}
 }
 
-// listCertificates lists all of them, or those of one installation.
+// listCertificates lists all of them, or those of one installation, or of one user.
 func (a *API) listCertificates(c *call) error {
-	query, p, err := c.paged("installation")
+	query, p, err := c.paged("installation", "user")
 	if err != nil {
 		return err
 	}
-	found, err := a.config.Certificates.List(c.r.Context(), query["installation"], p.After, p.Limit)
+	var found []provisioning.Certificate
+	switch user, installation := query["user"], query["installation"]; {
+	case user != "" && installation != "":
+		return wire.New(wire.InvalidParameter, "").With("user", "does not go with installation")
+	case user != "":
+		found, err = a.config.Certificates.Of(c.r.Context(), user, p.After, p.Limit)
+	default:
+		found, err = a.config.Certificates.List(c.r.Context(), installation, p.After, p.Limit)
+	}
 	if err != nil {
 		return err
 	}

@@ -32,6 +32,16 @@ func (s *issued) List(_ context.Context, installation, after string, limit int) 
 	return list, s.err
 }
 
+// Of has usr_1 be who has logged in on ins_0 and ins_1.
+func (s *issued) Of(_ context.Context, user, after string, limit int) (list []provisioning.Certificate, err error) {
+	for _, c := range s.all {
+		if user == "usr_1" && c.Installation < "ins_2" && c.ID > after && len(list) < limit {
+			list = append(list, c)
+		}
+	}
+	return list, s.err
+}
+
 func (s *issued) Revoke(_ context.Context, installation string) (bool, error) {
 	if !slices.ContainsFunc(s.all, func(c provisioning.Certificate) bool { return c.Installation == installation }) {
 		return false, storage.ErrNotFound
@@ -104,6 +114,24 @@ func TestCertificates(t *testing.T) {
 	if len(mine.Certificates) != 0 {
 		t.Errorf("of none: %+v", mine)
 	}
+	var theirs struct {
+		Certificates []shown
+		Next         string
+	}
+	w.do("GET", "/certificates?user=usr_1&limit=3", "").is(200).json(&theirs)
+	if len(theirs.Certificates) != 3 || theirs.Next == "" {
+		t.Errorf("of one user: %+v", theirs)
+	}
+	w.do("GET", "/certificates?limit=3&cursor="+theirs.Next, "").is(400).refused("invalid_cursor")
+	w.do("GET", "/certificates?user=usr_1&limit=3&cursor="+theirs.Next, "").is(200).json(&theirs)
+	if len(theirs.Certificates) != 1 || theirs.Certificates[0].Installation != "ins_1" {
+		t.Errorf("the rest of one user: %+v", theirs)
+	}
+	w.do("GET", "/certificates?user=usr_2", "").is(200).json(&theirs)
+	if len(theirs.Certificates) != 0 {
+		t.Errorf("of another user: %+v", theirs)
+	}
+	w.do("GET", "/certificates?user=usr_1&installation=ins_0", "").is(400).refused("invalid_parameter")
 	w.do("GET", "/certificates?device=x", "").is(400).refused("invalid_parameter")
 }
 
@@ -131,6 +159,7 @@ func TestRevokeInstallation(t *testing.T) {
 	w.do("GET", "/certificates", "", "Authorization", "Test portal gatehouse:users").is(403)
 	store.err = storage.ErrUnavailable
 	w.do("GET", "/certificates", "").is(503)
+	w.do("GET", "/certificates?user=usr_1", "").is(503)
 	w.do("POST", "/installations/ins_1/revoke", "").is(503)
 	store.err, w.told.fail = nil, errors.New("the gates are not there")
 	w.do("POST", "/installations/ins_1/revoke", "").is(503)

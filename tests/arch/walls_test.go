@@ -104,6 +104,15 @@ var walls = slices.Concat([]wall{
 		},
 	},
 	{
+		room: []string{"mobileauth/provisioning/owned"},
+		never: map[string]string{
+			"authz/...":        "who has logged in where comes in, whoever issues tokens",
+			"validation/...":   "who has logged in where comes in, whoever issues tokens",
+			"internal/web/...": "whose a certificate is does not depend on who is shown it",
+			"net/http":         "records and transitions know no HTTP",
+		},
+	},
+	{
 		room: []string{"mobileauth/provisioning/status"},
 		never: map[string]string{
 			"authz/...":        "what has become of a certificate is the same whoever issues tokens",

@@ -41,6 +41,12 @@ ISSUER {
 // phoneWorld starts a program of its own, where phones are registered.
 func phoneWorld(t *testing.T) (issuer string) {
 	t.Helper()
+	return ownWorld(t, withPhones)
+}
+
+// ownWorld starts a program of its own.
+func ownWorld(t *testing.T, caddyfile string) (issuer string) {
+	t.Helper()
 	if shared == nil {
 		t.Skip("skipped: there is no Chromium on this machine")
 	}
@@ -49,7 +55,7 @@ func phoneWorld(t *testing.T) (issuer string) {
 		Path: shared.Path, Dir: dir, Ports: 1, Host: "localhost", Ready: "/jwks",
 		Caddyfile: func(a []string) string {
 			issuer = "http://" + a[0]
-			return strings.NewReplacer("ADMIN", program.SocketIn(dir), "ISSUER", issuer).Replace(withPhones)
+			return strings.NewReplacer("ADMIN", program.SocketIn(dir), "ISSUER", issuer).Replace(caddyfile)
 		},
 	})
 	if err != nil {

@@ -286,3 +286,80 @@ func TestModeCustom(t *testing.T) {
 		t.Error("the log has the token")
 	}
 }
+
+// TestBackEndTakesADeviceOut over the API: it finds the certificate that a device has got by its installation and by who has logged in
+// on it, revokes it, and the device is refused at its next request, and so is its token. The other device goes on. Whoever may only read
+// takes nothing out.
+func TestBackEndTakesADeviceOut(t *testing.T) {
+	t.Parallel()
+	extra := strings.ReplaceAll(provisioned, "ENTITY", "application") +
+		strings.Replace(enrolling, "gatehouse:users gatehouse:operations", "gatehouse:users gatehouse:devices", 1) +
+		"\n\t\tclient reader {\n\t\t\tsecret " + readerSecret + "\n\t\t\tgrants client_credentials\n\t\t\tscopes gatehouse:devices:read\n\t\t}\n"
+	h := start(t, extra, "")
+	folder, other := installed.Folder(t.TempDir()), installed.Folder(t.TempDir())
+	for _, folder := range []installed.Folder{folder, other} {
+		if status, err := h.called(t, "bank", folder); err != nil || status != http.StatusOK {
+			t.Fatalf("before, the device gets %d, %v", status, err)
+		}
+	}
+	c, _ := leaf(t, folder, "application at "+h.issuer)
+	_, id, _ := strings.Cut(c.URIs[0].String(), "urn:gatehouse:application:bank:")
+
+	users, _ := h.asPortal(t, "GET", "users?login=alice", "", http.StatusOK)["users"].([]any)
+	if len(users) != 1 {
+		t.Fatalf("found are the users %v", users)
+	}
+	alice, _ := users[0].(map[string]any)["id"].(string)
+	nobody, _ := h.asPortal(t, "POST", "users", `{"external_ref":"4711"}`, http.StatusCreated)["id"].(string)
+	certificates := func(query string, want int) []any {
+		t.Helper()
+		all, _ := h.asPortal(t, "GET", "certificates"+query, "", http.StatusOK)["certificates"].([]any)
+		if len(all) != want {
+			t.Errorf("certificates%s are %d, want %d: %v", query, len(all), want, all)
+		}
+		return all
+	}
+	certificates("", 2)
+	certificates("?user="+alice, 2)
+	certificates("?user="+nobody, 0)
+	certificates("?user=usr_unknown", 0)
+	certificates("?installation=ins_unknown", 0)
+	status := func() any { return certificates("?installation="+id, 1)[0].(map[string]any)["status"] }
+	if got := status(); got != "valid" {
+		t.Errorf("before, the certificate is %v", got)
+	}
+
+	revoke := h.issuer + "/api/v1/installations/" + id + "/revoke"
+	for name, may := range map[string]func(*http.Request){
+		"nobody": func(*http.Request) {}, "a reader": basic("reader", readerSecret), "the device": bearer(h.held[0]),
+	} {
+		if got := send(t, http.MethodPost, revoke, may); got.Status != http.StatusUnauthorized && got.Status != http.StatusForbidden {
+			t.Errorf("%s gets %d %s", name, got.Status, got.Body)
+		}
+	}
+	if got := send(t, http.MethodGet, h.all+"/", bearer(h.held[0])); got.Status != http.StatusOK {
+		t.Fatalf("before, the token gets %d", got.Status)
+	}
+	if got := h.asPortal(t, "POST", "installations/"+id+"/revoke", "", http.StatusOK); got["fresh"] != true {
+		t.Errorf("the answer is %v", got)
+	}
+	for i, want := range []int{http.StatusUnauthorized, http.StatusOK} {
+		if got := send(t, http.MethodGet, h.all+"/", bearer(h.held[i])); got.Status != want {
+			t.Errorf("the token of device %d gets %d, want %d", i, got.Status, want)
+		}
+	}
+	if status, err := h.called(t, "bank", folder); !errors.Is(err, installed.ErrRefused) {
+		t.Errorf("the revoked device gets %d, %v", status, err)
+	}
+	if status, err := h.called(t, "bank", other); err != nil || status != http.StatusOK {
+		t.Errorf("the other device gets %d, %v", status, err)
+	}
+	if got := status(); got != "revoked" {
+		t.Errorf("after, the certificate is %v", got)
+	}
+	certificates("?user="+alice, 2)
+	if got := h.asPortal(t, "POST", "installations/"+id+"/revoke", "", http.StatusOK); got["fresh"] != false {
+		t.Errorf("the second answer is %v", got)
+	}
+	h.asPortal(t, "POST", "installations/ins_unknown/revoke", "", http.StatusNotFound)
+}

@@ -156,7 +156,7 @@ func (w *world) Write(p []byte) (int, error) {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{clock: storagetest.NewClock(), ring: newRing(t, 2), people: &people{claims: map[string]any{
-		"sub": "somebody else", "name": "Zoë", "given_name": "", "family_name": nil, "email": "zoe@example.com", "email_verified": false,
+		"sub": "somebody else", "cnf": map[string]any{"jkt": "of somebody else"}, "name": "Zoë", "given_name": "", "family_name": nil, "email": "zoe@example.com", "email_verified": false,
 		"phone_number": "+31", "address": map[string]any{"country": "NL"}, "updated_at": 1700000000, "bsn": "123",
 	}}}
 	db, err := memstore.Open(memstore.Config{Now: w.clock.Now})

@@ -48,7 +48,7 @@ type active struct {
 	Confirmation *confirmation `json:"cnf,omitempty"` // RFC 9449 6.2, RFC 8705 3.2
 }
 
-// confirmation is what the sender of a token must show to hold.
+// confirmation is what the sender of a token must show to hold (RFC 7800 3.1).
 type confirmation struct {
 	Key         string `json:"jkt,omitempty"`
 	Certificate string `json:"x5t#S256,omitempty"`
@@ -272,8 +272,8 @@ func (h *Handler) examineRefresh(r *http.Request, caller *authz.Client, token st
 		Active: true, Scope: grant.Scopes.String(), ClientID: family.ClientID, Use: "refresh_token", Expires: expires.Unix(),
 		IssuedAt: family.RotatedAt.Unix(), Subject: grant.Subject, Issuer: h.Issuer, GrantID: grant.ID,
 	}
-	if family.Key != "" {
-		answer.Confirmation = &confirmation{Key: family.Key}
+	if family.Key != "" || family.Certificate != "" {
+		answer.Confirmation = &confirmation{Key: family.Key, Certificate: family.Certificate}
 	}
 	if len(grant.Details) > 0 {
 		answer.Details = json.RawMessage(grant.Details.String())

@@ -71,7 +71,8 @@ func (h *Handler) claims(r *http.Request) (map[string]any, error) {
 }
 
 // released returns those claims of a profile that the scopes ask for. sub is always there and always the token's; a claim
-// without a value is left out (OpenID Connect Core 5.3.2).
+// without a value is left out (OpenID Connect Core 5.3.2). cnf is there where the token is bound, and says to what, so that whoever is
+// handed the answer can tell which key or certificate was shown for it; no profile has a say in it.
 func released(profile map[string]any, p *validation.Principal) map[string]any {
 	claims := map[string]any{}
 	for _, scope := range p.Scopes {
@@ -82,6 +83,9 @@ func released(profile map[string]any, p *validation.Principal) map[string]any {
 		}
 	}
 	claims["sub"] = p.Subject
+	if p.Confirmation != nil {
+		claims["cnf"] = (*confirmation)(p.Confirmation)
+	}
 	return claims
 }
 

@@ -137,6 +137,10 @@ func (h *holder) wantAccess(thief *holder, token string) {
 			}
 		}
 	}
+	told := h.call(issuer+authz.PathUserinfo, token, "")
+	if cnf, _ := told.body["cnf"].(map[string]any); cnf["jkt"] != h.Thumbprint() {
+		h.t.Errorf("userinfo says %v", told.body)
+	}
 	seen := h.w.form(h.t, authz.PathIntrospect, "machine", "token", token)
 	cnf, _ := seen.body["cnf"].(map[string]any)
 	if seen.body["active"] != true || cnf["jkt"] != h.Thumbprint() || seen.text("token_type") != "DPoP" { // RFC 9449 6.2

@@ -100,8 +100,16 @@ type claims struct {
 	Created     int64    `json:"created"`
 	Answered    int64    `json:"answered"`
 	Device      device   `json:"device"`
-	Statement   string   `json:"statement"`
-	Chain       chain    `json:"chain"`
+	// Confirmation is for readers who know nothing of Device. Receipts that were made before it was there have none.
+	Confirmation *confirmation `json:"cnf,omitempty"`
+	Statement    string        `json:"statement"`
+	Chain        chain         `json:"chain"`
+}
+
+// confirmation names the key that signed the statement, where every reader of JWTs looks for a key (RFC 7800 3.1). The member is that
+// of RFC 9449 6.1, the thumbprint of RFC 7638.
+type confirmation struct {
+	Thumbprint string `json:"jkt"`
 }
 
 type device struct {
@@ -217,7 +225,7 @@ func Make(f Facts, key jose.PrivateKey, c Certificate) (string, error) {
 			ID: f.DeviceID, Application: f.Application, Platform: f.Platform, Key: jwk, Thumbprint: f.Key.ID(),
 			Attestation: f.Attestation.claim(),
 		},
-		Statement: f.Statement, Chain: chain{Root: root, Certificate: c.raw},
+		Confirmation: &confirmation{f.Key.ID()}, Statement: f.Statement, Chain: chain{Root: root, Certificate: c.raw},
 	})
 	if err != nil {
 		return "", fmt.Errorf("making a receipt: %w", err)

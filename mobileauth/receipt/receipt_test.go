@@ -129,6 +129,32 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// TestConfirmation: a receipt names the key that signed the statement where JWTs do (RFC 7800 3.1), by the thumbprint that the key itself
+// has (RFC 7638 3.1). One that was made before receipts did so goes on to count.
+func TestConfirmation(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var c struct {
+		Confirmation map[string]string `json:"cnf"`
+		Device       struct {
+			Key        json.RawMessage `json:"key"`
+			Thumbprint string          `json:"jkt"`
+		} `json:"device"`
+	}
+	token := must[jose.Token](t)(jose.Parse(w.make(w.facts())))
+	if err := token.Claims(&c); err != nil {
+		t.Fatal(err)
+	}
+	key := must[jose.PublicKey](t)(jose.ParsePublic(c.Device.Key))
+	if want := (map[string]string{"jkt": jose.Thumbprint(key)}); !cmp.Equal(want, c.Confirmation) || c.Device.Thumbprint != c.Confirmation["jkt"] {
+		t.Errorf("cnf is %v, want %v", c.Confirmation, want)
+	}
+	before := w.forge(w.signer, "gatehouse-receipt+jwt", func(c map[string]any) { delete(c, "cnf") })
+	if _, err := receipt.Verify([]byte(before), w.pinned); err != nil {
+		t.Errorf("one of before: %v", err)
+	}
+}
+
 // TestReadable: whoever has no verifier reads the payload with any JWT library.
 func TestReadable(t *testing.T) {
 	t.Parallel()
@@ -144,6 +170,7 @@ func TestReadable(t *testing.T) {
 		"client_id": "portal", "external_id": "contract 7", "kind": "signature", "display": string(display(t)),
 		"display_hash": envelope.DisplayHash(display(t)), "method": "pin", "factors": []any{"possession", "pin"},
 		"assurance": "two_factor", "created": float64(noon.Unix() - 60), "answered": float64(noon.Unix()),
+		"cnf": map[string]any{"jkt": w.phone.Public().Sign.ID()},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreMapEntries(func(k string, _ any) bool {
 		return k == "device" || k == "statement" || k == "chain"
@@ -315,6 +342,15 @@ func TestForgeries(t *testing.T) {
 		}},
 		{"with another thumbprint", func(w *world) string {
 			return w.forge(w.signer, typ, func(c map[string]any) { c["device"].(map[string]any)["jkt"] = w.root.KID })
+		}},
+		{"RFC7800/3.1 with cnf of another key", func(w *world) string {
+			return w.forge(w.signer, typ, func(c map[string]any) { c["cnf"].(map[string]any)["jkt"] = w.root.KID })
+		}},
+		{"RFC7800/3.1 with cnf that names no key", func(w *world) string {
+			return w.forge(w.signer, typ, func(c map[string]any) { c["cnf"] = map[string]any{"kid": "1"} })
+		}},
+		{"RFC7800/3.1 with cnf that is no object", func(w *world) string {
+			return w.forge(w.signer, typ, func(c map[string]any) { c["cnf"] = w.phone.Public().Sign.ID() })
 		}},
 		{"with a claim in another case", func(w *world) string {
 			return w.forge(w.signer, typ, func(c map[string]any) { c["SUB"] = "usr_2" })

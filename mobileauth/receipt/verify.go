@@ -181,6 +181,7 @@ func (r *Receipt) read(c *claims) error {
 		{statement.Audience == c.Issuer, "the device signed for another issuer"},
 		{statement.Method == c.Method && c.consistent(), "the method is not the one that the device names"},
 		{c.Device.Thumbprint == key.ID(), "the thumbprint is that of another key"},
+		{c.Confirmation == nil || c.Confirmation.Thumbprint == key.ID(), "cnf names another key"},
 		{r.Shown.Kind == c.Kind, "what was shown is of another kind"},
 		{c.IssuedAt == c.Answered && c.Created == r.Shown.Created, "the times do not agree"},
 		{c.Answered >= r.Shown.Created && c.Answered <= r.Shown.Expires, "it was not answered in time"},

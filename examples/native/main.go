@@ -45,6 +45,7 @@ func run(ctx context.Context) error {
 	version := flag.String("version", "1.0", "and version")
 	keys := flag.String("keys", "native-keys", "the folder where the key of this device is kept")
 	code := flag.String("code", "", "what this app says to the operator's hooks, as its code")
+	bound := flag.Bool("dpop", false, "have tokens bound to a key of this process")
 	flag.Parse()
 
 	screen := &screen{in: bufio.NewReader(os.Stdin), out: os.Stdout, seen: map[string]bool{}}
@@ -62,10 +63,14 @@ func run(ctx context.Context) error {
 		}
 		handlers[*asksDevice] = installed
 	}
-	gate, err := client.New(client.Config{
+	config := client.Config{
 		Issuer: *issuer, ClientID: *id, Scopes: strings.Fields(*scopes), Handlers: handlers, UILocales: []string{*language},
 		Notify: screen.Notify, HTTP: &http.Client{Timeout: 30 * time.Second}, Now: time.Now,
-	})
+	}
+	if *bound {
+		config.DPoP = &client.DPoP{} // a phone has a key store, and gives a key of it
+	}
+	gate, err := client.New(config)
 	if err != nil {
 		return err
 	}

@@ -35,6 +35,8 @@ type Config struct {
 	Notify func(ctx context.Context, n Notice)
 	// UILocales are the languages of the person, best first, as BCP 47 tags.
 	UILocales []string
+	// DPoP, unless nil, has tokens bound to a key. A client that is to have bound tokens takes no others.
+	DPoP *DPoP
 	// HTTP sends the requests to the server. It should have a time-out.
 	HTTP *http.Client
 	Now  func() time.Time
@@ -43,6 +45,7 @@ type Config struct {
 // Client is an app's way to tokens. It is safe for concurrent use; one authorization is under way at a time.
 type Client struct {
 	config Config
+	proofs *prover // nil where tokens are for whoever bears them
 
 	turn      chan struct{} // held by whoever changes what follows
 	mu        sync.Mutex
@@ -54,7 +57,10 @@ type Client struct {
 
 // Tokens are what the server has issued.
 type Tokens struct {
-	Access  string
+	Access string
+	// Type is "DPoP" for an access token that is bound to a key, which goes with a proof and which [Client.Transport] therefore has to send,
+	// and otherwise "Bearer".
+	Type    string
 	Refresh string
 	ID      string
 	Scopes  []string
@@ -83,7 +89,11 @@ func New(c Config) (*Client, error) {
 	if c.Issuer == "" || (c.ClientID == "") == (c.Registration == nil) || c.Handlers == nil || c.HTTP == nil || c.Now == nil {
 		return nil, errors.New("building a client: issuer, handlers, HTTP client and clock are required, and either a client id or a registration")
 	}
-	client := &Client{config: c, turn: make(chan struct{}, 1)}
+	proofs, err := newProver(c.DPoP, c.Now)
+	if err != nil {
+		return nil, fmt.Errorf("building a client: %w", err)
+	}
+	client := &Client{config: c, proofs: proofs, turn: make(chan struct{}, 1)}
 	if c.Registration != nil {
 		if err := c.Registration.check(); err != nil {
 			return nil, err
@@ -145,10 +155,7 @@ func (c *Client) authorizeOnce(ctx context.Context, r Request) (Tokens, error) {
 // newVerifier draws a code verifier: 52 characters of base32 (RFC 7636 4.1).
 func newVerifier() string { return rand.Text() + rand.Text() }
 
-func lost(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.Code == "invalid_session"
-}
+func lost(err error) bool { return refused(err, "invalid_session") }
 
 // ask is the first message of an authorization (5.1).
 func (c *Client) ask(r Request, verifier string) url.Values {
@@ -171,6 +178,9 @@ func (c *Client) ask(r Request, verifier string) url.Values {
 	set("ui_locales", strings.Join(c.config.UILocales, " "))
 	set("login_hint", r.LoginHint)
 	set("auth_session", c.session)
+	if c.proofs != nil {
+		set("dpop_jkt", c.proofs.thumbprint)
+	}
 	if r.MaxAge != nil {
 		set("max_age", strconv.FormatInt(int64(*r.MaxAge/time.Second), 10))
 	}
@@ -197,8 +207,7 @@ func (c *Client) challenge(ctx context.Context, form url.Values) (code string, e
 		if err == nil {
 			return answer.Code, nil
 		}
-		var e *Error
-		if !errors.As(err, &e) || e.Code != "insufficient_authorization" {
+		if !refused(err, "insufficient_authorization") {
 			return "", err
 		}
 		answers, err := c.answer(ctx, answer.Challenges)

@@ -139,7 +139,7 @@ func TestAuthorize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := client.Tokens{Access: "a1", Refresh: "r1", ID: "i", Scopes: []string{"read"}, Expires: noon.Add(5 * time.Minute)}
+	want := client.Tokens{Access: "a1", Type: "Bearer", Refresh: "r1", ID: "i", Scopes: []string{"read"}, Expires: noon.Add(5 * time.Minute)}
 	if diff := cmp.Diff(want, tokens); diff != "" {
 		t.Errorf("tokens (-want +got):\n%s", diff)
 	}
@@ -527,7 +527,7 @@ func FuzzChallengeOfAResource(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, header string) {
-		for name, value := range client.ParseBearer(header) {
+		for name, value := range client.ParseChallenge(header, "Bearer") {
 			if !strings.Contains(strings.ToLower(header), name) || len(value) > len(header) {
 				t.Errorf("%q has %q = %q", header, name, value)
 			}

@@ -2,5 +2,5 @@
 
 package client
 
-// ParseBearer reads the parameters of a Bearer challenge.
-var ParseBearer = parseBearer
+// ParseChallenge reads the parameters of the challenge of a scheme.
+var ParseChallenge = parseChallenge

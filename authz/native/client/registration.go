@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -84,9 +83,12 @@ func (c *Client) register(ctx context.Context) error {
 	for name, value := range r.Metadata {
 		said[name] = value
 	}
-	if said["jwks"], err = publicKeys(r.Key); err != nil {
-		return err
+	key, err := publicKey(r.Key)
+	if err != nil {
+		return fmt.Errorf("registering: %w", err)
 	}
+	key["alg"], key["use"] = "ES256", "sig"
+	said["jwks"] = map[string]any{"keys": []any{key}}
 	body, err := json.Marshal(said)
 	if err != nil {
 		return fmt.Errorf("registering: %w", err)
@@ -173,18 +175,4 @@ func (c *Client) Deregister(ctx context.Context) error {
 		return Tokens{}, r.Keep(ctx, Instance{})
 	})
 	return err
-}
-
-var b64 = base64.RawURLEncoding
-
-// publicKeys is the key of an installation as a JWK set (RFC 7517 5).
-func publicKeys(key *ecdsa.PrivateKey) (any, error) {
-	point, err := key.PublicKey.Bytes()
-	if err != nil {
-		return nil, fmt.Errorf("registering: %w", err)
-	}
-	x, y := point[1:33], point[33:] // behind the 4 of an uncompressed point
-	return map[string]any{"keys": []any{map[string]string{
-		"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "x": b64.EncodeToString(x), "y": b64.EncodeToString(y),
-	}}}, nil
 }

@@ -26,6 +26,8 @@ type endpoints struct {
 	Token     string `json:"token_endpoint"`
 	Revoke    string `json:"revocation_endpoint"`
 	Register  string `json:"registration_endpoint"`
+	// Proofs are the algorithms of DPoP proofs that the server knows (RFC 9449 5.1).
+	Proofs []string `json:"dpop_signing_alg_values_supported"`
 }
 
 func (c *Client) discover(ctx context.Context) (*endpoints, error) {
@@ -46,6 +48,9 @@ func (c *Client) discover(ctx context.Context) (*endpoints, error) {
 	if found.Challenge == "" || found.Token == "" {
 		return nil, errors.New("the server has no authorization challenge endpoint")
 	}
+	if err := c.proofs.takes(found); err != nil {
+		return nil, err
+	}
 	c.endpoints = found
 	return found, nil
 }
@@ -60,15 +65,29 @@ func (c *Client) post(ctx context.Context, endpoint func(*endpoints) string, for
 	if address == "" {
 		return errors.New("the server does not have the endpoint that is needed")
 	}
+	nonce, err := c.postOnce(ctx, address, form, into)
+	if refused(err, "use_dpop_nonce") && c.proofs.newer(ofIssuer, nonce) {
+		_, err = c.postOnce(ctx, address, form, into) // once: another server may demand nonces for ever
+	}
+	return err
+}
+
+// postOnce sends a form, with a proof of the key where tokens are bound to one, and returns the nonce of that.
+func (c *Client) postOnce(ctx context.Context, address string, form url.Values, into any) (nonce string, err error) {
 	if err := c.identify(ctx, form); err != nil {
-		return err
+		return "", err
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
 	if err != nil {
-		return err
+		return "", err
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	return c.send(r, into)
+	if address != c.endpoints.Revoke { // where nothing is bound
+		if nonce, err = c.proofs.prove(r, ofIssuer, ""); err != nil {
+			return "", err
+		}
+	}
+	return nonce, c.send(r, into)
 }
 
 func (c *Client) send(r *http.Request, into any) error {
@@ -78,6 +97,7 @@ func (c *Client) send(r *http.Request, into any) error {
 		return err
 	}
 	defer func() { _ = response.Body.Close() }() // it has been read
+	c.proofs.hear(ofIssuer, response)
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
 		return err
@@ -98,10 +118,21 @@ func (c *Client) send(r *http.Request, into any) error {
 	return refusal
 }
 
+// ErrTokenType says that the server has issued a token of another type than this client can use: one that is bound to a key where [DPoP] is
+// not configured, or one that is not where it is.
+var ErrTokenType = errors.New("the server has issued a token that is of no use")
+
+// refused reports whether an error is the server's, with that code.
+func refused(err error, code string) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Code == code
+}
+
 // exchange turns a grant into tokens and keeps them.
 func (c *Client) exchange(ctx context.Context, form url.Values) (Tokens, error) {
 	var answer struct {
 		Access  string `json:"access_token"`
+		Type    string `json:"token_type"`
 		Refresh string `json:"refresh_token"`
 		ID      string `json:"id_token"`
 		Scope   string `json:"scope"`
@@ -115,8 +146,11 @@ func (c *Client) exchange(ctx context.Context, form url.Values) (Tokens, error) 
 	if answer.Session != "" {
 		c.session = answer.Session
 	}
+	if !strings.EqualFold(answer.Type, c.proofs.kind()) { // RFC 6749 7.1, RFC 9449 5
+		return Tokens{}, fmt.Errorf("%w: the token is of the type %q, and not %q", ErrTokenType, answer.Type, c.proofs.kind())
+	}
 	tokens := Tokens{
-		Access: answer.Access, Refresh: answer.Refresh, ID: answer.ID, Scopes: strings.Fields(answer.Scope),
+		Access: answer.Access, Type: c.proofs.kind(), Refresh: answer.Refresh, ID: answer.ID, Scopes: strings.Fields(answer.Scope),
 		Expires: asked.Add(time.Duration(answer.Seconds) * time.Second),
 	}
 	c.mu.Lock()
@@ -154,8 +188,7 @@ func (c *Client) renew(ctx context.Context, t Tokens) (Tokens, error) {
 	renewed, err := c.exchange(ctx, url.Values{
 		"grant_type": {"refresh_token"}, "refresh_token": {t.Refresh},
 	})
-	var e *Error
-	if errors.As(err, &e) && e.Code == "invalid_grant" || c.forgotten(ctx, err) {
+	if refused(err, "invalid_grant") || c.forgotten(ctx, err) {
 		return c.authorize(ctx, Request{Scopes: t.Scopes})
 	}
 	return renewed, err

@@ -29,14 +29,14 @@ type transport struct {
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	tokens, err := t.client.current(r.Context())
 	if err != nil {
-		return nil, err
+		return nil, unsent(r.Body, err)
 	}
 	response, err := t.send(r, r.Body, tokens)
 	if err != nil {
 		return nil, err
 	}
 	want, more := wanted(response, tokens)
-	if !more || r.Body != nil && r.Body != http.NoBody && r.GetBody == nil {
+	if !more || !repeatable(r) {
 		return response, nil
 	}
 	tokens, err = t.client.raise(r.Context(), want, tokens)
@@ -44,22 +44,83 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		_ = response.Body.Close() // what could not be proven is the answer
 		return nil, err
 	}
-	body := r.Body
-	if r.GetBody != nil {
-		if body, err = r.GetBody(); err != nil {
-			return response, nil
-		}
+	body, err := bodyAgain(r)
+	if err != nil {
+		return response, nil
 	}
-	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswer)) // so that the connection can be used again
-	_ = response.Body.Close()
+	finish(response)
 	return t.send(r, body, tokens)
 }
 
+// send sends a request with a token, and once more when its resource wants the proof to carry another nonce (RFC 9449 9).
 func (t *transport) send(r *http.Request, body io.ReadCloser, tokens Tokens) (*http.Response, error) {
+	response, nonce, err := t.sendOnce(r, body, tokens)
+	if err != nil || !wantsNonce(response) || !t.client.proofs.newer(origin(r), nonce) || !repeatable(r) {
+		return response, err
+	}
+	if body, err = bodyAgain(r); err != nil {
+		return response, nil
+	}
+	finish(response)
+	response, _, err = t.sendOnce(r, body, tokens)
+	return response, err
+}
+
+// sendOnce sends a request with a token and, where that is bound to a key, with a proof, whose nonce it returns.
+func (t *transport) sendOnce(r *http.Request, body io.ReadCloser, tokens Tokens) (*http.Response, string, error) {
 	sent := r.Clone(r.Context())
 	sent.Body = body
-	sent.Header.Set("Authorization", "Bearer "+tokens.Access)
-	return t.base.RoundTrip(sent)
+	sent.Header.Set("Authorization", tokens.Type+" "+tokens.Access)
+	nonce, err := t.client.proofs.prove(sent, origin(r), tokens.Access)
+	if err != nil {
+		return nil, "", unsent(body, err)
+	}
+	response, err := t.base.RoundTrip(sent)
+	if err != nil {
+		return nil, "", err
+	}
+	t.client.proofs.hear(origin(r), response)
+	return response, nonce, nil
+}
+
+// repeatable reports whether a request can be sent twice.
+func repeatable(r *http.Request) bool {
+	return r.Body == nil || r.Body == http.NoBody || r.GetBody != nil
+}
+
+// bodyAgain is the body of a repeatable request for another time.
+func bodyAgain(r *http.Request) (io.ReadCloser, error) {
+	if r.GetBody == nil {
+		return r.Body, nil // there is nothing in it
+	}
+	return r.GetBody()
+}
+
+// unsent closes the body of a request that is not sent, as whoever sends it would.
+func unsent(body io.Closer, err error) error {
+	if body != nil {
+		_ = body.Close() // the reason is what counts
+	}
+	return err
+}
+
+// finish ends an answer that nobody reads, so that its connection can be used again.
+func finish(response *http.Response) {
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswer))
+	_ = response.Body.Close()
+}
+
+// wantsNonce reports whether a resource refuses a proof for its nonce.
+func wantsNonce(response *http.Response) bool {
+	if response.StatusCode != http.StatusUnauthorized {
+		return false
+	}
+	for _, header := range response.Header.Values("WWW-Authenticate") {
+		if parseChallenge(header, "DPoP")["error"] == "use_dpop_nonce" {
+			return true
+		}
+	}
+	return false
 }
 
 // raise has proven what a resource wants. Of several requests that found it out with the same tokens, the first does, and the
@@ -77,7 +138,7 @@ func (c *Client) raise(ctx context.Context, r Request, with Tokens) (Tokens, err
 func wanted(response *http.Response, have Tokens) (Request, bool) {
 	want := Request{Scopes: have.Scopes}
 	for _, header := range response.Header.Values("WWW-Authenticate") {
-		challenge := parseBearer(header)
+		challenge := parseChallenge(header, have.Type)
 		switch {
 		case response.StatusCode == http.StatusForbidden && challenge["error"] == "insufficient_scope":
 			for _, scope := range strings.Fields(challenge["scope"]) {
@@ -100,21 +161,23 @@ func wanted(response *http.Response, have Tokens) (Request, bool) {
 	return want, false
 }
 
-// parseBearer reads the parameters of a Bearer challenge (RFC 6750 3): nothing of one of another scheme.
-func parseBearer(header string) map[string]string {
-	scheme, rest, _ := strings.Cut(strings.TrimSpace(header), " ")
-	parameters := map[string]string{}
-	if !strings.EqualFold(scheme, "Bearer") {
-		return parameters
-	}
-	for rest != "" {
+// parseChallenge reads the parameters of the challenge of a scheme (RFC 9110 11.6.1), which may stand beside those of others.
+func parseChallenge(header, scheme string) map[string]string {
+	parameters, current := map[string]string{}, ""
+	for rest := header; rest != ""; {
 		name, after, ok := strings.Cut(rest, "=")
 		if !ok {
 			break
 		}
+		words := strings.Fields(name[strings.LastIndex(name, ",")+1:])
+		if len(words) > 1 { // the scheme stands before its first parameter
+			current = words[0]
+		}
 		var value string
 		value, rest = parseValue(after)
-		parameters[strings.ToLower(strings.Trim(name, " ,\t"))] = value
+		if len(words) > 0 && strings.EqualFold(current, scheme) {
+			parameters[strings.ToLower(words[len(words)-1])] = value
+		}
 	}
 	return parameters
 }

@@ -5,6 +5,7 @@ package flow_test
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -138,12 +139,20 @@ func (w *world) installAsking(
 	t *testing.T, version string, storage installed.Folder, custom func(context.Context) (map[string]string, error),
 ) *gadget {
 	t.Helper()
+	return w.installWith(t, storage, func(c *installed.Config) { c.App.Version, c.Custom = version, custom })
+}
+
+// installWith has the app begin with something else than usual.
+func (w *world) installWith(t *testing.T, storage installed.Folder, change func(*installed.Config)) *gadget {
+	t.Helper()
 	g := &gadget{t: t, storage: storage}
+	config := installed.Config{
+		App: installed.App{ID: "bank", Platform: "ios", Version: "2.0"}, Device: installed.Properties{Model: "iPhone18,1", OS: "iOS"},
+		Storage: g.storage, Now: w.clock.Now,
+	}
+	change(&config)
 	var err error
-	g.handler, err = installed.New(installed.Config{
-		App: installed.App{ID: "bank", Platform: "ios", Version: version}, Device: installed.Properties{Model: "iPhone18,1", OS: "iOS"},
-		Storage: g.storage, Now: w.clock.Now, Custom: custom,
-	})
+	g.handler, err = installed.New(config)
 	must(t, err)
 	answered := client.HandlerFunc(func(context.Context, client.Challenge) (map[string]string, error) {
 		return right["password"][0], nil
@@ -258,6 +267,70 @@ func TestDeviceRenewsItsCertificate(t *testing.T) {
 			t.Error("the key has changed")
 		}
 	}, all.model)
+}
+
+// fragile is a storage that is gone when it is written to for the time of that number.
+type fragile struct {
+	installed.Folder
+	write int
+}
+
+var errGone = errors.New("the process ends")
+
+func (f *fragile) Save(ctx context.Context, name string, identity installed.Identity) error {
+	if f.write--; f.write == 0 {
+		return errGone
+	}
+	return f.Folder.Save(ctx, name, identity)
+}
+
+// TestDeviceTakesAnotherKey when its certificate is renewed, whatever it is interrupted by, and is the same device: whoever has copied the
+// old key is out once the new one was shown.
+func TestDeviceTakesAnotherKey(t *testing.T) {
+	all := &provisions{t: t, mode: deviceauth.Auto, entity: provisioning.Entity{Kind: provisioning.KindApplication}}
+	rekeying := func(c *installed.Config) {
+		c.Rekey = func(crypto.PublicKey) bool { return true }
+	}
+	each(t, func(t *testing.T, w *world) {
+		for _, write := range []int{0, 1, 2, 3, 4} { // the one at which its process ends
+			folder, copied := installed.Folder(t.TempDir()), installed.Folder(t.TempDir())
+			g := w.installWith(t, folder, rekeying)
+			g.wantPaid()
+			old := g.identity()
+			must(t, copied.Save(t.Context(), "application at "+issuer, old))
+			w.clock.Advance(65 * 24 * time.Hour)
+			ends := w.installWith(t, folder, func(c *installed.Config) {
+				rekeying(c)
+				c.Storage = &fragile{folder, write}
+			})
+			for range 2 { // the old key goes in the second session
+				if _, err := ends.pay(); err != nil && !errors.Is(err, errGone) {
+					t.Errorf("the call ends with %v", err)
+				}
+				must(t, ends.gate.Logout(t.Context()))
+			}
+			after := w.installWith(t, folder, rekeying)
+			for range 2 {
+				after.wantPaid()
+				must(t, after.gate.Logout(t.Context()))
+			}
+			now := after.identity()
+			if old.Key.Public().(*ecdsa.PublicKey).Equal(now.Key.Public()) || deviceOf(t, old) != deviceOf(t, now) || old.Installation != now.Installation {
+				t.Errorf("interrupted at the write %d it was %s and is %s", write, deviceOf(t, old), deviceOf(t, now))
+			}
+			if status, err := w.install(t, "2.0", copied).pay(); !errors.Is(err, installed.ErrRefused) {
+				t.Errorf("a copy of the old key gets %d, %v", status, err)
+			}
+		}
+	}, all.model)
+}
+
+// deviceOf is the name in a certificate.
+func deviceOf(t *testing.T, i installed.Identity) string {
+	t.Helper()
+	leaf, err := x509.ParseCertificate(i.Chain[0])
+	must(t, err)
+	return leaf.URIs[0].String()
 }
 
 // TestDeviceSurvivesItsAuthority: one that is down costs nobody anything who has a certificate, and those who have none may come again.

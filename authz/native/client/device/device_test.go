@@ -396,6 +396,11 @@ func TestFolder(t *testing.T) {
 	if got.Installation != "i" || !s.key.Equal(got.Key) || !cmp.Equal(got.Chain, want.Chain) {
 		t.Errorf("after: %+v", got)
 	}
+	for range 2 {
+		must(t, folder.Save(t.Context(), "y", want))
+		must(t, folder.Save(t.Context(), "y", device.Identity{}))
+		must(t, folder.Save(t.Context(), "y", device.Identity{})) // which is gone already
+	}
 	files, err := os.ReadDir(path)
 	must(t, err)
 	for _, f := range files {

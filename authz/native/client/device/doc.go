@@ -8,5 +8,8 @@
 // The key and its certificate are kept by a [Storage] of the app's, in the key store of the platform where there is one. What the key
 // stands for is the server's to say: this app, the apps of a group, which then share a storage, or all apps of the device.
 //
+// A renewal may be to another key ([Config].Rekey), which both sign. There is an identity that works at each moment of it: the old key goes
+// on until the new one was shown.
+//
 // It imports nothing of Gatehouse but the client, so that it can be read as a recipe for other languages.
 package device

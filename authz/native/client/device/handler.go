@@ -42,6 +42,10 @@ type Config struct {
 	Device  Properties
 	Storage Storage
 	Now     func() time.Time
+	// Rekey says, unless nil, whether the certificate of a key is to be renewed with another key: one in hardware, say, or a younger one. It
+	// is asked when it is time to renew. The key that there is goes on until the other one was shown, whatever happens on the way; where the
+	// server does not take the other one, this one is renewed. The Storage is given the zero value too, which takes away what is kept.
+	Rekey func(key crypto.PublicKey) bool
 	// NewKey makes a key on P-256. Default: one in memory, which a Storage can write down.
 	NewKey func() (crypto.Signer, error)
 	// Custom says, unless nil, what the app adds for the hooks of the operator, such as an activation code that somebody has typed. It is
@@ -60,19 +64,24 @@ type Handler struct {
 	c Config
 
 	mu   sync.Mutex
-	sent sent // what the last answer was, as long as its realm goes on asking
-	// requested tells that a certificate was asked for by the key itself, since the realm began to ask.
-	requested bool
+	sent sent // what the last answer was
+	// before are all of them since the realm began to ask.
+	before sent
 }
 
-// sent is a kind of answer.
+// sent is a kind of answer, or several.
 type sent int
 
+// The kinds, in the order in which they are sent as long as the realm goes on asking.
 const (
-	nothing  sent = iota
-	presence      // signed by the key of the certificate
-	renewal       // a request, by the key of the certificate
-	request       // a request, by the key itself
+	succession sent = 1 << iota // signed by the key that is to follow
+	rekeying                    // a request for that key, by both
+	renewal                     // a request, by the key of the certificate
+	presence                    // signed by the key of the certificate
+	request                     // a request, by the key itself
+	claim                       // a request, by the key that is to follow
+
+	nothing sent = 0
 )
 
 // ErrRefused says that the server takes neither the certificate nor a request for one. It may take them another time, when the operator
@@ -121,14 +130,12 @@ func (h *Handler) Answer(ctx context.Context, c client.Challenge) (map[string]st
 	defer h.mu.Unlock()
 	switch {
 	case c.Failure != nil && c.Failure.Code != client.Refused:
+		h.sent = nothing // nobody has looked at it
 		return nil, &WaitError{After: c.Failure.RetryAfter()}
-	case c.Failure == nil && c.Data["certificate"] == "":
-		h.sent, h.requested = nothing, false
-	}
-	if c.Data["nonce"] == "" || c.Data["audience"] == "" || c.Data["realm"] == "" {
+	case c.Data["nonce"] == "" || c.Data["audience"] == "" || c.Data["realm"] == "":
 		return nil, errors.New("the challenge does not ask for a device")
 	}
-	a := &answering{Handler: h, asked: &c}
+	a := &answering{Handler: h, asked: &c, begins: c.Failure == nil && c.Data["certificate"] == ""}
 	if err := a.load(ctx); err != nil {
 		return nil, err
 	}
@@ -138,18 +145,20 @@ func (h *Handler) Answer(ctx context.Context, c client.Challenge) (map[string]st
 		}
 		return a.unsigned()
 	}
-	if err := a.take(ctx); err != nil {
+	if err := a.settle(ctx); err != nil {
 		return nil, err
 	}
-	var err error
-	if h.sent, err = a.next(); err != nil {
+	if a.begins {
+		h.sent, h.before = nothing, nothing
+	}
+	kind, err := a.take(ctx)
+	if err == nil && kind == nothing {
+		kind, err = a.next(ctx)
+	}
+	if h.sent, h.before = kind, h.before|kind; err != nil {
 		return nil, err
 	}
-	if h.sent == presence {
-		return a.present()
-	}
-	h.requested = h.sent == request
-	return a.request(ctx)
+	return a.answer(ctx)
 }
 
 // Forget takes the key away, so that the next answer is from a device that nobody knows yet. The server is the one that was asked by
@@ -161,7 +170,14 @@ func (h *Handler) Forget(ctx context.Context, audience, entity string) error {
 	if err != nil {
 		return err
 	}
-	return h.c.Storage.Save(ctx, name(audience, entity), identity)
+	if err := h.c.Storage.Save(ctx, name(audience, entity), identity); err != nil {
+		return err
+	}
+	heir, err := h.c.Storage.Load(ctx, heirName(audience, entity))
+	if err != nil || heir.Key == nil {
+		return err
+	}
+	return h.c.Storage.Save(ctx, heirName(audience, entity), Identity{})
 }
 
 func name(audience, entity string) string { return entity + " at " + audience }
@@ -175,38 +191,65 @@ func (h *Handler) fresh() (Identity, error) {
 	return Identity{Installation: rand.Text(), Key: key}, nil
 }
 
+// holding is an identity with its certificate; nil where there is none.
+type holding struct {
+	Identity
+	leaf *x509.Certificate
+}
+
+// hold reads the certificate of an identity.
+func hold(i Identity) (holding, error) {
+	if len(i.Chain) == 0 {
+		return holding{Identity: i}, nil
+	}
+	leaf, err := x509.ParseCertificate(i.Chain[0])
+	if err != nil {
+		return holding{}, fmt.Errorf("reading the certificate: %w", err)
+	}
+	return holding{i, leaf}, nil
+}
+
+// of reports whether a public key is the one that is held.
+func (h *holding) of(key crypto.PublicKey) bool {
+	if h.Key == nil {
+		return false
+	}
+	public, ok := h.Key.Public().(interface{ Equal(crypto.PublicKey) bool })
+	return ok && public.Equal(key)
+}
+
 // answering is one challenge on its way to an answer.
 type answering struct {
 	*Handler
-	asked    *client.Challenge
-	identity Identity
-	leaf     *x509.Certificate // nil where there is none
-	claims   map[string]any
+	asked  *client.Challenge
+	begins bool    // the realm asks anew
+	own    holding // the identity
+	heir   holding // the one that is to follow; without key where none is
+	claims map[string]any
 }
 
 func (a *answering) name() string { return name(a.asked.Data["audience"], a.asked.Data["entity"]) }
 
 // load reads the identity, or makes one, and keeps it before anybody sees it.
-func (a *answering) load(ctx context.Context) (err error) {
-	if a.identity, err = a.c.Storage.Load(ctx, a.name()); err != nil {
+func (a *answering) load(ctx context.Context) error {
+	identity, err := a.c.Storage.Load(ctx, a.name())
+	if err != nil {
 		return err
 	}
-	if a.identity.Key == nil {
-		if a.identity, err = a.fresh(); err != nil {
+	if identity.Key == nil {
+		if identity, err = a.fresh(); err != nil {
 			return err
 		}
-		if err := a.c.Storage.Save(ctx, a.name(), a.identity); err != nil {
+		if err := a.c.Storage.Save(ctx, a.name(), identity); err != nil {
 			return err
 		}
 	}
-	if len(a.identity.Chain) > 0 {
-		if a.leaf, err = x509.ParseCertificate(a.identity.Chain[0]); err != nil {
-			return fmt.Errorf("reading the certificate: %w", err)
-		}
+	if a.own, err = hold(identity); err != nil {
+		return err
 	}
 	a.claims = map[string]any{
 		"aud": a.asked.Data["audience"], "realm": a.asked.Data["realm"], "nonce": a.asked.Data["nonce"],
-		"installation": a.identity.Installation, "app": a.c.App, "device": a.c.Device,
+		"installation": identity.Installation, "app": a.c.App, "device": a.c.Device,
 	}
 	if a.c.Custom == nil {
 		return nil
@@ -218,11 +261,11 @@ func (a *answering) load(ctx context.Context) (err error) {
 	return err
 }
 
-// take keeps a certificate that comes with the challenge: one for our key.
-func (a *answering) take(ctx context.Context) error {
+// take keeps a certificate that comes with the challenge, one for a key of ours, and says what to answer with it; nothing where none comes.
+func (a *answering) take(ctx context.Context) (sent, error) {
 	rest := []byte(a.asked.Data["certificate"])
 	if len(rest) == 0 {
-		return nil
+		return nothing, nil
 	}
 	var chain [][]byte
 	for {
@@ -233,43 +276,49 @@ func (a *answering) take(ctx context.Context) error {
 		chain = append(chain, block.Bytes)
 	}
 	if len(chain) == 0 {
-		return errors.New("the server has sent no certificate")
+		return nothing, errors.New("the server has sent no certificate")
 	}
 	leaf, err := x509.ParseCertificate(chain[0])
 	if err != nil {
-		return fmt.Errorf("reading the certificate: %w", err)
+		return nothing, fmt.Errorf("reading the certificate: %w", err)
 	}
-	public, ok := a.identity.Key.Public().(interface{ Equal(crypto.PublicKey) bool })
-	if !ok || !public.Equal(leaf.PublicKey) {
-		return errors.New("the server has sent a certificate for another key")
+	switch {
+	case a.own.of(leaf.PublicKey):
+		a.own.Chain, a.own.leaf = chain, leaf
+		if err := a.c.Storage.Save(ctx, a.name(), a.own.Identity); err != nil {
+			return nothing, err
+		}
+		return presence, a.disinherit(ctx)
+	case a.heir.of(leaf.PublicKey):
+		a.heir.Chain, a.heir.leaf = chain, leaf
+		return succession, a.c.Storage.Save(ctx, a.heirName(), a.heir.Identity)
 	}
-	a.identity.Chain, a.leaf = chain, leaf
-	return a.c.Storage.Save(ctx, a.name(), a.identity)
+	return nothing, errors.New("the server has sent a certificate for another key")
 }
 
 // next says what to send: the certificate's answer where there is one that goes on for a while, and something else where that has led
-// nowhere.
-func (a *answering) next() (sent, error) {
-	if a.asked.Data["certificate"] != "" {
-		return presence, nil
+// nowhere. Nothing is sent twice to one realm that goes on asking.
+func (a *answering) next(ctx context.Context) (sent, error) {
+	if a.sent&(presence|succession|request) != 0 && a.asked.Notice != nil {
+		return nothing, refusal(a.asked) // with words for the person it is the device that is not wanted, whatever its certificate
 	}
-	switch a.sent {
-	case nothing:
-		switch {
-		case a.leaf == nil:
-			return request, nil
-		case a.due():
-			return renewal, nil
-		}
-		return presence, nil
-	case renewal:
-		if a.c.Now().Before(a.leaf.NotAfter) {
-			return presence, nil
-		}
-		return request, nil
-	case presence:
-		if !a.requested && a.asked.Notice == nil { // with words for the person it is the device that is not wanted, whatever its certificate
-			return request, nil
+	rekeys, err := a.rekeys(ctx)
+	if err != nil {
+		return nothing, err
+	}
+	for _, one := range []struct {
+		kind sent
+		will bool
+	}{
+		{succession, a.heir.leaf != nil},
+		{rekeying, rekeys},
+		{renewal, a.due() && a.before&presence == 0},
+		{presence, a.own.leaf != nil && !a.over()},
+		{request, true},
+		{claim, a.heir.Key != nil},
+	} {
+		if one.will && a.before&one.kind == 0 {
+			return one.kind, nil
 		}
 	}
 	return nothing, refusal(a.asked)
@@ -277,35 +326,63 @@ func (a *answering) next() (sent, error) {
 
 // due reports whether the last third of the certificate's time has begun.
 func (a *answering) due() bool {
-	third := a.leaf.NotAfter.Sub(a.leaf.NotBefore) / 3
-	return !a.c.Now().Before(a.leaf.NotAfter.Add(-third))
+	if a.own.leaf == nil {
+		return false
+	}
+	third := a.own.leaf.NotAfter.Sub(a.own.leaf.NotBefore) / 3
+	return !a.c.Now().Before(a.own.leaf.NotAfter.Add(-third))
 }
+
+// over reports whether the certificate's time is.
+func (a *answering) over() bool { return !a.c.Now().Before(a.own.leaf.NotAfter) }
 
 func (a *answering) unsigned() (map[string]string, error) {
 	text, err := json.Marshal(a.claims)
 	return map[string]string{"answer": string(text)}, err
 }
 
-func (a *answering) present() (map[string]string, error) {
-	signed, err := a.sign("gatehouse-device+jwt", digest(a.leaf.Raw))
+// answer says what was chosen to be said.
+func (a *answering) answer(ctx context.Context) (map[string]string, error) {
+	switch a.sent {
+	case presence:
+		return a.present(&a.own)
+	case succession:
+		return a.present(&a.heir)
+	case rekeying:
+		return a.request(ctx, &a.heir, &a.own)
+	case renewal:
+		return a.request(ctx, &a.own, &a.own)
+	case claim:
+		return a.request(ctx, &a.heir, nil)
+	}
+	return a.request(ctx, &a.own, nil)
+}
+
+func (a *answering) present(by *holding) (map[string]string, error) {
+	signed, err := sign(by.Key, "gatehouse-device+jwt", digest(by.leaf.Raw), a.claims)
 	return map[string]string{"answer": signed}, err
 }
 
 // request makes a request for a certificate (RFC 2986) and signs that it is ours and now: by the key itself, or by that of the
-// certificate, which is the same.
-func (a *answering) request(ctx context.Context) (map[string]string, error) {
+// certificate which it renews. Where that is another one, the key of the request says that it agrees.
+func (a *answering) request(ctx context.Context, of, renews *holding) (map[string]string, error) {
 	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
-		Subject: pkix.Name{CommonName: a.identity.Installation}, // some authorities issue nothing without one
-	}, a.identity.Key)
+		Subject: pkix.Name{CommonName: a.own.Installation}, // some authorities issue nothing without one
+	}, of.Key)
 	if err != nil {
 		return nil, fmt.Errorf("making a certificate request: %w", err)
 	}
 	a.claims["csr"] = digest(csr)
-	by := ""
-	if a.sent == renewal {
-		by = digest(a.leaf.Raw)
+	by, kid := of, ""
+	if renews != nil {
+		by, kid = renews, digest(renews.leaf.Raw)
 	}
-	signed, err := a.sign("gatehouse-csr+jwt", by)
+	if by != of {
+		if a.claims["possession"], err = a.possession(of, kid); err != nil {
+			return nil, err
+		}
+	}
+	signed, err := sign(by.Key, "gatehouse-csr+jwt", kid, a.claims)
 	if err != nil {
 		return nil, err
 	}
@@ -313,20 +390,20 @@ func (a *answering) request(ctx context.Context) (map[string]string, error) {
 	if a.c.Attest == nil || a.asked.Data["attestation"] == "" {
 		return answers, nil
 	}
-	evidence, err := a.evidence(ctx)
+	evidence, err := a.evidence(ctx, of.Key.Public())
 	answers["evidence"] = string(evidence)
 	return answers, err
 }
 
-// evidence has the platform vouch, for the nonce that was asked with.
-func (a *answering) evidence(ctx context.Context) (json.RawMessage, error) {
-	key, err := x509.MarshalPKIXPublicKey(a.identity.Key.Public())
+// evidence has the platform vouch for a key, for the nonce that was asked with.
+func (a *answering) evidence(ctx context.Context, of crypto.PublicKey) (json.RawMessage, error) {
+	key, err := x509.MarshalPKIXPublicKey(of)
 	if err != nil {
 		return nil, fmt.Errorf("naming a key: %w", err)
 	}
 	asked := "gatehouse certificate v1\n" + a.asked.Data["audience"] + "\n" + a.asked.Data["realm"] + "\n" + a.asked.Data["nonce"]
 	challenge, bound := sha256.Sum256([]byte(asked)), sha256.Sum256([]byte(asked+"\n"+digest(key)))
-	evidence, err := a.c.Attest(ctx, challenge[:], bound[:], a.identity.Key.Public())
+	evidence, err := a.c.Attest(ctx, challenge[:], bound[:], of)
 	if err != nil {
 		return nil, fmt.Errorf("having the platform vouch for a key: %w", err)
 	}

@@ -22,9 +22,9 @@ func digest(data []byte) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// sign makes a compact JWS over the claims (RFC 7515, ES256).
-func (a *answering) sign(typ, kid string) (string, error) {
-	if public, ok := a.identity.Key.Public().(*ecdsa.PublicKey); !ok || public.Curve != elliptic.P256() {
+// sign makes a compact JWS over claims (RFC 7515, ES256).
+func sign(key crypto.Signer, typ, kid string, claims map[string]any) (string, error) {
+	if public, ok := key.Public().(*ecdsa.PublicKey); !ok || public.Curve != elliptic.P256() {
 		return "", errors.New("signing an answer: the key is not on P-256")
 	}
 	header := map[string]string{"alg": "ES256", "typ": typ}
@@ -32,7 +32,7 @@ func (a *answering) sign(typ, kid string) (string, error) {
 		header["kid"] = kid
 	}
 	var signed string
-	for _, part := range []any{header, a.claims} {
+	for _, part := range []any{header, claims} {
 		text, err := json.Marshal(part)
 		if err != nil {
 			return "", fmt.Errorf("signing an answer: %w", err)
@@ -41,7 +41,7 @@ func (a *answering) sign(typ, kid string) (string, error) {
 	}
 	signed = signed[:len(signed)-1]
 	sum := sha256.Sum256([]byte(signed))
-	der, err := a.identity.Key.Sign(rand.Reader, sum[:], crypto.SHA256)
+	der, err := key.Sign(rand.Reader, sum[:], crypto.SHA256)
 	if err != nil {
 		return "", fmt.Errorf("signing an answer: %w", err)
 	}

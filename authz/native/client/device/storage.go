@@ -26,11 +26,12 @@ type Identity struct {
 	Chain [][]byte
 }
 
-// Storage keeps identities by name: one for each server, and for each entity there.
+// Storage keeps identities by name: one for each server, and for each entity there; and another one while its key is replaced.
 type Storage interface {
 	// Load returns what was saved under the name, and the zero value when nothing was.
 	Load(ctx context.Context, name string) (Identity, error)
-	// Save keeps an identity, also when the process ends at once.
+	// Save keeps an identity, also when the process ends at once. With the zero value it takes away what was kept under the name, which
+	// happens where [Config].Rekey is used.
 	Save(ctx context.Context, name string, identity Identity) error
 }
 
@@ -75,6 +76,12 @@ func (f Folder) Load(_ context.Context, name string) (Identity, error) {
 
 // Save writes a file in the place of the one before. A key that cannot leave where it is cannot be saved in a file.
 func (f Folder) Save(_ context.Context, name string, identity Identity) error {
+	if identity.Key == nil {
+		if err := os.Remove(f.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("taking an identity away: %w", err)
+		}
+		return nil
+	}
 	key, err := x509.MarshalPKCS8PrivateKey(identity.Key)
 	if err != nil {
 		return errors.New("keeping an identity: the key cannot be written into a file")

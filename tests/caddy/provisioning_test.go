@@ -268,7 +268,7 @@ func TestModeCustom(t *testing.T) {
 	for name, code := range map[string]int64{`{"accept":true}`: http.StatusInternalServerError, `{"accept":"yes"}`: http.StatusOK} {
 		answer(code, name)
 		_, err := h.called(t, "bank", folder)
-		if _, wait := errors.AsType[*installed.WaitError](err); !wait {
+		if _, wait := errors.AsType[*client.WaitError](err); !wait {
 			t.Errorf("%d %s: %v", code, name, err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/authz/native/client"
 	installed "github.com/gatehouse-id/gatehouse/authz/native/client/device"
 	"github.com/gatehouse-id/gatehouse/internal/callout"
 	"github.com/gatehouse-id/gatehouse/mobileauth/provisioning"
@@ -156,7 +157,7 @@ func TestModeCustom(t *testing.T) {
 func (g *gadget) wantToWait() {
 	g.t.Helper()
 	status, err := g.pay()
-	if _, wait := errors.AsType[*installed.WaitError](err); !wait {
+	if _, wait := errors.AsType[*client.WaitError](err); !wait {
 		g.t.Errorf("the call gets %d, %v", status, err)
 	}
 }

@@ -343,7 +343,7 @@ func TestDeviceSurvivesItsAuthority(t *testing.T) {
 		must(t, old.gate.Logout(t.Context()))
 		old.wantPaid()
 		status, err := fresh.pay()
-		if _, wait := errors.AsType[*installed.WaitError](err); !wait {
+		if _, wait := errors.AsType[*client.WaitError](err); !wait {
 			t.Errorf("a device without a certificate gets %d, %v", status, err)
 		}
 		p.down(nil)

@@ -90,6 +90,21 @@ type Failure struct {
 // RetryAfter is how long to wait before the next answer.
 func (f *Failure) RetryAfter() time.Duration { return time.Duration(f.Seconds) * time.Second }
 
+// Wait returns a [*WaitError] where the server could not judge the last answer, and nil where it has refused it or where there is no failure.
+// It is for handlers that answer by themselves: a person is shown the failure instead.
+func (f *Failure) Wait() error {
+	if f == nil || f.Code == Refused {
+		return nil
+	}
+	return &WaitError{After: f.RetryAfter()}
+}
+
+// WaitError says that the server cannot judge at the moment, and how long to wait before it is asked again.
+type WaitError struct{ After time.Duration }
+
+// Error names the time.
+func (e *WaitError) Error() string { return fmt.Sprintf("try again in %s", e.After) }
+
 // RealmError says that a realm is asked for which the app has no handler.
 type RealmError struct{ Realm string }
 

@@ -284,6 +284,21 @@ func TestAuthorizeFails(t *testing.T) {
 	}
 }
 
+// What a server could not judge it has not refused, and the other way round.
+func TestFailureWait(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{client.Throttled, client.Busy, client.Unavailable, "another"} {
+		wait, ok := errors.AsType[*client.WaitError]((&client.Failure{Code: code, Seconds: 7}).Wait())
+		if !ok || wait.After != 7*time.Second || wait.Error() != "try again in 7s" {
+			t.Errorf("%s: %v", code, wait)
+		}
+	}
+	var none *client.Failure
+	if err := errors.Join(none.Wait(), (&client.Failure{Code: client.Refused, Seconds: 7}).Wait()); err != nil {
+		t.Errorf("nobody has to wait, and is told %v", err)
+	}
+}
+
 // The metadata of another issuer is not believed (RFC 8414 3.3).
 func TestAnotherIssuer(t *testing.T) {
 	t.Parallel()

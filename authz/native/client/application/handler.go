@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz/native/client"
 )
@@ -44,12 +43,6 @@ var (
 	ErrIssuer = errors.New("another server asks for evidence that this app is genuine")
 )
 
-// WaitError says that the server cannot judge at the moment.
-type WaitError struct{ After time.Duration }
-
-// Error names the time.
-func (e *WaitError) Error() string { return fmt.Sprintf("try again in %s", e.After) }
-
 // New returns a handler, or an error that says what is missing.
 func New(c Config) (*Handler, error) {
 	if c.ID == "" || c.Platform == "" || c.Version == "" || c.Attest != nil && c.Issuer == "" {
@@ -60,10 +53,10 @@ func New(c Config) (*Handler, error) {
 
 // Answer says what the app is. An app that was refused is [ErrRefused]: what it is does not change by asking again.
 func (h *Handler) Answer(ctx context.Context, c client.Challenge) (map[string]string, error) {
-	switch {
-	case c.Failure != nil && c.Failure.Code != client.Refused:
-		return nil, &WaitError{After: c.Failure.RetryAfter()}
-	case c.Failure != nil:
+	if err := c.Failure.Wait(); err != nil {
+		return nil, err
+	}
+	if c.Failure != nil {
 		return nil, ErrRefused
 	}
 	if c.Notice != nil && h.c.Notice != nil {

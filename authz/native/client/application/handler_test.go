@@ -122,7 +122,7 @@ func TestRefusals(t *testing.T) {
 	}
 	c.Failure = &client.Failure{Code: client.Unavailable, Seconds: 7}
 	_, err = h.Answer(t.Context(), c)
-	if wait, ok := errors.AsType[*application.WaitError](err); !ok || wait.After != 7*time.Second || wait.Error() != "try again in 7s" {
+	if wait, ok := errors.AsType[*client.WaitError](err); !ok || wait.After != 7*time.Second || wait.Error() != "try again in 7s" {
 		t.Errorf("unavailable: %v", err)
 	}
 	for name, change := range map[string]func(*application.Config){

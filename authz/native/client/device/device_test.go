@@ -317,7 +317,7 @@ func TestNotNow(t *testing.T) {
 	h := s.device(device.Folder(t.TempDir()))
 	for _, code := range []string{client.Unavailable, client.Throttled, client.Busy} {
 		_, err := h.Answer(t.Context(), s.refusal(code))
-		if wait, ok := errors.AsType[*device.WaitError](err); !ok || wait.After != 7*time.Second || !strings.Contains(err.Error(), "7s") {
+		if wait, ok := errors.AsType[*client.WaitError](err); !ok || wait.After != 7*time.Second || !strings.Contains(err.Error(), "7s") {
 			t.Errorf("%s: %v", code, err)
 		}
 	}

@@ -105,12 +105,6 @@ func refusal(c *client.Challenge) error {
 	return ErrRefused
 }
 
-// WaitError says that the server cannot judge at the moment.
-type WaitError struct{ After time.Duration }
-
-// Error names the time.
-func (e *WaitError) Error() string { return fmt.Sprintf("try again in %s", e.After) }
-
 var _ client.Handler = (*Handler)(nil)
 
 // New returns a handler. It makes no key yet.
@@ -128,11 +122,11 @@ func New(c Config) (*Handler, error) {
 func (h *Handler) Answer(ctx context.Context, c client.Challenge) (map[string]string, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	switch {
-	case c.Failure != nil && c.Failure.Code != client.Refused:
+	if err := c.Failure.Wait(); err != nil {
 		h.sent = nothing // nobody has looked at it
-		return nil, &WaitError{After: c.Failure.RetryAfter()}
-	case c.Data["nonce"] == "" || c.Data["audience"] == "" || c.Data["realm"] == "":
+		return nil, err
+	}
+	if c.Data["nonce"] == "" || c.Data["audience"] == "" || c.Data["realm"] == "" {
 		return nil, errors.New("the challenge does not ask for a device")
 	}
 	a := &answering{Handler: h, asked: &c, begins: c.Failure == nil && c.Data["certificate"] == ""}

@@ -54,6 +54,8 @@ type Certificate struct {
 	// Replaces is the certificate that this one follows, and ReplacedAt when another one followed.
 	Replaces   string    `json:"replaces,omitempty"`
 	ReplacedAt time.Time `json:"replaced_at,omitzero"`
+	// Former tells that a former authority has issued it: it renews to one of ours, and is good for nothing else.
+	Former bool `json:"former,omitempty"`
 	// Shown tells that its key has signed something since it was issued.
 	Shown bool `json:"shown,omitempty"`
 	// RevokedAt is when its installation was revoked, or, with AuthorityRevoked, whoever has issued it. OverAt is when the installation was

@@ -15,9 +15,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/crypto/cryptobyte"
-	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
-
 	"github.com/gatehouse-id/gatehouse/mobileauth/provisioning/signing"
 )
 
@@ -25,17 +22,11 @@ import (
 const (
 	// MaxCSR is the most bytes of one, in DER. RSA with 4096 bits needs 1.3 KiB.
 	MaxCSR = 8 << 10
-	// maxAttributes and maxExtensions bound what it asks for, maxSubject its subject in bytes, and maxNames the parts of that.
-	maxAttributes, maxExtensions = 8, 16
-	maxSubject, maxNames         = 512, 8
-	maxName                      = 64 // characters of a part (RFC 5280 A.1, ub-common-name)
+	// maxExtensions bounds what it asks for, maxSubject its subject in bytes, and maxNames the parts of that.
+	maxExtensions        = 16
+	maxSubject, maxNames = 512, 8
+	maxName              = 64 // characters of a part (RFC 5280 A.1, ub-common-name)
 )
-
-// signatures are the algorithms that a request may be signed with: nothing with SHA-1, and no key that could not sign answers.
-var signatures = []x509.SignatureAlgorithm{
-	x509.ECDSAWithSHA256, x509.ECDSAWithSHA384, x509.ECDSAWithSHA512,
-	x509.SHA256WithRSA, x509.SHA384WithRSA, x509.SHA512WithRSA, x509.SHA256WithRSAPSS, x509.SHA384WithRSAPSS, x509.SHA512WithRSAPSS,
-}
 
 // CSR is a certificate request that was found good: it is signed by its own key, which is fit to be used, and asks for nothing that a
 // device does not get. What it says of a subject is a wish.
@@ -80,27 +71,14 @@ func digest(data []byte) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// checkAttributes reads the attributes of a request by themselves, since the library takes the last of those that stand twice and none
-// that it does not know.
+// checkAttributes refuses a request whose attributes the library would not read for certain.
 func checkAttributes(der []byte) error {
-	input := cryptobyte.String(der)
-	var request, info, attributes cryptobyte.String
-	if !input.ReadASN1(&request, cbasn1.SEQUENCE) || !input.Empty() || !request.ReadASN1(&info, cbasn1.SEQUENCE) ||
-		!info.SkipASN1(cbasn1.INTEGER) || !info.SkipASN1(cbasn1.SEQUENCE) || !info.SkipASN1(cbasn1.SEQUENCE) ||
-		!info.ReadOptionalASN1(&attributes, nil, cbasn1.Tag(0).ContextSpecific().Constructed()) || !info.Empty() {
+	err := signing.CheckAttributes(der)
+	switch {
+	case errors.Is(err, signing.ErrAttributes):
+		return refuse(ReasonAttributes)
+	case err != nil:
 		return refuse(ReasonMalformed)
-	}
-	var seen []string
-	for !attributes.Empty() {
-		var attribute, oid cryptobyte.String
-		if !attributes.ReadASN1(&attribute, cbasn1.SEQUENCE) || !attribute.ReadASN1(&oid, cbasn1.OBJECT_IDENTIFIER) ||
-			!attribute.SkipASN1(cbasn1.SET) || !attribute.Empty() {
-			return refuse(ReasonMalformed)
-		}
-		if slices.Contains(seen, string(oid)) || len(seen) == maxAttributes {
-			return refuse(ReasonAttributes)
-		}
-		seen = append(seen, string(oid))
 	}
 	return nil
 }
@@ -184,7 +162,7 @@ func checkKey(csr *x509.CertificateRequest) error {
 
 // checkPossession has the request's own key vouch for it.
 func checkPossession(csr *x509.CertificateRequest) error {
-	if !slices.Contains(signatures, csr.SignatureAlgorithm) {
+	if !signing.Accepted(csr.SignatureAlgorithm) {
 		return refuse(ReasonAlgorithm)
 	}
 	if err := csr.CheckSignature(); err != nil {

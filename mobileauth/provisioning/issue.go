@@ -26,6 +26,8 @@ type request struct {
 	renews *Certificate
 	// follows is the certificate that the device has had; nil for a device that nobody knows.
 	follows *Certificate
+	// inherits tells that renews is one of a former authority, of which there is no record yet.
+	inherits bool
 	// installation is whose the key will be, with the subject and the attributes that an operator gives it.
 	installation string
 	subject      pkix.Name
@@ -42,6 +44,8 @@ type request struct {
 // and so does whoever asks to renew it before the last third of its time. The same key under another name is refused: somebody has
 // copied it, or an app was shipped with it. A certificate that was renewed with another key renews to no third one: whoever has copied
 // a key is left behind when it is replaced.
+//
+// A certificate of a former authority ([Config].Former) that comes with the message renews once, whatever is left of its time.
 //
 // A refusal is a [*Refusal]. Errors that wrap [ErrAuthority] or [ErrHook] say that it may work later.
 func (s *Store) Issue(ctx context.Context, m Message) (Certificate, error) {
@@ -98,7 +102,7 @@ func (r *request) read(ctx context.Context) (err error) {
 		}
 		return r.welcome(r.a, r.m.Entity)
 	}
-	if r.renews, err = r.signed(ctx, r.a); err != nil {
+	if r.renews, err = r.signer(ctx); err != nil {
 		return err
 	}
 	r.follows = r.renews
@@ -112,17 +116,16 @@ func (r *request) app() App { return r.a.claims.App }
 
 // admit refuses a device that nobody knows and that is not let in. One that was let in before keeps what it was given then.
 func (r *request) admit(ctx context.Context) error {
-	if r.follows != nil {
-		if err := r.attest(ctx); err != nil {
+	if r.follows == nil || r.inherits {
+		if err := r.c.Budget.left(r.m.Caller, r.familiar()); err != nil {
 			return err
 		}
-		return r.inherit()
-	}
-	if err := r.c.Budget.left(r.m.Caller); err != nil {
-		return err
 	}
 	if err := r.attest(ctx); err != nil {
 		return err
+	}
+	if r.follows != nil {
+		return r.inherit()
 	}
 	r.installation = newInstallation()
 	return r.validate(ctx)
@@ -133,8 +136,11 @@ func (r *request) inherit() error {
 	if err != nil {
 		return err
 	}
-	r.installation, r.subject, r.attributes = r.follows.Installation, leaf.Subject, r.follows.Attributes
-	r.subject.ExtraNames = r.subject.Names // as they stand there, those too that the type has no field for
+	r.installation, r.attributes = r.follows.Installation, r.follows.Attributes
+	if !r.follows.Former { // whose names are another system's
+		r.subject = leaf.Subject
+		r.subject.ExtraNames = r.subject.Names // as they stand there, those too that the type has no field for
+	}
 	return nil
 }
 
@@ -147,7 +153,7 @@ func (r *request) order(ctx context.Context) (Certificate, error) {
 	}
 	template.Subject = r.subject
 	order := Order{CSR: r.csr, Template: template}
-	if r.renews != nil {
+	if r.renews != nil && !r.renews.Former {
 		if order.Renews, err = r.renews.Leaf(); err != nil {
 			return Certificate{}, err
 		}
@@ -199,7 +205,7 @@ func (r *request) keep(ctx context.Context, c Certificate) (kept Certificate, er
 			return err
 		}
 		kept = c
-		if err := errors.Join(r.tables.believed(tx, &c), r.replace(tx, c.IssuedAt)); err != nil {
+		if err := errors.Join(r.tables.believed(tx, &c), r.take(tx), r.replace(tx, c.IssuedAt)); err != nil {
 			return err
 		}
 		h := holder{
@@ -223,8 +229,8 @@ func (r *request) keep(ctx context.Context, c Certificate) (kept Certificate, er
 	}
 	if kept.ID == c.ID {
 		r.c.Trail.Log(ctx, event)
-		if r.follows == nil {
-			r.c.Budget.count(r.m.Caller)
+		if r.follows == nil || r.inherits {
+			r.c.Budget.count(r.m.Caller, r.familiar())
 		}
 	}
 	return kept, nil

@@ -48,9 +48,9 @@ func (r *request) repeated(tx storage.Tx, h *holder) (*Certificate, error) {
 	}
 	refusal, refused := errors.AsType[*Refusal](c.standing(r.c.Now()))
 	switch {
-	case !refused:
+	case !refused && !c.Former:
 		return &c, nil
-	case refusal.Reason != ReasonExpired && refusal.Reason != ReasonDistrusted:
+	case refused && refusal.Reason != ReasonExpired && refusal.Reason != ReasonDistrusted:
 		return nil, refusal
 	case !c.ReplacedAt.IsZero():
 		return nil, &Refusal{Reason: ReasonReplaced, Installation: c.Installation}
@@ -64,7 +64,7 @@ func (r *request) repeated(tx storage.Tx, h *holder) (*Certificate, error) {
 func (r *request) renewed(tx storage.Tx, h *holder) (*Certificate, error) {
 	old, err := r.tables.find(tx, r.renews.ID)
 	if errors.Is(err, storage.ErrNotFound) {
-		return nil, refuse(ReasonUnknown)
+		return nil, r.claim(tx, h)
 	}
 	if err == nil {
 		err = old.standing(r.c.Now())

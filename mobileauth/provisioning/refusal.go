@@ -35,6 +35,7 @@ const (
 	ReasonExpired     Reason = "certificate_expired"  // its time is over
 	ReasonRevoked     Reason = "certificate_revoked"  // it was revoked
 	ReasonReplaced    Reason = "certificate_replaced" // it was renewed with another key
+	ReasonFormer      Reason = "certificate_former"   // a former authority has issued it, and it has to be renewed first
 	ReasonEarly       Reason = "renewal_too_early"    // another key is wanted before the last third of its time
 	ReasonDistrusted  Reason = "authority_revoked"    // whoever has issued it was revoked
 	ReasonPending     Reason = "certificate_pending"  // the authority has not decided yet

@@ -41,7 +41,8 @@ type Versions interface {
 type Budget struct {
 	// Address bounds them by where they come from, as [limit.Address] has it, and Network as [limit.Network] does.
 	Address, Network *limit.Limiter
-	// Strangers bounds all of them together, and Known those of users who have logged in before, which no stranger can use up.
+	// Strangers bounds all of them together, and Known those of users who have logged in before and of those who come with a
+	// certificate of a former authority, which no stranger can use up.
 	Strangers, Known *limit.Limiter
 }
 
@@ -49,31 +50,32 @@ type Budget struct {
 const together = ""
 
 // left refuses a caller when nothing is left for where they are, or for anybody like them.
-func (b Budget) left(c Caller) error {
+func (b Budget) left(c Caller, familiar bool) error {
 	if wait := max(b.Address.Wait(limit.Address(c.ClientIP)), b.Network.Wait(limit.Network(c.ClientIP))); wait > 0 {
 		return &Refusal{Reason: ReasonManyDevices, RetryAfter: wait}
 	}
-	if wait := b.all(c).Wait(together); wait > 0 {
+	if wait := b.all(familiar).Wait(together); wait > 0 {
 		return &Refusal{Reason: ReasonBudget, RetryAfter: wait}
 	}
 	return nil
 }
 
 // count counts a device that has its certificate.
-func (b Budget) count(c Caller) {
+func (b Budget) count(c Caller, familiar bool) {
 	b.Address.Count(limit.Address(c.ClientIP))
 	b.Network.Count(limit.Network(c.ClientIP))
-	b.all(c).Count(together)
+	b.all(familiar).Count(together)
 }
 
-func (b Budget) all(c Caller) *limit.Limiter {
-	if c.UserID != "" {
+func (b Budget) all(familiar bool) *limit.Limiter {
+	if familiar {
 		return b.Known
 	}
 	return b.Strangers
 }
 
-// Config is what a [Store] needs. Everything is required but Groups, Profile, Requests, Budget, Hooks, Attestation, OnRevoke and OnChange.
+// Config is what a [Store] needs. Everything is required but Groups, Profile, Requests, Budget, Hooks, Attestation, Former,
+// OnRevoke and OnChange.
 type Config struct {
 	DB        storage.DB
 	Authority Authority
@@ -88,7 +90,9 @@ type Config struct {
 	Hooks Hooks
 	// Attestation is what devices have to show of themselves.
 	Attestation Attestation
-	Trail       *audit.Trail
+	// Former judges the certificates that devices have of another authority; nil judges none good.
+	Former Former
+	Trail  *audit.Trail
 	// OnRevoke end what rests on an installation that is revoked, in that transaction. They are optional.
 	OnRevoke []func(tx storage.Tx, installation string) error
 	// OnChange is called in the transaction of whatever makes certificates revoked for others, once for each; nil for nobody.
@@ -139,7 +143,9 @@ type Message struct {
 	CSR    []byte
 	// Evidence is what the device shows of itself; empty for nothing.
 	Evidence []byte
-	Caller   Caller
+	// Former is the certificate of a former authority, in DER, whose key has signed a request; empty for none.
+	Former []byte
+	Caller Caller
 }
 
 // Presence is a device that is there.
@@ -170,6 +176,9 @@ func (s *Store) present(ctx context.Context, m *Message) (Presence, error) {
 	}
 	if err := s.stands(c, a, m.Entity); err != nil {
 		return Presence{}, err
+	}
+	if c.Former {
+		return Presence{}, &Refusal{Reason: ReasonFormer, Installation: c.Installation}
 	}
 	if !c.Shown {
 		if err := s.first(ctx, c); err != nil {

@@ -121,6 +121,15 @@ var walls = slices.Concat([]wall{
 		},
 	},
 	{
+		room: []string{"mobileauth/provisioning/former"},
+		never: map[string]string{
+			"authz/...":        "what a certificate of another system stands for is the same whoever issues tokens",
+			"validation/...":   "what a certificate of another system stands for is the same whoever issues tokens",
+			"internal/web/...": "a certificate is judged, and nothing shown",
+			"net/http":         "a certificate is judged without asking anybody",
+		},
+	},
+	{
 		room: []string{"mobileauth/provisioning/est", "mobileauth/provisioning/webhook"},
 		never: map[string]string{
 			"authz/...":        "a certificate is issued the same whoever issues tokens",

@@ -23,6 +23,8 @@ const (
 	FieldCSR    = "csr"    // a certificate request in DER, in base64url
 	// FieldEvidence goes with a request, where evidence is wanted: what the platform says of app and key, an object with a format, as JSON.
 	FieldEvidence = "evidence"
+	// FieldFormer goes with a request that is signed by the key of a certificate of a former authority: that certificate in DER, in base64url.
+	FieldFormer = "former"
 )
 
 // What the data of a challenge says, by name.
@@ -34,6 +36,7 @@ const (
 	DataEntity      = "entity"
 	DataCertificate = "certificate" // after a request: the chain, as PEM
 	DataAttestation = "attestation" // what becomes of a request without evidence: required, preferred or record
+	DataFormer      = "former"      // "accepted" where certificates of a former authority are renewed
 )
 
 // Mode says how a device comes to a certificate.
@@ -85,6 +88,8 @@ type Config struct {
 	Entity provisioning.Entity
 	// Attestation is what becomes of a request without evidence: a mode of package provisioning; empty asks for none.
 	Attestation string
+	// Former tells that certificates of a former authority are renewed.
+	Former bool
 	// Minimum is the least that has to have been shown of a certificate's key; empty is nothing.
 	Minimum attestation.Grade
 }
@@ -189,6 +194,10 @@ func (g *Guest) ask(in *realm.Input, chain string) (*realm.Challenge, error) {
 		c.Data[DataAttestation] = g.Attestation
 		c.Fields = append(c.Fields, realm.Field{Name: FieldEvidence, Label: "Evidence", Type: "text"})
 	}
+	if g.Former {
+		c.Data[DataFormer] = "accepted"
+		c.Fields = append(c.Fields, realm.Field{Name: FieldFormer, Label: "Former certificate", Type: "text"})
+	}
 	return c, nil
 }
 
@@ -202,10 +211,14 @@ func (g *Guest) issue(ctx context.Context, in *realm.Input) (realm.Credentials, 
 	if err != nil {
 		der = nil // no request is as short as that
 	}
+	former, err := base64.RawURLEncoding.Strict().DecodeString(in.Fields[FieldFormer])
+	if err != nil {
+		former = []byte{0} // which is no certificate
+	}
 	issued, err := g.Certificates.Issue(ctx, provisioning.Message{
 		Question: g.question(in.Realm, nonce), Spent: in.Spent, Entity: g.Entity, Answer: in.Fields[FieldAnswer], CSR: der,
-		Evidence: []byte(in.Fields[FieldEvidence]),
-		Caller:   provisioning.Caller{ClientID: in.Client.ID, ClientIP: in.ClientIP, UserID: in.Subject},
+		Evidence: []byte(in.Fields[FieldEvidence]), Former: former,
+		Caller: provisioning.Caller{ClientID: in.Client.ID, ClientIP: in.ClientIP, UserID: in.Subject},
 	})
 	if refusal, refused := errors.AsType[*provisioning.Refusal](err); refused {
 		return realm.Credentials{Refusal: refusalOf(refusal)}, nil, nil
@@ -227,7 +240,7 @@ func refusalOf(r *provisioning.Refusal) *realm.Refusal {
 	out := &realm.Refusal{Reason: string(r.Reason), RetryAfter: r.RetryAfter}
 	switch r.Reason {
 	case provisioning.ReasonExpired, provisioning.ReasonRevoked, provisioning.ReasonDistrusted, provisioning.ReasonReplaced,
-		provisioning.ReasonVersion, provisioning.ReasonUnknown, provisioning.ReasonPending,
+		provisioning.ReasonVersion, provisioning.ReasonUnknown, provisioning.ReasonFormer, provisioning.ReasonPending,
 		provisioning.ReasonManyDevices, provisioning.ReasonBudget:
 		out.Blameless = true
 	}

@@ -53,6 +53,15 @@ type Config struct {
 	Custom func(ctx context.Context) (map[string]string, error)
 	// Attest has, unless nil, the platform say where the key is and that the app is genuine, for servers that want to see it.
 	Attest Attester
+	// Former returns, unless nil, what the app has from another system that the server has taken the place of. It is asked before the first
+	// certificate, where the server takes such ones, and may return the zero value.
+	Former func(ctx context.Context) (Former, error)
+}
+
+// Former is a key and the certificate, in DER, that another system has issued for it. The key signs once: RSA, P-256 or P-384.
+type Former struct {
+	Key         crypto.Signer
+	Certificate []byte
 }
 
 // Attester returns what a platform says of an app and of a key, as an object with a "format". Evidence about a key is made for challenge,
@@ -78,6 +87,7 @@ const (
 	rekeying                    // a request for that key, by both
 	renewal                     // a request, by the key of the certificate
 	presence                    // signed by the key of the certificate
+	takeover                    // a request, by the key of the certificate of another system
 	request                     // a request, by the key itself
 	claim                       // a request, by the key that is to follow
 
@@ -145,6 +155,9 @@ func (h *Handler) Answer(ctx context.Context, c client.Challenge) (map[string]st
 	if a.begins {
 		h.sent, h.before = nothing, nothing
 	}
+	if err := a.inherit(ctx); err != nil {
+		return nil, err
+	}
 	kind, err := a.take(ctx)
 	if err == nil && kind == nothing {
 		kind, err = a.next(ctx)
@@ -191,8 +204,11 @@ type holding struct {
 	leaf *x509.Certificate
 }
 
-// hold reads the certificate of an identity.
+// hold reads the certificate of an identity, whose key has to be on P-256.
 func hold(i Identity) (holding, error) {
+	if public, ok := i.Key.Public().(*ecdsa.PublicKey); !ok || public.Curve != elliptic.P256() {
+		return holding{}, errors.New("holding a key: it is not on P-256")
+	}
 	if len(i.Chain) == 0 {
 		return holding{Identity: i}, nil
 	}
@@ -219,6 +235,7 @@ type answering struct {
 	begins bool    // the realm asks anew
 	own    holding // the identity
 	heir   holding // the one that is to follow; without key where none is
+	former holding // the one of another system, where it can be used
 	claims map[string]any
 }
 
@@ -308,6 +325,7 @@ func (a *answering) next(ctx context.Context) (sent, error) {
 		{rekeying, rekeys},
 		{renewal, a.due() && a.before&presence == 0},
 		{presence, a.own.leaf != nil && !a.over()},
+		{takeover, a.former.Key != nil},
 		{request, true},
 		{claim, a.heir.Key != nil},
 	} {
@@ -346,6 +364,8 @@ func (a *answering) answer(ctx context.Context) (map[string]string, error) {
 		return a.request(ctx, &a.heir, &a.own)
 	case renewal:
 		return a.request(ctx, &a.own, &a.own)
+	case takeover:
+		return a.request(ctx, &a.own, &a.former)
 	case claim:
 		return a.request(ctx, &a.heir, nil)
 	}
@@ -381,12 +401,30 @@ func (a *answering) request(ctx context.Context, of, renews *holding) (map[strin
 		return nil, err
 	}
 	answers := map[string]string{"answer": signed, "csr": base64.RawURLEncoding.EncodeToString(csr)}
+	if by == &a.former {
+		answers["former"] = base64.RawURLEncoding.EncodeToString(by.leaf.Raw)
+	}
 	if a.c.Attest == nil || a.asked.Data["attestation"] == "" {
 		return answers, nil
 	}
 	evidence, err := a.evidence(ctx, of.Key.Public())
 	answers["evidence"] = string(evidence)
 	return answers, err
+}
+
+// inherit asks for what the app has from another system, as long as there is no certificate.
+func (a *answering) inherit(ctx context.Context) error {
+	if a.c.Former == nil || a.own.leaf != nil || a.asked.Data["former"] != "accepted" {
+		return nil
+	}
+	former, err := a.c.Former(ctx)
+	if err != nil {
+		return fmt.Errorf("asking for the former certificate: %w", err)
+	}
+	if former.Key != nil {
+		a.former = holding{Identity: Identity{Key: former.Key}, leaf: &x509.Certificate{Raw: former.Certificate}}
+	}
+	return nil
 }
 
 // evidence has the platform vouch for a key, for the nonce that was asked with.

@@ -69,7 +69,9 @@ func (a *answering) rekeys(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("making a key: %w", err)
 	}
-	a.heir = holding{Identity: Identity{Installation: a.own.Installation, Key: key}}
+	if a.heir, err = hold(Identity{Installation: a.own.Installation, Key: key}); err != nil {
+		return false, err
+	}
 	return true, a.c.Storage.Save(ctx, a.heirName(), a.heir.Identity)
 }
 

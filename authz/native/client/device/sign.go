@@ -7,7 +7,9 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
+	_ "crypto/sha512" // ES384
 	"encoding/asn1"
 	"encoding/base64"
 	"encoding/json"
@@ -22,12 +24,13 @@ func digest(data []byte) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// sign makes a compact JWS over claims (RFC 7515, ES256).
+// sign makes a compact JWS over claims (RFC 7515), with the algorithm of the key: ES256, ES384 or RS256 (RFC 7518 3.3, 3.4).
 func sign(key crypto.Signer, typ, kid string, claims map[string]any) (string, error) {
-	if public, ok := key.Public().(*ecdsa.PublicKey); !ok || public.Curve != elliptic.P256() {
-		return "", errors.New("signing an answer: the key is not on P-256")
+	alg, hash, err := algorithm(key)
+	if err != nil {
+		return "", err
 	}
-	header := map[string]string{"alg": "ES256", "typ": typ}
+	header := map[string]string{"alg": alg, "typ": typ}
 	if kid != "" {
 		header["kid"] = kid
 	}
@@ -40,17 +43,42 @@ func sign(key crypto.Signer, typ, kid string, claims map[string]any) (string, er
 		signed += base64.RawURLEncoding.EncodeToString(text) + "."
 	}
 	signed = signed[:len(signed)-1]
-	sum := sha256.Sum256([]byte(signed))
-	der, err := key.Sign(rand.Reader, sum[:], crypto.SHA256)
+	h := hash.New()
+	_, _ = h.Write([]byte(signed)) // a hash takes everything
+	signature, err := key.Sign(rand.Reader, h.Sum(nil), hash)
+	if err == nil && alg != "RS256" {
+		signature, err = fixed(signature, hash.Size())
+	}
 	if err != nil {
 		return "", fmt.Errorf("signing an answer: %w", err)
 	}
+	return signed + "." + base64.RawURLEncoding.EncodeToString(signature), nil
+}
+
+// algorithm is what a key signs with.
+func algorithm(key crypto.Signer) (string, crypto.Hash, error) {
+	switch public := key.Public().(type) {
+	case *rsa.PublicKey:
+		return "RS256", crypto.SHA256, nil
+	case *ecdsa.PublicKey:
+		switch public.Curve {
+		case elliptic.P256():
+			return "ES256", crypto.SHA256, nil
+		case elliptic.P384():
+			return "ES384", crypto.SHA384, nil
+		}
+	}
+	return "", 0, errors.New("signing an answer: the key is neither on P-256 nor on P-384, nor RSA")
+}
+
+// fixed turns a signature in DER into r and s, of a size each (RFC 7518 3.4).
+func fixed(der []byte, size int) ([]byte, error) {
 	var signature struct{ R, S *big.Int }
 	if _, err := asn1.Unmarshal(der, &signature); err != nil {
-		return "", fmt.Errorf("signing an answer: %w", err)
+		return nil, err
 	}
-	raw := make([]byte, 64) // r and s, 32 bytes each (RFC 7518 3.4)
-	signature.R.FillBytes(raw[:32])
-	signature.S.FillBytes(raw[32:])
-	return signed + "." + base64.RawURLEncoding.EncodeToString(raw), nil
+	raw := make([]byte, 2*size)
+	signature.R.FillBytes(raw[:size])
+	signature.S.FillBytes(raw[size:])
+	return raw, nil
 }

@@ -124,6 +124,10 @@ func (s *Side) build(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	former, err := s.former()
+	if err != nil {
+		return err
+	}
 	requests, err := limit.New(limit.Config{Burst: requestBurst, Every: requestEvery, Keys: limiterKeys, Now: s.parts.Now})
 	if err != nil {
 		return err
@@ -134,7 +138,8 @@ func (s *Side) build(ctx caddy.Context) error {
 	}
 	s.store, err = provisioning.New(provisioning.Config{
 		DB: s.parts.DB, Authority: authority, Versions: s.parts.Apps, Groups: s.config.Groups, Profile: s.config.profile(),
-		Requests: requests, Budget: budget, Hooks: hooks, Attestation: s.attestation(), Trail: s.parts.Trail, Now: s.parts.Now, Logger: s.parts.Logger,
+		Requests: requests, Budget: budget, Hooks: hooks, Attestation: s.attestation(), Former: former,
+		Trail: s.parts.Trail, Now: s.parts.Now, Logger: s.parts.Logger,
 		OnRevoke: []func(storage.Tx, string) error{s.parts.OnRevoke}, OnChange: issuers.OnChange,
 	})
 	if err != nil {
@@ -175,7 +180,7 @@ func (s *Side) Guest(r Realm) (*deviceauth.Guest, error) {
 	}
 	return deviceauth.New(deviceauth.Config{
 		Certificates: s.store, Audience: s.parts.Issuer, Mode: deviceauth.Mode(s.config.Mode), Entity: entity,
-		Attestation: s.config.Attestation.mode(), Minimum: attestation.Grade(r.Attestation),
+		Former: len(s.config.Former) > 0, Attestation: s.config.Attestation.mode(), Minimum: attestation.Grade(r.Attestation),
 	})
 }
 

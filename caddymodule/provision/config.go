@@ -46,6 +46,8 @@ type Config struct {
 	ValidateCSRRaw json.RawMessage `json:"validate_csr,omitempty" caddy:"namespace=gatehouse.provisioning_hooks inline_key=type"`
 	// Who decides about a device at each new session, in mode custom. Default: nobody, so that a certificate is enough.
 	ValidateCertificateRaw json.RawMessage `json:"validate_certificate,omitempty" caddy:"namespace=gatehouse.provisioning_hooks inline_key=type"`
+	// Authorities of other systems, whose certificates devices have. Default: none.
+	Former []Former `json:"former,omitempty"`
 	// What a key stands for: application, "group NAME" or device. Realms may say otherwise. Default: application.
 	Entity string `json:"entity,omitempty"`
 	// The applications of each group, by its name.
@@ -86,6 +88,7 @@ type Realm struct {
 //		attestation             hardware|tee|software [required|preferred|record]
 //		validate_csr            <type> ...
 //		validate_certificate    <type> ...
+//		former                  <path> { ... }
 //		entity                  application|group <name>|device
 //		group                   <name> <application...>
 //		validity                <duration>
@@ -104,6 +107,7 @@ func Parse(into **Config) option.Parse {
 				"attestation":             c.parseAttestation,
 				"validate_csr":            option.Guest((*[]byte)(&c.ValidateCSRRaw), HookNamespace, "type"),
 				"validate_certificate":    option.Guest((*[]byte)(&c.ValidateCertificateRaw), HookNamespace, "type"),
+				"former":                  c.parseFormer,
 				"entity":                  ParseEntity(&c.Entity),
 				"group":                   c.parseGroup,
 				"validity":                option.Duration(&c.Validity),
@@ -111,7 +115,7 @@ func Parse(into **Config) option.Parse {
 				"new_devices_per_address": parseBudget(&c.NewDevicesPerAddress),
 				"status":                  option.String(&c.Status),
 			},
-			Repeat: []string{"group"},
+			Repeat: []string{"group", "former"},
 		}.Parse(d)
 	}
 }
@@ -195,6 +199,9 @@ func (c *Config) check(applications []apps.Config) error {
 		return err
 	}
 	if err := c.checkAttestation(applications); err != nil {
+		return err
+	}
+	if err := c.checkFormer(applications); err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Groups)) {

@@ -69,7 +69,7 @@ func (v *vendor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var a any = map[string]any{"accept": true}
 	by, known := v.codes[q.Custom["code"]]
 	switch {
-	case q.Hook == "validate_certificate" && (v.ended || q.Certificate.Attributes["contract"] != "C-1"):
+	case q.Hook == "validate_certificate" && (v.ended || q.Certificate.Attributes["contract"] != "C-1" && q.Certificate.Attributes["former_device"] == ""):
 		a = map[string]any{"accept": false, "message": "Your contract has ended."}
 	case q.Hook == "validate_certificate":
 	case !known || by != "" && by != q.Key:

@@ -47,7 +47,8 @@ type provisions struct {
 	mode   deviceauth.Mode
 	entity provisioning.Entity
 	vendor func() *vendor // who decides; nil is nobody
-	worlds sync.Map       // *world to *provisioned
+	former provisioning.Former
+	worlds sync.Map // *world to *provisioned
 }
 
 func (all *provisions) of(w *world) *provisioned {
@@ -61,7 +62,7 @@ func (all *provisions) model(w *world, c *realm.Config) {
 	}
 	p := all.of(w)
 	guest, err := deviceauth.New(deviceauth.Config{
-		Certificates: p.store, Audience: issuer, Mode: all.mode, Entity: all.entity,
+		Certificates: p.store, Audience: issuer, Mode: all.mode, Entity: all.entity, Former: all.former != nil,
 	})
 	must(all.t, err)
 	c.Realms = append(c.Realms, &realm.Realm{Name: "device", Authenticator: guest, LoginModule: guest, MaxAge: time.Hour, Audit: true})
@@ -83,7 +84,7 @@ func (all *provisions) build(w *world) *provisioned {
 	must(all.t, err)
 	p.store, err = provisioning.New(provisioning.Config{
 		DB: w.db, Authority: local, Versions: w.building.apps, Groups: provisioning.Groups{"retail": {"bank"}}, Trail: trail,
-		Now: w.clock.Now, Logger: slog.New(slog.DiscardHandler), Hooks: hooks,
+		Now: w.clock.Now, Logger: slog.New(slog.DiscardHandler), Hooks: hooks, Former: all.former,
 		OnRevoke: []func(storage.Tx, string) error{w.store.RevokeDevice},
 	})
 	must(all.t, err)

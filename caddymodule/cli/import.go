@@ -24,13 +24,17 @@ func importCommand() *cobra.Command {
 			return importMobileFirst(cmd, args, o)
 		},
 	}
+	importFlags(cmd, &o)
+	all := group("import", "Makes a Caddyfile of another system's configuration", cmd, worklightCommand())
+	all.Long = "Makes a Caddyfile of another system's configuration: it is printed, and what has to be known about it goes to standard error."
+	return all
+}
+
+func importFlags(cmd *cobra.Command, o *mobilefirst.Options) {
 	flags := cmd.Flags()
 	flags.StringVar(&o.Issuer, "issuer", "", "the URL of the authorization server (default https://auth.example.com)")
 	flags.StringVar(&o.Site, "site", "", "the address of the site that has the static resources (default app.example.com)")
 	flags.BoolVar(&o.Development, "development", false, "keep login modules open that accept anybody")
-	all := group("import", "Makes a Caddyfile of another system's configuration", cmd)
-	all.Long = "Makes a Caddyfile of another system's configuration: it is printed, and what has to be known about it goes to standard error."
-	return all
 }
 
 // Imported is what "import" prints as JSON.
@@ -64,6 +68,12 @@ func importMobileFirst(cmd *cobra.Command, args []string, o mobilefirst.Options)
 	for _, f := range result.Findings {
 		cmd.PrintErrln(f)
 	}
+	count := map[mobilefirst.Kind]int{}
+	for _, f := range result.Findings {
+		count[f.Kind]++
+	}
+	cmd.PrintErrf("%d to fill in, %d without an equivalent, %d warnings\n",
+		count[mobilefirst.FillIn], count[mobilefirst.NoEquivalent], count[mobilefirst.Warning])
 	_, err = cmd.OutOrStdout().Write(result.Caddyfile)
 	return err
 }

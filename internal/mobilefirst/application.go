@@ -33,7 +33,7 @@ func (p *plan) application() {
 
 // versions plans the application whose versions are asked for. Of a server without a descriptor nobody knows which one it is.
 func (p *plan) versions() {
-	if p.defined(realmDisable) == nil {
+	if p.defined(realmDisable) == nil && p.devices == nil {
 		return
 	}
 	a := &plannedApp{place: "application", id: "app"}

@@ -66,6 +66,9 @@ func (p *plan) keystores(parameters []attr, line int, place string) {
 
 // guests decides what collects and what verifies.
 func (p *plan) guests(s *realm, m *module, r *plannedRealm) {
+	if p.deviceRealm(s, m, r) {
+		return
+	}
 	r.authenticator, r.module = of("form"), p.module(s, m, r.place)
 	class := shipped(s.class)
 	var known []string

@@ -60,6 +60,12 @@ func TestGolden(t *testing.T) {
 		{name: "ltpa", golden: "ltpa"},
 		{name: "custom", golden: "custom"},
 		{name: "custom", golden: "custom_development", options: mobilefirst.Options{Development: true}},
+		{name: "worklight", golden: "worklight", options: mobilefirst.Options{
+			Devices: &mobilefirst.Devices{CAFile: "/etc/gatehouse/worklight-ca.pem", Properties: read(t, "worklight.properties")},
+		}},
+		{name: "worklight_plain", golden: "worklight_plain", options: mobilefirst.Options{
+			Devices: &mobilefirst.Devices{CAFile: "/etc/gatehouse/worklight-ca.pem"},
+		}},
 	} {
 		t.Run(c.golden, func(t *testing.T) {
 			t.Parallel()

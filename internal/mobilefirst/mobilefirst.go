@@ -16,6 +16,8 @@ type Options struct {
 	Site string
 	// Development lets login modules in that accept anybody, as they were. Otherwise such realms are closed.
 	Development bool
+	// Devices has the certificates that devices have go on to count; nil leaves the realms closed that ask for one.
+	Devices *Devices
 }
 
 // What stands in the Caddyfile where nothing else is known.
@@ -51,6 +53,9 @@ func Import(file, descriptorFile []byte, o Options) (*Result, error) {
 		}
 	}
 	p := &plan{options: o, findings: found, config: c, descriptor: d, names: map[string]string{}, taken: map[string]bool{}, numbers: map[string]int{}}
+	if err := p.deviceProvisioning(); err != nil {
+		return nil, fmt.Errorf("reading worklight.properties: %w", err)
+	}
 	p.make()
 	return &Result{Caddyfile: p.write(), Findings: found.all}, nil
 }

@@ -21,7 +21,8 @@ type plan struct {
 
 	resources []*plannedResource
 	client    *plannedClient // nil without a descriptor
-	app       *plannedApp    // nil unless a test asks for its version
+	app       *plannedApp    // nil unless a test asks for its version, or there are devices
+	devices   *plannedDevices
 }
 
 // plannedRealm is a realm as it will stand.
@@ -113,6 +114,9 @@ func (p *plan) places() map[string]bool {
 	if p.app != nil {
 		written[p.app.place] = true
 	}
+	if p.devices != nil {
+		written[p.devices.place] = true
+	}
 	return written
 }
 
@@ -148,6 +152,10 @@ func (p *plan) use(original string, line int) string {
 	case realmAuthenticity:
 		p.closed(line, place, "the check that an app is the one that was published")
 	case realmDeviceAuto:
+		if p.devices != nil {
+			r.authenticator, r.module = of("device"), guest{}
+			break
+		}
 		p.closed(line, place, "certificates for devices on request")
 	default:
 		p.closed(line, place, "the realm %s, which is not defined", original)
@@ -166,7 +174,7 @@ func (p *plan) closed(line int, place, format string, args ...any) {
 // and at last the anonymous one.
 func (p *plan) identities() {
 	add := func(original string) {
-		if r := p.defined(original); r != nil && !slices.Contains(p.identity, r.name) {
+		if r := p.defined(original); r != nil && !r.asksDevice() && !slices.Contains(p.identity, r.name) {
 			p.identity = append(p.identity, r.name)
 		}
 	}
@@ -192,6 +200,9 @@ func (p *plan) identities() {
 		}
 	}
 	add(realmAnonymous)
+	if p.devices != nil && len(p.identity) == 0 { // a device is nobody
+		p.identity = append(p.identity, p.use(realmAnonymous, 0))
+	}
 }
 
 // unused reports what nothing here asks for.

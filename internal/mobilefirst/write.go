@@ -10,7 +10,11 @@ import (
 // write returns the Caddyfile, as "caddy fmt" would write it.
 func (p *plan) write() []byte {
 	w := &writer{findings: p.findings}
-	w.comment("Made by \"gatehouse import mobilefirst\". Go through what the comments say before you use it.")
+	made := "mobilefirst"
+	if p.devices != nil {
+		made = "worklight"
+	}
+	w.comment("Made by \"gatehouse import " + made + "\". Go through what the comments say before you use it.")
 	w.notes("")
 	w.open()
 	w.open("gatehouse")
@@ -30,6 +34,9 @@ func (p *plan) write() []byte {
 	}
 	if p.app != nil {
 		w.app(p.app)
+	}
+	if p.devices != nil {
+		w.deviceBlock(p.devices, p.app.id)
 	}
 	if p.client != nil {
 		w.client(p.client)

@@ -23,6 +23,7 @@ func filledIn(caddyfile string) string {
 		"/etc/gatehouse/ltpa.keys", "../../authz/realm/ltpa/testdata/ltpa.keys",
 		"{env.USERS_DSN}", "postgres://reader@127.0.0.1/bank?sslmode=verify-full",
 		"{env.LDAP_PASSWORD}", "{env.LTPA_PASSWORD}",
+		"/etc/gatehouse/worklight-ca.pem", "testdata/ca.pem",
 	).Replace(caddyfile)
 }
 

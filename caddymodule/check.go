@@ -76,7 +76,7 @@ func (a *App) check() error {
 
 // asksEvidence reports whether anything but the registration of phones asks apps for evidence.
 func (a *App) asksEvidence() bool {
-	return a.Provisioning != nil && a.Provisioning.Attestation != nil || slices.ContainsFunc(a.Realms, func(r RealmConfig) bool { return apps.AsksEvidence(r.AuthenticatorRaw) })
+	return a.Provisioning != nil && a.Provisioning.Attestation != nil || a.Registration.AsksEvidence() || slices.ContainsFunc(a.Realms, func(r RealmConfig) bool { return apps.AsksEvidence(r.AuthenticatorRaw) })
 }
 
 // approves refuses a realm by which nothing can be approved in detail.

@@ -13,12 +13,14 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/authz/server"
 	"github.com/gatehouse-id/gatehouse/caddymodule/approvals"
+	"github.com/gatehouse-id/gatehouse/caddymodule/apps"
 	"github.com/gatehouse-id/gatehouse/caddymodule/ciba"
 	"github.com/gatehouse-id/gatehouse/caddymodule/instances"
 	"github.com/gatehouse-id/gatehouse/caddymodule/option"
 	"github.com/gatehouse-id/gatehouse/internal/jose"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/internal/randid"
+	"github.com/gatehouse-id/gatehouse/mobileauth/attestation"
 )
 
 // weakSecret is the length below which a client secret is pointed out: ours are 43 characters.
@@ -52,7 +54,19 @@ func (a *App) registration(read func(path string) ([]byte, error)) (*server.Regi
 	if open := a.Registration.Open(); open != "" && read != nil {
 		a.logger.Warn("registration: " + open)
 	}
+	if a.Registration != nil {
+		for i := range a.Registration.Applications {
+			app := &a.Registration.Applications[i]
+			if app.Attestation == "" {
+				continue
+			}
+			if err := apps.CheckAsked(a.Applications, app.ID, attestation.Grade(app.Attestation)); err != nil {
+				return nil, fmt.Errorf("registration: application %q: %w", app.ID, err)
+			}
+		}
+	}
 	return a.Registration.Server(instances.Parts{
+		Judge:  a.genuine.Instance,
 		Issuer: a.Issuer, DB: a.node, Algorithms: a.Keys.Algorithms, Terms: a.terms, Read: read, Now: time.Now,
 	})
 }

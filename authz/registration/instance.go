@@ -19,11 +19,13 @@ type Instance struct {
 	TokenHash string `json:"token_hash"`
 	// InitialToken is the id of the initial access token that admitted it, and Authority the issuer of the software statement. Both are
 	// empty where anyone is admitted.
-	InitialToken string    `json:"initial_token,omitempty"`
-	Authority    string    `json:"authority,omitempty"`
-	ClientIP     string    `json:"client_ip,omitempty"`
-	CreatedAt    time.Time `json:"created_at"`
-	UpdatedAt    time.Time `json:"updated_at,omitzero"`
+	InitialToken string `json:"initial_token,omitempty"`
+	Authority    string `json:"authority,omitempty"`
+	ClientIP     string `json:"client_ip,omitempty"`
+	// Attested is what it has shown of its app and key.
+	Attested  Attested  `json:"attested,omitzero"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at,omitzero"`
 	// UsedAt is when it has authenticated last, to within a tenth of the time after which it is forgotten.
 	UsedAt time.Time `json:"used_at,omitzero"`
 	// ExpiresAt is when it is forgotten unless it is used before.

@@ -24,7 +24,8 @@ const (
 	Trial = 24 * time.Hour
 )
 
-// Config describes a [Store]. All fields are required but Unused.
+// Config describes a [Store]. All fields are required but Unused, and Judge where no application
+// asks for evidence.
 type Config struct {
 	DB storage.DB
 	// Grants keeps what instances were issued.
@@ -35,6 +36,8 @@ type Config struct {
 	Revoke func(...authz.Revocation)
 	// Unused is after how long an instance that nobody uses is forgotten. Default: [DefaultUnused].
 	Unused time.Duration
+	// Judge judges what instances show.
+	Judge Judge
 }
 
 // Store keeps the instances. Two stores over one database are the same store. Its methods are safe for concurrent use.
@@ -42,6 +45,8 @@ type Store struct {
 	Config
 	instances *storage.Table[Instance]
 	initials  *storage.Table[InitialToken]
+
+	challenges *storage.Table[challenge]
 }
 
 var _ authz.Registered = (*Store)(nil)
@@ -51,13 +56,16 @@ func NewStore(c Config) (*Store, error) {
 	if c.DB == nil || c.Grants == nil || c.Reader == nil || c.Trail == nil || c.Revoke == nil {
 		return nil, errors.New("building the records of instances: store, grants, reader, trail and revocations are required")
 	}
+	if c.Reader.AsksAny() && c.Judge == nil {
+		return nil, errors.New("building the records of instances: an application asks for evidence, and nobody judges it")
+	}
 	if c.Unused == 0 {
 		c.Unused = DefaultUnused
 	}
 	if c.Unused < MinUnused {
 		return nil, fmt.Errorf("building the records of instances: one that is unused is forgotten after %s at least", MinUnused)
 	}
-	return &Store{Config: c, instances: instanceTable(), initials: initialTable()}, nil
+	return &Store{Config: c, instances: instanceTable(), initials: initialTable(), challenges: challengeTable()}, nil
 }
 
 // recorded runs a transition and stores an event in the same transaction.
@@ -83,6 +91,8 @@ type Admission struct {
 	// Authority is the issuer of the software statement; empty where there is none.
 	Authority string
 	ClientIP  string
+	// Attested is what [Store.Attest] has returned.
+	Attested Attested
 }
 
 // reason says it for operators.
@@ -100,12 +110,13 @@ func (a *Admission) reason(initial string) string {
 
 // Register registers an instance, spends one use of its initial access token in the same transaction, and returns it with its
 // registration access token. [ErrToken] means that there was no use left, or no token any more: of two that spend the last use one
-// wins.
+// wins. [ErrChallenge] means the same of the challenge that it has answered.
 func (s *Store) Register(ctx context.Context, m metadata.Metadata, a Admission) (i Instance, token string, err error) {
 	handle, _ := randid.ParseHandle(tokenPrefix, a.Initial)
 	token, now := randid.Secret(), s.Grants.Now()
 	i = Instance{
 		ID: newID(), Metadata: m, TokenHash: randid.Hash(token), InitialToken: handle.ID, Authority: a.Authority, ClientIP: a.ClientIP,
+		Attested:  a.Attested,
 		CreatedAt: now, ExpiresAt: now.Add(Trial),
 	}
 	event := audit.Event{Name: "client.register", ClientID: i.ID, Object: "application:" + i.Application(), Reason: a.reason(handle.ID)}
@@ -114,6 +125,9 @@ func (s *Store) Register(ctx context.Context, m metadata.Metadata, a Admission) 
 			if err := s.spend(tx, handle, i.Application()); err != nil {
 				return err
 			}
+		}
+		if err := s.answer(tx, &a.Attested); err != nil {
+			return err
 		}
 		return s.instances.Insert(tx, i)
 	})
@@ -160,7 +174,8 @@ func (s *Store) opened(tx storage.Tx, id, token string) (Instance, error) {
 }
 
 // Update replaces what is registered of an instance, and its registration access token by the one returned (RFC 7592 2.2). Whoever comes
-// with the token from before, after another update or after the instance was deleted, gets [ErrToken].
+// with the token from before, after another update or after the instance was deleted, gets [ErrToken]. An instance
+// that has shown something of its key keeps that key: another one is [ErrEvidence].
 func (s *Store) Update(ctx context.Context, id, token string, m metadata.Metadata) (i Instance, next string, err error) {
 	next = randid.Secret()
 	now, hash := s.Grants.Now(), randid.Hash(next)
@@ -171,6 +186,9 @@ func (s *Store) Update(ctx context.Context, id, token string, m metadata.Metadat
 		}
 		if i.Application() != m.SoftwareID {
 			return ErrToken // an instance does not become one of another application
+		}
+		if err := i.keeps(&m); err != nil {
+			return err
 		}
 		before := i
 		i.Metadata, i.TokenHash, i.UpdatedAt = m, hash, now

@@ -23,6 +23,8 @@ type Registration struct {
 	DB     storage.DB
 	Reader *metadata.Reader
 	Admit  endpoint.Admit
+	// Judge judges what instances show; it may be nil where no application asks for it.
+	Judge registration.Judge
 	// Unused is after how long an instance that nobody uses is forgotten. Zero takes the default of the registration package.
 	Unused time.Duration
 	// PerAddress bounds the registrations of one address, and PerToken those by one initial access token. Zero takes 60 at once and then
@@ -48,10 +50,12 @@ const (
 	tokenBurst, tokenEvery     = 1000, 50 * time.Millisecond
 )
 
-// Registrations of strangers in a day, and changes of one instance.
+// Registrations of strangers in a day, changes of one instance, and challenges for all.
 const (
 	strangersPerDay            = 50_000
 	updatesBurst, updatesEvery = 20, 10 * time.Minute
+
+	challengesBurst, challengesEvery = 2000, 5 * time.Millisecond
 )
 
 // buildInstances comes before everything that looks for clients.
@@ -69,6 +73,7 @@ func (s *Server) buildInstances() error {
 	var err error
 	s.instances, err = registration.NewStore(registration.Config{
 		DB: g.DB, Grants: c.Store, Reader: g.Reader, Trail: c.Trail, Revoke: c.View.Apply, Unused: g.Unused,
+		Judge: g.Judge,
 	})
 	if err != nil {
 		return err
@@ -90,12 +95,14 @@ func (s *Server) mountRegistration(*session.Manager, *limit.Limiter) error {
 	tokens, err2 := g.PerToken.limiter(tokenBurst, tokenEvery, c.Now)
 	strangers, err3 := limit.Daily(cmp.Or(g.PerDay, strangersPerDay), 1, c.Now)
 	updates, err4 := Rate{}.limiter(updatesBurst, updatesEvery, c.Now)
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	challenges, err5 := limit.New(limit.Config{Burst: challengesBurst, Every: challengesEvery, Keys: 1, Now: c.Now})
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return err
 	}
 	h, err := endpoint.New(endpoint.Config{
 		Issuer: c.Issuer, Store: s.instances, Admit: g.Admit, Addresses: addresses, Tokens: tokens, Strangers: strangers, Updates: updates,
-		Trail: c.Trail, Logger: c.Logger,
+		Challenges: challenges,
+		Trail:      c.Trail, Logger: c.Logger,
 	})
 	if err == nil {
 		s.mount(map[string]http.Handler{authz.PathRegister: http.HandlerFunc(h.Register)})

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/gatehouse-id/gatehouse/authz/realm/appauth"
+	"github.com/gatehouse-id/gatehouse/authz/registration"
 	"github.com/gatehouse-id/gatehouse/caddymodule/attest"
 	"github.com/gatehouse-id/gatehouse/mobileauth/attestation"
 	"github.com/gatehouse-id/gatehouse/mobileauth/attestation/grading"
@@ -92,6 +93,14 @@ type Genuine struct {
 func (g *Genuine) App(ctx context.Context, e appauth.Evidence, least string) (grade, reason string, err error) {
 	shown, reason, err := g.Enough(ctx, &grading.Subject{
 		Place: grading.Place{Application: e.Application, Platform: e.Platform}, Raw: e.Raw, Challenge: e.Bound, Bound: e.Bound, AnyKey: true,
+	}, attestation.Grade(least))
+	return string(shown), reason, err
+}
+
+// Instance judges evidence that an instance of an app has made for its registration and its key.
+func (g *Genuine) Instance(ctx context.Context, e registration.Evidence, least string) (grade, reason string, err error) {
+	shown, reason, err := g.Enough(ctx, &grading.Subject{
+		Place: grading.Place{Application: e.Application, Platform: e.Platform}, Raw: e.Raw, Challenge: e.Challenge, Bound: e.Bound, Key: e.Key,
 	}, attestation.Grade(least))
 	return string(shown), reason, err
 }

@@ -67,6 +67,7 @@ func parseRate(into **Rate) option.Parse {
 //		access_ttl                  <duration>
 //		refresh_ttl                 <duration>
 //		id_token_alg                <algorithm>
+//		attestation                 hardware|tee|software
 //	}
 func (c *Config) parseApplication(d *caddyfile.Dispenser) error {
 	var a Application
@@ -89,6 +90,7 @@ func (c *Config) parseApplication(d *caddyfile.Dispenser) error {
 			"access_ttl":                  option.Duration(&a.AccessTTL),
 			"refresh_ttl":                 option.Duration(&a.RefreshTTL),
 			"id_token_alg":                option.String(&a.IDTokenAlg),
+			"attestation":                 option.String(&a.Attestation),
 		},
 		Repeat: []string{"redirect_uri", "post_logout_redirect_uri", "scopes"},
 	}.Parse(d)

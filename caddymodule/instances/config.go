@@ -82,6 +82,8 @@ type Application struct {
 	RefreshTTL caddy.Duration `json:"refresh_ttl,omitempty"`
 	// Signature algorithm of its ID tokens, where an instance names none. Default: the issuer's first.
 	IDTokenAlg string `json:"id_token_alg,omitempty"`
+	// The least grade that an instance has to show of its app and key to register: hardware, tee or software. Default: nothing is asked.
+	Attestation string `json:"attestation,omitempty"`
 }
 
 // Statement is an issuer of software statements.
@@ -107,6 +109,8 @@ type Parts struct {
 	Algorithms []string
 	// Terms returns a client that may do what an instance of an app may.
 	Terms func(*Application) (*authz.Client, error)
+	// Judge judges what instances show.
+	Judge registration.Judge
 	// Read reads a file. Nil reads none, and is enough to find what contradicts itself.
 	Read func(path string) ([]byte, error)
 	Now  func() time.Time
@@ -133,7 +137,7 @@ func (c *Config) build(p Parts) (*server.Registration, error) {
 		return nil, err
 	}
 	return &server.Registration{
-		DB: p.DB, Reader: reader, Admit: endpoint.Admit(cmp.Or(c.Admit, string(endpoint.AdmitEither))), Unused: time.Duration(c.Unused),
+		DB: p.DB, Reader: reader, Judge: p.Judge, Admit: endpoint.Admit(cmp.Or(c.Admit, string(endpoint.AdmitEither))), Unused: time.Duration(c.Unused),
 		PerAddress: c.PerAddress.rate(), PerToken: c.PerToken.rate(), PerDay: c.PerDay,
 	}, nil
 }
@@ -147,6 +151,11 @@ func (r *Rate) rate() server.Rate {
 
 // maxPerDay bounds what may be allowed in a day: more than that is no bound.
 const maxPerDay = 100_000_000
+
+// AsksEvidence reports whether instances of any application have to show something.
+func (c *Config) AsksEvidence() bool {
+	return c != nil && slices.ContainsFunc(c.Applications, func(a Application) bool { return a.Attestation != "" })
+}
 
 // Open says who may register whom the operator has not given anything; empty is nobody.
 func (c *Config) Open() string {
@@ -199,7 +208,9 @@ func (c *Config) reader(p Parts) (*metadata.Reader, error) {
 		if err != nil {
 			return nil, err
 		}
-		reader.Applications = append(reader.Applications, &metadata.Application{ID: c.Applications[i].ID, Terms: *terms})
+		reader.Applications = append(reader.Applications, &metadata.Application{
+			ID: c.Applications[i].ID, Terms: *terms, Attestation: c.Applications[i].Attestation,
+		})
 	}
 	for i := range c.Statements {
 		authority, err := c.Statements[i].authority(p.Read)

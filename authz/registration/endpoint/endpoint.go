@@ -42,8 +42,10 @@ type Config struct {
 	// no bound.
 	Strangers *limit.Limiter
 	Updates   *limit.Limiter
-	Trail     *audit.Trail
-	Logger    *slog.Logger
+	// Challenges bounds, all together, how many are asked for. Nil has no bound.
+	Challenges *limit.Limiter
+	Trail      *audit.Trail
+	Logger     *slog.Logger
 }
 
 // Handler is both endpoints. It is safe for concurrent use.
@@ -144,12 +146,16 @@ func (h *Handler) register(r *http.Request) (information, error) {
 	if err != nil {
 		return information{}, err
 	}
+	shown, err := h.Store.Attest(ctx, told.Attestation, &settled)
+	if err != nil {
+		return information{}, failure(err)
+	}
 	if presented == "" {
 		if wait := h.Strangers.Take(strangers).Wait; wait > 0 {
 			return information{}, oauth.TooMany(wait)
 		}
 	}
-	admission := registration.Admission{Initial: presented, Authority: told.Authority, ClientIP: ip}
+	admission := registration.Admission{Initial: presented, Authority: told.Authority, ClientIP: ip, Attested: shown}
 	var answer information
 	err = run(ctx, place, func() error {
 		i, token, err := h.Store.Register(ctx, settled, admission)
@@ -167,6 +173,17 @@ const strangers = ""
 
 // initial reads the initial access token, if there is one, and refuses early whoever needs one and has none.
 func (h *Handler) initial(r *http.Request) (presented string, t registration.InitialToken, err error) {
+	if presented, t, err = h.presented(r); err != nil || presented == "" {
+		return "", t, err
+	}
+	if wait := h.Tokens.Take(t.ID).Wait; wait > 0 {
+		return "", t, oauth.TooMany(wait)
+	}
+	return presented, t, nil
+}
+
+// presented is initial without counting.
+func (h *Handler) presented(r *http.Request) (presented string, t registration.InitialToken, err error) {
 	presented, err = bearer(r)
 	if errors.Is(err, errNoToken) && h.Admit != AdmitBoth && (h.Admit == AdmitAnyone || len(h.reader.Authorities) > 0) {
 		return "", t, nil
@@ -176,9 +193,6 @@ func (h *Handler) initial(r *http.Request) (presented string, t registration.Ini
 	}
 	if t, err = h.Store.Initial(r.Context(), presented); err != nil {
 		return "", t, failure(err)
-	}
-	if wait := h.Tokens.Take(t.ID).Wait; wait > 0 {
-		return "", t, oauth.TooMany(wait)
 	}
 	return presented, t, nil
 }
@@ -216,6 +230,12 @@ func refused(cause error) *oauth.Error {
 func failure(err error) *oauth.Error {
 	if errors.Is(err, registration.ErrToken) {
 		return refused(err)
+	}
+	switch {
+	case errors.Is(err, registration.ErrChallenge):
+		return oauth.NewError(oauth.InvalidClientMetadata, "the challenge of the attestation is not valid: ask for another one").WithCause(err)
+	case errors.Is(err, registration.ErrEvidence):
+		return oauth.NewError(oauth.InvalidClientMetadata, "the attestation is missing, or not enough").WithCause(err)
 	}
 	return authz.Failure(err)
 }

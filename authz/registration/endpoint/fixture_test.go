@@ -78,10 +78,10 @@ func newWorld(t *testing.T, admit endpoint.Admit, change ...func(*endpoint.Confi
 		Scopes: oauth.Scopes{"openid", "read"}, Audience: []string{"a"}, AccessTTL: time.Minute, RefreshTTL: time.Hour, RefreshIdleTTL: time.Hour,
 	}
 	w.store, err = registration.NewStore(registration.Config{
-		DB: w.db, Grants: grants, Trail: trail, Revoke: func(r ...authz.Revocation) { w.revoked = append(w.revoked, r...) },
+		DB: w.db, Grants: grants, Trail: trail, Judge: w.judge, Revoke: func(r ...authz.Revocation) { w.revoked = append(w.revoked, r...) },
 		Reader: &metadata.Reader{
 			Issuer: issuer, Now: w.clock.Now, Algorithms: []jose.Algorithm{jose.ES256},
-			Applications: []*metadata.Application{{ID: "bank", Terms: terms}, {ID: "shop", Terms: terms}},
+			Applications: []*metadata.Application{{ID: "bank", Terms: terms}, {ID: "shop", Terms: terms}, {ID: "vault", Terms: terms, Attestation: "tee"}},
 			Authorities: []*metadata.Authority{
 				{Issuer: vendor, Keys: []jose.PublicKey{w.vendor.Public()}, May: []string{"software_id", "software_version"}},
 			},

@@ -16,6 +16,10 @@ import (
 // Manage is the client configuration endpoint of every instance, below the path of the registration endpoint. A wrong token, and a
 // client that there is not, are one answer: 401 (RFC 7592 2.1).
 func (h *Handler) Manage(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == h.prefix+challengePath {
+		h.challenge(w, r)
+		return
+	}
 	if !httpx.Allow(w, r, http.MethodGet, http.MethodPut, http.MethodDelete) {
 		return
 	}

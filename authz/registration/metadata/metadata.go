@@ -45,6 +45,17 @@ type Told struct {
 	Metadata
 	// Authority is the issuer of the software statement; empty where there is none.
 	Authority string
+	// Attestation is what it shows of its app and key; nil for nothing.
+	Attestation *Attestation
+}
+
+// Attestation is what an instance shows of its app and of its key.
+type Attestation struct {
+	// Platform is the one that the evidence is of, and Challenge what the server has asked with.
+	Platform  string `json:"platform"`
+	Challenge string `json:"challenge"`
+	// Evidence is what the platform says: an object with a "format".
+	Evidence json.RawMessage `json:"evidence"`
 }
 
 // message is a request as it arrives: the metadata, and members that say something by being there.
@@ -57,6 +68,7 @@ type message struct {
 	IssuedAt      json.RawMessage `json:"client_id_issued_at"`
 	AccessToken   json.RawMessage `json:"registration_access_token"`
 	ClientURI     json.RawMessage `json:"registration_client_uri"`
+	Attestation   *Attestation    `json:"attestation"`
 }
 
 // given reports whether a member is there; null is as good as absent (RFC 7592 2.2).
@@ -73,7 +85,9 @@ func (r *Reader) Parse(body []byte) (Told, error) {
 	if err != nil {
 		return Told{}, err
 	}
-	return r.state(m.Metadata)
+	told, err := r.state(m.Metadata)
+	told.Attestation = m.Attestation
+	return told, err
 }
 
 // ParseUpdate reads an update of the client with an id (RFC 7592 2.2), which replaces what is registered. A client that was registered

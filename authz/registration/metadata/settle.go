@@ -3,6 +3,10 @@
 package metadata
 
 import (
+	"crypto"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,6 +26,8 @@ type Application struct {
 	ID string
 	// Terms is the most that an instance may have. Neither id nor credentials of it count.
 	Terms client.Client
+	// Attestation is the least grade that an instance has to show of its app and key; empty asks for none.
+	Attestation string
 }
 
 // Reader reads what clients say of themselves, and keeps it within what the operator allows. It is safe for concurrent use.
@@ -99,6 +105,34 @@ func (r *Reader) find(id string) *Application {
 		return nil
 	}
 	return r.Applications[i]
+}
+
+// Asks returns the least grade that instances of an application have to show; empty for none.
+func (r *Reader) Asks(application string) string {
+	if a := r.find(application); a != nil {
+		return a.Attestation
+	}
+	return ""
+}
+
+// AsksAny reports whether the instances of any application have to show something.
+func (r *Reader) AsksAny() bool {
+	return slices.ContainsFunc(r.Applications, func(a *Application) bool { return a.Attestation != "" })
+}
+
+// Key returns the one key of an instance, and its name: the SHA-256 of the SubjectPublicKeyInfo in base64url. Several keys are refused: what
+// is shown is shown of one.
+func (m *Metadata) Key() (key crypto.PublicKey, name string, err error) {
+	keys, err := jose.ParseSet(m.JWKS)
+	if err != nil || len(keys) != 1 {
+		return nil, "", invalid("jwks has to hold one key, of which the attestation speaks")
+	}
+	der, err := x509.MarshalPKIXPublicKey(keys[0].Key)
+	if err != nil {
+		return nil, "", invalid("jwks holds a key that cannot be named").WithCause(fmt.Errorf("naming a key: %w", err))
+	}
+	sum := sha256.Sum256(der)
+	return keys[0].Key, base64.RawURLEncoding.EncodeToString(sum[:]), nil
 }
 
 // Knows reports whether instances of an application may register.

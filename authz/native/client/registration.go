@@ -5,8 +5,11 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/sha256"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,9 +31,17 @@ type Registration struct {
 	Keep func(ctx context.Context, i Instance) error
 	// InitialToken is the initial access token that the operator has issued.
 	InitialToken string
+	// Attest has, unless nil, the platform say where the key is and that the app is genuine, for servers that want to see it, and Platform
+	// is how the server calls that platform, such as "ios".
+	Attest   Attester
+	Platform string
 	// Metadata is what the app says of itself: "software_id", "redirect_uris", "scope" and the like (RFC 7591 2). The key is added to it.
 	Metadata map[string]any
 }
+
+// Attester returns what a platform says of an app and of a key, as an object with a "format". Evidence about a key is made for challenge,
+// with which an Android key is made, and all other evidence for bound, the clientDataHash of App Attest and the nonce of Play Integrity.
+type Attester func(ctx context.Context, challenge, bound []byte, key crypto.PublicKey) (json.RawMessage, error)
 
 // Instance is what the server has registered. Token is a secret: with it the registration is read and ended (RFC 7592).
 type Instance struct {
@@ -89,6 +100,9 @@ func (c *Client) register(ctx context.Context) error {
 	}
 	key["alg"], key["use"] = "ES256", "sig"
 	said["jwks"] = map[string]any{"keys": []any{key}}
+	if err := c.attest(ctx, known.Register, said); err != nil {
+		return fmt.Errorf("registering: %w", err)
+	}
 	body, err := json.Marshal(said)
 	if err != nil {
 		return fmt.Errorf("registering: %w", err)
@@ -115,6 +129,43 @@ func (c *Client) register(ctx context.Context) error {
 		return fmt.Errorf("keeping what was registered: %w", err)
 	}
 	c.instance = i
+	return nil
+}
+
+// attest has the platform vouch for a challenge of the server, and adds what it says. A server that sets none does not want it.
+func (c *Client) attest(ctx context.Context, endpoint string, said map[string]any) error {
+	r := c.config.Registration
+	if r.Attest == nil {
+		return nil
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint+"/challenge", http.NoBody)
+	if err != nil {
+		return err
+	}
+	if r.InitialToken != "" {
+		request.Header.Set("Authorization", "Bearer "+r.InitialToken)
+	}
+	var asked struct {
+		Challenge string `json:"challenge"`
+	}
+	var e *Error
+	if err := c.send(request, &asked); errors.As(err, &e) && e.Status == http.StatusNotFound {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	der, err := x509.MarshalPKIXPublicKey(r.Key.Public())
+	if err != nil {
+		return err
+	}
+	name := sha256.Sum256(der)
+	text := "gatehouse registration v1\n" + strings.TrimSuffix(c.config.Issuer, "/") + "\n" + asked.Challenge
+	alone, bound := sha256.Sum256([]byte(text)), sha256.Sum256([]byte(text+"\n"+b64.EncodeToString(name[:])))
+	evidence, err := r.Attest(ctx, alone[:], bound[:], r.Key.Public())
+	if err != nil {
+		return fmt.Errorf("having the platform vouch for a key: %w", err)
+	}
+	said["attestation"] = map[string]any{"platform": r.Platform, "challenge": asked.Challenge, "evidence": evidence}
 	return nil
 }
 

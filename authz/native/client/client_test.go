@@ -372,7 +372,7 @@ func TestTransport(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			response, err := (&http.Client{Transport: c.Transport(http.DefaultTransport)}).Do(r)
+			response, err := (&http.Client{Transport: c.Transport(wire(t))}).Do(r)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -417,7 +417,7 @@ func TestParallelRefusalsLeadToOneLogin(t *testing.T) {
 		w.WriteHeader(http.StatusForbidden)
 	}))
 	t.Cleanup(server.Close)
-	web := &http.Client{Transport: s.client(map[string]client.Handler{}).Transport(http.DefaultTransport)}
+	web := &http.Client{Transport: s.client(map[string]client.Handler{}).Transport(wire(t))}
 	var group sync.WaitGroup
 	for range crowd {
 		group.Go(func() {
@@ -477,7 +477,7 @@ func TestRenewal(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			response, err := (&http.Client{Transport: c.Transport(http.DefaultTransport)}).Do(r)
+			response, err := (&http.Client{Transport: c.Transport(wire(t))}).Do(r)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -548,4 +548,11 @@ func FuzzChallengeOfAResource(f *testing.F) {
 			}
 		}
 	})
+}
+
+// wire is what one test sends its requests by: to close a server closes the idle connections of what all share.
+func wire(t testing.TB) *http.Transport {
+	w := new(http.Transport)
+	t.Cleanup(w.CloseIdleConnections)
+	return w
 }

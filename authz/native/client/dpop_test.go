@@ -77,7 +77,7 @@ func (s *verifier) client(change ...func(*client.Config)) *client.Client {
 	s.t.Helper()
 	config := client.Config{
 		Issuer: s.issuer.URL, ClientID: "app", Handlers: map[string]client.Handler{"word": says("please", nil)}, DPoP: &client.DPoP{},
-		HTTP: &http.Client{}, Now: func() time.Time { return noon },
+		HTTP: &http.Client{Transport: wire(s.t)}, Now: func() time.Time { return noon },
 	}
 	for _, fn := range change {
 		fn(&config)
@@ -251,7 +251,7 @@ func send(t *testing.T, c *client.Client, address string, body io.Reader) int {
 		t.Error(err)
 		return 0
 	}
-	response, err := (&http.Client{Transport: c.Transport(http.DefaultTransport)}).Do(r)
+	response, err := (&http.Client{Transport: c.Transport(wire(t))}).Do(r)
 	if err != nil {
 		t.Error(err)
 		return 0
@@ -335,7 +335,7 @@ func TestNonces(t *testing.T) {
 			s := newVerifier(t)
 			tt.server(s)
 			c := s.client(func(c *client.Config) {
-				c.HTTP.Transport, c.Now = neverContent(s, http.DefaultTransport), func() time.Time { return noon.Add(tt.off) }
+				c.HTTP.Transport, c.Now = neverContent(s, wire(t)), func() time.Time { return noon.Add(tt.off) }
 			})
 			_, err := c.Authorize(t.Context(), client.Request{})
 			if e := (*client.Error)(nil); tt.fails != (errors.As(err, &e) && e.Code == "use_dpop_nonce") || err != nil != tt.fails {
@@ -353,7 +353,7 @@ func TestNonces(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				response, err := c.Transport(neverContent(s, http.DefaultTransport)).RoundTrip(r)
+				response, err := c.Transport(neverContent(s, wire(t))).RoundTrip(r)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -503,7 +503,7 @@ func TestThumbprint(t *testing.T) {
 	s := newIssuer(t, step{http.StatusBadRequest, `{"error":"invalid_scope"}`})
 	c := s.client(map[string]client.Handler{}, func(c *client.Config) {
 		c.DPoP = &client.DPoP{Key: platform{key, func(digest []byte) ([]byte, error) { return other.Sign(rand.Reader, digest, crypto.SHA256) }}}
-		c.HTTP = &http.Client{Transport: withProofs()}
+		c.HTTP = &http.Client{Transport: withProofs(t)}
 	})
 	if _, err := c.Authorize(t.Context(), client.Request{}); err == nil {
 		t.Error("it is granted")
@@ -514,9 +514,10 @@ func TestThumbprint(t *testing.T) {
 }
 
 // withProofs has metadata say that the server takes proofs.
-func withProofs() http.RoundTripper {
+func withProofs(t testing.TB) http.RoundTripper {
+	base := wire(t)
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
-		response, err := http.DefaultTransport.RoundTrip(r)
+		response, err := base.RoundTrip(r)
 		if err != nil || !strings.HasPrefix(r.URL.Path, "/.well-known/") {
 			return response, err
 		}
@@ -615,7 +616,7 @@ func TestUnsentBodiesAreClosed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		response, err := c.Transport(http.DefaultTransport).RoundTrip(r)
+		response, err := c.Transport(wire(t)).RoundTrip(r)
 		if err == nil {
 			_ = response.Body.Close()
 		}

@@ -271,7 +271,7 @@ func TestAnUnknownClientRegistersAgain(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			response, err := (&http.Client{Transport: a.Transport(http.DefaultTransport)}).Do(r)
+			response, err := (&http.Client{Transport: a.Transport(wire(t))}).Do(r)
 			if err == nil {
 				_ = response.Body.Close()
 			}
@@ -378,7 +378,7 @@ func TestNothingElseRegistersAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		response, err := a.Transport(http.DefaultTransport).RoundTrip(r)
+		response, err := a.Transport(wire(t)).RoundTrip(r)
 		if err == nil {
 			_ = response.Body.Close()
 		}

@@ -183,9 +183,6 @@ func (WebhookAuthority) CaddyModule() caddy.ModuleInfo {
 func (a *WebhookAuthority) Provision(ctx caddy.Context) error {
 	c, err := a.backend().resolve(ctx.Slogger())
 	if err == nil {
-		c.Certificates, err = a.ClientCertificate.load()
-	}
-	if err == nil {
 		err = a.assemble(c)
 	}
 	if err != nil {
@@ -195,7 +192,7 @@ func (a *WebhookAuthority) Provision(ctx caddy.Context) error {
 }
 
 func (a *WebhookAuthority) backend() backend {
-	return backend{url: a.URL, header: a.Header, caFile: a.CAFile, timeout: a.Timeout}
+	return backend{url: a.URL, header: a.Header, caFile: a.CAFile, keys: a.ClientCertificate, timeout: a.Timeout}
 }
 
 func (a *WebhookAuthority) assemble(c callout.Config) (err error) {

@@ -20,6 +20,7 @@ type backend struct {
 	url     string
 	header  map[string]string
 	caFile  string
+	keys    *KeyPair // nil shows no certificate
 	timeout caddy.Duration
 }
 
@@ -36,7 +37,10 @@ func (b backend) resolve(logger *slog.Logger) (c callout.Config, err error) {
 	}
 	b.header = resolved
 	c = b.config()
-	c.Roots, err = trust.Pool(b.caFile)
+	if c.Roots, err = trust.Pool(b.caFile); err != nil {
+		return c, err
+	}
+	c.Certificates, err = b.keys.load()
 	return c, err
 }
 

@@ -55,9 +55,6 @@ func (h *Hook) build(logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	if c.Certificates, err = h.ClientCertificate.load(); err != nil {
-		return err
-	}
 	return h.assemble(c)
 }
 
@@ -65,7 +62,7 @@ func (h *Hook) build(logger *slog.Logger) error {
 func (h *Hook) check() error { return h.assemble(h.backend().sketch()) }
 
 func (h *Hook) backend() backend {
-	return backend{url: h.URL, header: h.Header, caFile: h.CAFile, timeout: h.Timeout}
+	return backend{url: h.URL, header: h.Header, caFile: h.CAFile, keys: h.ClientCertificate, timeout: h.Timeout}
 }
 
 func (h *Hook) assemble(c callout.Config) (err error) {

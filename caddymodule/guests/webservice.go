@@ -94,9 +94,6 @@ func (m *WebService) build(logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	if service.Certificates, err = m.ClientCertificate.load(); err != nil {
-		return err
-	}
 	if err := m.assemble(service, logger); err != nil {
 		return err
 	}
@@ -110,7 +107,7 @@ func (m *WebService) check() error {
 }
 
 func (m *WebService) backend() backend {
-	return backend{url: m.URL, header: m.Header, caFile: m.CAFile, timeout: m.Timeout}
+	return backend{url: m.URL, header: m.Header, caFile: m.CAFile, keys: m.ClientCertificate, timeout: m.Timeout}
 }
 
 // assemble builds the login module on a service.

@@ -160,6 +160,7 @@ func (r *request) order(ctx context.Context) (Certificate, error) {
 	}
 	chain, err := r.c.Authority.Issue(ctx, order)
 	if err == nil {
+		now = r.c.Now() // it took its time, and what it has issued may begin then
 		err = checkIssued(chain, &order, r.c.Authority, now)
 	}
 	if refusal, refused := errors.AsType[*Refusal](err); refused {

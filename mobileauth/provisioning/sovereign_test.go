@@ -34,6 +34,23 @@ func (s *sovereign) Issue(ctx context.Context, order provisioning.Order) ([]*x50
 	return s.authority.Issue(ctx, order)
 }
 
+// TestAuthorityTakesItsTime: a certificate may begin when it is signed, which is later than it was ordered.
+func TestAuthorityTakesItsTime(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.config.Authority = &sovereign{authority: f.ca, change: func(c *x509.Certificate) {
+		f.clock.Advance(3 * time.Second)
+		c.NotBefore = f.clock.Now()
+	}}
+	var err error
+	f.Store, err = provisioning.New(f.config)
+	must(t, err)
+	c := f.issue(t, newPhone(t))
+	if !c.NotBefore.Equal(f.clock.Now().Truncate(time.Second)) || c.IssuedAt.Before(c.NotBefore) {
+		t.Errorf("it begins at %s and was issued at %s", c.NotBefore, c.IssuedAt)
+	}
+}
+
 // TestSovereign: whoever may say what devices are called is not held to the names ordered; to everything else he is.
 func TestSovereign(t *testing.T) {
 	t.Parallel()

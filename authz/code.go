@@ -83,6 +83,9 @@ func (s *Store) Complete(ctx context.Context, c Completion) ([]Revocation, error
 
 // complete reports whether another grant had to give way.
 func (s *Store) complete(tx storage.Tx, c Completion, draft *Revocation) (full bool, err error) {
+	if err := storage.Prefetch(tx, s.completing(&c)...); err != nil {
+		return false, err
+	}
 	if c.RequestID != "" {
 		r, err := s.closeRequest(tx, c.RequestID)
 		if err != nil {
@@ -111,6 +114,22 @@ func (s *Store) complete(tx storage.Tx, c Completion, draft *Revocation) (full b
 		return false, err
 	}
 	return s.insertGrant(tx, c.Grant, draft)
+}
+
+// completing returns what a completion looks at, to be read together.
+func (s *Store) completing(c *Completion) []string {
+	client := consentID(c.Grant.Subject, c.Grant.ClientID)
+	keys := append(s.rests(&c.Grant), s.cutoffs.TallyKey(), s.sessions.Key(c.Grant.SessionID), s.rosters.Key(client))
+	if c.RequestID != "" {
+		keys = append(keys, s.requests.Key(c.RequestID))
+	}
+	if c.RememberConsent || c.Remembered {
+		keys = append(keys, s.consents.Key(client))
+	}
+	if len(c.Grant.Authn.Devices) > 0 {
+		keys = append(keys, s.devices.Key(c.Grant.Subject))
+	}
+	return keys
 }
 
 // Redemption is a presented code.

@@ -69,8 +69,20 @@ func (s *Store) insertFamily(tx storage.Tx, family *rotation.Family, g *Grant) e
 		return nil
 	}
 	line := *family
-	line.GrantID, line.ClientID = g.ID, g.ClientID
+	line.GrantID, line.ClientID, line.Ahead = g.ID, g.ClientID, append(s.rests(g), s.grants.Key(g.ID))
 	return s.families.Insert(tx, line)
+}
+
+// rests returns where it stands that something has ended on which a grant rests, to be read together.
+func (s *Store) rests(g *Grant) []string {
+	keys := []string{s.cutoffs.Key(string(KindSubject), g.Subject), s.cutoffs.Key(string(KindClient), g.ClientID)}
+	for _, device := range g.Authn.Devices {
+		keys = append(keys, s.cutoffs.Key(string(KindDevice), device))
+	}
+	if !g.Offline && g.SessionID != "" {
+		keys = append(keys, s.cutoffs.Key(string(KindSession), g.SessionID))
+	}
+	return keys
 }
 
 // active is the one judgement of a grant: it is what refresh asks, and it agrees with the view that gates, introspection
@@ -78,6 +90,9 @@ func (s *Store) insertFamily(tx storage.Tx, family *rotation.Family, g *Grant) e
 func (s *Store) active(tx storage.Tx, g *Grant) (bool, error) {
 	if !g.RevokedAt.IsZero() {
 		return false, nil
+	}
+	if err := storage.Prefetch(tx, s.rests(g)...); err != nil {
+		return false, err
 	}
 	issued := Moment{At: g.CreatedAt, Cutoffs: g.Cutoffs}
 	for kind, target := range map[Kind]string{KindSubject: g.Subject, KindClient: g.ClientID} {

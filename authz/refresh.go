@@ -117,6 +117,9 @@ func (s *Store) refresh(tx storage.Tx, generation uint64, in Renewal, result *Re
 	if !family.RevokedAt.IsZero() {
 		return RefreshRevoked, nil
 	}
+	if err := storage.Prefetch(tx, family.Ahead...); err != nil {
+		return "", err
+	}
 	grant, active, err := s.activeGrant(tx, family.GrantID)
 	if err != nil || !active {
 		return RefreshRevoked, err

@@ -119,10 +119,24 @@ func (s *Store) liveSession(tx storage.Tx, id string) (Session, error) {
 	return session, nil
 }
 
+// supports returns where it stands that something has ended on which a session rests, to be read together.
+func (s *Store) supports(session *Session) []string {
+	keys := []string{s.cutoffs.Key(string(KindSubject), session.Subject)}
+	for _, p := range session.Proofs {
+		if p.Device != "" {
+			keys = append(keys, s.cutoffs.Key(string(KindDevice), p.Device))
+		}
+	}
+	return keys
+}
+
 // live is the one judgement of a session.
 func (s *Store) live(tx storage.Tx, session *Session) (bool, error) {
 	if !session.Live(s.Now()) {
 		return false, nil
+	}
+	if err := storage.Prefetch(tx, s.supports(session)...); err != nil {
+		return false, err
 	}
 	if cut, err := s.cutOff(tx, KindSubject, session.Subject, session.began()); cut || err != nil {
 		return false, err
@@ -137,6 +151,9 @@ func (s *Session) began() Moment { return Moment{At: s.CreatedAt, Cutoffs: s.Cut
 var ErrOvertaken = errors.New("the user was revoked while logging in")
 
 func (s *Store) insertSession(tx storage.Tx, session Session) error {
+	if err := storage.Prefetch(tx, append(s.supports(&session), s.cutoffs.Key(string(kindLogin), session.Subject))...); err != nil {
+		return err
+	}
 	live, err := s.live(tx, &session)
 	if err != nil {
 		return err

@@ -42,7 +42,7 @@ type Index[T any] struct {
 
 // Get returns the record with the given id or [ErrNotFound].
 func (t *Table[T]) Get(tx Tx, id string) (T, error) {
-	item, err := tx.Get(t.key(id))
+	item, err := tx.Get(t.Key(id))
 	if err != nil {
 		var none T
 		return none, fmt.Errorf("reading %s: %w", t.Name, err)
@@ -116,7 +116,7 @@ func (t *Table[T]) Delete(tx Tx, id string) error {
 	if err != nil || !ok {
 		return err
 	}
-	if err := tx.Delete(t.key(id)); err != nil {
+	if err := tx.Delete(t.Key(id)); err != nil {
 		return fmt.Errorf("deleting %s: %w", t.Name, err)
 	}
 	return t.reindex(tx, &old, nil)
@@ -127,7 +127,7 @@ func (t *Table[T]) Delete(tx Tx, id string) error {
 func (t *Table[T]) All(tx Tx, after string, limit int) iter.Seq2[T, error] {
 	start := ""
 	if after != "" {
-		start = t.key(after)
+		start = t.Key(after)
 	}
 	return func(yield func(T, error) bool) {
 		for item, err := range tx.Scan(t.Name+"/", start, limit) {
@@ -144,7 +144,7 @@ func (t *Table[T]) All(tx Tx, after string, limit int) iter.Seq2[T, error] {
 
 // Lookup returns the one record of a unique index with the given value or [ErrNotFound].
 func (t *Table[T]) Lookup(tx Tx, index, value string) (T, error) {
-	item, err := tx.Get(t.uniqueKey(index, value))
+	item, err := tx.Get(t.UniqueKey(index, value))
 	if err != nil {
 		var none T
 		return none, fmt.Errorf("reading %s by %s: %w", t.Name, index, err)
@@ -163,13 +163,13 @@ type Entry[T any] struct {
 func (t *Table[T]) Prefix(tx Tx, index, prefix, after string) iter.Seq2[Entry[T], error] {
 	start := ""
 	if after != "" {
-		start = t.uniqueKey(index, after)
+		start = t.UniqueKey(index, after)
 	}
 	return func(yield func(Entry[T], error) bool) {
-		for item, err := range ahead(tx, tx.Scan(t.uniqueKey(index, prefix), start, 0), func(i Item) string { return t.key(string(i.Value)) }) {
+		for item, err := range ahead(tx, tx.Scan(t.UniqueKey(index, prefix), start, 0), func(i Item) string { return t.Key(string(i.Value)) }) {
 			var e Entry[T]
 			if err == nil {
-				e.Value = strings.TrimPrefix(item.Key, t.uniqueKey(index, ""))
+				e.Value = strings.TrimPrefix(item.Key, t.UniqueKey(index, ""))
 				e.Record, err = t.Get(tx, string(item.Value))
 			}
 			if !yield(e, err) || err != nil {
@@ -188,7 +188,7 @@ func (t *Table[T]) List(tx Tx, index, value, after string, limit int) iter.Seq2[
 		start = prefix + after
 	}
 	return func(yield func(T, error) bool) {
-		for item, err := range ahead(tx, tx.Scan(prefix, start, limit), func(i Item) string { return t.key(strings.TrimPrefix(i.Key, prefix)) }) {
+		for item, err := range ahead(tx, tx.Scan(prefix, start, limit), func(i Item) string { return t.Key(strings.TrimPrefix(i.Key, prefix)) }) {
 			var record T
 			if err == nil {
 				record, err = t.Get(tx, strings.TrimPrefix(item.Key, prefix))
@@ -242,14 +242,16 @@ func ahead(tx Tx, scan iter.Seq2[Item, error], wanted func(Item) string) iter.Se
 	}
 }
 
-func (t *Table[T]) key(id string) string { return t.Name + "/" + id }
+// Key returns where the record with the given id stands, for [Prefetch].
+func (t *Table[T]) Key(id string) string { return t.Name + "/" + id }
 
-// Index keys stand beside the table's own ("name#index/…" against "name/…"), so no id can collide with them. The value's
-// length stands before it: neither a value nor an id can contain what separates them.
-func (t *Table[T]) uniqueKey(index, value string) string {
+// UniqueKey returns where a value of a unique index stands, for [Prefetch]. Index keys stand beside the table's own ("name#index/…"
+// against "name/…"), so no id can collide with them.
+func (t *Table[T]) UniqueKey(index, value string) string {
 	return t.Name + "#" + index + "/" + value
 }
 
+// The value's length stands before it: neither a value nor an id can contain what separates them.
 func (t *Table[T]) entryPrefix(index, value string) string {
 	return fmt.Sprintf("%s#%s/%d:%s/", t.Name, index, len(value), value)
 }
@@ -266,7 +268,7 @@ func (t *Table[T]) encode(record *T) (Item, error) {
 	if err != nil {
 		return Item{}, fmt.Errorf("encoding %s: %w", t.Name, err)
 	}
-	key := t.key(id)
+	key := t.Key(id)
 	if t.Sealer != nil {
 		if data, err = t.Sealer.Seal(key, data); err != nil {
 			return Item{}, fmt.Errorf("sealing %s: %w", t.Name, err)
@@ -315,7 +317,7 @@ func (t *Table[T]) check(tx Tx, old, record *T) error {
 
 // checkFree reads the entry of a unique value. The reading makes two transactions that reserve it collide.
 func (t *Table[T]) checkFree(tx Tx, index Index[T], value, id string) error {
-	item, err := tx.Get(t.uniqueKey(index.Name, value))
+	item, err := tx.Get(t.UniqueKey(index.Name, value))
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return nil
@@ -359,7 +361,7 @@ func (t *Table[T]) reindex(tx Tx, old, record *T) error {
 
 func (t *Table[T]) indexKey(index Index[T], value string, record *T) string {
 	if index.Unique {
-		return t.uniqueKey(index.Name, value)
+		return t.UniqueKey(index.Name, value)
 	}
 	return t.entryPrefix(index.Name, value) + t.ID(record)
 }

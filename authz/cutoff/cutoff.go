@@ -94,6 +94,12 @@ func (b *Book) cut(tx storage.Tx, kind, target string, m Moment) error {
 	return b.cutoffs.Put(tx, c)
 }
 
+// Key returns where a target's cut-off stands, and TallyKey where a [Moment] is read, for [storage.Prefetch].
+func (b *Book) Key(kind, target string) string { return b.cutoffs.Key(id(kind, target)) }
+
+// TallyKey is explained at [Book.Key].
+func (b *Book) TallyKey() string { return b.tallies.Key(tallyID) }
+
 // Dead reports whether what was issued for a target at a moment is dead.
 func (b *Book) Dead(tx storage.Tx, kind, target string, issued Moment) (bool, error) {
 	c, ok, err := b.cutoffs.Find(tx, id(kind, target))

@@ -24,6 +24,8 @@ type Family struct {
 	Generation uint64    `json:"generation"`
 	RotatedAt  time.Time `json:"rotated_at"`
 	RevokedAt  time.Time `json:"revoked_at,omitzero"`
+	// Ahead is where it stands whether the grant is alive: whoever refreshes reads it all together. It decides nothing.
+	Ahead []string `json:"ahead,omitempty"`
 	// Key is the thumbprint of the key that whoever presents a token must prove to hold (RFC 9449 5); empty for none.
 	Key string `json:"jkt,omitempty"`
 	// Certificate is that of the certificate which the connection has to show (RFC 8705 4); empty for none.

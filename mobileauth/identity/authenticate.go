@@ -174,6 +174,9 @@ func (s *Store) count(ctx context.Context, login string, k keys) (admission, err
 	var entry admission
 	err := s.db.Update(ctx, func(tx storage.Tx) error {
 		entry = admission{locked: locked}
+		if err := storage.Prefetch(tx, s.users.UniqueKey(byLogin, login), counters.Key(k.client), counters.Key(k.login)); err != nil {
+			return err
+		}
 		if err := s.find(tx, login, &entry); err != nil {
 			return err
 		}
@@ -269,6 +272,9 @@ func (s *Store) settle(ctx context.Context, k keys, entry admission, renewed str
 	now := s.now()
 	var out Outcome
 	err := s.db.Update(ctx, func(tx storage.Tx) error {
+		if err := storage.Prefetch(tx, s.users.Key(entry.user.ID), counters.Key(k.login), failureTable.Key(entry.user.ID)); err != nil {
+			return err
+		}
 		r, err := s.users.Get(tx, entry.user.ID)
 		if err != nil {
 			return err

@@ -37,7 +37,7 @@ type Config struct {
 	UILocales []string
 	// DPoP, unless nil, has tokens bound to a key. A client that is to have bound tokens takes no others.
 	DPoP *DPoP
-	// HTTP sends the requests to the server. It should have a time-out.
+	// HTTP sends the requests to the server. It should have a time-out. Of redirects it follows those of the metadata alone.
 	HTTP *http.Client
 	Now  func() time.Time
 }

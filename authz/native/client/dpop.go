@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -148,4 +149,13 @@ func target(r *http.Request) *url.URL {
 }
 
 // origin is the server that a request for a resource goes to.
-func origin(r *http.Request) string { return r.URL.Scheme + "://" + cmp.Or(r.Host, r.URL.Host) }
+func origin(r *http.Request) string { return originOf(r.URL.Scheme, cmp.Or(r.Host, r.URL.Host)) }
+
+// originOf writes a server in one way (RFC 6454 4).
+func originOf(scheme, host string) string {
+	scheme, host = strings.ToLower(scheme), strings.ToLower(host)
+	if port := map[string]string{"http": ":80", "https": ":443"}[scheme]; port != "" {
+		host = strings.TrimSuffix(host, port)
+	}
+	return scheme + "://" + host
+}

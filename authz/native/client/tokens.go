@@ -39,7 +39,7 @@ func (c *Client) discover(ctx context.Context) (*endpoints, error) {
 		return nil, fmt.Errorf("reading the server's metadata: %w", err)
 	}
 	found := new(endpoints)
-	if err := c.send(r, found); err != nil {
+	if err := c.sendBy(c.config.HTTP, r, found); err != nil { // which carries nothing, so that it may be redirected
 		return nil, fmt.Errorf("reading the server's metadata: %w", err)
 	}
 	if found.Issuer != c.config.Issuer { // RFC 8414 3.3
@@ -90,9 +90,16 @@ func (c *Client) postOnce(ctx context.Context, address string, form url.Values, 
 	return nonce, c.send(r, into)
 }
 
+// send sends a request to the server, and to nobody else: what it carries is not for those to whom it might be redirected.
 func (c *Client) send(r *http.Request, into any) error {
+	direct := *c.config.HTTP
+	direct.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return c.sendBy(&direct, r, into)
+}
+
+func (c *Client) sendBy(by *http.Client, r *http.Request, into any) error {
 	r.Header.Set("Accept", "application/json")
-	response, err := c.config.HTTP.Do(r)
+	response, err := by.Do(r)
 	if err != nil {
 		return err
 	}

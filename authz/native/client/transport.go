@@ -16,6 +16,10 @@ import (
 // answers that it wants more (401 of RFC 9470 3, 403 of RFC 6750 3.1), or does not know the token any more, it has that proven
 // and sends the request once more. A request with a body is sent again only if it has GetBody, as those of [http.NewRequest]
 // do. The base sends the requests.
+//
+// Where an [http.Client] follows a redirect, token and proof go along as long as it stays at the server that the request was for: the same
+// scheme, host and port. To another one it goes without, and so does all that comes after, also when that leads back: what is asked there is
+// the other server's wish. The answer is handed on as it is.
 func (c *Client) Transport(base http.RoundTripper) http.RoundTripper {
 	return &transport{client: c, base: base}
 }
@@ -27,6 +31,9 @@ type transport struct {
 
 // RoundTrip sends a request, and once more when the resource wanted more and got it.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strays(r) {
+		return t.base.RoundTrip(r)
+	}
 	tokens, err := t.client.current(r.Context())
 	if err != nil {
 		return nil, unsent(r.Body, err)
@@ -80,7 +87,23 @@ func (t *transport) sendOnce(r *http.Request, body io.ReadCloser, tokens Tokens)
 		return nil, "", err
 	}
 	t.client.proofs.hear(origin(r), response)
+	response.Request = r // without the token, and so that the next redirect can be traced back
 	return response, nonce, nil
+}
+
+// strays reports whether redirects that have led to a request have left its server, or do not say where they were.
+func strays(r *http.Request) bool {
+	for came := r; came.Response != nil; {
+		if came = came.Response.Request; came == nil || !sameServer(came, r) {
+			return true
+		}
+	}
+	return false
+}
+
+// sameServer reports whether two requests go to one server, by where they are sent and by what they call it.
+func sameServer(a, b *http.Request) bool {
+	return origin(a) == origin(b) && originOf(a.URL.Scheme, a.URL.Host) == originOf(b.URL.Scheme, b.URL.Host)
 }
 
 // repeatable reports whether a request can be sent twice.

@@ -372,7 +372,7 @@ func TestStolenIdentity(t *testing.T) {
 
 		one, two := w.phone(t), w.phone(t)
 		asked := one.ask("read")
-		answers, err := g.handler.Answer(t.Context(), client.Challenge{Data: data(t, asked)})
+		answers, err := g.handler.Answer(t.Context(), client.Challenge{Issuer: issuer, Data: data(t, asked)})
 		must(t, err)
 		two.ask("read")
 		if a := two.give(map[string]map[string]string{"device": answers}); challenge(t, a, "device")["failure"] == nil {

@@ -27,6 +27,8 @@ func (f HandlerFunc) Answer(ctx context.Context, c Challenge) (map[string]string
 // Challenge is what a realm asks.
 type Challenge struct {
 	Realm string `json:"-"`
+	// Issuer is the server that asks. Whatever it says of itself, an answer that is signed for somebody is signed for this one.
+	Issuer string `json:"-"`
 	// Fields are asked in order.
 	Fields []Field `json:"fields"`
 	// Message is a text to show above them.

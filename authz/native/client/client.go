@@ -239,7 +239,7 @@ func (c *Client) answer(ctx context.Context, challenges map[string]*Challenge) (
 		if asked == nil {
 			return "", fmt.Errorf("the realm %q asks nothing", realm)
 		}
-		asked.Realm = realm
+		asked.Realm, asked.Issuer = realm, c.config.Issuer
 		all[realm] = asked.takeHidden()
 		given, err := handler.Answer(ctx, *asked)
 		if err != nil {

@@ -167,7 +167,7 @@ func TestAuthorize(t *testing.T) {
 			t.Errorf("message %d is %v, want %v", i+1, got, want)
 		}
 	}
-	if len(asked) != 1 || asked[0].Realm != "pin" || len(asked[0].Fields) != 1 || !asked[0].Fields[0].Required {
+	if len(asked) != 1 || asked[0].Realm != "pin" || asked[0].Issuer != s.URL || len(asked[0].Fields) != 1 || !asked[0].Fields[0].Required {
 		t.Errorf("the handler was asked %+v", asked)
 	}
 }

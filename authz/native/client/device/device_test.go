@@ -53,7 +53,7 @@ func (s *server) clock() time.Time { return s.now }
 
 // challenge asks, with more that is said.
 func (s *server) challenge(more ...string) client.Challenge {
-	c := client.Challenge{Realm: "device", Data: map[string]string{
+	c := client.Challenge{Realm: "device", Issuer: "https://auth.example.com", Data: map[string]string{
 		"nonce": rand.Text(), "audience": "https://auth.example.com", "realm": "device", "mode": "auto", "entity": "application",
 	}}
 	for i := 0; i < len(more); i += 2 {
@@ -347,6 +347,7 @@ func TestOddServers(t *testing.T) {
 	h := s.device(folder)
 	s.answer(h, s.challenge())
 	for name, c := range map[string]client.Challenge{
+		"another server's question": s.challenge("audience", "https://auth.example.org"),
 		"another question":          {Data: map[string]string{"nonce": "x"}},
 		"no question":               {},
 		"no certificate":            s.challenge("certificate", "x"),
@@ -415,5 +416,30 @@ func TestFolder(t *testing.T) {
 				t.Errorf("%s is read", content)
 			}
 		}
+	}
+}
+
+// TestAServerInTheMiddle: one that has been asked by another server hands the question on, to be taken for the device there. Neither the key
+// for that server nor the one of a former system signs anything.
+func TestAServerInTheMiddle(t *testing.T) {
+	t.Parallel()
+	s, folder := newServer(t), device.Folder(t.TempDir())
+	asked := false
+	h, err := device.New(device.Config{
+		App: device.App{ID: "bank", Platform: "ios", Version: "2.1"}, Storage: folder, Now: s.clock,
+		Former: func(context.Context) (device.Former, error) { asked = true; return device.Former{}, nil },
+	})
+	must(t, err)
+	first := s.read(s.answer(h, s.challenge()), nil)
+	s.answer(h, s.challenge("certificate", s.issue(first.csr.PublicKey)))
+	for _, more := range [][]string{{}, {"mode", "none"}, {"former", "accepted"}, {"entity", "device", "former", "accepted"}} {
+		c := s.challenge(more...)
+		c.Issuer, asked = "https://middle.example", false
+		if answers, err := h.Answer(t.Context(), c); !errors.Is(err, device.ErrIssuer) || answers != nil || asked {
+			t.Errorf("%v: %v, %v", more, answers, err)
+		}
+	}
+	if got := s.read(s.answer(h, s.challenge()), public(s.kept(folder))); got.Typ != "gatehouse-device+jwt" {
+		t.Errorf("after that its own server gets %+v", got)
 	}
 }

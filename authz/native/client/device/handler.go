@@ -98,6 +98,9 @@ const (
 // agrees or [Config].Custom says something else: the next call asks again. [Handler.Forget] begins anew as another device.
 var ErrRefused = errors.New("the server does not accept this device")
 
+// ErrIssuer says that a server asks in the name of another one, where it would be taken for this device.
+var ErrIssuer = errors.New("the server asks for what another server would take")
+
 // RefusalError is an [ErrRefused] for which the operator has words, to be shown to the person.
 type RefusalError struct{ Text string }
 
@@ -128,7 +131,8 @@ func New(c Config) (*Handler, error) {
 	return &Handler{c: c}, nil
 }
 
-// Answer proves which device it is. Without a certificate, and before it is over, it asks for one first.
+// Answer proves which device it is. Without a certificate, and before it is over, it asks for one first. It signs nothing for another
+// server than the one that asks ([ErrIssuer]).
 func (h *Handler) Answer(ctx context.Context, c client.Challenge) (map[string]string, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -138,6 +142,10 @@ func (h *Handler) Answer(ctx context.Context, c client.Challenge) (map[string]st
 	}
 	if c.Data["nonce"] == "" || c.Data["audience"] == "" || c.Data["realm"] == "" {
 		return nil, errors.New("the challenge does not ask for a device")
+	}
+	if c.Data["audience"] != c.Issuer {
+		h.sent = nothing
+		return nil, ErrIssuer
 	}
 	a := &answering{Handler: h, asked: &c, begins: c.Failure == nil && c.Data["certificate"] == ""}
 	if err := a.load(ctx); err != nil {

@@ -4,7 +4,6 @@ package cli
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -97,10 +96,10 @@ func revokeAuthority(c *client, authority string, yes bool) error {
 		return err
 	}
 	return c.print(revoked, "", func(add func(...any)) {
-		switch count := fmt.Sprintf("%d certificates of %s", revoked.Certificates, revoked.Subject); {
-		case !yes && revoked.Fresh:
+		switch count, some := revoked.Count(); {
+		case !yes && some:
 			add("would be revoked, with --yes: " + count)
-		case !yes, !revoked.Fresh:
+		case !some:
 			add("was revoked before: " + count)
 		default:
 			add("revoked: " + count)

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/mobileauth/provisioning"
+	"github.com/gatehouse-id/gatehouse/mobileauth/provisioning/former"
 	"github.com/gatehouse-id/gatehouse/storage"
 )
 
@@ -69,6 +70,18 @@ type RevokedAuthority struct {
 	provisioning.AuthorityRecord
 	// Fresh tells that it was not revoked before.
 	Fresh bool `json:"fresh"`
+	// Moved is how many devices have come with a certificate of it and are taken out with it, or would be. There are some where it is another
+	// system's.
+	Moved int `json:"moved,omitempty"`
+}
+
+// Count says what is taken away, and whether some of it was there until then.
+func (r *RevokedAuthority) Count() (text string, some bool) {
+	text = fmt.Sprintf("%d certificates of %s", r.Certificates, r.Subject)
+	if r.Moved > 0 {
+		text += fmt.Sprintf(", and %d devices that have come with one", r.Moved)
+	}
+	return text, r.Fresh || r.Moved > 0
 }
 
 // authorityID returns the id of an authority by what an operator calls it: the id itself, or the fingerprint, in hex with colons or
@@ -106,7 +119,8 @@ func findAuthority(store *provisioning.Store, r *http.Request) (provisioning.Aut
 	return list[0], nil
 }
 
-// revokeAuthority takes everything away that an authority has issued, with dry_run=true only says what that would be.
+// revokeAuthority takes everything away that an authority has issued, and the devices that have come with it from another system; with
+// dry_run=true it only says what that would be.
 func revokeAuthority(app *caddymodule.App, _ http.ResponseWriter, r *http.Request) (any, error) {
 	store, err := devices(app)
 	if err != nil {
@@ -114,10 +128,18 @@ func revokeAuthority(app *caddymodule.App, _ http.ResponseWriter, r *http.Reques
 	}
 	found, err := findAuthority(store, r)
 	answer := RevokedAuthority{AuthorityRecord: found, Fresh: found.RevokedAt.IsZero()}
-	if err != nil || dryRun(r) {
+	if err != nil {
+		return answer, err
+	}
+	if dryRun(r) {
+		moved, err := former.Moved(r.Context(), store, found.ID)
+		answer.Moved = len(moved)
 		return answer, err
 	}
 	answer.Fresh, err = store.RevokeAuthority(r.Context(), found.ID)
+	if err == nil {
+		answer.Moved, err = former.RevokeMoved(r.Context(), store, found.ID)
+	}
 	if err == nil {
 		err = app.View().Refresh(r.Context())
 	}

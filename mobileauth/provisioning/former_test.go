@@ -3,11 +3,13 @@
 package provisioning_test
 
 import (
+	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"fmt"
 	"math/big"
 	"sync"
 	"testing"
@@ -395,4 +397,104 @@ func TestFormerAttestation(t *testing.T) {
 	if c, err := f.Issue(t.Context(), m); err != nil || c.Attestation.Grade != attestation.TEE {
 		t.Errorf("it gets %+v, %v", c, err)
 	}
+}
+
+// TestFormerAuthorityLeaks: whoever has its key may have made up every device that has come from it. They are out, with all that they have got
+// since, and no other device is.
+func TestFormerAuthorityLeaks(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	b := f.takesOver(t)
+	id := provisioning.AuthorityID(b.ca)
+	moved, other, lost := newPhone(t), newPhone(t), newPhone(t)
+	come := func(p *phone, name string) (provisioning.Certificate, provisioning.Certificate, crypto.Signer) {
+		key := newKey(t)
+		old := b.issue(f, key, name, "com.example.Bank")
+		c, err := f.Issue(t.Context(), p.inherits(old, key))
+		must(t, err)
+		f.present(t, p, c)
+		return old, c, key
+	}
+	old, c, key := come(moved, "phone-1")
+	_, gone, _ := come(lost, "phone-2")
+	_, err := f.Revoke(t.Context(), gone.Installation)
+	must(t, err)
+	ours := f.issue(t, other)
+	f.present(t, other, ours)
+	f.clock.Advance(70 * day)
+	second, err := f.Issue(t.Context(), moved.renews(c, moved.key))
+	must(t, err)
+	_, err = f.RevokeAuthority(t.Context(), id)
+	must(t, err)
+	if list, err := former.Moved(t.Context(), f, id); err != nil || len(list) != 1 || list[0] != c.Installation {
+		t.Errorf("%q have come from it, %v", list, err)
+	}
+	for _, want := range []int{1, 0} {
+		if n, err := former.RevokeMoved(t.Context(), f, id); err != nil || n != want {
+			t.Errorf("it takes out %d and not %d, %v", n, want, err)
+		}
+	}
+	for _, m := range []provisioning.Message{moved.shows(c), moved.shows(second)} {
+		_, err = f.Present(t.Context(), m)
+		refused(t, err, provisioning.ReasonRevoked)
+	}
+	for _, m := range []provisioning.Message{moved.asks(), moved.renews(second, moved.key), moved.inherits(old, key)} {
+		_, err = f.Issue(t.Context(), m)
+		refused(t, err, provisioning.ReasonRevoked)
+	}
+	f.present(t, other, ours)
+	for _, unknown := range []string{"", provisioning.AuthorityID(newFixture(t).takesOver(t).ca)} {
+		if n, err := former.RevokeMoved(t.Context(), f, unknown); err != nil || n != 0 {
+			t.Errorf("%q: it takes out %d, %v", unknown, n, err)
+		}
+	}
+}
+
+// TestFormerAuthorityLeaksALot: more devices than are read at once, and a store that fails in between.
+func TestFormerAuthorityLeaksALot(t *testing.T) {
+	t.Parallel()
+	records := new(many)
+	for i := range 450 {
+		records.all = append(records.all, provisioning.Certificate{
+			ID: fmt.Sprintf("%04d", i), Installation: fmt.Sprintf("ins_%d", i/2), Attributes: map[string]string{former.AttributeAuthority: "a"},
+		})
+	}
+	records.fails = 100
+	if n, err := former.RevokeMoved(t.Context(), records, "a"); !errors.Is(err, storage.ErrUnavailable) || n != 100 {
+		t.Errorf("it takes out %d, %v", n, err)
+	}
+	records.fails = -1
+	if n, err := former.RevokeMoved(t.Context(), records, "a"); err != nil || n != 125 || len(records.out) != 225 {
+		t.Errorf("it takes out %d of %d, %v", n, len(records.out), err)
+	}
+}
+
+// many are certificates in a list. After so many revocations it fails.
+type many struct {
+	all   []provisioning.Certificate
+	out   map[string]bool
+	fails int
+}
+
+func (m *many) List(_ context.Context, _, after string, limit int) (list []provisioning.Certificate, _ error) {
+	for _, c := range m.all {
+		if c.ID > after && len(list) < limit {
+			if m.out[c.Installation] {
+				c.RevokedAt = time.Unix(1, 0)
+			}
+			list = append(list, c)
+		}
+	}
+	return list, nil
+}
+
+func (m *many) Revoke(_ context.Context, installation string) (bool, error) {
+	if m.out == nil {
+		m.out = map[string]bool{}
+	}
+	if len(m.out) == m.fails {
+		return false, storage.ErrUnavailable
+	}
+	m.out[installation] = true
+	return true, nil
 }

@@ -50,11 +50,13 @@ const provisioned = `
 `
 
 // called sends something that must happen once, as an app on a device, and returns the status.
-func (h *house) called(t *testing.T, app string, folder installed.Folder) (int, error) {
+func (h *house) called(t *testing.T, app string, folder installed.Folder, change ...func(*installed.Config)) (int, error) {
 	t.Helper()
-	device, err := installed.New(installed.Config{
-		App: installed.App{ID: app, Platform: "ios", Version: "2.0"}, Storage: folder, Now: time.Now,
-	})
+	config := installed.Config{App: installed.App{ID: app, Platform: "ios", Version: "2.0"}, Storage: folder, Now: time.Now}
+	for _, fn := range change {
+		fn(&config)
+	}
+	device, err := installed.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
@@ -195,5 +196,57 @@ func TestVersionOffOnDevices(t *testing.T) {
 	}
 	if status, err := h.called(t, "bank", folder); err == nil && status == http.StatusOK {
 		t.Error("the version gets in")
+	}
+}
+
+// TestRevokedFormerAuthority: when the key of another system's authority has leaked, the devices that have come from it go with it, and no
+// others do.
+func TestRevokedFormerAuthority(t *testing.T) {
+	t.Parallel()
+	old := newAuthority(t, "Worklight")
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	write(t, file, certificateBlock(old.cert))
+	h := start(t, strings.ReplaceAll(strings.ReplaceAll(provisioned, "ENTITY", "application"), "mode auto",
+		"mode auto\n former "+file+" {\n device CN\n stands_for application bank\n }"), "")
+	moved, other := installed.Folder(t.TempDir()), installed.Folder(t.TempDir())
+	has, key := old.issue(&x509.Certificate{Subject: pkix.Name{CommonName: "phone-1"}, KeyUsage: x509.KeyUsageDigitalSignature})
+	inherits := func(c *installed.Config) {
+		c.Former = func(context.Context) (installed.Former, error) {
+			return installed.Former{Key: key, Certificate: has.Raw}, nil
+		}
+	}
+	for _, folder := range []installed.Folder{moved, other} {
+		var change []func(*installed.Config)
+		if folder == moved {
+			change = append(change, inherits)
+		}
+		if status, err := h.called(t, "bank", folder, change...); err != nil || status != http.StatusOK {
+			t.Fatalf("the call gets %d, %v", status, err)
+		}
+	}
+	tokens := h.held[len(h.held)-2:]
+	digest := sha256.Sum256(old.cert.Raw)
+	id := hex.EncodeToString(digest[:])
+	for _, tt := range []struct {
+		say []string
+		hey string
+		at  [2]int
+	}{
+		{nil, "would be revoked, with --yes: 0 certificates of CN=Worklight, and 1 devices that have come with one", [2]int{200, 200}},
+		{[]string{"--yes"}, "revoked: 0 certificates of CN=Worklight, and 1 devices that have come with one", [2]int{401, 200}},
+		{[]string{"--yes"}, "was revoked before: 0 certificates of CN=Worklight", [2]int{401, 200}},
+	} {
+		said := h.gatehouse(t, "", append([]string{"certificate", "revoke", "--authority", id}, tt.say...)...)
+		if !strings.HasPrefix(said, tt.hey) {
+			t.Errorf("the command says %q", said)
+		}
+		for i, want := range tt.at {
+			if got := send(t, http.MethodGet, h.all+"/", bearer(tokens[i])); got.Status != want {
+				t.Errorf("the token of device %d gets %d", i, got.Status)
+			}
+		}
+	}
+	if status, err := h.called(t, "bank", moved, inherits); !errors.Is(err, installed.ErrRefused) {
+		t.Errorf("the device that has come gets %d, %v", status, err)
 	}
 }

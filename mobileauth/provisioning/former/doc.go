@@ -5,5 +5,6 @@
 // stand for. Nothing stands for anything unless a [Rule] says so, and a certificate that two rules would give to two apps is nobody's.
 //
 // What it has found good renews once to a certificate of ours and is good for nothing else: see package provisioning. It keeps nothing and
-// asks nobody; whom the former system had blocked it is told in a list ([ReadBlocked]).
+// asks nobody; whom the former system had blocked it is told in a list ([ReadBlocked]). Where the key of a former authority turns out to have
+// leaked, [RevokeMoved] takes out who has come from it.
 package former

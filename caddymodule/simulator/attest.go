@@ -3,7 +3,10 @@
 package simulator
 
 import (
+	"cmp"
 	"context"
+	"crypto/x509"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -17,6 +20,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/mobileauth/attestation"
 	"github.com/gatehouse-id/gatehouse/mobileauth/attestation/androidkey"
 	"github.com/gatehouse-id/gatehouse/mobileauth/attestation/appattest"
+	"github.com/gatehouse-id/gatehouse/mobileauth/attestation/playintegrity"
 	"github.com/gatehouse-id/gatehouse/mobileauth/attestation/testauthority"
 	"github.com/gatehouse-id/gatehouse/mobileauth/device"
 	"github.com/gatehouse-id/gatehouse/mobileauth/envelope"
@@ -24,13 +28,14 @@ import (
 
 // vouching is what enroll is told about evidence.
 type vouching struct {
-	authority, app, grade string
+	authority, app, grade, format string
 }
 
 func (v *vouching) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&v.authority, "attest", "", `test authority that vouches for the phone, see "device authority"`)
 	flags.StringVar(&v.app, "attest-app", "", "the app that it vouches for: the name of an Android package, or TEAM.BUNDLE for ios")
 	flags.StringVar(&v.grade, "attest-grade", "tee", "where it says that the key is: hardware, tee or software")
+	flags.StringVar(&v.format, "attest-format", "", "how it says so: android-key or play-integrity, or apple-appattest for ios (default that of the platform)")
 }
 
 // authority makes a test authority.
@@ -63,8 +68,17 @@ func makeAuthority(cmd *cobra.Command, file, root string) error {
 	if err := writeNew(root, a.RootPEM(), 0o644); err != nil {
 		return err
 	}
+	play, err := a.Play()
+	if err != nil {
+		return err
+	}
+	public, err := x509.MarshalPKIXPublicKey(play.SigningKey.Public())
+	if err != nil {
+		return err
+	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "Whoever believes %s believes everything that is made with %s: configure it for tests alone.\n"+
-		"Apps are signed with the digest %s.\n", root, file, hex.EncodeToString(a.AppDigest()))
+		"Apps are signed with the digest %s.\nFor play_integrity it is believed by its keys:\n\tdecryption_key   %s\n\tverification_key %s\n",
+		root, file, hex.EncodeToString(a.AppDigest()), base64.StdEncoding.EncodeToString(play.EncryptionKey), base64.StdEncoding.EncodeToString(public))
 	return err
 }
 
@@ -84,7 +98,7 @@ var levels = map[attestation.Grade]int{attestation.Software: 0, attestation.TEE:
 // attester returns what vouches for a phone; nothing without an authority.
 func (v *vouching) attester(platform string) (device.Attester, error) {
 	if v.authority == "" {
-		if v.app != "" {
+		if v.app != "" || v.format != "" {
 			return nil, errors.New("--attest-app says for which app somebody vouches: --attest says who")
 		}
 		return nil, nil
@@ -104,22 +118,45 @@ func (v *vouching) attester(platform string) (device.Attester, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch platform {
-	case "android":
+	return v.evidence(a, platform, level)
+}
+
+// evidence returns what makes the evidence of a platform.
+func (v *vouching) evidence(a *testauthority.Authority, platform string, level int) (device.Attester, error) {
+	usual := map[string]string{"android": androidkey.Format, "ios": appattest.Format}[platform]
+	switch format := cmp.Or(v.format, usual); {
+	case usual == "":
+		return nil, fmt.Errorf("a test authority does not vouch for phones of the platform %q", platform)
+	case platform == "android" && format == playintegrity.Format:
+		strong := v.grade == string(attestation.TEE)
+		if !strong && v.grade != string(attestation.Software) {
+			return nil, errors.New("a verdict of Play Integrity shows no other grade: --attest-grade tee or software")
+		}
+		return func(_ context.Context, challenge []byte, keys envelope.PublicKeys) (json.RawMessage, error) {
+			return playEvidence(a, v.app, envelope.AttestationHash(challenge, keys), strong)
+		}, nil
+	case format != usual:
+		return nil, fmt.Errorf("--attest-format %q is none that phones of the platform %q have", format, platform)
+	case platform == "android":
 		return func(_ context.Context, challenge []byte, keys envelope.PublicKeys) (json.RawMessage, error) {
 			k := testauthority.Keystore(keys.Sign.Public(), challenge, v.app, a.AppDigest())
 			k.Level, k.KeyLevel = level, level
 			return androidEvidence(a, k)
 		}, nil
-	case "ios":
-		if v.grade != string(attestation.TEE) {
-			return nil, errors.New("an iPhone shows no other grade: --attest-grade tee")
-		}
-		return func(_ context.Context, challenge []byte, keys envelope.PublicKeys) (json.RawMessage, error) {
-			return appleEvidence(a, v.app, envelope.AttestationHash(challenge, keys))
-		}, nil
+	case v.grade != string(attestation.TEE):
+		return nil, errors.New("an iPhone shows no other grade: --attest-grade tee")
 	}
-	return nil, fmt.Errorf("a test authority does not vouch for phones of the platform %q", platform)
+	return func(_ context.Context, challenge []byte, keys envelope.PublicKeys) (json.RawMessage, error) {
+		return appleEvidence(a, v.app, envelope.AttestationHash(challenge, keys))
+	}, nil
+}
+
+func playEvidence(a *testauthority.Authority, app string, bound [32]byte, strong bool) (json.RawMessage, error) {
+	token, err := a.Verdict(app, bound[:], strong)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(map[string]string{"format": playintegrity.Format, "token": token})
 }
 
 func androidEvidence(a *testauthority.Authority, k testauthority.Android) (json.RawMessage, error) {

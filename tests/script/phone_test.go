@@ -61,7 +61,8 @@ func typed(ts *testscript.TestScript, neg bool, args []string) {
 //	attested <root certificate>
 func attested(ts *testscript.TestScript, neg bool, args []string) {
 	digest := regexp.MustCompile(`digest ([0-9a-f]{64})`).FindStringSubmatch(ts.ReadFile("stdout"))
-	if neg || len(args) != 1 || digest == nil {
+	keys := regexp.MustCompile(`(?m)^\t(?:decryption|verification)_key .*$`).FindAllString(ts.ReadFile("stdout"), -1)
+	if neg || len(args) != 1 || digest == nil || len(keys) != 2 {
 		ts.Fatalf("usage: attested <root certificate>, after the authority was made")
 	}
 	ts.Setenv("ATTESTED", `
@@ -75,6 +76,10 @@ func attested(ts *testscript.TestScript, neg bool, args []string) {
 				android_key {
 					digest `+digest[1]+`
 					root `+ts.MkAbs(args[0])+`
+				}
+				play_integrity {
+					digest `+digest[1]+`
+					`+strings.Join(keys, "\n")+`
 				}
 			}
 			attestation ios required {

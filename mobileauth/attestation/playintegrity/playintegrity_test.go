@@ -236,3 +236,46 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+// TestTestAuthority: what it says is believed by its own keys, which are the same whenever its file is read, and by no others.
+func TestTestAuthority(t *testing.T) {
+	t.Parallel()
+	clock := func() time.Time { return now }
+	a, err := testauthority.New(clock)
+	must(t, err)
+	text, err := a.Marshal()
+	must(t, err)
+	again, err := testauthority.Parse(text, clock)
+	must(t, err)
+	other, err := testauthority.New(clock)
+	must(t, err)
+	w := newWorld(t)
+	keys, err := a.Play()
+	must(t, err)
+	w.config.DecryptionKey, w.config.VerificationKey = keys.EncryptionKey, &keys.SigningKey.PublicKey
+	w.config.Digests = [][]byte{a.AppDigest()}
+	v, err := playintegrity.New(w.config)
+	must(t, err)
+	for _, tt := range []struct {
+		name   string
+		by     *testauthority.Authority
+		app    string
+		nonce  []byte
+		strong bool
+		grade  attestation.Grade
+		reason string
+	}{
+		{"strong integrity", a, "com.example.bank", nonce, true, attestation.TEE, ""},
+		{"device integrity", a, "com.example.bank", nonce, false, attestation.Software, ""},
+		{"read from its file", again, "com.example.bank", nonce, true, attestation.TEE, ""},
+		{"another authority", other, "com.example.bank", nonce, true, attestation.Unknown, playintegrity.ReasonToken},
+		{"another app", a, "com.example.other", nonce, true, attestation.Unknown, playintegrity.ReasonApplication},
+		{"another nonce", a, "com.example.bank", []byte("another"), true, attestation.Unknown, playintegrity.ReasonNonce},
+	} {
+		token, err := tt.by.Verdict(tt.app, tt.nonce, tt.strong)
+		must(t, err)
+		if grade, err := v.Verify(token, nonce); grade != tt.grade || attestation.ReasonOf(err) != tt.reason {
+			t.Errorf("%s: %s, %v", tt.name, grade, err)
+		}
+	}
+}

@@ -6,12 +6,15 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"strconv"
 )
 
 // Play makes tokens as Play Integrity does, under two keys that an app's developer has got from the Play Console.
@@ -24,6 +27,50 @@ type Play struct {
 }
 
 var b64 = base64.RawURLEncoding
+
+// Play returns the keys that stand in the place of those of the Play Console. They follow from the authority's own, so that its file is all
+// there is to keep.
+func (a *Authority) Play() (*Play, error) {
+	own, err := a.key.Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("deriving the keys of Play Integrity: %w", err)
+	}
+	p := new(Play)
+	p.EncryptionKey, err = hkdf.Key(sha256.New, own, nil, "gatehouse test play-integrity encryption", 32)
+	for i := 0; err == nil && p.SigningKey == nil; i++ { // one number in 2^32 is none of a key
+		var scalar []byte
+		scalar, err = hkdf.Key(sha256.New, own, nil, "gatehouse test play-integrity signature "+strconv.Itoa(i), 32)
+		if err == nil {
+			p.SigningKey, _ = ecdsa.ParseRawPrivateKey(elliptic.P256(), scalar)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("deriving the keys of Play Integrity: %w", err)
+	}
+	return p, nil
+}
+
+// Verdict makes the token that Google Play answers with on a phone that meets strong integrity, or only device integrity, when the app has
+// asked with a nonce.
+func (a *Authority) Verdict(app string, nonce []byte, strong bool) (string, error) {
+	p, err := a.Play()
+	if err != nil {
+		return "", err
+	}
+	labels := []string{"MEETS_BASIC_INTEGRITY", "MEETS_DEVICE_INTEGRITY"}
+	if strong {
+		labels = append(labels, "MEETS_STRONG_INTEGRITY")
+	}
+	return p.Token(map[string]any{
+		"requestDetails": map[string]any{
+			"requestPackageName": app, "nonce": b64.EncodeToString(nonce), "timestampMillis": strconv.FormatInt(a.Now().UnixMilli(), 10),
+		},
+		"appIntegrity": map[string]any{
+			"appRecognitionVerdict": "PLAY_RECOGNIZED", "packageName": app, "certificateSha256Digest": []string{b64.EncodeToString(a.AppDigest())},
+		},
+		"deviceIntegrity": map[string]any{"deviceRecognitionVerdict": labels},
+	})
+}
 
 // Token makes a token with a payload.
 func (p *Play) Token(payload any) (string, error) {

@@ -321,7 +321,7 @@ func TestBlocked(t *testing.T) {
 	c, key := newCA(t, ecKey(t, elliptic.P256()), nil), ecKey(t, elliptic.P256())
 	for list, want := range map[string]provisioning.Reason{
 		"# stolen\n\ndevice phone-1\n": former.ReasonBlocked, "serial 0A:BC": former.ReasonBlocked, "serial abc": former.ReasonBlocked,
-		"serial 000abc": former.ReasonBlocked, "device phone-2\nserial abcd": "", "": "",
+		"serial 000abc": former.ReasonBlocked, "device PHONE-1": former.ReasonBlocked, "device phone-2\nserial abcd": "", "": "",
 	} {
 		a := c.authority()
 		var err error

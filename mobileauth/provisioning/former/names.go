@@ -93,10 +93,13 @@ func shows(text string) bool {
 		!strings.ContainsFunc(text, func(c rune) bool { return !unicode.IsPrint(c) })
 }
 
-// Blocked are the devices that a former system has blocked, and certificates that it has revoked. Its zero value is nobody.
+// Blocked are the devices that a former system has blocked, and certificates that it has revoked. Its zero value is nobody. Names of
+// devices are compared without case: a list out of a database is not always written as certificates are, and a blocked device would be let in.
 type Blocked struct{ serials, devices map[string]bool }
 
-func (b Blocked) has(serial, device string) bool { return b.serials[serial] || b.devices[device] }
+func (b Blocked) has(serial, device string) bool {
+	return b.serials[serial] || b.devices[strings.ToLower(device)]
+}
 
 // Len is how many there are.
 func (b Blocked) Len() int { return len(b.serials) + len(b.devices) }
@@ -144,7 +147,7 @@ func (b Blocked) add(line string) error {
 		}
 		b.serials[serial] = true
 	case what == "device" && shows(name):
-		b.devices[name] = true
+		b.devices[strings.ToLower(name)] = true
 	default:
 		return errors.New("it is neither serial with a number in hex, nor device with a name")
 	}

@@ -56,6 +56,12 @@ func NewStore(db storage.DB, sealer storage.Sealer, now func() time.Time) (*Stor
 	}, nil
 }
 
+// Tables returns the tables of this package, for whoever looks after a store.
+func Tables(sealer storage.Sealer) []storage.Kind {
+	return append(cutoff.Tables(), requestTable(), sessionTable(), authSessionTable(), codeTable(), grantTable(), familyTable(sealer),
+		consentTable(), assertionTable(), revocationTable(), rosterTable(), deviceTable())
+}
+
 // Now returns the store's time: UTC, to the millisecond, as records keep it.
 func (s *Store) Now() time.Time { return s.now().UTC().Truncate(time.Millisecond) }
 

@@ -43,6 +43,12 @@ func sequenceTable() storage.Table[sequence] {
 	return storage.Table[sequence]{Name: "app_sequence", Version: 1, ID: func(*sequence) string { return sequenceID }}
 }
 
+// Tables returns the tables of this package, for whoever looks after a store.
+func Tables() []storage.Kind {
+	overrides, sequences := overrideTable(), sequenceTable()
+	return []storage.Kind{&overrides, &sequences}
+}
+
 func (r *Registry) all(tx storage.Tx) ([]Override, error) {
 	var overrides []Override
 	for o, err := range r.overrides.All(tx, "", 0) {

@@ -56,6 +56,9 @@ func NewStore(c Config) (*Store, error) {
 	return &Store{Config: c, requests: requestTable(c.Sealer)}, nil
 }
 
+// Tables returns the tables of this package, for whoever looks after a store.
+func Tables(sealer storage.Sealer) []storage.Kind { return []storage.Kind{requestTable(sealer)} }
+
 // Begin asks the person and keeps the request. It looks the same whether or not anybody is asked: a request that nobody is asked for waits
 // until its time is over, and costs as many writes. The question is put first, and taken back when the request cannot be kept: one that
 // nobody waits for must not stay on a phone.

@@ -58,6 +58,12 @@ func NewBook(keep time.Duration) *Book {
 	}
 }
 
+// Tables returns the tables of this package, for whoever looks after a store.
+func Tables() []storage.Kind {
+	b := NewBook(0)
+	return []storage.Kind{b.cutoffs, b.tallies}
+}
+
 // Moment returns the moment that it is at now. It reads the tally, which makes the transaction conflict with one that cuts.
 func (b *Book) Moment(tx storage.Tx, now time.Time) (Moment, error) {
 	t, _, err := b.tallies.Find(tx, tallyID)

@@ -68,6 +68,11 @@ func NewStore(c Config) (*Store, error) {
 	return &Store{Config: c, instances: instanceTable(), initials: initialTable(), challenges: challengeTable()}, nil
 }
 
+// Tables returns the tables of this package, for whoever looks after a store.
+func Tables() []storage.Kind {
+	return []storage.Kind{instanceTable(), initialTable(), challengeTable()}
+}
+
 // recorded runs a transition and stores an event in the same transaction.
 func (s *Store) recorded(ctx context.Context, e audit.Event, transition func(tx storage.Tx) error) error {
 	e.Outcome = audit.Accepted

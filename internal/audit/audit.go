@@ -92,20 +92,26 @@ func New(c Config) (*Trail, error) {
 		keep = Keep
 	}
 	return &Trail{
-		db: c.DB, logger: c.Logger, now: c.Now, keep: keep, sealer: c.Sealer,
-		events: &storage.Table[Event]{
-			Name: "audit", Version: 1,
-			ID:     func(e *Event) string { return e.ID },
-			Expiry: func(e *Event) time.Time { return e.Time.Add(keep) },
-			Indexes: []storage.Index[Event]{
-				index(bySubject, func(e *Event) string { return e.Subject }),
-				index(byDevice, func(e *Event) string { return e.DeviceID }),
-				index(byOperation, func(e *Event) string { return e.Operation }),
-				index(byClient, func(e *Event) string { return e.ClientID }),
-			},
-		},
+		db: c.DB, logger: c.Logger, now: c.Now, keep: keep, sealer: c.Sealer, events: eventTable(keep),
 	}, nil
 }
+
+func eventTable(keep time.Duration) *storage.Table[Event] {
+	return &storage.Table[Event]{
+		Name: "audit", Version: 1,
+		ID:     func(e *Event) string { return e.ID },
+		Expiry: func(e *Event) time.Time { return e.Time.Add(keep) },
+		Indexes: []storage.Index[Event]{
+			index(bySubject, func(e *Event) string { return e.Subject }),
+			index(byDevice, func(e *Event) string { return e.DeviceID }),
+			index(byOperation, func(e *Event) string { return e.Operation }),
+			index(byClient, func(e *Event) string { return e.ClientID }),
+		},
+	}
+}
+
+// Tables returns the tables of this package, for whoever looks after a store.
+func Tables() []storage.Kind { return []storage.Kind{eventTable(Keep)} }
 
 // Names of the indexes.
 const (

@@ -24,6 +24,12 @@ func newTable(sealer storage.Sealer) storage.Table[state] {
 	}
 }
 
+// Tables returns the tables of this package, for whoever looks after a store.
+func Tables(sealer storage.Sealer) []storage.Kind {
+	table := newTable(sealer)
+	return []storage.Kind{&table}
+}
+
 // state is the record: every published key of every algorithm. Its methods change it in memory and decide by the time they
 // are given, so that a transaction can run them as often as it likes.
 type state struct {

@@ -148,14 +148,26 @@ func New(c Config) (*Outbox, error) {
 	}
 	o := &Outbox{
 		config: c, owner: randid.New("loop"), wake: make(chan struct{}, 1), handlers: map[string]*registration{},
-		lines: &storage.Table[line]{Name: lineTable, Version: 1, ID: func(l *line) string { return l.id() }},
-		items: &storage.Table[entry]{Name: "outbox_item", Version: 1, ID: func(e *entry) string { return e.id() }, Sealer: c.Sealer},
-		dead: &storage.Table[Letter]{
-			Name: "outbox_dead", Version: 1, ID: func(l *Letter) string { return l.Ref }, Sealer: c.Sealer,
-			Expiry: func(l *Letter) time.Time { return l.DiedAt.Add(c.KeepDead) },
-		},
 	}
+	o.describe()
 	return o, nil
+}
+
+func (o *Outbox) describe() {
+	sealer, keep := o.config.Sealer, o.config.KeepDead
+	o.lines = &storage.Table[line]{Name: lineTable, Version: 1, ID: func(l *line) string { return l.id() }}
+	o.items = &storage.Table[entry]{Name: "outbox_item", Version: 1, ID: func(e *entry) string { return e.id() }, Sealer: sealer}
+	o.dead = &storage.Table[Letter]{
+		Name: "outbox_dead", Version: 1, ID: func(l *Letter) string { return l.Ref }, Sealer: sealer,
+		Expiry: func(l *Letter) time.Time { return l.DiedAt.Add(keep) },
+	}
+}
+
+// Tables returns the tables of this package, for whoever looks after a store.
+func Tables(sealer storage.Sealer) []storage.Kind {
+	o := Outbox{config: Config{Sealer: sealer, KeepDead: DefaultKeepDead}}
+	o.describe()
+	return []storage.Kind{o.lines, o.items, o.dead}
 }
 
 // Handle has a handler deliver the items of a kind from now on, instead of the one before it. What remove takes away is this

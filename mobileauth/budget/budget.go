@@ -130,13 +130,22 @@ func New(c Config) (*Store, error) {
 		return nil, fmt.Errorf("creating a budget of messages: %w", err)
 	}
 	return &Store{
-		db: c.DB, sealer: c.Sealer, now: c.Now, limits: limits,
-		counters: storage.Table[counter]{
-			Name: counterTable, Version: 1,
-			ID:     func(c *counter) string { return c.ID },
-			Expiry: func(c *counter) time.Time { return time.Unix(0, 0).Add(time.Duration(c.Hour+2) * window) },
-		},
+		db: c.DB, sealer: c.Sealer, now: c.Now, limits: limits, counters: newTable(),
 	}, nil
+}
+
+func newTable() storage.Table[counter] {
+	return storage.Table[counter]{
+		Name: counterTable, Version: 1,
+		ID:     func(c *counter) string { return c.ID },
+		Expiry: func(c *counter) time.Time { return time.Unix(0, 0).Add(time.Duration(c.Hour+2) * window) },
+	}
+}
+
+// Tables returns the tables of this package, for whoever looks after a store.
+func Tables() []storage.Kind {
+	table := newTable()
+	return []storage.Kind{&table}
 }
 
 // Limits returns the limits that hold, defaults included. They are not to be changed.

@@ -67,11 +67,21 @@ func New(db storage.DB, now func() time.Time) (*Store, error) {
 	if db == nil || now == nil {
 		return nil, errors.New("creating the store of cautions: a database and a clock are required")
 	}
-	return &Store{db: db, now: now, marks: storage.Table[mark]{
+	return &Store{db: db, now: now, marks: markTable()}, nil
+}
+
+func markTable() storage.Table[mark] {
+	return storage.Table[mark]{
 		Name: "caution", Version: 1,
 		ID:     func(m *mark) string { return m.ID },
 		Expiry: func(m *mark) time.Time { return m.Last.Add(Memory) },
-	}}, nil
+	}
+}
+
+// Tables returns the tables of this package, for whoever looks after a store.
+func Tables() []storage.Kind {
+	marks := markTable()
+	return []storage.Kind{&marks}
 }
 
 // OnChange is for operation.Config.OnChange: it refuses with a [SlowedError] what begins too early, and marks whoever began what a

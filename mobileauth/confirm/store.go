@@ -119,8 +119,14 @@ func New(c Config) (*Store, error) {
 	if c.DB == nil || c.Operations == nil || c.Ask == nil || c.Audit == nil || c.Now == nil || c.Window <= 0 {
 		return nil, errors.New("creating a store of confirmations: DB, Operations, Ask, Audit, Now and Window are required")
 	}
-	return &Store{
-		config: c,
+	s := describe()
+	s.config = c
+	return &s, nil
+}
+
+// describe returns a store that knows its tables and nothing else.
+func describe() Store {
+	return Store{
 		confirmations: storage.Table[Confirmation]{
 			Name: "confirmation", Version: 1,
 			ID:     func(r *Confirmation) string { return r.Operation },
@@ -131,7 +137,13 @@ func New(c Config) (*Store, error) {
 			ID:     func(s *slot) string { return s.Key },
 			Expiry: func(s *slot) time.Time { return s.Until },
 		},
-	}, nil
+	}
+}
+
+// Tables returns the tables of this package, for whoever looks after a store.
+func Tables() []storage.Kind {
+	s := describe()
+	return []storage.Kind{&s.confirmations, &s.slots}
 }
 
 // key names a request of somebody.

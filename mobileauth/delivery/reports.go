@@ -59,6 +59,9 @@ func NewReports(c ReportsConfig) *Reports {
 	}}
 }
 
+// Tables returns the tables of this package, for whoever looks after a store.
+func Tables() []storage.Kind { return []storage.Kind{&NewReports(ReportsConfig{}).table} }
+
 func takenKey(gateway, id string) string {
 	sum := sha256.Sum256([]byte(gateway + "\n" + id))
 	return hex.EncodeToString(sum[:])

@@ -94,22 +94,34 @@ func New(c Config) (*Store, error) {
 	if c.PGP == nil {
 		c.PGP = profile{c.Now}
 	}
-	return &Store{
-		Config: c,
+	s := describe(c.Sealer)
+	s.Config = c
+	return &s, nil
+}
+
+// describe returns a store that knows its tables and nothing else.
+func describe(sealer storage.Sealer) Store {
+	return Store{
 		codes: storage.Table[code]{
 			Name: "enrolment_code", Version: 1,
 			ID:     func(r *code) string { return r.Lookup },
 			Expiry: func(r *code) time.Time { return r.Until },
 		},
 		recovery: storage.Table[recovery]{
-			Name: "enrolment_recovery", Version: 1, Sealer: c.Sealer, ID: func(r *recovery) string { return r.UserID },
+			Name: "enrolment_recovery", Version: 1, Sealer: sealer, ID: func(r *recovery) string { return r.UserID },
 		},
 		challenges: storage.Table[challenge]{
 			Name: "enrolment_challenge", Version: 1,
 			ID:     func(r *challenge) string { return r.Device },
 			Expiry: func(r *challenge) time.Time { return r.Until },
 		},
-	}, nil
+	}
+}
+
+// Tables returns the tables of this package, for whoever looks after a store.
+func Tables(sealer storage.Sealer) []storage.Kind {
+	s := describe(sealer)
+	return []storage.Kind{&s.codes, &s.recovery, &s.challenges}
 }
 
 // now has the precision that every engine keeps.

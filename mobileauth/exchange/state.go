@@ -21,6 +21,12 @@ func newTable(sealer storage.Sealer) storage.Table[state] {
 	}
 }
 
+// Tables returns the tables of this package, for whoever looks after a store.
+func Tables(sealer storage.Sealer) []storage.Kind {
+	table := newTable(sealer)
+	return []storage.Kind{&table}
+}
+
 // state is the record: every key that opens messages, the current one first.
 type state struct {
 	// Changes counts the writes of the record. An empty ring has none.

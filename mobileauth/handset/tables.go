@@ -49,8 +49,7 @@ type handsetKey struct {
 
 func (s *Store) describe(sealer storage.Sealer) {
 	s.devices = storage.Table[record]{
-		Name: "handset", Version: 1, Sealer: sealer,
-		ID:     func(r *record) string { return r.ID },
+		Name: "handset", Version: 1, Sealer: sealer, ID: func(r *record) string { return r.ID },
 		Expiry: func(r *record) time.Time { return r.expires() },
 		Indexes: []storage.Index[record]{
 			{Name: byHash, Values: func(r *record) []string { return notEmpty(r.Hash) }},
@@ -63,19 +62,20 @@ func (s *Store) describe(sealer storage.Sealer) {
 	s.counts = storage.Table[counts]{Name: "handset_counts", Version: 1, ID: func(c *counts) string { return c.DeviceID }}
 	s.rosters = storage.Table[roster]{Name: "handset_roster", Version: 1, ID: func(r *roster) string { return r.UserID }}
 	s.seen = storage.Table[seen]{
-		Name: "handset_seen", Version: 1,
-		ID:     func(m *seen) string { return m.ID },
-		Expiry: func(m *seen) time.Time { return m.Until },
+		Name: "handset_seen", Version: 1, ID: func(m *seen) string { return m.ID }, Expiry: func(m *seen) time.Time { return m.Until },
 	}
 	s.history = storage.Table[Change]{
-		Name: "handset_history", Version: 1,
-		ID:     func(c *Change) string { return c.id() },
-		Expiry: func(c *Change) time.Time { return c.At.Add(KeepHistory) },
+		Name: "handset_history", Version: 1, ID: (*Change).id, Expiry: func(c *Change) time.Time { return c.At.Add(KeepHistory) },
 	}
 	s.blocks = storage.Table[Block]{Name: "handset_block", Version: 1, ID: func(b *Block) string { return b.Hash }}
-	s.handsets = storage.Table[handsetKey]{
-		Name: "handset_key", Version: 1, Sealer: sealer, ID: func(k *handsetKey) string { return k.ID },
-	}
+	s.handsets = storage.Table[handsetKey]{Name: "handset_key", Version: 1, Sealer: sealer, ID: func(k *handsetKey) string { return k.ID }}
+}
+
+// Tables returns the tables of this package, for whoever looks after a store.
+func Tables(sealer storage.Sealer) []storage.Kind {
+	var s Store
+	s.describe(sealer)
+	return []storage.Kind{&s.devices, &s.counts, &s.rosters, &s.seen, &s.history, &s.blocks, &s.handsets}
 }
 
 func notEmpty(value string) []string {

@@ -146,6 +146,12 @@ func userTable(sealer storage.Sealer) storage.Table[record] {
 	}
 }
 
+// Tables returns the tables of this package, for whoever looks after a store.
+func Tables(sealer storage.Sealer) []storage.Kind {
+	users := userTable(sealer)
+	return []storage.Kind{&users, &counters, &searchMarks, &holds, &failureTable}
+}
+
 // now has the precision that every engine keeps.
 func (s *Store) now() time.Time { return s.clock().UTC().Truncate(time.Millisecond) }
 

@@ -168,29 +168,29 @@ func New(c Config) (*Store, error) {
 	return &Store{
 		db: c.DB, users: c.Users, devices: c.Devices, audit: c.Audit, receipts: c.Receipts, clock: c.Now, logger: c.Logger,
 		onChange: slices.Clone(c.OnChange), ended: c.Ended, limits: limits, pushes: c.Pushes,
-		operations: storage.Table[Operation]{
-			Name: operationTable, Version: 1, Sealer: c.Sealer,
-			ID:     func(o *Operation) string { return o.ID },
-			Expiry: func(o *Operation) time.Time { return o.CreatedAt.Add(keepFor(o, keep)) },
-			Indexes: []storage.Index[Operation]{
-				{Name: byUser, Values: func(o *Operation) []string { return unless("", o.UserID) }},
-				{Name: byExternal, Values: externalKeys},
-				{Name: byOTP, Unique: true, Values: func(o *Operation) []string { return unless("", o.OTPHash) }},
-			},
-		},
-		desks: storage.Table[record.Desk]{
-			Name: "operation_desk", Version: 1, Sealer: c.Sealer,
-			ID:     func(d *record.Desk) string { return d.UserID },
-			Expiry: (*record.Desk).Expires,
-		},
-		keys: storage.Table[record.Key]{
-			Name: "operation_key", Version: 1,
-			ID:     func(k *record.Key) string { return k.Name },
-			Expiry: func(k *record.Key) time.Time { return k.Until },
-		},
+		operations: operations(c.Sealer, keep), desks: record.Desks(c.Sealer), keys: record.Keys(),
 		waiting: waiting.New(limits.Waiters),
 		seen:    map[string]time.Time{},
 	}, nil
+}
+
+func operations(sealer storage.Sealer, keep time.Duration) storage.Table[Operation] {
+	return storage.Table[Operation]{
+		Name: operationTable, Version: 1, Sealer: sealer,
+		ID:     func(o *Operation) string { return o.ID },
+		Expiry: func(o *Operation) time.Time { return o.CreatedAt.Add(keepFor(o, keep)) },
+		Indexes: []storage.Index[Operation]{
+			{Name: byUser, Values: func(o *Operation) []string { return unless("", o.UserID) }},
+			{Name: byExternal, Values: externalKeys},
+			{Name: byOTP, Unique: true, Values: func(o *Operation) []string { return unless("", o.OTPHash) }},
+		},
+	}
+}
+
+// Tables returns the tables of this package, for whoever looks after a store.
+func Tables(sealer storage.Sealer) []storage.Kind {
+	operations, desks, keys := operations(sealer, KeepFor), record.Desks(sealer), record.Keys()
+	return []storage.Kind{&operations, &desks, &keys}
 }
 
 // keepFor is how long an operation is kept. Nobody has anything to do with one that was never scanned, and anybody who looks at a

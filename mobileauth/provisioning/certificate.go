@@ -175,11 +175,9 @@ const (
 )
 
 func newTables() tables {
-	return tables{
-		withdrawn: withdrawn.New(),
+	return tables{withdrawn: withdrawn.New(),
 		certificates: storage.Table[Certificate]{
-			Name: "devcert", Version: 1, ID: func(c *Certificate) string { return c.ID },
-			Expiry: (*Certificate).until,
+			Name: "devcert", Version: 1, ID: func(c *Certificate) string { return c.ID }, Expiry: (*Certificate).until,
 			Indexes: []storage.Index[Certificate]{
 				{Name: bySerial, Unique: true, Values: func(c *Certificate) []string { return []string{c.Authority + "." + c.Serial} }},
 				{Name: byInstallation, Values: func(c *Certificate) []string { return []string{c.Installation} }},
@@ -189,6 +187,12 @@ func newTables() tables {
 			Name: "devkey", Version: 1, ID: func(h *holder) string { return h.Key }, Expiry: func(h *holder) time.Time { return h.Until },
 		},
 	}
+}
+
+// Tables returns the tables of this package, for whoever looks after a store.
+func Tables() []storage.Kind {
+	t := newTables()
+	return append(t.withdrawn.Kinds(), &t.certificates, &t.holders)
 }
 
 // find returns a certificate with what has become of it, or [storage.ErrNotFound].

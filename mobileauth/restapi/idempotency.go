@@ -33,6 +33,12 @@ func userKeys(sealer storage.Sealer) storage.Table[userKey] {
 	}
 }
 
+// Tables returns the tables of this package, for whoever looks after a store.
+func Tables(sealer storage.Sealer) []storage.Kind {
+	keys := userKeys(sealer)
+	return []storage.Kind{&keys}
+}
+
 func newUserKey(clientID, key string, body []byte) userKey {
 	id := sha256.Sum256([]byte(clientID + "\x00" + key))
 	sum := sha256.Sum256(body)

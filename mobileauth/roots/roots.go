@@ -83,9 +83,17 @@ func Open(c Config) (*Store, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Store{config: c, table: storage.Table[state]{
-		Name: "root", Version: 1, ID: func(*state) string { return stateID }, Sealer: c.Sealer,
-	}}, nil
+	return &Store{config: c, table: newTable(c.Sealer)}, nil
+}
+
+func newTable(sealer storage.Sealer) storage.Table[state] {
+	return storage.Table[state]{Name: "root", Version: 1, ID: func(*state) string { return stateID }, Sealer: sealer}
+}
+
+// Tables returns the tables of this package, for whoever looks after a store.
+func Tables(sealer storage.Sealer) []storage.Kind {
+	table := newTable(sealer)
+	return []storage.Kind{&table}
 }
 
 // Load reads the key and draws it where there is none; nodes that do so at the same time end with the same. When it fails,

@@ -65,13 +65,25 @@ func NewIssuers(c IssuersConfig) (*Issuers, error) {
 		return nil, fmt.Errorf("keeping what certificates are signed with: the address %q does not end in a slash", c.Base)
 	}
 	return &Issuers{
-		c: c, known: map[string]provisioning.Issuer{},
-		kept: storage.Table[issuer]{
-			Name: "devca", Version: 1, ID: func(i *issuer) string { return i.ID }, Expiry: func(i *issuer) time.Time { return i.Until },
-			Sealer: c.Sealer,
-		},
-		revisions: storage.Table[revision]{Name: "devrev", Version: 1, ID: func(*revision) string { return revisionID }},
+		c: c, known: map[string]provisioning.Issuer{}, kept: issuerTable(c.Sealer), revisions: revisionTable(),
 	}, nil
+}
+
+func issuerTable(sealer storage.Sealer) storage.Table[issuer] {
+	return storage.Table[issuer]{
+		Name: "devca", Version: 1, ID: func(i *issuer) string { return i.ID }, Expiry: func(i *issuer) time.Time { return i.Until },
+		Sealer: sealer,
+	}
+}
+
+func revisionTable() storage.Table[revision] {
+	return storage.Table[revision]{Name: "devrev", Version: 1, ID: func(*revision) string { return revisionID }}
+}
+
+// Tables returns the tables of this package, for whoever looks after a store.
+func Tables(sealer storage.Sealer) []storage.Kind {
+	kept, revisions := issuerTable(sealer), revisionTable()
+	return []storage.Kind{&kept, &revisions}
 }
 
 // Before keeps what a certificate is about to be signed with, and has the certificate say where others can ask about it. What cannot be

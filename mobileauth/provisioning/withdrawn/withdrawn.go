@@ -78,6 +78,11 @@ func New() Tables {
 	}
 }
 
+// Kinds returns the tables, for whoever looks after a store.
+func (t *Tables) Kinds() []storage.Kind {
+	return []storage.Kind{&t.Installations, &t.Authorities, &t.certificates}
+}
+
 // Since returns when an installation was revoked or, with distrusted, whoever has issued a certificate to it; the zero time for neither.
 func (t *Tables) Since(tx storage.Tx, installation, authority string) (at time.Time, distrusted bool, err error) {
 	out, found, err := t.Installations.Find(tx, installation)

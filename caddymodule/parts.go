@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/site/stream"
 	"github.com/gatehouse-id/gatehouse/caddymodule/confirming"
 	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
+	"github.com/gatehouse-id/gatehouse/caddymodule/pool"
 	"github.com/gatehouse-id/gatehouse/caddymodule/sites"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
@@ -72,6 +73,12 @@ func (a *App) Guards() *sites.Guards { return &a.guards }
 
 // Confirming returns what has requests confirmed, nil where the configuration has no mobile side.
 func (a *App) Confirming() *confirming.Confirming { return a.confirming }
+
+// Node returns the store, and what seals its values.
+func (a *App) Node() *pool.Node { return a.node }
+
+// StoreKey names the store, as [pool.Engine].Key does.
+func (a *App) StoreKey() string { return a.nodeKey }
 
 // Streams returns the requests that last.
 func (a *App) Streams() *stream.Table { return a.node.Streams() }

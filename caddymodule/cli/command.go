@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/caddymodule/demo/tour"
 	"github.com/gatehouse-id/gatehouse/caddymodule/simulator"
+	"github.com/gatehouse-id/gatehouse/caddymodule/storagecmd"
 )
 
 const name = "gatehouse"
@@ -23,7 +24,7 @@ const name = "gatehouse"
 func commands() []*cobra.Command {
 	return []*cobra.Command{
 		userCommand(), appCommand(), clientCommand(), keysCommand(), sessionCommand(), tokenCommand(), auditCommand(), certificateCommand(), outboxCommand(), mobileCommand(),
-		healthCommand(), configCommand(), policyCommand(), importCommand(), receiptCommand(), onlyChildren(simulator.Command()),
+		healthCommand(), configCommand(), policyCommand(), importCommand(), receiptCommand(), onlyChildren(storagecmd.Command(loadConfig)), onlyChildren(simulator.Command()),
 		tour.Command(servedRoots),
 	}
 }
@@ -34,7 +35,7 @@ var ours bool
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  name,
-		Usage: "<user|app|client|keys|session|token|audit|certificate|outbox|mobile|health|config|policy|import|receipt|device|demo> ...",
+		Usage: "<user|app|client|keys|session|token|audit|certificate|outbox|mobile|health|config|policy|import|receipt|storage|device|demo> ...",
 		Short: "Works on the users, apps, clients, keys, sessions and tokens of a running Gatehouse",
 		Long:  strings.TrimSpace(manner),
 		CobraFunc: func(cmd *cobra.Command) {

@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
 	"github.com/gatehouse-id/gatehouse/internal/outbox"
 	"github.com/gatehouse-id/gatehouse/storage"
+	"github.com/gatehouse-id/gatehouse/storage/transfer"
 )
 
 // Engine is the port of the namespace gatehouse.storage: a module that opens a store.
@@ -143,6 +144,9 @@ func (n *Node) Start(ctx context.Context, engine Engine, sealer storage.Sealer, 
 	db, err := engine.Open(ctx, options)
 	if err != nil {
 		return err
+	}
+	if err := transfer.Unfinished(ctx, db); err != nil {
+		return errors.Join(fmt.Errorf("opening the store: %w", err), db.Close())
 	}
 	db = n.outbox.Waking(db)
 	n.sealer.Store(&sealer)

@@ -12,5 +12,6 @@ import (
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/guests"
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/handlers"
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/operator"
+	_ "github.com/gatehouse-id/gatehouse/caddymodule/storageadmin"
 	_ "github.com/gatehouse-id/gatehouse/caddymodule/stores"
 )

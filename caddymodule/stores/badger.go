@@ -65,7 +65,7 @@ func (b *Badger) Sealer() (storage.Sealer, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("looking into the store: %w", err)
 	}
-	path := filepath.Clean(b.Dir) + ".key"
+	path := b.KeyFile()
 	if _, err := os.Stat(path); len(entries) > 0 && errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("the store %q is in use and its sealing key %q is gone: restore it, or name it with seal_key", b.Dir, path)
 	}
@@ -78,6 +78,9 @@ func (b *Badger) Sealer() (storage.Sealer, error) {
 	}
 	return seal.New(key)
 }
+
+// KeyFile is the key file beside the folder.
+func (b *Badger) KeyFile() string { return filepath.Clean(b.Dir) + ".key" }
 
 // UnmarshalCaddyfile reads: badger [<folder>]
 func (b *Badger) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {

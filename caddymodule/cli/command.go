@@ -35,7 +35,7 @@ var ours bool
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  name,
-		Usage: "<user|app|client|keys|session|token|audit|certificate|outbox|mobile|health|config|policy|import|receipt|storage|device|demo> ...",
+		Usage: "<user|app|client|keys|session|token|audit|certificate|outbox|mobile|health|config|policy|import|receipt|store|device|demo> ...",
 		Short: "Works on the users, apps, clients, keys, sessions and tokens of a running Gatehouse",
 		Long:  strings.TrimSpace(manner),
 		CobraFunc: func(cmd *cobra.Command) {

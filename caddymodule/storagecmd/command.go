@@ -39,10 +39,10 @@ postgres://user@host/database, or by a placeholder such as {env.GATEHOUSE_DSN}.
 Where a running server has the store open it is asked, over its admin API, to read it; what writes to a store wants the server
 stopped. Values stay sealed: a file is useless without the sealing key, which is not in it.`
 
-// Command returns "storage" with its subcommands. The flags of every command of ours are added where it is registered.
+// Command returns "store" with its subcommands. The flags of every command of ours are added where it is registered.
 func Command(load Load) *cobra.Command {
 	all := &cobra.Command{
-		Use: "storage", Short: "Moves, backs up, restores, checks and measures a store", Long: long,
+		Use: "store", Short: "Moves, backs up, restores, checks and measures a store", Long: long,
 	}
 	flags := all.PersistentFlags()
 	flags.String("store", "", "the store, if it is not that of the configuration")

@@ -175,14 +175,13 @@ const (
 )
 
 func newTables() tables {
-	return tables{withdrawn: withdrawn.New(),
-		certificates: storage.Table[Certificate]{
-			Name: "devcert", Version: 1, ID: func(c *Certificate) string { return c.ID }, Expiry: (*Certificate).until,
-			Indexes: []storage.Index[Certificate]{
-				{Name: bySerial, Unique: true, Values: func(c *Certificate) []string { return []string{c.Authority + "." + c.Serial} }},
-				{Name: byInstallation, Values: func(c *Certificate) []string { return []string{c.Installation} }},
-			},
+	return tables{withdrawn: withdrawn.New(), certificates: storage.Table[Certificate]{
+		Name: "devcert", Version: 1, ID: func(c *Certificate) string { return c.ID }, Expiry: (*Certificate).until,
+		Indexes: []storage.Index[Certificate]{
+			{Name: bySerial, Unique: true, Values: func(c *Certificate) []string { return []string{c.Authority + "." + c.Serial} }},
+			{Name: byInstallation, Values: func(c *Certificate) []string { return []string{c.Installation} }},
 		},
+	},
 		holders: storage.Table[holder]{
 			Name: "devkey", Version: 1, ID: func(h *holder) string { return h.Key }, Expiry: func(h *holder) time.Time { return h.Until },
 		},

@@ -475,10 +475,10 @@ var walls = slices.Concat([]wall{
 	{
 		room: []string{"mobileauth/operation/record"},
 		never: map[string]string{
-			ours:       "what an operation is does not depend on where it is kept, nor on who answers",
+			ours:       "what an operation is does not depend on which engine keeps it, nor on who answers; its tables are described here",
 			"net/http": "what an operation is does not depend on how it is answered",
 		},
-		door: []string{"internal/randid", "mobileauth/envelope", "mobileauth/mobiletype", "mobileauth/shown"},
+		door: []string{"internal/randid", "mobileauth/envelope", "mobileauth/mobiletype", "mobileauth/shown", "storage"},
 	},
 	{
 		room: []string{"mobileauth/mobiletype"},

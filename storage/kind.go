@@ -54,7 +54,7 @@ func (t *Table[T]) Entries(item Item) ([]Item, error) {
 	if err != nil || len(t.Indexes) == 0 {
 		return nil, err
 	}
-	if t.key(t.ID(&record)) != item.Key {
+	if t.Key(t.ID(&record)) != item.Key {
 		return nil, fmt.Errorf("reading %s: the record stands under another id than its own", t.Name)
 	}
 	var entries []Item

@@ -22,4 +22,7 @@
 //     treat it as a failure, which is safe because what is single-use is then either spent or untouched.
 //  9. After Close every call is [ErrClosed]. What an engine fails at for reasons of its own is [ErrUnavailable].
 //  10. All of it holds between two processes, for an engine that more than one process can open.
+//
+// An engine that is a [Watcher] says besides when there is something to look for. That is a hint and no clause: nothing is right or wrong
+// by it, only sooner or later.
 package storage

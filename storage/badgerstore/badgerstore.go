@@ -55,6 +55,7 @@ type DB struct {
 	lock    *dirLock
 	commits *committer
 	queues  *contend.Queues
+	hub     storage.Hub
 
 	stop  context.CancelFunc // ends the loops
 	loops sync.WaitGroup
@@ -68,6 +69,7 @@ type DB struct {
 var (
 	_ storage.DB       = (*DB)(nil)
 	_ storage.Reporter = (*DB)(nil)
+	_ storage.Watcher  = (*DB)(nil)
 )
 
 // Open opens the store in a directory. The context bounds the opening only. The errors to tell apart are *[LockedError],
@@ -219,6 +221,9 @@ func (db *DB) View(ctx context.Context, fn func(storage.Tx) error) (err error) {
 func (db *DB) Update(ctx context.Context, fn func(storage.Tx) error) error {
 	return db.update(ctx, func(tx *tx) error { return fn(tx) })
 }
+
+// Watch returns the notices of commits to tables.
+func (db *DB) Watch(tables ...string) *storage.Notices { return db.hub.Watch(tables...) }
 
 // Close waits for the transactions under way, writes what is in memory to its tables and gives the directory free. Every
 // call returns what the first one did.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -62,5 +63,8 @@ func (db *DB) attempt(ctx context.Context, fn func(*tx) error, again bool) (lost
 	t.finish()
 	commit := newCommit(t, again)
 	err = db.commits.submit(ctx, commit)
+	if err == nil || errors.Is(err, storage.ErrUnknown) {
+		db.hub.Committed(slices.Values(commit.keys))
+	}
 	return commit.lost, err
 }

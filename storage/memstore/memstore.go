@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -26,6 +27,7 @@ type Config struct {
 type DB struct {
 	now  func() time.Time
 	turn chan struct{} // held by the one update that runs again
+	hub  storage.Hub
 
 	mu     sync.Mutex // guards what follows
 	root   *node
@@ -33,7 +35,10 @@ type DB struct {
 	open   sync.WaitGroup // transactions under way; no Add once closed
 }
 
-var _ storage.DB = (*DB)(nil)
+var (
+	_ storage.DB      = (*DB)(nil)
+	_ storage.Watcher = (*DB)(nil)
+)
 
 // Open returns an empty store.
 func Open(config Config) (*DB, error) {
@@ -118,8 +123,15 @@ func (db *DB) attempt(ctx context.Context, fn func(storage.Tx) error) (done bool
 	if err := ctx.Err(); err != nil {
 		return true, err
 	}
-	return db.commit(tx), nil
+	if !db.commit(tx) {
+		return false, nil
+	}
+	db.hub.Committed(maps.Keys(tx.writes))
+	return true, nil
 }
+
+// Watch returns the notices of commits to tables.
+func (db *DB) Watch(tables ...string) *storage.Notices { return db.hub.Watch(tables...) }
 
 // commit applies what tx wrote, unless something tx read was written since.
 func (db *DB) commit(tx *tx) bool {

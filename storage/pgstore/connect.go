@@ -39,6 +39,9 @@ func (db *DB) connect(ctx context.Context) error {
 	} else {
 		config.AfterConnect = settle
 	}
+	if !db.config.NoNotices {
+		db.listen(ctx, config.ConnConfig, pooled)
+	}
 	db.pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), config)
 	return err
 }
@@ -59,6 +62,17 @@ func (db *DB) ready(ctx context.Context, config *pgx.ConnConfig) (pooled bool, e
 		return false, fmt.Errorf("asking who serves: %w", err)
 	}
 	return pid != conn.PgConn().PID(), migrate(ctx, conn, namesIn(db.config.Schema))
+}
+
+// listen prepares for the notices of other nodes. A pooler lends a connection to whoever comes next, with what was to be heard on it.
+func (db *DB) listen(ctx context.Context, config *pgx.ConnConfig, pooled bool) {
+	if pooled {
+		db.config.Logger.InfoContext(ctx, "behind a pooler nothing is heard of what other nodes commit: it is looked for from time to time")
+		return
+	}
+	config = config.Copy()
+	config.RuntimeParams["application_name"] += " notices"
+	db.news = newNews(config, channelOf(db.config.Schema), &db.config, &db.hub)
 }
 
 // settle has a session read through the index also where a table is still small: who reads a whole table collides with all who write to it.

@@ -48,6 +48,9 @@ func (h *health) err() error {
 // start begins the loops that the store owns. They end when it is closed.
 func (db *DB) start(ctx context.Context) {
 	ctx, db.stop = context.WithCancel(ctx)
+	if db.news != nil {
+		db.hear = sync.OnceFunc(func() { db.loops.Go(func() { db.news.run(ctx) }) })
+	}
 	db.loops.Go(func() { repeat(ctx, probeEvery, func() { db.probe(ctx) }) })
 	if db.config.SweepEvery < 0 {
 		return

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -33,6 +34,8 @@ type Config struct {
 	Logger *slog.Logger
 	// SweepEvery is the time between two removals of expired items; negative is never. Default: a minute.
 	SweepEvery time.Duration
+	// NoNotices has the node neither hear what the others have committed nor tell them: all look for it from time to time.
+	NoNotices bool
 	// Observe, when set, learns of every finished operation: "view", "update", "trip" (a wait for the database) and "sweep". It is called
 	// on the caller's path and must be quick.
 	Observe func(op string, d time.Duration, err error)
@@ -63,6 +66,8 @@ type DB struct {
 	sql    statements
 	queues *contend.Queues
 	health health
+	hub    storage.Hub
+	news   *news
 
 	stop  context.CancelFunc // ends the loops
 	loops sync.WaitGroup
@@ -71,11 +76,13 @@ type DB struct {
 	closed  bool
 	entered sync.WaitGroup
 	close   func()
+	hear    func() // begins to, once
 }
 
 var (
 	_ storage.DB       = (*DB)(nil)
 	_ storage.Reporter = (*DB)(nil)
+	_ storage.Watcher  = (*DB)(nil)
 )
 
 // Open connects, brings the tables to what this release knows, and returns the store. The context bounds the opening only. An error
@@ -89,7 +96,7 @@ func Open(ctx context.Context, config Config) (*DB, error) {
 	if err := db.connect(ctx); err != nil {
 		return nil, fmt.Errorf("opening the store in PostgreSQL: %w", err)
 	}
-	db.close = sync.OnceFunc(db.shutDown)
+	db.close, db.hear = sync.OnceFunc(db.shutDown), func() {}
 	db.start(context.WithoutCancel(ctx))
 	return db, nil
 }
@@ -185,7 +192,21 @@ func (db *DB) attempt(ctx context.Context, fn func(storage.Tx) error, careful bo
 	}
 	err = t.commit()
 	db.health.note(err)
+	if err == nil || errors.Is(err, storage.ErrUnknown) {
+		db.news.tell(db.hub.Committed(maps.Keys(t.writes)))
+	}
 	return t.main(), err
+}
+
+// Watch returns the notices of commits to tables, by this node and the others. With the first watcher the node begins to hear those, over
+// a connection of its own.
+func (db *DB) Watch(tables ...string) *storage.Notices {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	if !db.closed {
+		db.hear()
+	}
+	return db.hub.Watch(tables...)
 }
 
 // Close waits for transactions under way and gives the connections back.

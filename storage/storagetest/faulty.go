@@ -57,6 +57,9 @@ type armed struct {
 
 var _ storage.DB = (*FaultyDB)(nil)
 
+// Watch is that of the store underneath.
+func (f *FaultyDB) Watch(tables ...string) *storage.Notices { return storage.Watch(f.db, tables...) }
+
 // Inject adds a fault.
 func (f *FaultyDB) Inject(fault Fault) {
 	f.mu.Lock()

@@ -39,6 +39,9 @@ func (f *FrailDB) Update(ctx context.Context, fn func(storage.Tx) error) error {
 	return f.DB.Update(ctx, func(tx storage.Tx) error { return fn(&frailTx{tx, f}) })
 }
 
+// Watch is that of the store underneath.
+func (f *FrailDB) Watch(tables ...string) *storage.Notices { return storage.Watch(f.DB, tables...) }
+
 func (f *FrailDB) strike() error {
 	if f.left == 0 {
 		return nil

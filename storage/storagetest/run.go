@@ -33,6 +33,7 @@ func Run(t *testing.T, open Open) {
 		{"8 cancellation", cancellations},
 		{"9 close", closings},
 		{"10 two handles on one store", handles},
+		{"notices", notices},
 	}
 	for _, clause := range clauses {
 		t.Run(clause.name, func(t *testing.T) {

@@ -31,6 +31,9 @@ func (t *twice) View(ctx context.Context, fn func(storage.Tx) error) error {
 	return t.db.View(ctx, fn)
 }
 
+// Watch is that of the store underneath.
+func (t *twice) Watch(tables ...string) *storage.Notices { return storage.Watch(t.db, tables...) }
+
 // Update may run fn in a transaction that is rolled back, whatever fn made of it, before the one that counts.
 func (t *twice) Update(ctx context.Context, fn func(storage.Tx) error) error {
 	if t.flip() {

@@ -44,9 +44,12 @@ type Revocation struct {
 	ExpiresAt time.Time `json:"expires_at"`
 }
 
+// RevocationTable is where the log of revocations is, for those who watch it.
+const RevocationTable = "revocation"
+
 func revocationTable() *storage.Table[Revocation] {
 	return &storage.Table[Revocation]{
-		Name: "revocation", Version: 1,
+		Name: RevocationTable, Version: 1,
 		ID:     func(r *Revocation) string { return r.ID },
 		Expiry: func(r *Revocation) time.Time { return r.ExpiresAt },
 	}

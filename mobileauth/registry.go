@@ -22,6 +22,9 @@ const (
 	Interval = 500 * time.Millisecond
 	// StaleAfter is how long nothing may be read before the registry says so.
 	StaleAfter = 30 * time.Second
+
+	// floor is the time between two looks that notices give cause for, at least.
+	floor = 20 * time.Millisecond
 )
 
 // Config describes a [Registry]. DB, Now and Logger are required.
@@ -174,10 +177,12 @@ func (r *Registry) Stale() bool {
 	return last == 0 || r.clock().Sub(time.Unix(0, last)) > StaleAfter
 }
 
-// Run looks for changes at each [Interval] until ctx ends. That the store cannot be read is logged when it begins and when it
+// Run looks for changes at each [Interval], and when a notice tells of one, until ctx ends. That the store cannot be read is logged when it begins and when it
 // ends, not each time.
 func (r *Registry) Run(ctx context.Context) {
-	rounds.Run(ctx, Interval, rounds.Trouble{
+	news := storage.Watch(r.db, r.sequences.Name)
+	defer news.Stop()
+	rounds.Pace{Every: Interval, Woken: news.C(), Floor: floor}.Run(ctx, rounds.Trouble{
 		Logger: r.logger, Begins: "app versions that other nodes switch off are not seen",
 		Ends: "app versions that other nodes switch off are seen again",
 	}, r.Refresh)

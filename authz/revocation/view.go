@@ -13,15 +13,20 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/authz"
 	"github.com/gatehouse-id/gatehouse/internal/rounds"
+	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/validation"
 )
 
 const (
-	// Interval is how often [View.Run] reads the log.
+	// Interval is how often [View.Run] reads the log when no notice has it do so sooner.
 	Interval = 500 * time.Millisecond
 	// Overlap is how far before the last reading the log is read again: transactions do not commit in the order of their
 	// clocks, nor do the clocks of two nodes agree to the millisecond.
 	Overlap = 30 * time.Second
+	// Brief is the overlap of a reading between two of those, which a notice has given cause for.
+	Brief = 3 * time.Second
+	// Floor is the time between two readings that notices have given cause for, at least.
+	Floor = 20 * time.Millisecond
 	// StaleAfter is how long the log may go unread before the view says so.
 	StaleAfter = 30 * time.Second
 
@@ -36,11 +41,13 @@ type Log interface {
 	RevocationsSince(ctx context.Context, since time.Time) ([]authz.Revocation, error)
 }
 
-// Config is what a view needs. All fields are required but Changed.
+// Config is what a view needs. All fields are required but Notices and Changed.
 type Config struct {
 	Log    Log
 	Now    func() time.Time
 	Logger *slog.Logger
+	// Notices tells when there is something new in the log. Without it, what others have revoked is seen within an [Interval].
+	Notices storage.Watcher
 	// Changed is called after something was revoked that was not before, on this node or another. It does not wait.
 	Changed func()
 }
@@ -58,6 +65,7 @@ type View struct {
 
 	mu       sync.Mutex // one refresh at a time
 	lastFull time.Time
+	lastWide time.Time // when it was last read from an Overlap before
 	lastGone time.Time // when expired entries were dropped last
 }
 
@@ -117,11 +125,25 @@ func (v *View) Apply(revocations ...authz.Revocation) {
 func (v *View) Refresh(ctx context.Context) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	now := v.config.Now()
+	return v.readLocked(ctx, v.config.Now(), Overlap)
+}
+
+// round is Refresh, for whoever reads often: most of the time not from so far before.
+func (v *View) round(ctx context.Context) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	now, overlap := v.config.Now(), Brief
+	if since := now.Sub(v.lastWide); since >= Interval/2 || since < 0 {
+		overlap = Overlap
+	}
+	return v.readLocked(ctx, now, overlap)
+}
+
+func (v *View) readLocked(ctx context.Context, now time.Time, overlap time.Duration) error {
 	full := v.lastFull.IsZero() || now.Sub(v.lastFull) >= fullEvery || now.Before(v.lastFull)
 	var since time.Time
 	if last := v.lastRead.Load(); last != 0 && !full {
-		since = time.Unix(0, last).Add(-Overlap)
+		since = time.Unix(0, last).Add(-overlap)
 	}
 	revocations, err := v.config.Log.RevocationsSince(ctx, since)
 	if err != nil {
@@ -129,6 +151,9 @@ func (v *View) Refresh(ctx context.Context) error {
 	}
 	v.Apply(revocations...)
 	v.lastRead.Store(now.UnixNano())
+	if overlap == Overlap {
+		v.lastWide = now
+	}
 	if full {
 		v.lastFull = now
 	}
@@ -169,11 +194,16 @@ func (v *View) Len() int {
 	return n
 }
 
-// Run reads the log at each [Interval] until ctx ends. That it cannot be read is logged when it begins and when it ends, not
+// Run reads the log at each [Interval], and when a notice tells that there is something new, until ctx ends. That it cannot be read is logged when it begins and when it ends, not
 // each time.
 func (v *View) Run(ctx context.Context) {
-	rounds.Run(ctx, Interval, rounds.Trouble{
+	news := new(storage.Notices)
+	if v.config.Notices != nil {
+		news = v.config.Notices.Watch(authz.RevocationTable)
+	}
+	defer news.Stop()
+	rounds.Pace{Every: Interval, Woken: news.C(), Floor: Floor}.Run(ctx, rounds.Trouble{
 		Logger: v.config.Logger, Begins: "revocations of other nodes are not seen",
 		Ends: "revocations of other nodes are seen again",
-	}, v.Refresh)
+	}, v.round)
 }

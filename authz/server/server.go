@@ -288,8 +288,13 @@ func (s *Server) Run(ctx context.Context) {
 	loops.Wait()
 }
 
+// ringFloor is the time between two readings of the keys that a change by another node gives cause for, at least.
+const ringFloor = 100 * time.Millisecond
+
 func (s *Server) runRing(ctx context.Context) {
-	rounds.Run(ctx, ringInterval, rounds.Trouble{
+	news := s.config.Ring.Watch()
+	defer news.Stop()
+	rounds.Pace{Every: ringInterval, Woken: news.C(), Floor: ringFloor}.Run(ctx, rounds.Trouble{
 		Logger: s.config.Logger, Begins: "looking after the signing keys", Ends: "the signing keys are looked after again",
 	}, s.config.Ring.Tick)
 }

@@ -54,6 +54,9 @@ const (
 // tickEvery is how often keys are looked after.
 const tickEvery = time.Minute
 
+// tickFloor is the time between two looks after them that other nodes give cause for, at least.
+const tickFloor = 100 * time.Millisecond
+
 // Parts is what the mobile side is built over. All fields are required.
 type Parts struct {
 	Issuer  string
@@ -349,6 +352,7 @@ func (p *Phones) Run(ctx context.Context) {
 	}
 	var loops sync.WaitGroup
 	loops.Go(func() { p.operations.Run(ctx) })
+	loops.Go(func() { p.operations.Follow(ctx) })
 	loops.Go(func() { p.tick(ctx) })
 	loops.Go(func() {
 		if err := p.parts.Users.Reindex(ctx); err != nil && ctx.Err() == nil {
@@ -363,7 +367,9 @@ func (p *Phones) Run(ctx context.Context) {
 }
 
 func (p *Phones) tick(ctx context.Context) {
-	rounds.Run(ctx, tickEvery, rounds.Trouble{
+	news := p.keys.Watch()
+	defer news.Stop()
+	rounds.Pace{Every: tickEvery, Woken: news.C(), Floor: tickFloor}.Run(ctx, rounds.Trouble{
 		Logger: p.parts.Logger, Begins: "looking after the phones' keys", Ends: "the phones' keys are looked after again",
 	}, func(ctx context.Context) error { return errors.Join(p.keys.Tick(ctx), p.roots.Load(ctx)) })
 }

@@ -108,7 +108,7 @@ func newNode() (*Node, error) {
 	if n.streams, err = stream.New(time.Now, meter.StreamEnded); err != nil {
 		return nil, err
 	}
-	view := revocation.Config{Log: store, Now: time.Now, Logger: n.logger, Changed: n.streams.Wake}
+	view := revocation.Config{Log: store, Now: time.Now, Logger: n.logger, Notices: n, Changed: n.streams.Wake}
 	if n.view, err = revocation.New(view); err != nil {
 		return nil, err
 	}
@@ -215,6 +215,14 @@ func (n *Node) Health() error {
 	return errNotOpen
 }
 
+// Watch returns the notices of commits to tables. Those of a store that is not open yet never come.
+func (n *Node) Watch(tables ...string) *storage.Notices {
+	if db := n.db.Load(); db != nil {
+		return storage.Watch(*db, tables...)
+	}
+	return new(storage.Notices)
+}
+
 // Seal encrypts a value once the store is open.
 func (n *Node) Seal(label string, plain []byte) ([]byte, error) {
 	if s := n.sealer.Load(); s != nil {
@@ -242,6 +250,7 @@ func (n *Node) Derive(label string) ([]byte, error) {
 var (
 	_ storage.DB       = (*Node)(nil)
 	_ storage.Reporter = (*Node)(nil)
+	_ storage.Watcher  = (*Node)(nil)
 	_ storage.Sealer   = (*Node)(nil)
 	_ caddy.Destructor = (*Node)(nil)
 )

@@ -40,6 +40,9 @@ func (r *Ring) Tick(ctx context.Context) error {
 	return nil
 }
 
+// Watch returns the notices of changes of the keys, by whichever node: then is the time for [Ring.Tick].
+func (r *Ring) Watch() *storage.Notices { return storage.Watch(r.config.DB, r.table.Name) }
+
 // Rotate makes the next key of each configured algorithm sign now. Where that key was published for less than an hour, it
 // fails with [ErrTooEarly] unless forced: verifiers that hold an older key set would refuse tokens until they fetch it
 // again. It fails with [ErrTooMany] when too many retired keys are still published.

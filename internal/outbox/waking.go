@@ -37,6 +37,9 @@ func (w *waking) Update(ctx context.Context, fn func(storage.Tx) error) error {
 // Health is that of the store underneath.
 func (w *waking) Health() error { return storage.Health(w.DB) }
 
+// Watch is that of the store underneath.
+func (w *waking) Watch(tables ...string) *storage.Notices { return storage.Watch(w.DB, tables...) }
+
 // watchedTx notices the entry that a new line makes.
 type watchedTx struct {
 	storage.Tx
@@ -54,5 +57,6 @@ func (t *watchedTx) Prefetch(keys ...string) error { return storage.Prefetch(t.T
 
 var (
 	_ storage.Reporter   = (*waking)(nil)
+	_ storage.Watcher    = (*waking)(nil)
 	_ storage.Prefetcher = (*watchedTx)(nil)
 )

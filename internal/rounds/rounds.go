@@ -11,14 +11,40 @@ import (
 
 // Run calls round at each interval until ctx ends, and notes in trouble how it went.
 func Run(ctx context.Context, interval time.Duration, trouble Trouble, round func(context.Context) error) {
-	ticker := time.NewTicker(interval)
+	Pace{Every: interval}.Run(ctx, trouble, round)
+}
+
+// Pace says when rounds come: in any case now and then, and sooner when there is reason to.
+type Pace struct {
+	// Every is the time between two rounds that nobody asked for.
+	Every time.Duration
+	// Woken asks for a round. Nil never does.
+	Woken <-chan struct{}
+	// Floor is how long at least after a round nobody can ask for the next one. What is asked for meanwhile is done then, at once.
+	Floor time.Duration
+}
+
+// Run calls round until ctx ends, and notes in trouble how it went.
+func (p Pace) Run(ctx context.Context, trouble Trouble, round func(context.Context) error) {
+	ticker := time.NewTicker(p.Every)
 	defer ticker.Stop()
+	rest := time.NewTimer(p.Floor)
+	defer rest.Stop()
+	woken := p.Woken
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-rest.C:
+			woken = p.Woken
+			continue
 		case <-ticker.C:
-			trouble.Note(ctx, round(ctx))
+		case <-woken:
+		}
+		trouble.Note(ctx, round(ctx))
+		if p.Woken != nil && p.Floor > 0 {
+			woken = nil
+			rest.Reset(p.Floor)
 		}
 	}
 }

@@ -95,3 +95,29 @@ func TestTheEndIsNoTrouble(t *testing.T) {
 		})
 	}
 }
+
+// TestPace: who asks is served at once, not more often than the floor allows, and nothing that is asked for is forgotten.
+func TestPace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began, woken := time.Now(), make(chan struct{}, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		for _, at := range []time.Duration{50, 300, 301, 302, 310, 700, 1005} {
+			time.AfterFunc(at*time.Millisecond, func() {
+				select {
+				case woken <- struct{}{}:
+				default:
+				}
+			})
+		}
+		time.AfterFunc(1500*time.Millisecond, cancel)
+		var at []time.Duration
+		rounds.Pace{Every: time.Second, Woken: woken, Floor: 20 * time.Millisecond}.Run(ctx, rounds.Trouble{}, func(context.Context) error {
+			at = append(at, time.Since(began)/time.Millisecond)
+			return nil
+		})
+		if diff := cmp.Diff([]time.Duration{50, 300, 320, 700, 1000, 1020}, at); diff != "" {
+			t.Error(diff)
+		}
+	})
+}

@@ -5,7 +5,6 @@ package waiting
 import (
 	"context"
 	"errors"
-	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,7 +26,7 @@ type Wish struct {
 // Room is where callers wait for something that has a name. It holds one seat for each caller, and nothing for a name that
 // nobody waits for. It is safe for concurrent use.
 type Room struct {
-	seed   maphash.Seed
+	mark   func(name string) uint64
 	shards [64]shard
 	most   int64
 	taken  atomic.Int64
@@ -35,13 +34,13 @@ type Room struct {
 
 type shard struct {
 	mu    sync.Mutex
-	first map[string]*Seat // by name, the one who came last
+	first map[uint64]*Seat // by mark, the one who came last
 }
 
 // Seat is the place of one caller, who is woken there. It belongs to one goroutine at a time.
 type Seat struct {
 	room  *Room
-	name  string
+	mark  uint64 // of its name
 	again time.Duration
 	// ready has room for one: more than to look again nobody has to be told.
 	ready chan struct{}
@@ -49,22 +48,21 @@ type Seat struct {
 	over  atomic.Bool
 	// left says that the seat was given back.
 	left bool
-	// newer and older are those who wait for the same name, guarded by the shard.
+	// newer and older are those who wait for the same mark, guarded by the shard.
 	newer, older *Seat
 }
 
-// New returns a room in which so many callers can wait at once.
-func New(most int) *Room {
-	r := &Room{seed: maphash.MakeSeed(), most: int64(most)}
+// New returns a room in which so many callers can wait at once. It knows names by their marks; that two have the same mark, which is as
+// it happens, wakes some for nothing.
+func New(most int, mark func(name string) uint64) *Room {
+	r := &Room{mark: mark, most: int64(most)}
 	for i := range r.shards {
-		r.shards[i].first = map[string]*Seat{}
+		r.shards[i].first = map[uint64]*Seat{}
 	}
 	return r
 }
 
-func (r *Room) shard(name string) *shard {
-	return &r.shards[maphash.String(r.seed, name)%uint64(len(r.shards))]
-}
+func (r *Room) shard(mark uint64) *shard { return &r.shards[mark%uint64(len(r.shards))] }
 
 // Len returns how many callers wait.
 func (r *Room) Len() int { return int(r.taken.Load()) }
@@ -76,15 +74,15 @@ func (r *Room) Take(w Wish) (*Seat, error) {
 		r.taken.Add(-1)
 		return nil, ErrFull
 	}
-	s := &Seat{room: r, name: w.Name, again: w.Again, ready: make(chan struct{}, 1)}
+	s := &Seat{room: r, mark: r.mark(w.Name), again: w.Again, ready: make(chan struct{}, 1)}
 	s.end = time.AfterFunc(w.Most, s.expire)
-	sh := r.shard(w.Name)
+	sh := r.shard(s.mark)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if s.older = sh.first[w.Name]; s.older != nil {
+	if s.older = sh.first[s.mark]; s.older != nil {
 		s.older.newer = s
 	}
-	sh.first[w.Name] = s
+	sh.first[s.mark] = s
 	return s, nil
 }
 
@@ -96,7 +94,7 @@ func (s *Seat) Leave() {
 	s.left = true
 	s.end.Stop()
 	s.room.taken.Add(-1)
-	sh := s.room.shard(s.name)
+	sh := s.room.shard(s.mark)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if s.older != nil {
@@ -106,9 +104,9 @@ func (s *Seat) Leave() {
 	case s.newer != nil:
 		s.newer.older = s.older
 	case s.older != nil:
-		sh.first[s.name] = s.older
+		sh.first[s.mark] = s.older
 	default:
-		delete(sh.first, s.name)
+		delete(sh.first, s.mark)
 	}
 }
 
@@ -140,11 +138,13 @@ func (s *Seat) Wait(ctx context.Context) (more bool, err error) {
 }
 
 // Wake has everybody who waits for name now look again.
-func (r *Room) Wake(name string) {
-	sh := r.shard(name)
+func (r *Room) Wake(name string) { r.wake(r.mark(name)) }
+
+func (r *Room) wake(mark uint64) {
+	sh := r.shard(mark)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	for s := sh.first[name]; s != nil; s = s.older {
+	for s := sh.first[mark]; s != nil; s = s.older {
 		s.wake()
 	}
 }

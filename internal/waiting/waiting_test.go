@@ -24,7 +24,7 @@ func enough(looks *atomic.Int64, n int64) func() (bool, error) {
 
 func TestHoldReturnsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := waiting.New(1)
+		r := waiting.New(1, mark)
 		began := time.Now()
 		var looks atomic.Int64
 		if err := r.Hold(t.Context(), waiting.Wish{Name: "a", Most: time.Minute}, enough(&looks, 1)); err != nil {
@@ -47,7 +47,7 @@ func TestHoldReturnsAtOnce(t *testing.T) {
 
 func TestHoldEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := waiting.New(1)
+		r := waiting.New(1, mark)
 		began := time.Now()
 		var looks atomic.Int64
 		if err := r.Hold(t.Context(), waiting.Wish{Name: "a", Most: time.Minute}, enough(&looks, 100)); err != nil {
@@ -77,7 +77,7 @@ func TestHoldEnds(t *testing.T) {
 // TestWake: everybody who waits for the name looks again at once, and nobody else.
 func TestWake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := waiting.New(100)
+		r := waiting.New(100, mark)
 		var flag atomic.Bool
 		var others atomic.Int64
 		done := make(chan time.Duration, 10)
@@ -119,7 +119,7 @@ func TestWake(t *testing.T) {
 // TestFull: beyond the places nobody waits, and a place is free again when somebody leaves.
 func TestFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := waiting.New(2)
+		r := waiting.New(2, mark)
 		never := func() (bool, error) { return false, nil }
 		for i := range 2 {
 			go func() { _ = r.Hold(t.Context(), waiting.Wish{Name: fmt.Sprint(i), Most: time.Minute}, never) }()
@@ -143,7 +143,7 @@ func TestFull(t *testing.T) {
 func TestSeatsOfOneName(t *testing.T) {
 	t.Parallel()
 	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {1, 2, 0}} {
-		r := waiting.New(3)
+		r := waiting.New(3, mark)
 		var seats []*waiting.Seat
 		for range order {
 			s, err := r.Take(waiting.Wish{Name: "a", Most: time.Minute})
@@ -173,7 +173,7 @@ func TestSeatsOfOneName(t *testing.T) {
 // TestNobodyLeaves: a seat that was not to be had needs no giving back.
 func TestNobodyLeaves(t *testing.T) {
 	t.Parallel()
-	r := waiting.New(0)
+	r := waiting.New(0, mark)
 	s, err := r.Take(waiting.Wish{Name: "a", Most: time.Minute})
 	if !errors.Is(err, waiting.ErrFull) {
 		t.Errorf("it has a seat: %v", err)
@@ -187,7 +187,7 @@ func TestNobodyLeaves(t *testing.T) {
 // TestNothingIsMissed: a change between the look and the waiting wakes all the same, whoever is quicker.
 func TestNothingIsMissed(t *testing.T) {
 	t.Parallel()
-	r := waiting.New(1000)
+	r := waiting.New(1000, mark)
 	var value atomic.Int64
 	var group sync.WaitGroup
 	for i := range 500 {
@@ -207,7 +207,7 @@ func TestNothingIsMissed(t *testing.T) {
 }
 
 func BenchmarkWakeNobody(b *testing.B) {
-	r := waiting.New(1)
+	r := waiting.New(1, mark)
 	b.ReportAllocs()
 	for b.Loop() {
 		r.Wake("op_0123456789ab0123456789abcdef")
@@ -215,10 +215,18 @@ func BenchmarkWakeNobody(b *testing.B) {
 }
 
 func BenchmarkHoldAtOnce(b *testing.B) {
-	r := waiting.New(1)
+	r := waiting.New(1, mark)
 	look := func() (bool, error) { return true, nil }
 	b.ReportAllocs()
 	for b.Loop() {
 		_ = r.Hold(b.Context(), waiting.Wish{Name: "a", Most: time.Minute}, look)
 	}
+}
+
+// mark is what a room knows a name by.
+func mark(name string) (m uint64) {
+	for _, c := range []byte(name) {
+		m = m*31 + uint64(c)
+	}
+	return m
 }

@@ -104,6 +104,9 @@ func Open(config Config) (*Ring, error) {
 	return &Ring{config: config, table: newTable(config.Sealer)}, nil
 }
 
+// Watch returns the notices of changes of the keys, by whichever node: then is the time for [Ring.Tick].
+func (r *Ring) Watch() *storage.Notices { return storage.Watch(r.config.DB, r.table.Name) }
+
 // Current returns the key that phones should encrypt to. It fails with [ErrNotLoaded].
 func (r *Ring) Current() (jose.EncryptionKey, error) {
 	s := r.snapshot.Load()

@@ -169,7 +169,7 @@ func New(c Config) (*Store, error) {
 		db: c.DB, users: c.Users, devices: c.Devices, audit: c.Audit, receipts: c.Receipts, clock: c.Now, logger: c.Logger,
 		onChange: slices.Clone(c.OnChange), ended: c.Ended, limits: limits, pushes: c.Pushes,
 		operations: operations(c.Sealer, keep), desks: record.Desks(c.Sealer), keys: record.Keys(),
-		waiting: waiting.New(limits.Waiters),
+		waiting: waiting.New(limits.Waiters, storage.Mark),
 		seen:    map[string]time.Time{},
 	}, nil
 }

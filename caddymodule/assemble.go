@@ -126,7 +126,7 @@ func (a *App) assemble(ctx caddy.Context) error {
 		return err
 	}
 	var err error
-	if a.trail, err = audit.New(audit.Config{DB: a.node, Logger: auditLogger(ctx), Now: time.Now, Sealer: a.node}); err != nil {
+	if a.trail, err = a.newTrail(ctx); err != nil {
 		return err
 	}
 	if err := a.openUsers(); err != nil {
@@ -277,6 +277,10 @@ type published struct {
 
 // JWKS returns all of them.
 func (p published) JWKS() []byte { return p.app.phones.JWKS() }
+
+func (a *App) newTrail(ctx caddy.Context) (*audit.Trail, error) {
+	return audit.New(audit.Config{DB: a.node, Logger: auditLogger(ctx), Now: time.Now, Sealer: a.node, Leads: a.node.Leads})
+}
 
 func (a *App) parseSealKeys() error {
 	var keys []seal.Key

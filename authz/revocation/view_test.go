@@ -247,6 +247,51 @@ func TestRunReadsUntilItIsStopped(t *testing.T) {
 	})
 }
 
+// TestRunReadsWhenItIsTold: at once, not more often than the floor allows, and not from half a minute before each time.
+func TestRunReadsWhenItIsTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, db := new(log), new(hub)
+		v, err := revocation.New(revocation.Config{Log: l, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Notices: db})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := v.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { v.Run(ctx); close(done) }()
+		synctest.Wait()
+		for i := range 100 { // one each millisecond
+			grant := fmt.Sprint(i)
+			l.add(revoke(authz.KindGrant, grant, time.Now()))
+			db.Tell(storage.Changes{authz.RevocationTable: nil})
+			<-time.After(time.Millisecond)
+		}
+		<-time.After(revocation.Floor)
+		synctest.Wait()
+		if v.Len() != 100 {
+			t.Errorf("%d of 100 are known a moment later", v.Len())
+		}
+		if n := len(l.since); n < 5 || n > 8 {
+			t.Errorf("the log was read %d times within a tenth of a second", n)
+		}
+		if last := time.Since(l.since[len(l.since)-1]); last > revocation.Brief+time.Second {
+			t.Errorf("the last reading began %s before", last)
+		}
+		<-time.After(revocation.Interval)
+		if last := time.Since(l.since[len(l.since)-1]); last < revocation.Overlap {
+			t.Errorf("the reading that nobody asked for began %s before", last)
+		}
+		cancel()
+		<-done
+	})
+}
+
+// hub is what tells of commits.
+type hub struct{ storage.Hub }
+
 func TestConcurrentUse(t *testing.T) {
 	t.Parallel()
 	clock := storagetest.NewClock()

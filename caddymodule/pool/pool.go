@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/revocation"
 	"github.com/gatehouse-id/gatehouse/authz/site/stream"
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
+	"github.com/gatehouse-id/gatehouse/internal/lease"
 	"github.com/gatehouse-id/gatehouse/internal/outbox"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/transfer"
@@ -37,7 +38,12 @@ type Options struct {
 	Now     func() time.Time
 	Logger  *slog.Logger
 	Observe func(op string, took time.Duration, err error)
+	// Leads reports whether this process is the one of several to do what one does for all.
+	Leads func() bool
 }
+
+// Shared is a second ability of an [Engine]: to say that several processes use its store at once.
+type Shared interface{ Shared() bool }
 
 // errNotOpen is what a handler sees before App.Start has opened the store. It counts as a closed store, so that every face
 // answers 503 with Retry-After.
@@ -58,6 +64,7 @@ type Node struct {
 	view    *revocation.View
 	outbox  *outbox.Outbox
 	streams *stream.Table
+	lease   atomic.Pointer[lease.Lease] // of a store that is shared
 	running sync.WaitGroup
 	stop    context.CancelFunc // of the loops, once the store is open
 }
@@ -134,7 +141,7 @@ func (n *Node) Start(ctx context.Context, engine Engine, sealer storage.Sealer, 
 		return nil
 	}
 	n.logs.to(options.Logger)
-	options.Logger = n.logger
+	options.Logger, options.Leads = n.logger, n.Leads
 	if sealer == nil {
 		var err error
 		if sealer, err = engine.Sealer(); err != nil {
@@ -148,6 +155,9 @@ func (n *Node) Start(ctx context.Context, engine Engine, sealer storage.Sealer, 
 	if err := transfer.Unfinished(ctx, db); err != nil {
 		return errors.Join(fmt.Errorf("opening the store: %w", err), db.Close())
 	}
+	if err := n.share(engine, db); err != nil {
+		return errors.Join(err, db.Close())
+	}
 	db = n.outbox.Waking(db)
 	n.sealer.Store(&sealer)
 	n.db.Store(&db)
@@ -155,7 +165,29 @@ func (n *Node) Start(ctx context.Context, engine Engine, sealer storage.Sealer, 
 	n.stop = stop
 	n.running.Go(func() { n.outbox.Run(loops) })
 	n.running.Go(func() { n.streams.Run(loops) })
+	if l := n.lease.Load(); l != nil {
+		n.running.Go(func() { l.Run(loops) })
+	}
 	return nil
+}
+
+// share prepares for a store that other processes use as well.
+func (n *Node) share(engine Engine, db storage.DB) error {
+	if s, ok := engine.(Shared); !ok || !s.Shared() {
+		return nil
+	}
+	l, err := lease.New(lease.Config{DB: db, Name: "rounds", Now: time.Now, Logger: n.logger})
+	n.lease.Store(l)
+	return err
+}
+
+// Leads reports whether this process is the one that does what one does for all, such as sealing the audit trail. With a store of its
+// own it always is.
+func (n *Node) Leads() bool {
+	if l := n.lease.Load(); l != nil {
+		return l.Held()
+	}
+	return true
 }
 
 // checkSealer has a configuration open what the running one seals.

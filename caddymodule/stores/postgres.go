@@ -32,6 +32,8 @@ type Postgres struct {
 	Timeout caddy.Duration `json:"time_out,omitempty"`
 	// How long to wait for a connection when all are in use. Default: 5s.
 	Wait caddy.Duration `json:"wait,omitempty"`
+	// Whether nodes tell each other what they have committed: "on" or "off". Default: "on", but for nodes behind a pooler.
+	Notices string `json:"notices,omitempty"`
 }
 
 // CaddyModule returns the Caddy module information.
@@ -63,6 +65,8 @@ func (p *Postgres) check() error {
 		return errors.New("storage postgres: connections has to be at least 2")
 	case p.Timeout < 0 || p.Wait < 0:
 		return errors.New("storage postgres: a time below zero")
+	case p.Notices != "" && p.Notices != "on" && p.Notices != "off":
+		return fmt.Errorf("storage postgres: notices are on or off, not %q", p.Notices)
 	}
 	return nil
 }
@@ -80,9 +84,12 @@ func (p *Postgres) Key() (string, error) {
 func (p *Postgres) Open(ctx context.Context, o pool.Options) (storage.DB, error) {
 	return pgstore.Open(ctx, pgstore.Config{
 		DSN: p.DSN, Schema: p.Schema, MaxConns: p.Connections, Timeout: time.Duration(p.Timeout), AcquireTimeout: time.Duration(p.Wait),
-		Now: o.Now, Logger: o.Logger, Observe: o.Observe,
+		Now: o.Now, Logger: o.Logger, Observe: o.Observe, Leads: o.Leads, NoNotices: p.Notices == "off",
 	})
 }
+
+// Shared says that several nodes use the store.
+func (p *Postgres) Shared() bool { return true }
 
 // Sealer is an error: what one node seals the others have to open, so there is no key that a node could make for itself.
 func (p *Postgres) Sealer() (storage.Sealer, error) {
@@ -97,6 +104,7 @@ func (p *Postgres) Sealer() (storage.Sealer, error) {
 //		connections <number>
 //		time_out    <duration>
 //		wait        <duration>
+//		notices     on|off
 //	}
 func (p *Postgres) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the module's name
@@ -110,6 +118,7 @@ func (p *Postgres) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	err := option.Block{Options: map[string]option.Parse{
 		"schema": option.String(&p.Schema), "connections": option.Number(&p.Connections),
 		"time_out": option.Duration(&p.Timeout), "wait": option.Duration(&p.Wait),
+		"notices": option.String(&p.Notices),
 	}}.Parse(d)
 	if err != nil {
 		return err
@@ -123,6 +132,7 @@ func (p *Postgres) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // Interface guards.
 var (
 	_ pool.Engine           = (*Postgres)(nil)
+	_ pool.Shared           = (*Postgres)(nil)
 	_ caddy.Provisioner     = (*Postgres)(nil)
 	_ caddy.Validator       = (*Postgres)(nil)
 	_ caddyfile.Unmarshaler = (*Postgres)(nil)

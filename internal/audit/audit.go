@@ -70,6 +70,8 @@ type Config struct {
 	Sealer storage.Sealer
 	// Keep is how long events stay in the store. Default: [Keep].
 	Keep time.Duration
+	// Leads reports whether this node is the one of several to seal. All may, and then stand in each other's way. Nil is yes.
+	Leads func() bool
 }
 
 // Trail records events. It is safe for concurrent use.
@@ -80,6 +82,7 @@ type Trail struct {
 	keep   time.Duration
 	sealer storage.Sealer
 	events *storage.Table[Event]
+	leads  func() bool
 }
 
 // New returns a trail. Store, logger and clock are required.
@@ -91,8 +94,11 @@ func New(c Config) (*Trail, error) {
 	if keep <= 0 {
 		keep = Keep
 	}
+	if c.Leads == nil {
+		c.Leads = func() bool { return true }
+	}
 	return &Trail{
-		db: c.DB, logger: c.Logger, now: c.Now, keep: keep, sealer: c.Sealer, events: eventTable(keep),
+		leads: c.Leads, db: c.DB, logger: c.Logger, now: c.Now, keep: keep, sealer: c.Sealer, events: eventTable(keep),
 	}, nil
 }
 

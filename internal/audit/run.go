@@ -24,7 +24,7 @@ const (
 	fullEvery = 10 * time.Minute
 )
 
-// Run seals events until ctx ends. The head is logged every hour while there are events, so that whoever keeps the log elsewhere can
+// Run seals events until ctx ends, while this node leads. The head is logged every hour while there are events, so that whoever keeps the log elsewhere can
 // prove with it that the end of the trail was not taken back.
 func (t *Trail) Run(ctx context.Context) {
 	var s sealing
@@ -37,8 +37,12 @@ func (t *Trail) Run(ctx context.Context) {
 // sealing is what one run remembers.
 type sealing struct{ from, full, logged time.Time }
 
-// tick seals everything that is marked.
+// tick seals everything that is marked. A node that begins to lead looks from the beginning, where the one before may have left off.
 func (t *Trail) tick(ctx context.Context, s *sealing) error {
+	if !t.leads() {
+		s.full = time.Time{}
+		return nil
+	}
 	now := t.now()
 	after := ""
 	if now.Sub(s.full) < fullEvery && !now.Before(s.full) {

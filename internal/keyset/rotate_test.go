@@ -374,6 +374,28 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
+// TestWatch: what one node changes is told to the others, and is there when they look.
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	here, there := w.node(t, jose.ES256), w.node(t, jose.ES256)
+	told := here.Watch()
+	defer told.Stop()
+	mustTick(t, there)
+	if len(told.C()) != 0 {
+		t.Error("it is told though nothing was changed")
+	}
+	gone := kid(t, there, jose.ES256, keyset.Active)
+	if err := there.Revoke(t.Context(), gone); err != nil {
+		t.Fatal(err)
+	}
+	<-told.C()
+	mustTick(t, here)
+	if _, ok := here.Key(t.Context(), gone); ok {
+		t.Error("a key that another node has revoked is still published")
+	}
+}
+
 func TestRevokeOfEveryKeyLeavesARingThatSigns(t *testing.T) {
 	t.Parallel()
 	r := newWorld(t).node(t, jose.ES256)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -245,11 +246,6 @@ func (s *Store) recent(since time.Time) map[string]time.Time {
 func (s *Store) remember(fresh map[string]time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	merged := make(map[string]time.Time, len(s.seen)+len(fresh))
-	for _, m := range []map[string]time.Time{s.seen, fresh} {
-		for id, at := range m {
-			merged[id] = at
-		}
-	}
-	s.seen = merged
+	s.seen = maps.Clone(s.seen) // somebody may be reading it
+	maps.Copy(s.seen, fresh)
 }

@@ -115,7 +115,7 @@ type Config struct {
 }
 
 // Store keeps operations. It is safe for concurrent use. Any number of stores may stand over one database; those that wait
-// for something in one learn within a second of what another did, while [Store.Run] runs.
+// for something in one learn within a second of what another did, while [Store.Run] runs, and at once while [Store.Follow] does.
 type Store struct {
 	db       storage.DB
 	users    Users

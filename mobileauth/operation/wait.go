@@ -171,7 +171,9 @@ func (s *Store) openFor(tx storage.Tx, d *handset.Device, now time.Time) ([]Oper
 func (s *Store) Waiting() int { return s.waiting.Len() }
 
 // Follow wakes whoever waits here for what was committed elsewhere, until ctx ends.
-func (s *Store) Follow(ctx context.Context) { s.waiting.Follow(ctx, storage.Watch(s.db, s.operations.Name, s.desks.Name)) }
+func (s *Store) Follow(ctx context.Context) {
+	s.waiting.Follow(ctx, storage.Watch(s.db, s.operations.Name, s.desks.Name))
+}
 
 // Announce wakes whoever waits for an operation, or for operations of its user. It is called after the commit of a
 // transaction in which [Store.StartTx], [Store.FinishTx], [Store.AmendTx] or one of the hooks was.

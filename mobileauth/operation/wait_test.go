@@ -202,6 +202,47 @@ func TestWaitSeesOtherStores(t *testing.T) {
 	})
 }
 
+// TestFollow: where a store tells of commits, what another one over the same database has done is seen at once, by whoever waits for an
+// operation and by phones.
+func TestFollow(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		p := w.phone("usr_1")
+		o := w.ask("usr_1")
+		elsewhere, err := operation.New(w.config)
+		must(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			w.Follow(ctx)
+		}()
+		a := p.approval(o)
+		w.later(1300*time.Millisecond, func() {
+			if _, err := elsewhere.Answer(t.Context(), a); err != nil {
+				t.Error(err)
+			}
+		})
+		began := time.Now()
+		got, err := w.Wait(t.Context(), o.ID, 1, 30*time.Second)
+		if err != nil || got.State != operation.Approved || time.Since(began) != 1300*time.Millisecond {
+			t.Errorf("%s, %v after %s", got.State, err, time.Since(began))
+		}
+		started := w.later(1300*time.Millisecond, func() {
+			if _, _, err := elsewhere.Start(t.Context(), question("usr_1")); err != nil {
+				t.Error(err)
+			}
+		})
+		began = time.Now()
+		pending, err := w.Pending(t.Context(), p.id, 30*time.Second)
+		<-started
+		if took := time.Since(began); err != nil || len(pending) != 1 || took != 1300*time.Millisecond {
+			t.Errorf("%d pending, %v after %s", len(pending), err, took)
+		}
+		cancel()
+		<-done
+	})
+}
+
 func TestPending(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		p, q := w.phone("usr_1"), w.phone("usr_1")

@@ -16,5 +16,12 @@
 // # Tables
 //
 // Migrations are numbered, are applied once, by one node, under a lock of the database's, and never to a database that a newer release
-// has made ([ErrNewer]). Expired items are invisible at the clock of the node, and removed by whichever node comes to it.
+// has made ([ErrNewer]). Expired items are invisible at the clock of the node, and removed by whichever node comes to it,
+// or by the one that leads.
+//
+// # Notices
+//
+// What a node has committed it tells the others a few milliseconds later, where somebody watches: the tables, and marks of the records.
+// Whatever is lost on the way is noticed by a number that is missing, or not at all; nothing is wrong because of it. Behind a pooler, and
+// with a database that knows no LISTEN, each node hears itself alone.
 package pgstore

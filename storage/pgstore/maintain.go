@@ -57,6 +57,9 @@ func (db *DB) start(ctx context.Context) {
 	}
 	db.loops.Go(func() {
 		repeat(ctx, db.config.SweepEvery, func() {
+			if !db.config.Leads() {
+				return
+			}
 			if _, err := db.Sweep(ctx); err != nil && ctx.Err() == nil {
 				db.config.Logger.WarnContext(ctx, "removing expired items", "cause", err.Error())
 			}

@@ -34,6 +34,8 @@ type Config struct {
 	Logger *slog.Logger
 	// SweepEvery is the time between two removals of expired items; negative is never. Default: a minute.
 	SweepEvery time.Duration
+	// Leads reports whether this node is the one of several to sweep. All may. Nil is yes.
+	Leads func() bool
 	// NoNotices has the node neither hear what the others have committed nor tell them: all look for it from time to time.
 	NoNotices bool
 	// Observe, when set, learns of every finished operation: "view", "update", "trip" (a wait for the database) and "sweep". It is called
@@ -116,6 +118,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.SweepEvery == 0 {
 		c.SweepEvery = defaultSweep
+	}
+	if c.Leads == nil {
+		c.Leads = func() bool { return true }
 	}
 	if c.Observe == nil {
 		c.Observe = func(string, time.Duration, error) {}

@@ -56,6 +56,7 @@ type cluster struct {
 	dsn      string
 	balancer *balancer
 	issuer   string
+	options  string // of the store
 	nodes    []*program.Program
 	client   *http.Client
 }
@@ -63,7 +64,13 @@ type cluster struct {
 // start starts so many nodes at once, on an empty database.
 func start(t *testing.T, nodes int) *cluster {
 	t.Helper()
-	c := &cluster{T: t, database: postgres.Start(t), balancer: newBalancer(t)}
+	return startWith(t, nodes, "")
+}
+
+// startWith is start with more options of the store.
+func startWith(t *testing.T, nodes int, options string) *cluster {
+	t.Helper()
+	c := &cluster{T: t, database: postgres.Start(t), balancer: newBalancer(t), options: options}
 	c.dsn = c.database.Database(t)
 	c.issuer = "http://localhost:" + c.balancer.port()
 	c.client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
@@ -100,7 +107,7 @@ func (c *cluster) node() (*program.Program, error) {
 		Path: binary, Dir: dir, Ports: 1, Host: "localhost", Ready: "/jwks",
 		Env: []string{"GATEHOUSE_DSN=" + c.dsn, "GATEHOUSE_SEAL_KEY=" + sealKey},
 		Caddyfile: func(addresses []string) string {
-			return strings.NewReplacer("ADMIN", program.SocketIn(dir), "ISSUER", c.issuer, "NODE", "http://"+addresses[0]).Replace(caddyfile)
+			return strings.NewReplacer("ADMIN", program.SocketIn(dir), "ISSUER", c.issuer, "NODE", "http://"+addresses[0], "OPTIONS", c.options).Replace(caddyfile)
 		},
 	})
 	c.Cleanup(func() {
@@ -122,6 +129,7 @@ const caddyfile = `{
 			connections 8
 			time_out 3s
 			wait 2s
+			OPTIONS
 		}
 		seal_key {env.GATEHOUSE_SEAL_KEY}
 		realm password {

@@ -64,6 +64,7 @@ type Node struct {
 	view    *revocation.View
 	outbox  *outbox.Outbox
 	streams *stream.Table
+	shared  atomic.Bool                 // several processes use the store
 	lease   atomic.Pointer[lease.Lease] // of a store that is shared
 	running sync.WaitGroup
 	stop    context.CancelFunc // of the loops, once the store is open
@@ -142,6 +143,7 @@ func (n *Node) Start(ctx context.Context, engine Engine, sealer storage.Sealer, 
 	}
 	n.logs.to(options.Logger)
 	options.Logger, options.Leads = n.logger, n.Leads
+	n.shared.Store(isShared(engine))
 	if sealer == nil {
 		var err error
 		if sealer, err = engine.Sealer(); err != nil {
@@ -171,9 +173,14 @@ func (n *Node) Start(ctx context.Context, engine Engine, sealer storage.Sealer, 
 	return nil
 }
 
+func isShared(engine Engine) bool {
+	s, ok := engine.(Shared)
+	return ok && s.Shared()
+}
+
 // share prepares for a store that other processes use as well.
 func (n *Node) share(engine Engine, db storage.DB) error {
-	if s, ok := engine.(Shared); !ok || !s.Shared() {
+	if !n.shared.Load() {
 		return nil
 	}
 	l, err := lease.New(lease.Config{DB: db, Name: "rounds", Now: time.Now, Logger: n.logger})
@@ -184,10 +191,8 @@ func (n *Node) share(engine Engine, db storage.DB) error {
 // Leads reports whether this process is the one that does what one does for all, such as sealing the audit trail. With a store of its
 // own it always is.
 func (n *Node) Leads() bool {
-	if l := n.lease.Load(); l != nil {
-		return l.Held()
-	}
-	return true
+	l := n.lease.Load()
+	return l != nil && l.Held() || !n.shared.Load()
 }
 
 // checkSealer has a configuration open what the running one seals.

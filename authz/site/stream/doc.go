@@ -5,7 +5,7 @@
 //
 //	gate ─► Enter ─► upstream … ─► Leave
 //	          │
-//	        Table ◄── Sweep, twice a second and at every revocation on this node
+//	        Table ◄── Sweep, twice a second and at every revocation that this node learns of
 //
 // What takes less than two seconds is left alone: it was decided when it came.
 //

@@ -14,13 +14,14 @@ usage() {
 	cat <<'EOF'
 Usage: tests/run.sh [options] [packages]
 
-Formatting, vet, staticcheck, govulncheck, then all tests with the race detector in shuffled order, among them what the
-fuzz targets have found so far and their seeds. Packages default to ./...
+Formatting, vet, staticcheck, govulncheck, then all tests in shuffled order, those of everything below the wiring with the
+race detector, among them what the fuzz targets have found so far and their seeds. Packages default to ./...
 
   --no-install   do not install what is missing (Debian packages, only as root)
   --no-lint      only the tests: skip gofmt, vet, staticcheck and govulncheck
   --fuzz N       have every fuzz target look further, for N seconds each, before the tests
   --no-race      without the race detector
+  --race         with the race detector for the wiring too: caddymodule and what runs the program as a whole
   -h, --help     this text
 
 Needs Go and, for the race detector, a C compiler; the browser tests need Chromium, those of the LDAP login module
@@ -30,7 +31,7 @@ installed when they are missing. Reads nothing from standard input and needs no 
 EOF
 }
 
-install=yes lint=yes fuzz=0 race=yes
+install=yes lint=yes fuzz=0 race=some
 packages=()
 failed=()
 
@@ -59,6 +60,7 @@ arguments() {
 			shift
 			;;
 		--no-race) race=no ;;
+		--race) race=all ;;
 		-h | --help)
 			usage
 			exit 0
@@ -116,7 +118,7 @@ prepare() {
 	have_node || skip "the example of a Node resource server, the second implementation of the device protocol and the CIBA client of others: Node was not found (apt-get install nodejs npm)"
 	have_shell || skip "the stories of the README and of docs/api.md: curl or jq was not found (apt-get install curl jq)"
 	have_openssl || skip "what OpenSSL says of certificates, requests and lists of ours: it was not found (apt-get install openssl)"
-	if [ "$race" = yes ] && ! have "${CC:-gcc}"; then
+	if [ "$race" != no ] && ! have "${CC:-gcc}"; then
 		skip "the race detector: no C compiler was found (apt-get install gcc libc6-dev)"
 		race=no
 	fi
@@ -207,14 +209,33 @@ fuzz_one() {
 	return 1
 }
 
-# run_tests prints go test's own lines, what failed, what was skipped and why, and the count.
+# WIRING is what is built on Caddy, and what runs the program as a whole: there the race detector would have to build all of
+# Caddy once more, to watch what is done one after the other.
+WIRING='/(caddymodule|cmd|examples|tests)(/|$)'
+
+# run_tests tests everything else with the race detector, and then the wiring without, unless one of both is wanted for all.
 run_tests() {
+	local all core=() wiring=() package bad=0
+	all=$(go list "${packages[@]}") || return 1
+	while read -r package; do
+		if [ "$race" = all ] || [ "$race" = some ] && ! [[ $package =~ $WIRING ]]; then
+			core+=("$package")
+		else
+			wiring+=("$package")
+		fi
+	done <<<"$all"
+	[ ${#core[@]} -eq 0 ] || tested -race "${core[@]}" || bad=1
+	[ ${#wiring[@]} -eq 0 ] || tested "${wiring[@]}" || bad=1
+	return $bad
+}
+
+# tested prints go test's own lines, what failed, what was skipped and why, and the count.
+tested() {
 	local flags=(-shuffle=on -vet=off -ldflags=-w -timeout "$TEST_TIMEOUT") # stack traces need no DWARF, and linking takes long
-	[ "$race" = no ] || flags+=(-race)
 	if go run "$GOTESTSUM" --version >/dev/null 2>&1; then
-		go run "$GOTESTSUM" --format standard-quiet -- "${flags[@]}" "${packages[@]}"
+		go run "$GOTESTSUM" --format standard-quiet -- "${flags[@]}" "$@"
 	else
-		go test "${flags[@]}" "${packages[@]}"
+		go test "${flags[@]}" "$@"
 	fi
 }
 

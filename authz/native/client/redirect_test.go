@@ -135,7 +135,9 @@ func TestServersThatSendElsewhere(t *testing.T) {
 				taken = append(taken, r.URL.Path+" "+r.Header.Get("DPoP")+r.Header.Get("Authorization")+string(body))
 			}))
 			t.Cleanup(thief.Close)
-			a := s.install(func(c *client.Config) { c.HTTP = &http.Client{Transport: astray{s.Server.Client().Transport, path, thief.URL}} })
+			a := s.install(func(c *client.Config) {
+				c.HTTP = &http.Client{Transport: astray{s.Server.Client().Transport, path, thief.URL}}
+			})
 			_, err := a.Authorize(t.Context(), client.Request{})
 			if path == "/ins_1" {
 				err = a.Deregister(t.Context())

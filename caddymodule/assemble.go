@@ -32,6 +32,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
 	"github.com/gatehouse-id/gatehouse/caddymodule/passage"
 	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
+	"github.com/gatehouse-id/gatehouse/caddymodule/pool"
 	"github.com/gatehouse-id/gatehouse/caddymodule/profile"
 	"github.com/gatehouse-id/gatehouse/caddymodule/provision"
 	"github.com/gatehouse-id/gatehouse/caddymodule/securitytest"
@@ -142,7 +143,7 @@ func (a *App) assemble(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.checkLifetimes(); err != nil {
+	if err := a.checkTokens(); err != nil {
 		return err
 	}
 	clients, err := a.registry(a.credentials)
@@ -164,8 +165,7 @@ func (a *App) assemble(ctx caddy.Context) error {
 		Issuer: a.Issuer, Audience: a.Audience, Store: a.node.Store(), View: a.node.Revoked(), Ring: a.ring,
 		Clients: clients, Engine: engine, Pages: pages, Trail: a.trail, Profiles: &identitystore.Profiles{Users: a.users},
 		Scopes:          a.ScopeNames(),
-		DefaultScopes:   a.DefaultScope,
-		Details:         details,
+		DefaultScopes:   a.DefaultScope, Details: details,
 		ScopeTexts:      a.scopeTexts(),
 		SessionIdle:     cmp.Or(time.Duration(a.Sessions.Idle), 12*time.Hour),
 		SessionLifetime: cmp.Or(time.Duration(a.Sessions.Lifetime), 7*24*time.Hour),
@@ -179,6 +179,7 @@ func (a *App) assemble(ctx caddy.Context) error {
 		Published:       a.published(),
 		NonceKey:        func() ([]byte, error) { return a.node.Derive("DPoP nonces") },
 		DemandNonces:    a.Tokens.DPoPNonces,
+		SharedProofs:    cmp.Or(a.Tokens.DPoPReplays, a.proofsKept()) == proofsShared,
 		Now:             time.Now,
 		Logger:          a.logger,
 		Observe:         server.Observer{Gate: meter.Gate, Endpoint: meter.Endpoint, Token: meter.Token, Realm: meter.Realm},
@@ -194,6 +195,17 @@ func (a *App) assemble(ctx caddy.Context) error {
 		a.server.Mount(provision.StatusPath, strings.Trim(provision.StatusPath, "/"), told)
 	}
 	return nil
+}
+
+// Where used DPoP proofs are remembered.
+const proofsShared, proofsByNode = "shared", "node"
+
+// proofsKept is where they are unless configured: in the store, where other nodes look into it as well.
+func (a *App) proofsKept() string {
+	if pool.IsShared(a.engine) {
+		return proofsShared
+	}
+	return proofsByNode
 }
 
 // assembleServer builds the server, and the mobile side where there is one.

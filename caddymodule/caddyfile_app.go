@@ -181,6 +181,8 @@ func (a *App) parseSessions(d *caddyfile.Dispenser) error {
 //		refresh_idle  <duration>
 //		refresh_grace <duration>
 //		dpop_nonces
+//		dpop_replays  node|shared
+//		max_staleness <duration>
 //	}
 func (a *App) parseTokens(d *caddyfile.Dispenser) error {
 	a.Tokens = new(TokensConfig)
@@ -190,6 +192,7 @@ func (a *App) parseTokens(d *caddyfile.Dispenser) error {
 		"refresh_idle":  option.Duration(&a.Tokens.RefreshIdle),
 		"refresh_grace": a.parseGrace,
 		"dpop_nonces":   option.Flag(&a.Tokens.DPoPNonces),
+		"dpop_replays":  option.String(&a.Tokens.DPoPReplays),
 		"max_staleness": option.Duration(&a.Tokens.MaxStaleness),
 	}}.Parse(d)
 }

@@ -58,7 +58,7 @@ func (a *App) check() error {
 	if _, err := a.securityModel(a.sketch); err != nil {
 		return err
 	}
-	if err := a.checkLifetimes(); err != nil {
+	if err := a.checkTokens(); err != nil {
 		return err
 	}
 	if err := approvals.Check(a.DetailTypes, a.approves); err != nil {
@@ -127,8 +127,8 @@ func (a *App) CheckRoute(scopes, levels []string, r profile.Route) error {
 	return profile.CheckRoute(a.Profile, a.profiled(), &r)
 }
 
-// checkLifetimes refuses lifetimes that no client could have.
-func (a *App) checkLifetimes() error {
+// checkTokens refuses lifetimes that no client could have, and what is no choice.
+func (a *App) checkTokens() error {
 	t := a.Tokens
 	if access := cmp.Or(time.Duration(t.Access), time.Second); access < time.Second || access > authz.MaxAccessTTL {
 		return fmt.Errorf("tokens: access is %v; it is a second at least and %v at most", access, authz.MaxAccessTTL)
@@ -141,6 +141,9 @@ func (a *App) checkLifetimes() error {
 	}
 	if most := cmp.Or(time.Duration(t.MaxStaleness), revocation.StaleAfter); most < revocation.StaleAfter {
 		return fmt.Errorf("tokens: max_staleness is %v; it is %v at least", most, revocation.StaleAfter)
+	}
+	if at := cmp.Or(t.DPoPReplays, proofsByNode); at != proofsByNode && at != proofsShared {
+		return fmt.Errorf("tokens: dpop_replays is %q; it is %s or %s", at, proofsByNode, proofsShared)
 	}
 	return nil
 }

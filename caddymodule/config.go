@@ -41,6 +41,9 @@ type TokensConfig struct {
 	// Whether every DPoP proof must carry a nonce of ours, at the issuer and at protected sites, whatever the clocks say. Default: only
 	// one whose iat is not of this minute.
 	DPoPNonces bool `json:"dpop_nonces,omitempty"`
+	// Where protected sites remember which DPoP proofs were used: "node", each in its memory, or "shared", in the store, which costs a
+	// write for each request with a proof. Default: shared where several nodes share the store, else node.
+	DPoPReplays string `json:"dpop_replays,omitempty"`
 	// How long access tokens are accepted while the store cannot be asked what was revoked. Default: 15m; at least 30s.
 	MaxStaleness caddy.Duration `json:"max_staleness,omitempty"`
 }

@@ -3,6 +3,7 @@
 package validation
 
 import (
+	"context"
 	"crypto/subtle"
 	"crypto/x509"
 	"fmt"
@@ -34,7 +35,20 @@ type Credential struct {
 type shown struct {
 	dpop.Proof
 	proofs *Proofs
+	ctx    context.Context // of the request that the proof goes with
 	used   bool
+}
+
+// use uses the proof up, in this process first: what it refuses costs nothing elsewhere.
+func (s *shown) use(owner string, now time.Time) error {
+	if err := s.proofs.replays.Use(s.Proof, owner, now); err != nil || s.proofs.spend == nil {
+		return err
+	}
+	fresh, err := s.proofs.spend(s.ctx, s.Thumbprint+"."+s.ID, s.Until)
+	if err == nil && !fresh {
+		err = dpop.ErrReplayed
+	}
+	return err
 }
 
 // Bearer returns the credential of a request that presents a token and nothing else.
@@ -63,7 +77,7 @@ func (c Credential) Redeem(p *Principal, now time.Time) error {
 	case c.proof == nil || c.proof.used:
 		return nil
 	}
-	if err := c.proof.proofs.replays.Use(c.proof.Proof, p.Issuer+"\x00"+p.ClientID+"\x00"+p.Subject, now); err != nil {
+	if err := c.proof.use(p.Issuer+"\x00"+p.ClientID+"\x00"+p.Subject, now); err != nil {
 		return c.proof.proofs.checker.Refusal(err, http.StatusUnauthorized)
 	}
 	c.proof.used = true

@@ -3,6 +3,7 @@
 package validation
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -19,13 +20,18 @@ type ProofsConfig struct {
 	Nonces bool
 	// Limit bounds how many used proofs are remembered. Default: 1,000,000, which take some 50 MB.
 	Limit int
+	// Spend, when set, uses a proof up for several processes: it reports whether none of them had used it before, and remembers it until
+	// the given time. It is asked for each request with a proof that stands, and its error refuses the request. Default: each process
+	// has a memory of its own, so that a proof is good once in each.
+	Spend func(ctx context.Context, proof string, until time.Time) (fresh bool, err error)
 }
 
-// Proofs judges DPoP proofs and remembers which were used, in this process. Resources that share it take each other's nonces and refuse
-// each other's used proofs. It is safe for concurrent use.
+// Proofs judges DPoP proofs and remembers which were used, in this process or in several. Resources that share it take each other's nonces
+// and refuse each other's used proofs. It is safe for concurrent use.
 type Proofs struct {
 	checker *dpop.Checker
 	replays *dpop.Replays
+	spend   func(ctx context.Context, proof string, until time.Time) (fresh bool, err error)
 }
 
 // NewProofs returns a judge of proofs, whose memory begins now: a proof that was made before may have been used, and is answered with a
@@ -42,7 +48,7 @@ func NewProofs(c ProofsConfig) (*Proofs, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Proofs{checker: checker, replays: dpop.NewReplays(c.Limit)}, nil
+	return &Proofs{checker: checker, replays: dpop.NewReplays(c.Limit), spend: c.Spend}, nil
 }
 
 // Algs returns the algorithms that proofs may be signed with, for [ResourceMetadata].
@@ -127,7 +133,7 @@ func (d *DPoP) read(r *http.Request) (c Credential, found bool, err error) {
 	if err != nil {
 		return Credential{}, true, d.Proofs.checker.Refusal(err, http.StatusUnauthorized)
 	}
-	c.proof = &shown{Proof: proof, proofs: d.Proofs}
+	c.proof = &shown{Proof: proof, proofs: d.Proofs, ctx: r.Context()}
 	return c, true, nil
 }
 

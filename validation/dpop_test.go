@@ -3,6 +3,7 @@
 package validation_test
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -214,6 +215,42 @@ func TestRFC9449Section11(t *testing.T) {
 	within := validation.Middleware(p.house, nil, validation.Options{DPoP: p.at})(nested)
 	if w := serve(within, p.usual(t)); w.Code != 200 {
 		t.Errorf("judged twice: %d %v", w.Code, w.Header())
+	}
+}
+
+// TestProofsAreSpentTogether: what several processes write down together is good once among them; whoever cannot be asked lets nobody in.
+func TestProofsAreSpentTogether(t *testing.T) {
+	t.Parallel()
+	spent := map[string]bool{}
+	var down error
+	together := func(c *validation.ProofsConfig) {
+		c.Spend = func(_ context.Context, proof string, until time.Time) (bool, error) {
+			fresh := !spent[proof]
+			spent[proof] = true
+			if !until.After(start) {
+				t.Errorf("remembered until %s", until)
+			}
+			return fresh, down
+		}
+	}
+	p, q := newPresenter(t, together), newPresenter(t, together)
+	one := site(p.house, nil, validation.Options{DPoP: p.at})
+	two := site(p.house, nil, validation.Options{DPoP: q.at})
+	r := p.usual(t)
+	if w := serve(one, r); w.Code != 200 {
+		t.Fatalf("at first: %d %v", w.Code, w.Header())
+	}
+	for name, h := range map[string]http.Handler{"at the same": one, "at another": two} {
+		if w := serve(h, r); w.Code != 401 || !strings.Contains(w.Header().Get("WWW-Authenticate"), `error="invalid_dpop_proof"`) {
+			t.Errorf("again %s: %d %v", name, w.Code, w.Header())
+		}
+	}
+	if len(spent) != 1 {
+		t.Errorf("%d proofs were written down", len(spent))
+	}
+	down = errors.New("the store is down")
+	if w := serve(two, p.usual(t)); w.Code != 503 {
+		t.Errorf("without a store: %d %v", w.Code, w.Header())
 	}
 }
 

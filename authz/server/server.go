@@ -78,6 +78,9 @@ type Config struct {
 	// asked for once the store is open; nil draws one. DemandNonces has every proof carry a nonce (RFC 9449 8, 9).
 	NonceKey     func() ([]byte, error)
 	DemandNonces bool
+	// SharedProofs has every DPoP proof that a gate or a resource here takes written down in the store, so that it is good once among
+	// all nodes; else it is good once at each. The endpoints of the issuer always do so.
+	SharedProofs bool
 	// CacheBytes bounds the memory for validated tokens; zero takes the default of the validation package.
 	CacheBytes int64
 	// ClientIP returns the caller's address as the server's operator trusts it.
@@ -186,7 +189,11 @@ func (s *Server) buildTokens() (err error) {
 	if s.access, err = s.Validator(c.Audience); err != nil {
 		return err
 	}
-	if s.proofs, err = validation.NewProofs(validation.ProofsConfig{Now: c.Now, Nonces: c.DemandNonces}); err != nil {
+	proofs := validation.ProofsConfig{Now: c.Now, Nonces: c.DemandNonces}
+	if c.SharedProofs {
+		proofs.Spend = s.spendProof
+	}
+	if s.proofs, err = validation.NewProofs(proofs); err != nil {
 		return err
 	}
 	s.sessions, err = validation.New(validation.Config{
@@ -194,6 +201,14 @@ func (s *Server) buildTokens() (err error) {
 		Keys: validation.KeyFunc(c.Ring.Key), Revocations: s.dead(), Now: c.Now, CacheBytes: c.CacheBytes,
 	})
 	return err
+}
+
+// spentAtGate is in whose name the proofs are remembered that gates and resources take. It is no client's id: those are printable.
+const spentAtGate = "\x00gate"
+
+// spendProof keeps a proof for longer than any node takes it whose clock lags.
+func (s *Server) spendProof(ctx context.Context, proof string, until time.Time) (fresh bool, err error) {
+	return s.config.Store.SpendAssertion(ctx, spentAtGate, proof, until.Add(dpop.Past))
 }
 
 func (s *Server) buildClientAuth() error {

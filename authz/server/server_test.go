@@ -158,7 +158,7 @@ func TestNewMissesEachPart(t *testing.T) {
 	t.Parallel()
 	optional := []string{
 		"Scopes", "DefaultScopes", "ScopeTexts", "SessionIdle", "SessionLifetime", "RefreshGrace", "CacheBytes", "Proxied", "Applications", "Published", "Observe",
-		"Phones", "Registrations", "MaxStaleness", "Certificates", "Details", "Backchannel", "NonceKey", "DemandNonces", "Registration", "MutualTLS", "Asked",
+		"Phones", "Registrations", "MaxStaleness", "Certificates", "Details", "Backchannel", "NonceKey", "DemandNonces", "SharedProofs", "Registration", "MutualTLS", "Asked",
 	}
 	b := newBench(t)
 	all := reflect.TypeOf(b.config)

@@ -143,7 +143,7 @@ func (n *Node) Start(ctx context.Context, engine Engine, sealer storage.Sealer, 
 	}
 	n.logs.to(options.Logger)
 	options.Logger, options.Leads = n.logger, n.Leads
-	n.shared.Store(isShared(engine))
+	n.shared.Store(IsShared(engine))
 	if sealer == nil {
 		var err error
 		if sealer, err = engine.Sealer(); err != nil {
@@ -173,7 +173,8 @@ func (n *Node) Start(ctx context.Context, engine Engine, sealer storage.Sealer, 
 	return nil
 }
 
-func isShared(engine Engine) bool {
+// IsShared reports whether several processes use the store of an engine.
+func IsShared(engine Engine) bool {
 	s, ok := engine.(Shared)
 	return ok && s.Shared()
 }

@@ -15,6 +15,6 @@
 // # Replay
 //
 // A proof is used once. Who keeps the account is the caller's choice: the authorization server writes [Proof.ID] into the store before it
-// goes on, for all nodes; the gate, which does no I/O, keeps it in memory ([Replays]). What was used before the process began a memory cannot
-// know; therefore a proof that is older than the memory is answered with a nonce too.
+// goes on, for all nodes; the gate keeps it in memory ([Replays]), and writes it there too where nodes share a store. What was used before
+// the process began a memory cannot know; therefore a proof that is older than the memory is answered with a nonce too.
 package dpop

@@ -152,6 +152,36 @@ func (h *holder) wantAccess(thief *holder, token string) {
 }
 
 // TestPushedProofsThatAreRefused: a request that is bound to two keys, or to none that is one, is refused where it is made.
+func TestAProofIsGoodOnceAmongAllNodes(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.clock.Advance(time.Minute)
+		app, b := w.holder(t), w.browser(t)
+		issued := app.redeem(b.login(b.get(authorize("public", "dpop_jkt", app.Thumbprint()))))
+		if issued.status != 200 {
+			t.Fatalf("%d %v", issued.status, issued.body)
+		}
+		token := issued.text("access_token")
+		proof, err := app.Prove(http.MethodGet, api, token, "")
+		must(t, err)
+		var passed, replayed int
+		for range 2 * len(w.nodes) {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, api, nil)
+			must(t, err)
+			r.Header.Set("Authorization", "DPoP "+token)
+			r.Header.Set("DPoP", proof)
+			switch got := w.send(t, r); {
+			case got.status == 200:
+				passed++
+			case strings.Contains(got.header.Get("WWW-Authenticate"), "invalid_dpop_proof"):
+				replayed++
+			}
+		}
+		if passed != 1 || replayed != 2*len(w.nodes)-1 {
+			t.Errorf("a proof that was sent to each node twice passed %d times and was refused as used %d times", passed, replayed)
+		}
+	})
+}
+
 func TestPushedProofsThatAreRefused(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		app, other := w.holder(t), w.holder(t)

@@ -198,7 +198,7 @@ func (w *world) newNode(t *testing.T, db storage.DB, sealer storage.Sealer) *nod
 		DefaultScopes: oauth.Scopes{"read"}, RefreshGrace: 10 * time.Second, Now: w.clock.Now, Logger: logger,
 		ClientIP: func(r *http.Request) string { return "192.0.2.1" }, Applications: n.apps, Details: w.details,
 		Published: published{ring, n}, NonceKey: func() ([]byte, error) { return []byte("thirty-two bytes of another key."), nil },
-		Registration: w.registration(db),
+		Registration: w.registration(db), SharedProofs: true,
 	})
 	must(t, err)
 	must(t, n.server.Start(t.Context()))

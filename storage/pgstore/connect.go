@@ -14,6 +14,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
+// maxMessage bounds what is taken for one message of the database's. A row is a key and a value.
+const maxMessage = 1 << 20
+
 // connect makes the tables over a connection of its own, and then the pool.
 func (db *DB) connect(ctx context.Context) error {
 	config, err := pgxpool.ParseConfig(db.config.DSN)
@@ -29,6 +32,8 @@ func (db *DB) connect(ctx context.Context) error {
 	if _, named := config.ConnConfig.RuntimeParams["application_name"]; !named {
 		config.ConnConfig.RuntimeParams["application_name"] = "gatehouse"
 	}
+	config.ConnConfig.ConnectTimeout = cmp.Or(config.ConnConfig.ConnectTimeout, db.config.Timeout)
+	config.ConnConfig.MaxProtocolMessageBodyLen = maxMessage
 	pooled, err := db.ready(ctx, config.ConnConfig)
 	if err != nil {
 		return err
@@ -37,7 +42,7 @@ func (db *DB) connect(ctx context.Context) error {
 		db.config.Logger.InfoContext(ctx, "between this node and PostgreSQL stands a pooler: statements are not prepared")
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	} else {
-		config.AfterConnect = settle
+		config.AfterConnect = db.settle
 	}
 	if !db.config.NoNotices {
 		db.listen(ctx, config.ConnConfig, pooled)
@@ -77,8 +82,12 @@ func (db *DB) listen(ctx context.Context, config *pgx.ConnConfig, pooled bool) {
 
 // settle has a session read through the index also where a table is still small: who reads a whole table collides with all who write to it.
 // Not every database that speaks the protocol knows the setting, and none needs it to be right.
-func settle(ctx context.Context, conn *pgx.Conn) error {
-	_, _ = conn.Exec(ctx, "SET enable_seqscan = off")
+func (db *DB) settle(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, db.config.Timeout)
+	defer cancel()
+	if _, err := conn.Exec(ctx, "SET enable_seqscan = off"); conn.IsClosed() {
+		return err
+	}
 	return nil
 }
 

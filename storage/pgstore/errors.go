@@ -38,7 +38,10 @@ func fault(ctx context.Context, doing string, err error) error {
 		return cause
 	}
 	said, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok {
+	switch {
+	case !ok && pgconn.Timeout(err):
+		return fmt.Errorf("%s: %w: %w", doing, storage.ErrUnavailable, err)
+	case !ok:
 		return fmt.Errorf("%s: %w: %w: %w", doing, storage.ErrUnavailable, errCut, err)
 	}
 	switch said.Code {

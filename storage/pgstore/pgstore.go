@@ -159,6 +159,7 @@ func (db *DB) Update(ctx context.Context, fn func(storage.Tx) error) (err error)
 			careful = true
 		case errors.Is(err, errCut) && cuts < maxCuts && ctx.Err() == nil:
 			cuts++
+			db.renew(cuts)
 		case !errors.Is(err, errLost):
 			return err
 		default:
@@ -169,6 +170,13 @@ func (db *DB) Update(ctx context.Context, fn func(storage.Tx) error) (err error)
 		}
 	}
 	return fmt.Errorf("updating after %d runs: %w", maxRuns, storage.ErrConflict)
+}
+
+// renew has the last attempt of what was cut go over a new connection: all that the node held may have been cut.
+func (db *DB) renew(cuts int) {
+	if cuts == maxCuts {
+		db.pool.Reset()
+	}
 }
 
 // again waits until an update that lost may come again: for those of this process that lost the same key, and a while for those of

@@ -188,8 +188,24 @@ func (t *tx) Prefetch(keys ...string) error {
 	return nil
 }
 
-// read sends a query, in a transaction, and returns the items that come of it.
+// read sends a query, in a transaction, and returns the items that come of it. A view has no snapshot before its first reading, which is
+// sent again when its connection is cut.
 func (t *tx) read(sql string, args ...any) (items []storage.Item, err error) {
+	for cuts := 1; ; cuts++ {
+		begins := t.conn == nil
+		if items, err = t.ask(sql, args...); err == nil {
+			return items, nil
+		}
+		if t.writes != nil || !begins || cuts > maxCuts || !errors.Is(err, errCut) {
+			return nil, t.fail(err)
+		}
+		t.conn.Release() // which closes it
+		t.conn = nil
+		t.db.renew(cuts)
+	}
+}
+
+func (t *tx) ask(sql string, args ...any) (items []storage.Item, err error) {
 	err = t.send(t.ctx, func(batch *pgx.Batch) { batch.Queue(sql, args...) }, func(results pgx.BatchResults) error {
 		rows, err := results.Query()
 		if err != nil {
@@ -198,13 +214,10 @@ func (t *tx) read(sql string, args ...any) (items []storage.Item, err error) {
 		items, err = pgx.CollectRows(rows, toItem)
 		return err
 	})
-	if err == nil {
-		return items, nil
+	if err == nil || errors.Is(err, errNoConnection) {
+		return items, err
 	}
-	if errors.Is(err, errNoConnection) {
-		return nil, t.fail(err)
-	}
-	return nil, t.fail(fault(t.ctx, "reading", err))
+	return nil, fault(t.ctx, "reading", err)
 }
 
 func toItem(row pgx.CollectableRow) (storage.Item, error) {

@@ -25,7 +25,7 @@ race detector, among them what the fuzz targets have found so far and their seed
   -h, --help     this text
 
 Needs Go and, for the race detector, a C compiler; the browser tests need Chromium, those of the LDAP login module
-OpenLDAP's server, those of the database login module PostgreSQL, and the example resource servers and the second
+OpenLDAP's server, those with a database PostgreSQL and PgBouncer, and the example resource servers and the second
 implementation of the device protocol Node with npm, and Apache with mod_oauth2; OpenSSL looks at certificates. On Debian as root all but Go are
 installed when they are missing. Reads nothing from standard input and needs no terminal.
 EOF
@@ -85,6 +85,8 @@ have_browser() { have chromium || have chromium-browser || have google-chrome ||
 
 have_postgres() { have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 
+have_pooler() { [ -x /usr/sbin/pgbouncer ]; }
+
 have_apache() { have apache2 && [ -e /usr/lib/apache2/modules/mod_oauth2.so ]; }
 
 have_openssl() { have openssl; }
@@ -103,6 +105,7 @@ prepare() {
 	have_browser || missing+=(chromium fonts-liberation)
 	have_slapd || missing+=(slapd)
 	have_postgres || missing+=(postgresql)
+	have_pooler || missing+=(pgbouncer)
 	have_apache || missing+=(apache2-bin libapache2-mod-oauth2)
 	have_node || missing+=(nodejs npm)
 	have_shell || missing+=(curl jq)
@@ -114,6 +117,7 @@ prepare() {
 	have_browser || skip "the browser tests: no Chromium was found (apt-get install chromium)"
 	have_slapd || skip "the tests against an LDAP directory: no OpenLDAP server was found (apt-get install slapd)"
 	have_postgres || skip "the tests with PostgreSQL: it was not found (apt-get install postgresql)"
+	have_pooler || skip "the tests behind PgBouncer: it was not found (apt-get install pgbouncer)"
 	have_apache || skip "the example of an Apache resource server: mod_oauth2 was not found (apt-get install apache2-bin libapache2-mod-oauth2)"
 	have_node || skip "the example of a Node resource server, the second implementation of the device protocol and the CIBA client of others: Node was not found (apt-get install nodejs npm)"
 	have_shell || skip "the stories of the README and of docs/api.md: curl or jq was not found (apt-get install curl jq)"

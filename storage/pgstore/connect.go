@@ -5,6 +5,7 @@ package pgstore
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,6 +17,9 @@ import (
 
 // maxMessage bounds what is taken for one message of the database's. A row is a key and a value.
 const maxMessage = 1 << 20
+
+// ErrPooler is a pooler that does not lend a connection for a whole transaction.
+var ErrPooler = errors.New("between this node and PostgreSQL stands a pooler that bears no transactions; its pool_mode must be transaction or session")
 
 // connect makes the tables over a connection of its own, and then the pool.
 func (db *DB) connect(ctx context.Context) error {
@@ -66,7 +70,14 @@ func (db *DB) ready(ctx context.Context, config *pgx.ConnConfig) (pooled bool, e
 	if err := conn.QueryRow(ctx, "SELECT pg_backend_pid()").Scan(&pid); err != nil {
 		return false, fmt.Errorf("asking who serves: %w", err)
 	}
-	return pid != conn.PgConn().PID(), migrate(ctx, conn, namesIn(db.config.Schema))
+	if pooled = pid != conn.PgConn().PID(); pooled {
+		if tx, err := conn.Begin(ctx); err != nil {
+			return true, fmt.Errorf("%w: %w", ErrPooler, err)
+		} else if err := tx.Rollback(ctx); err != nil {
+			return true, fmt.Errorf("%w: %w", ErrPooler, err)
+		}
+	}
+	return pooled, migrate(ctx, conn, namesIn(db.config.Schema))
 }
 
 // listen prepares for the notices of other nodes. A pooler lends a connection to whoever comes next, with what was to be heard on it.

@@ -32,7 +32,7 @@ const (
 )
 
 // ready is what a server says when it takes connections.
-const ready = "database system is ready to accept connections"
+const ready = "database system is ready to accept" // connections, or read-only ones
 
 // settings make a server small and forgetful, and reachable by its socket alone.
 var settings = []string{

@@ -20,7 +20,7 @@ const (
 
 // statements are those over our tables. Each write takes all of its items at once.
 type statements struct {
-	get, scan, insert, put, remove, sweep, bury, touch string
+	get, scan, insert, put, remove, sweep, bury, fill string
 }
 
 func statementsFor(n names) statements {
@@ -35,7 +35,8 @@ func statementsFor(n names) statements {
 		remove: "DELETE FROM " + n.items + " WHERE key = ANY($1)",
 		sweep:  "SELECT key FROM " + n.items + " WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2",
 		bury:   "DELETE FROM " + n.items + " WHERE key = ANY($1) AND expires_at <= $2",
-		touch:  "UPDATE " + n.migrations + " SET applied_at = applied_at WHERE version = 1",
+		fill: "INSERT INTO " + n.items + " (key, value) SELECT convert_to('\\', 'UTF8') || uuid_send(gen_random_uuid()), convert_to(repeat(' ', 1500), 'UTF8')" +
+			" FROM generate_series(1, 8)",
 	}
 }
 

@@ -317,7 +317,9 @@ func TestSlow(t *testing.T) {
 // TestNobodyAnswersToAConnection: who takes connections and says nothing on them does not keep them for long.
 func TestNobodyAnswersToAConnection(t *testing.T) {
 	t.Parallel()
-	f := newTroubled(t, func(c *pgstore.Config) { c.Timeout, c.AcquireTimeout, c.MaxConns = 500*time.Millisecond, 2*time.Second, 1 })
+	f := newTroubled(t, func(c *pgstore.Config) {
+		c.Timeout, c.AcquireTimeout, c.MaxConns = 500*time.Millisecond, 2*time.Second, 1
+	})
 	for name, is := range map[string]func(*message) bool{
 		"at its beginning": func(m *message) bool { return m.answer }, "as it is set up": func(m *message) bool { return m.kind == 'P' },
 	} {

@@ -93,14 +93,26 @@ func (db *DB) probe(ctx context.Context) {
 	case err != nil:
 		err = fmt.Errorf("%w: %w", storage.ErrUnavailable, err)
 	case readOnly == "on":
+		db.pool.Reset() // another host of the DSN may take them by now
 		err = fmt.Errorf("%w: it takes no writes", storage.ErrUnavailable)
 	}
 	if err == nil && errors.Is(db.health.err(), storage.ErrFull) { // whether there is room again only a write can tell
-		if _, err = db.pool.Exec(ctx, db.sql.touch); err != nil {
-			err = fault(ctx, "writing", err)
-		}
+		err = db.fill(ctx)
 	}
 	db.health.note(err)
+}
+
+// fill writes more than a page of the table has room for, and takes it back.
+func (db *DB) fill(ctx context.Context) error {
+	tx, err := db.pool.Begin(ctx)
+	if err != nil {
+		return fault(ctx, "writing", err)
+	}
+	defer func() { _ = tx.Rollback(ctx) }() // or else its connection is closed
+	if _, err := tx.Exec(ctx, db.sql.fill); err != nil {
+		return fault(ctx, "writing", err)
+	}
+	return nil
 }
 
 // Sweep removes the items that have been dead for an hour, in small batches, and returns how many it removed. Any node may do it at any

@@ -31,7 +31,7 @@ const (
 	Password = "a-secret-of-the-database"
 )
 
-// ready is what a server says when it takes connections.
+// ready is how a server begins to say that it takes connections.
 const ready = "database system is ready to accept" // connections, or read-only ones
 
 // settings make a server small and forgetful, and reachable by its socket alone.
@@ -148,7 +148,7 @@ func (s *Server) initialize() error {
 	if err != nil {
 		return fmt.Errorf("making a cluster: %w\n%s", err, out)
 	}
-	access := "local all " + Careful + " scram-sha-256\nlocal all all trust\n"
+	access := "local all " + Careful + " scram-sha-256\nlocal all all trust\nlocal replication all trust\n"
 	path := filepath.Join(s.dir, "data", "pg_hba.conf")
 	return os.WriteFile(path, []byte(access), 0o600) // in place: it stays its owner's
 }

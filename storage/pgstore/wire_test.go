@@ -30,8 +30,8 @@ type wire struct {
 
 	mu     sync.Mutex
 	rule   func(*message) bool
-	secret *tls.Config         // when set, the store has to speak TLS
-	damage func([]byte) []byte // of what is sent to the store, beneath TLS
+	secret *tls.Config  // when set, the store has to speak TLS
+	damage func([]byte) // of what is sent to the store, beneath TLS
 	ends   map[net.Conn]struct{}
 	closed bool
 }
@@ -138,7 +138,10 @@ func (w *wire) serve(store net.Conn) error {
 		delete(w.ends, server)
 	}()
 	near := store
-	if w.secret != nil {
+	w.mu.Lock()
+	secret := w.secret
+	w.mu.Unlock()
+	if secret != nil {
 		request := make([]byte, 8)
 		if _, err := io.ReadFull(store, request); err != nil {
 			return nil
@@ -146,7 +149,7 @@ func (w *wire) serve(store net.Conn) error {
 		if _, err := store.Write([]byte("S")); err != nil {
 			return nil
 		}
-		near = tls.Server(damaged{store, w}, w.secret)
+		near = tls.Server(damaged{store, w}, secret)
 	}
 	var both sync.WaitGroup
 	for _, pump := range []struct {
@@ -227,12 +230,11 @@ type damaged struct {
 }
 
 func (d damaged) Write(sent []byte) (int, error) {
+	bytes := slices.Clone(sent)
 	d.w.mu.Lock()
-	damage := d.w.damage
-	d.w.mu.Unlock()
-	if damage == nil {
-		return d.Conn.Write(sent)
+	if d.w.damage != nil {
+		d.w.damage(bytes)
 	}
-	_, err := d.Conn.Write(damage(slices.Clone(sent)))
-	return len(sent), err
+	d.w.mu.Unlock()
+	return d.Conn.Write(bytes)
 }

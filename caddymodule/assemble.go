@@ -164,8 +164,8 @@ func (a *App) assemble(ctx caddy.Context) error {
 	config := server.Config{
 		Issuer: a.Issuer, Audience: a.Audience, Store: a.node.Store(), View: a.node.Revoked(), Ring: a.ring,
 		Clients: clients, Engine: engine, Pages: pages, Trail: a.trail, Profiles: &identitystore.Profiles{Users: a.users},
-		Scopes:          a.ScopeNames(),
-		DefaultScopes:   a.DefaultScope, Details: details,
+		Scopes:        a.ScopeNames(),
+		DefaultScopes: a.DefaultScope, Details: details,
 		ScopeTexts:      a.scopeTexts(),
 		SessionIdle:     cmp.Or(time.Duration(a.Sessions.Idle), 12*time.Hour),
 		SessionLifetime: cmp.Or(time.Duration(a.Sessions.Lifetime), 7*24*time.Hour),

@@ -15,13 +15,13 @@ import (
 	"github.com/gatehouse-id/gatehouse/storage/pgstore"
 )
 
-// patience is how long a test waits for what has to come.
-const patience = time.Minute
+// recovery is how long a test waits for what has to come.
+const recovery = time.Minute
 
 // until waits until something is so.
 func until(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), recovery)
 	defer cancel()
 	for !is() {
 		select {

@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/registration"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
+	"github.com/gatehouse-id/gatehouse/internal/lease"
 	"github.com/gatehouse-id/gatehouse/internal/outbox"
 	"github.com/gatehouse-id/gatehouse/mobileauth"
 	"github.com/gatehouse-id/gatehouse/mobileauth/budget"
@@ -32,7 +33,7 @@ import (
 func All(sealer storage.Sealer) []storage.Kind {
 	return slices.Concat(
 		authz.Tables(sealer), backchannel.Tables(sealer), registration.Tables(),
-		audit.Tables(), keyset.Tables(sealer), outbox.Tables(sealer),
+		audit.Tables(), keyset.Tables(sealer), lease.Tables(), outbox.Tables(sealer),
 		identity.Tables(sealer), mobileauth.Tables(), handset.Tables(sealer), enrolment.Tables(sealer), exchange.Tables(sealer),
 		operation.Tables(sealer), confirm.Tables(), caution.Tables(), delivery.Tables(), budget.Tables(),
 		roots.Tables(sealer), restapi.Tables(sealer),

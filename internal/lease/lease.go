@@ -64,8 +64,18 @@ func New(c Config) (*Lease, error) {
 	}
 	return &Lease{
 		config: c, me: randid.New("node"),
-		table: storage.Table[record]{Name: "lease", Version: 1, ID: func(r *record) string { return r.Name }},
+		table: newTable(),
 	}, nil
+}
+
+func newTable() storage.Table[record] {
+	return storage.Table[record]{Name: "lease", Version: 1, ID: func(r *record) string { return r.Name }}
+}
+
+// Tables returns the tables of this package, for whoever looks after a store.
+func Tables() []storage.Kind {
+	table := newTable()
+	return []storage.Kind{&table}
 }
 
 // Held reports whether this node holds the lease now. It does not wait.

@@ -18,6 +18,7 @@ Usage: ./xcaddy.sh build [--with MODULE[=FOLDER]]... [output]
 Uses xcaddy where it is installed, and otherwise Go alone. The two differ in one thing: xcaddy builds a program of its own, in
 which our commands stand behind a word, "gatehouse gatehouse user list" for "gatehouse user list". Set XCADDY= to do without it.
 Without xcaddy a module of --with needs a FOLDER, and what it requires has to be in ours or in Go's module cache.
+Set BUILD_FLAGS= to have Go build with what it has compiled for tests already; the program then names folders of this machine.
 Needs Go. The first build takes a few minutes, because it compiles Caddy.
 EOF
 }
@@ -61,6 +62,9 @@ need_go() {
 
 version() { echo "gatehouse-$(git -C "$root" describe --tags --always --dirty 2>/dev/null || echo devel)"; }
 
+# flags are what Go alone builds with: a program that names no folder of this machine.
+flags=${BUILD_FLAGS--trimpath}
+
 # xcaddy is the program, if it is to be used.
 xcaddy=${XCADDY-xcaddy}
 with=() # MODULE or MODULE=FOLDER, each
@@ -88,7 +92,7 @@ build() {
 	elif [ ${#with[@]} -gt 0 ]; then
 		build_with "$1"
 	else
-		(cd "$root" && go build -trimpath -ldflags "-s -w -X $CADDY.CustomVersion=$(version)" -o "$1" ./cmd/gatehouse)
+		(cd "$root" && go build $flags -ldflags "-s -w -X $CADDY.CustomVersion=$(version)" -o "$1" ./cmd/gatehouse)
 	fi
 	echo "built $1" >&2
 }
@@ -113,7 +117,7 @@ build_with() (
 		go mod edit -require "${module%%=*}@v0.0.0" -replace "$module"
 		[ ! -f "${module#*=}/go.sum" ] || cat "${module#*=}/go.sum" >>go.sum
 	done
-	GOFLAGS=-mod=mod GOWORK=off go build -trimpath -ldflags "-s -w -X $CADDY.CustomVersion=$(version)" -o "$1" .
+	GOFLAGS=-mod=mod GOWORK=off go build $flags -ldflags "-s -w -X $CADDY.CustomVersion=$(version)" -o "$1" .
 )
 
 # fresh BINARY reports whether no source is newer than the program.

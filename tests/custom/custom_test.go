@@ -43,7 +43,7 @@ func TestPage(t *testing.T) {
 func build(t *testing.T, args ...string) (output string, err error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "../../xcaddy.sh", append([]string{"build"}, args...)...)
-	cmd.Env = append(os.Environ(), "XCADDY=", "GOPROXY=off", "GOFLAGS=")
+	cmd.Env = append(os.Environ(), "XCADDY=", "BUILD_FLAGS=", "GOPROXY=off", "GOFLAGS=")
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

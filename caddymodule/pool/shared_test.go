@@ -29,10 +29,12 @@ func (e *together) Open(_ context.Context, o pool.Options) (storage.DB, error) {
 	return lasting{e.db}, nil
 }
 
-// lasting is a store that does not close.
+// lasting is a store that does not close, and tells what is committed.
 type lasting struct{ storage.DB }
 
 func (lasting) Close() error { return nil }
+
+func (l lasting) Watch(tables ...string) *storage.Notices { return storage.Watch(l.DB, tables...) }
 
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()

@@ -72,7 +72,7 @@ const caddyfile = `{
 	default_bind 127.0.0.1
 	gatehouse {
 		issuer http://SITE
-		storage badger data
+		storage badger STORE
 		scope accounts:read password
 		default_scope accounts:read
 		application bank {
@@ -146,8 +146,8 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	p, err := program.Start(context.Background(), program.Config{
 		Path: filepath.Join(folder, "gatehouse"), Dir: dir, Ports: 1, Host: "localhost", Ready: "/jwks",
 		Caddyfile: func(a []string) string {
-			return strings.NewReplacer("ADMIN", program.SocketIn(dir), "SITE", a[0], "IOS", ts.Getenv("IOS"), "ANDROID", ts.Getenv("ANDROID"),
-				"SERVICES", ts.Getenv("SERVICES"), "ATTESTED", ts.Getenv("ATTESTED")).Replace(caddyfile)
+			return strings.NewReplacer("ADMIN", program.SocketIn(dir), "STORE", filepath.Join(dir, "data"), "SITE", a[0],
+				"IOS", ts.Getenv("IOS"), "ANDROID", ts.Getenv("ANDROID"), "SERVICES", ts.Getenv("SERVICES"), "ATTESTED", ts.Getenv("ATTESTED")).Replace(caddyfile)
 		},
 	})
 	ts.Check(err)

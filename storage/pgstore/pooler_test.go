@@ -34,7 +34,8 @@ func TestBehindAPooler(t *testing.T) {
 			}
 			through := func(t testing.TB, place string, now func() time.Time) (storage.DB, error) {
 				t.Helper()
-				return openWith(t, mode+place, now, func(c *pgstore.Config) { c.DSN = dsn })
+				db, err := openWith(t, mode+place, now, func(c *pgstore.Config) { c.DSN = dsn })
+				return struct{ storage.DB }{db}, err // notices do not pass a pooler
 			}
 			storagetest.Run(t, through)
 			storagetest.RunContention(t, through)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -117,10 +118,34 @@ func (c *Checker) Run(ctx context.Context) (Report, error) {
 	return r.report, nil
 }
 
+// seen is an item, and what it is taken for.
+type seen struct {
+	storage.Item
+	place storage.Place
+	kind  storage.Kind   // nil for what belongs to no table that is known
+	wants []storage.Item // the entries that a record is to have
+	err   error          // why a record cannot be read
+}
+
+// see tells what an item is.
+func (r *run) see(item storage.Item) seen {
+	s := seen{Item: item}
+	var known bool
+	if s.place, known = storage.PlaceOf(item, r.isUnique); !known {
+		return s
+	}
+	if s.kind = r.kinds[s.place.Table]; s.kind != nil && s.place.Index == "" {
+		s.wants, s.err = s.kind.Entries(item)
+	}
+	return s
+}
+
+func (r *run) isUnique(table, index string) bool { return r.unique[table+"#"+index] }
+
 // all goes through the store page by page.
-func (r *run) all(ctx context.Context, look func(storage.Tx, []storage.Item) ([]Finding, error)) error {
+func (r *run) all(ctx context.Context, look func(storage.Tx, []seen) ([]Finding, error)) error {
 	for after, last := "", false; !last; {
-		var page []storage.Item
+		var page []seen
 		var found []Finding
 		err := r.DB.View(ctx, func(tx storage.Tx) (err error) {
 			page = page[:0]
@@ -128,7 +153,7 @@ func (r *run) all(ctx context.Context, look func(storage.Tx, []storage.Item) ([]
 				if err != nil {
 					return err
 				}
-				page = append(page, item)
+				page = append(page, r.see(item))
 			}
 			found, err = look(tx, page)
 			return err
@@ -149,23 +174,20 @@ func (r *run) all(ctx context.Context, look func(storage.Tx, []storage.Item) ([]
 	return nil
 }
 
-func (r *run) isUnique(table, index string) bool { return r.unique[table+"#"+index] }
-
 // count counts the items of a page that was looked at.
-func (r *run) count(page []storage.Item) {
-	for _, item := range page {
+func (r *run) count(page []seen) {
+	for _, s := range page {
 		r.report.Items++
-		place, ok := storage.PlaceOf(item, r.isUnique)
 		switch {
-		case ok && r.kinds[place.Table] != nil && place.Index != "":
+		case s.kind != nil && s.place.Index != "":
 			r.report.Entries++
-		case ok && r.kinds[place.Table] != nil:
+		case s.kind != nil:
 			r.report.Records++
-		case ok && r.bare[place.Table]:
+		case r.bare[s.place.Table]:
 			r.report.Bare++
 		default:
 			r.report.Unknown++
-			r.unknown(place.Table)
+			r.unknown(s.place.Table)
 		}
 	}
 	if r.Progress != nil {
@@ -174,32 +196,24 @@ func (r *run) count(page []storage.Item) {
 }
 
 func (r *run) unknown(table string) {
-	for _, known := range r.report.UnknownTables {
-		if known == table {
-			return
-		}
-	}
-	if len(r.report.UnknownTables) < maxTables {
-		r.report.UnknownTables = append(r.report.UnknownTables, table)
+	if tables := r.report.UnknownTables; len(tables) < maxTables && !slices.Contains(tables, table) {
+		r.report.UnknownTables = append(tables, table)
 	}
 }
 
 // look returns what is wrong with the items of a page.
-func (r *run) look(tx storage.Tx, page []storage.Item) (found []Finding, err error) {
-	if err := storage.Prefetch(tx, r.wanted(page)...); err != nil {
+func (r *run) look(tx storage.Tx, page []seen) (found []Finding, err error) {
+	if err := storage.Prefetch(tx, wanted(page)...); err != nil {
 		return nil, err
 	}
-	for _, item := range page {
-		place, ok := storage.PlaceOf(item, r.isUnique)
-		kind := r.kinds[place.Table]
-		if !ok || kind == nil {
-			continue
-		}
+	for _, s := range page {
 		var more []Finding
-		if place.Index == "" {
-			more, err = r.record(tx, kind, place, item)
-		} else {
-			more, err = r.entry(tx, kind, place, item)
+		switch {
+		case s.kind == nil:
+		case s.place.Index == "":
+			more, err = r.record(tx, s)
+		default:
+			more, err = r.entry(tx, s)
 		}
 		if err != nil {
 			return nil, err
@@ -210,37 +224,30 @@ func (r *run) look(tx storage.Tx, page []storage.Item) (found []Finding, err err
 }
 
 // wanted returns the keys that will be looked up.
-func (r *run) wanted(page []storage.Item) (keys []string) {
-	for _, item := range page {
-		place, ok := storage.PlaceOf(item, r.isUnique)
-		kind := r.kinds[place.Table]
-		switch {
-		case !ok || kind == nil:
-		case place.Index != "" && place.ID != "":
-			keys = append(keys, place.Record())
-		case place.Index == "":
-			entries, _ := kind.Entries(item) // an error is a finding, when its turn comes
-			for _, entry := range entries {
-				keys = append(keys, entry.Key)
-			}
+func wanted(page []seen) (keys []string) {
+	for _, s := range page {
+		for _, entry := range s.wants {
+			keys = append(keys, entry.Key)
+		}
+		if s.kind != nil && s.place.Index != "" && s.place.ID != "" {
+			keys = append(keys, s.place.Record())
 		}
 	}
 	return keys
 }
 
 // record says what is wrong with a record and with the entries that lead to it.
-func (r *run) record(tx storage.Tx, kind storage.Kind, place storage.Place, item storage.Item) (found []Finding, err error) {
-	base := Finding{Table: place.Table, ID: place.ID, key: item.Key}
-	entries, err := kind.Entries(item)
-	if err != nil {
-		base.What, base.Cause = Unreadable, err.Error()
-		if errors.Is(err, storage.ErrNewer) {
+func (r *run) record(tx storage.Tx, s seen) (found []Finding, err error) {
+	base := Finding{Table: s.place.Table, ID: s.place.ID, key: s.Key}
+	if s.err != nil {
+		base.What, base.Cause = Unreadable, s.err.Error()
+		if errors.Is(s.err, storage.ErrNewer) {
 			base.What = Newer
 		}
 		return []Finding{base}, nil
 	}
-	for _, want := range entries {
-		what, err := r.compare(tx, place, want)
+	for _, want := range s.wants {
+		what, err := r.compare(tx, s.place, want)
 		if err != nil {
 			return nil, err
 		}
@@ -302,19 +309,19 @@ func (r *run) claims(tx storage.Tx, table string, entry storage.Item) (id string
 }
 
 // entry says what is wrong with an entry of an index.
-func (r *run) entry(tx storage.Tx, _ storage.Kind, place storage.Place, item storage.Item) ([]Finding, error) {
-	f := Finding{Table: place.Table, Index: place.Index, ID: place.ID, key: item.Key}
-	if _, known := r.unique[place.Table+"#"+place.Index]; !known {
+func (r *run) entry(tx storage.Tx, s seen) ([]Finding, error) {
+	f := Finding{Table: s.place.Table, Index: s.place.Index, ID: s.place.ID, key: s.Key}
+	if _, known := r.unique[s.place.Table+"#"+s.place.Index]; !known {
 		f.What = Foreign
 		return []Finding{f}, nil
 	}
-	_, claims, err := r.claims(tx, place.Table, item)
+	_, claims, err := r.claims(tx, s.place.Table, s.Item)
 	if err != nil || claims {
 		return nil, err
 	}
 	f.What = Dangling
-	if place.ID != "" {
-		if _, err := tx.Get(place.Record()); err == nil {
+	if s.place.ID != "" {
+		if _, err := tx.Get(s.place.Record()); err == nil {
 			f.What = Stale
 		}
 	}

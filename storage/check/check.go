@@ -84,7 +84,7 @@ type Checker struct {
 	// Repair mends index entries. What makes a record unreadable it cannot mend.
 	Repair bool
 	// Discard, when set, removes records that do not decode, and is given each before. One that was sealed with another key, or written by a
-	// newer release, stays. Their index entries are then dangling: Repair has to be set as well.
+	// newer release, stays. Their index entries go with them.
 	Discard func(storage.Item) error
 	// Progress is told now and then how many items were looked at.
 	Progress func(items int64)
@@ -148,14 +148,9 @@ func (r *run) all(ctx context.Context, look func(storage.Tx, []seen) ([]Finding,
 		var page []seen
 		var found []Finding
 		err := r.DB.View(ctx, func(tx storage.Tx) (err error) {
-			page = page[:0]
-			for item, err := range tx.Scan("", after, pageItems) {
-				if err != nil {
-					return err
-				}
-				page = append(page, r.see(item))
+			if page, err = r.page(tx, "", after); err == nil {
+				found, err = look(tx, page)
 			}
-			found, err = look(tx, page)
 			return err
 		})
 		if err != nil {
@@ -172,6 +167,16 @@ func (r *run) all(ctx context.Context, look func(storage.Tx, []seen) ([]Finding,
 		r.count(page)
 	}
 	return nil
+}
+
+func (r *run) page(tx storage.Tx, prefix, after string) (page []seen, err error) {
+	for item, err := range tx.Scan(prefix, after, pageItems) {
+		if err != nil {
+			return nil, err
+		}
+		page = append(page, r.see(item))
+	}
+	return page, nil
 }
 
 // count counts the items of a page that was looked at.

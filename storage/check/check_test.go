@@ -97,6 +97,9 @@ func TestCheck(t *testing.T) {
 		{"bytes", func(tx storage.Tx, _ *storage.Table[person]) error {
 			return errors.Join(tx.Put(storage.Item{Key: "person/5", Value: []byte("\x01{")}), tx.Put(storage.Item{Key: "person/6"}))
 		}, []check.Finding{{What: check.Unreadable, Table: "person", ID: "5"}, {What: check.Unreadable, Table: "person", ID: "6"}}, 0},
+		{"bytes to which entries lead", func(tx storage.Tx, _ *storage.Table[person]) error {
+			return errors.Join(tx.Put(storage.Item{Key: "person/1", Value: []byte("\x01{")}), tx.Put(storage.Item{Key: "person/2", Value: []byte("\x01{")}))
+		}, []check.Finding{{What: check.Unreadable, Table: "person", ID: "1"}, {What: check.Unreadable, Table: "person", ID: "2"}}, 0},
 		{"another id", func(tx storage.Tx, table *storage.Table[person]) error {
 			item, err := tx.Get("person/2")
 			item.Key = "person/9"

@@ -85,11 +85,18 @@ func (r *run) unlink(tx storage.Tx, f Finding) error {
 	return tx.Delete(f.key)
 }
 
-// discard hands a record over that cannot be read, and removes it.
+// discard hands a record over that cannot be read, and removes it with the entries that led to it.
 func (r *run) discard(ctx context.Context, f Finding) (done bool, err error) {
 	if r.Discard == nil {
 		return false, nil
 	}
+	if done, err = r.drop(ctx, f); err != nil || !done {
+		return false, err
+	}
+	return true, r.orphans(ctx, f)
+}
+
+func (r *run) drop(ctx context.Context, f Finding) (done bool, err error) {
 	var doomed storage.Item
 	err = r.DB.View(ctx, func(tx storage.Tx) error {
 		doomed, err = tx.Get(f.key)
@@ -117,6 +124,33 @@ func (r *run) discard(ctx context.Context, f Finding) (done bool, err error) {
 		return true, nil
 	}
 	return done && err == nil, err
+}
+
+// orphans removes the entries that led to a record which was dropped. All of them stand before the records, so that they have been looked
+// at while the record might still have had them.
+func (r *run) orphans(ctx context.Context, f Finding) error {
+	for after, last := "", false; !last; {
+		var page []seen
+		err := r.DB.View(ctx, func(tx storage.Tx) (err error) {
+			page, err = r.page(tx, f.Table+"#", after)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, s := range page {
+			after = s.Key
+			if s.place.ID != f.ID {
+				continue
+			}
+			err := r.DB.Update(ctx, func(tx storage.Tx) error { return r.unlink(tx, Finding{Table: f.Table, key: s.Key}) })
+			if err != nil {
+				return err
+			}
+		}
+		last = len(page) < pageItems
+	}
+	return nil
 }
 
 // lost reports whether nothing would make a record readable again: no other key, no newer release.

@@ -206,11 +206,12 @@ func thin(dir string, most int) (removed []string, err error) {
 	if err != nil {
 		return nil, err
 	}
+	all = slices.DeleteFunc(all, func(path string) bool { // what is somebody else's
+		_, err := time.Parse(backupName, filepath.Base(path))
+		return err != nil
+	})
 	slices.Sort(all)
 	for _, path := range all[:max(0, len(all)-most)] {
-		if _, err := time.Parse(backupName, filepath.Base(path)); err != nil {
-			continue // somebody else's
-		}
 		if err := os.Remove(path); err != nil {
 			return removed, err
 		}

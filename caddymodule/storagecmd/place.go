@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -45,7 +46,7 @@ func (c *command) find(text string) (*place, error) {
 	switch dir, isBadger := strings.CutPrefix(text, "badger:"); {
 	case isBadger:
 		p, err = c.named(&stores.Badger{Dir: dir})
-	case strings.HasPrefix(text, "postgres://"), strings.HasPrefix(text, "postgresql://"):
+	case isDSN(text):
 		p, err = c.named(&stores.Postgres{DSN: text, Schema: c.schema})
 	default:
 		p, err = c.configured(cmp.Or(text, c.config))
@@ -55,6 +56,14 @@ func (c *command) find(text string) (*place, error) {
 	}
 	p.key, err = p.engine.Key()
 	return p, err
+}
+
+// words is the beginning of a DSN that is no URL.
+var words = regexp.MustCompile(`^\s*[a-z_]+\s*=`)
+
+// isDSN reports whether a text is a DSN of libpq's, as a URL or as words, and not a file.
+func isDSN(text string) bool {
+	return strings.HasPrefix(text, "postgres://") || strings.HasPrefix(text, "postgresql://") || words.MatchString(text)
 }
 
 // named is a store without a configuration: what seals its values is the key file beside it, or --seal-key.

@@ -44,6 +44,13 @@ func (b *balancer) add(node string) {
 	b.nodes = append(b.nodes, node)
 }
 
+// only has these nodes and no others.
+func (b *balancer) only(nodes ...string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.nodes = nodes
+}
+
 func (b *balancer) accept() {
 	for {
 		from, err := b.listener.Accept()

@@ -57,6 +57,7 @@ type cluster struct {
 	balancer *balancer
 	issuer   string
 	options  string // of the store
+	key      string // that seals
 	nodes    []*program.Program
 	client   *http.Client
 }
@@ -70,7 +71,7 @@ func start(t *testing.T, nodes int) *cluster {
 // startWith is start with more options of the store.
 func startWith(t *testing.T, nodes int, options string) *cluster {
 	t.Helper()
-	c := &cluster{T: t, database: postgres.Start(t), balancer: newBalancer(t), options: options}
+	c := &cluster{T: t, database: postgres.Start(t), balancer: newBalancer(t), options: options, key: sealKey}
 	c.dsn = c.database.Database(t)
 	c.issuer = "http://localhost:" + c.balancer.port()
 	c.client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
@@ -97,15 +98,18 @@ func startWith(t *testing.T, nodes int, options string) *cluster {
 	return c
 }
 
-// node starts one, in a short folder since the path of a Unix socket must be short.
-func (c *cluster) node() (*program.Program, error) {
+// node starts one.
+func (c *cluster) node() (*program.Program, error) { return c.nodeOf(caddyfile) }
+
+// nodeOf starts a node of another configuration, in a short folder since the path of a Unix socket must be short.
+func (c *cluster) nodeOf(caddyfile string) (*program.Program, error) {
 	dir, err := os.MkdirTemp("", "gh")
 	if err != nil {
 		return nil, err
 	}
 	node, err := program.Start(c.Context(), program.Config{
 		Path: binary, Dir: dir, Ports: 1, Host: "localhost", Ready: "/jwks",
-		Env: []string{"GATEHOUSE_DSN=" + c.dsn, "GATEHOUSE_SEAL_KEY=" + sealKey},
+		Env: []string{"GATEHOUSE_DSN=" + c.dsn, "GATEHOUSE_SEAL_KEY=" + c.key},
 		Caddyfile: func(addresses []string) string {
 			return strings.NewReplacer("ADMIN", program.SocketIn(dir), "ISSUER", c.issuer, "NODE", "http://"+addresses[0], "OPTIONS", c.options).Replace(caddyfile)
 		},

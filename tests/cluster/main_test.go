@@ -57,6 +57,7 @@ type cluster struct {
 	balancer *balancer
 	issuer   string
 	options  string // of the store
+	users    string // beside alice
 	key      string // that seals
 	nodes    []*program.Program
 	client   *http.Client
@@ -68,10 +69,13 @@ func start(t *testing.T, nodes int) *cluster {
 	return startWith(t, nodes, "")
 }
 
-// startWith is start with more options of the store.
-func startWith(t *testing.T, nodes int, options string) *cluster {
+// startWith is start with more options of the store, and more users.
+func startWith(t *testing.T, nodes int, options string, users ...string) *cluster {
 	t.Helper()
 	c := &cluster{T: t, database: postgres.Start(t), balancer: newBalancer(t), options: options, key: sealKey}
+	for _, user := range users {
+		c.users += "user " + user + " {\n password " + password + "\n}\n"
+	}
 	c.dsn = c.database.Database(t)
 	c.issuer = "http://localhost:" + c.balancer.port()
 	c.client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
@@ -111,7 +115,7 @@ func (c *cluster) nodeOf(caddyfile string) (*program.Program, error) {
 		Path: binary, Dir: dir, Ports: 1, Host: "localhost", Ready: "/jwks",
 		Env: []string{"GATEHOUSE_DSN=" + c.dsn, "GATEHOUSE_SEAL_KEY=" + c.key},
 		Caddyfile: func(addresses []string) string {
-			return strings.NewReplacer("ADMIN", program.SocketIn(dir), "ISSUER", c.issuer, "NODE", "http://"+addresses[0], "OPTIONS", c.options).Replace(caddyfile)
+			return strings.NewReplacer("ADMIN", program.SocketIn(dir), "ISSUER", c.issuer, "NODE", "http://"+addresses[0], "OPTIONS", c.options, "USERS", c.users).Replace(caddyfile)
 		},
 	})
 	c.Cleanup(func() {
@@ -160,6 +164,7 @@ const caddyfile = `{
 		user alice {
 			password ` + password + `
 		}
+		USERS
 	}
 }
 
@@ -180,6 +185,8 @@ type answer struct {
 	Access  string      `json:"access_token"`
 	Refresh string      `json:"refresh_token"`
 	Error   string      `json:"error"`
+	Code    string      `json:"authorization_code"`
+	Session string      `json:"auth_session"`
 }
 
 // send sends a request to whichever node is next, or to one of them. One that gets no answer has status 0.

@@ -39,7 +39,7 @@ func withStore(store string) string {
 
 // write writes a configuration beside that of a node.
 func write(node *program.Program, name, issuer, caddyfile string) error {
-	text := strings.NewReplacer("ADMIN", node.Socket(), "ISSUER", issuer, "NODE", "http://"+node.Addresses[0], "OPTIONS", "").Replace(caddyfile)
+	text := strings.NewReplacer("ADMIN", node.Socket(), "ISSUER", issuer, "NODE", "http://"+node.Addresses[0], "OPTIONS", "", "USERS", "").Replace(caddyfile)
 	return os.WriteFile(filepath.Join(node.Dir, name), []byte(text), 0o600)
 }
 

@@ -185,6 +185,13 @@ func marks(tx storage.Tx, after string, limit int) (ids []string, err error) {
 
 // extend writes the next seal. The head is read and written in one transaction, so that two seals cannot follow the same one.
 func (t *Trail) extend(tx storage.Tx, drawn []byte, ids []string) (Head, error) {
+	keys := []string{headKey, keyKey}
+	for _, id := range ids {
+		keys = append(keys, t.events.Key(id))
+	}
+	if err := storage.Prefetch(tx, keys...); err != nil {
+		return Head{}, err
+	}
 	last, err := readHead(tx)
 	if err == nil && last.Sequence == 0 {
 		err = t.begin(tx, drawn)
@@ -206,7 +213,7 @@ func (t *Trail) extend(tx storage.Tx, drawn []byte, ids []string) (Head, error) 
 	}
 	for _, id := range ids {
 		p := proof{ID: id}
-		item, err := tx.Get(t.events.Name + "/" + id)
+		item, err := tx.Get(t.events.Key(id))
 		switch {
 		case errors.Is(err, storage.ErrNotFound):
 		case err != nil:

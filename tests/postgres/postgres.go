@@ -43,6 +43,7 @@ var settings = []string{
 // Server is a running server.
 type Server struct {
 	dir, bin  string
+	settings  []string // beside the usual ones
 	identity  *syscall.SysProcAttr
 	databases atomic.Int64
 
@@ -66,9 +67,9 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
-// Open starts a server that several tests share. Its last user closes it. It returns [ErrMissing] where PostgreSQL is not
-// installed.
-func Open() (*Server, error) {
+// Open starts a server that several tests share, with settings of its own beside the usual ones, as "fsync=on". Its last user closes it.
+// It returns [ErrMissing] where PostgreSQL is not installed.
+func Open(own ...string) (*Server, error) {
 	bin, err := binaries()
 	if err != nil {
 		return nil, err
@@ -78,7 +79,7 @@ func Open() (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{dir: dir, bin: bin}
+	s := &Server{dir: dir, bin: bin, settings: own}
 	for _, step := range []func() error{s.becomeNobody, s.initialize, s.start, s.addCareful} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, s.Close())
@@ -161,7 +162,7 @@ func (s *Server) Restart(t testing.TB) {
 
 func (s *Server) start() error {
 	args := []string{"-D", "data", "-k", s.dir}
-	for _, setting := range settings {
+	for _, setting := range slices.Concat(settings, s.settings) { // the last one counts
 		args = append(args, "-c", setting)
 	}
 	cmd := s.command("postgres", args...)

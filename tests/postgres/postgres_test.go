@@ -3,6 +3,8 @@
 package postgres_test
 
 import (
+	"context"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -66,5 +68,28 @@ func TestNothingIsLeft(t *testing.T) {
 	})
 	if _, err := os.Stat(dir); dir != "" && !os.IsNotExist(err) {
 		t.Errorf("the folder of a server that has ended: %v", err)
+	}
+}
+
+// TestSettings: a server has the settings that it was opened with, also in place of a usual one.
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	s, err := postgres.Open("fsync=on", "work_mem=7MB")
+	if errors.Is(err, postgres.ErrMissing) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	connection, err := pgx.Connect(t.Context(), s.DSN("postgres", postgres.User))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close(context.WithoutCancel(t.Context()))
+	var got string
+	const query = "SELECT current_setting('fsync') || ' ' || current_setting('work_mem') || ' ' || current_setting('synchronous_commit')"
+	if err := connection.QueryRow(t.Context(), query).Scan(&got); err != nil || got != "on 7MB off" {
+		t.Errorf("the settings are %q, %v", got, err)
 	}
 }

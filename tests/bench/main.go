@@ -31,6 +31,8 @@ type options struct {
 	users   int
 	// phones is how many simulated phones there are, and waiting how many of their calls wait at once.
 	phones, waiting int
+	// records is how many records of others a database has.
+	records int
 	// http2 has calls that wait share connections.
 	http2 bool
 	// profiles is a folder for processor profiles; empty takes none. Taking them costs, so the figures are no result.
@@ -41,11 +43,12 @@ func main() {
 	var o options
 	flag.DurationVar(&o.length, "length", 4*time.Second, "how long one measurement lasts")
 	flag.IntVar(&o.rounds, "rounds", 3, "how often each is repeated, in turn")
-	flag.StringVar(&o.only, "only", "", "comma-separated: gate, unseen, token, introspect, refresh, idle, phones, devices, push, drain, confirm")
+	flag.StringVar(&o.only, "only", "", "comma-separated: gate, unseen, token, introspect, refresh, idle, phones, devices, push, drain, confirm, stores")
 	flag.StringVar(&o.program, "program", "", "a program that is built already")
 	flag.IntVar(&o.users, "users", 100_000, "users for the idle measurement")
 	flag.IntVar(&o.phones, "phones", 200, "simulated phones")
 	flag.IntVar(&o.waiting, "waiting", 9000, "calls of phones that wait at once; each takes a file on either side over HTTP/1.1")
+	flag.IntVar(&o.records, "records", 300_000, "records of others in a database that is measured")
 	flag.BoolVar(&o.http2, "http2", false, "have calls that wait share connections")
 	flag.StringVar(&o.profiles, "profile", "", "a folder for a processor profile of each measurement")
 	serve := flag.String("apple", "", "be a copy of Apple's service with its files in this folder, for the measurement drain")
@@ -87,6 +90,7 @@ func run(o options) error {
 		{"drain", measureDrain},
 		{"devices", measureDevices},
 		{"confirm", measureConfirm},
+		{"stores", measureStores},
 	} {
 		if o.only != "" && !strings.Contains(","+o.only+",", ","+c.name+",") {
 			continue

@@ -68,26 +68,40 @@ func (s *server) since(was instant) (p phase, err error) {
 	return p, nil
 }
 
-// machineBusy is how long the processors of the machine have worked.
-func machineBusy() (time.Duration, error) {
+// processorTimes is what the processors of the machine have done: user, nice, system, idle, iowait, irq, softirq, steal.
+func processorTimes() (times [8]time.Duration, err error) {
 	data, err := os.ReadFile("/proc/stat")
 	if err != nil {
-		return 0, err
+		return times, err
 	}
 	line, _, _ := strings.Cut(string(data), "\n")
-	fields := strings.Fields(line) // cpu user nice system idle iowait irq softirq
-	if len(fields) < 8 {
-		return 0, errors.New("/proc/stat does not say what it should")
+	fields := strings.Fields(line)
+	if len(fields) <= len(times) {
+		return times, errors.New("/proc/stat does not say what it should")
 	}
-	var sum time.Duration
-	for _, i := range []int{1, 2, 3, 6, 7} {
-		n, err := strconv.ParseInt(fields[i], 10, 64)
+	for i := range times {
+		n, err := strconv.ParseInt(fields[1+i], 10, 64)
 		if err != nil {
-			return 0, err
+			return times, err
 		}
-		sum += time.Duration(n) * tick
+		times[i] = time.Duration(n) * tick
 	}
-	return sum, nil
+	return times, nil
+}
+
+// machineBusy is how long the processors of the machine have worked.
+func machineBusy() (time.Duration, error) {
+	t, err := processorTimes()
+	return t[0] + t[1] + t[2] + t[5] + t[6], err
+}
+
+// stolenTime is how long the host has let others have the processors of the machine that had work to do, and how long all there was took.
+func stolenTime() (stolen, all time.Duration, err error) {
+	t, err := processorTimes()
+	for _, part := range t {
+		all += part
+	}
+	return t[7], all, err
 }
 
 // commits reads the server's metrics.

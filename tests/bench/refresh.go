@@ -135,6 +135,7 @@ func (s *server) refreshOne(token *string, deadline time.Time, done *atomic.Int6
 
 // tokens are what a client gets for a code.
 type tokens struct {
+	Client  string `json:"-"`
 	Access  string `json:"access_token"`
 	Refresh string `json:"refresh_token"`
 }
@@ -151,48 +152,87 @@ func (s *server) exchange(client *http.Client, form url.Values) (answer tokens, 
 
 var hidden = regexp.MustCompile(`name="(req|step)" value="([^"]*)"`)
 
-// login walks a browser through the code flow and returns what a client gets for somebody, who comes from an
-// address: what one of them may begin is bounded.
-func (s *server) login(clientID, user string, from net.IP) (none tokens, err error) {
+// visitor is a browser that comes from an address: what one of them may begin is bounded.
+type visitor struct {
+	*http.Client
+	issuer string
+}
+
+func (s *server) visitor(from net.IP) (*visitor, error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
-		return none, err
+		return nil, err
 	}
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: from}}
-	transport := &http.Transport{DialContext: dialer.DialContext}
-	defer transport.CloseIdleConnections()
-	browser := &http.Client{Jar: jar, Transport: transport, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
-		if strings.HasPrefix(r.URL.String(), callback) {
-			return http.ErrUseLastResponse
-		}
-		return nil
-	}}
+	return &visitor{issuer: "http://" + s.issuer, Client: &http.Client{
+		Jar: jar, Transport: &http.Transport{DialContext: dialer.DialContext}, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
+			if strings.HasPrefix(r.URL.String(), callback) {
+				return http.ErrUseLastResponse
+			}
+			return nil
+		},
+	}}, nil
+}
+
+// authorize asks for a code for a client, and returns the answer: a redirect with the code, or the login page.
+func (v *visitor) authorize(clientID string) (*http.Response, string, error) {
 	ask := url.Values{
 		"response_type": {"code"}, "client_id": {clientID}, "redirect_uri": {callback}, "scope": {"openid read"}, "state": {"s"},
 		"code_challenge": {oauth.Challenge(verifier)}, "code_challenge_method": {"S256"},
 	}
-	page, err := read(browser.Get("http://" + s.issuer + "/authorize?" + ask.Encode()))
-	if err != nil {
-		return none, err
-	}
+	response, err := v.Get(v.issuer + "/authorize?" + ask.Encode())
+	body, err := read(response, err)
+	return response, body, err
+}
+
+// answer sends name and password with the fields of a login page, and returns the code.
+func (v *visitor) answer(page, user string) (code string, err error) {
 	form := url.Values{"username": {user}, "password": {password}}
 	for _, field := range hidden.FindAllStringSubmatch(page, -1) {
 		form.Set(field[1], field[2])
 	}
-	response, err := browser.PostForm("http://"+s.issuer+"/login", form)
+	response, err := v.PostForm(v.issuer+"/login", form)
+	body, err := read(response, err)
 	if err != nil {
-		return none, err
+		return "", err
 	}
-	answer, err := read(response, nil)
-	if err != nil {
-		return none, err
-	}
+	return codeIn(response, body)
+}
+
+// codeIn returns the code of a redirect.
+func codeIn(response *http.Response, body string) (string, error) {
 	to, err := response.Location()
 	if err != nil {
-		return none, fmt.Errorf("the login answers %d: %w\n%s", response.StatusCode, err, answer)
+		return "", fmt.Errorf("%s answers %d: %w\n%s", response.Request.URL.Path, response.StatusCode, err, body)
 	}
-	return s.exchange(http.DefaultClient, url.Values{
-		"grant_type": {"authorization_code"}, "code": {to.Query().Get("code")}, "redirect_uri": {callback}, "client_id": {clientID},
-		"code_verifier": {verifier},
-	})
+	code := to.Query().Get("code")
+	if code == "" {
+		return "", fmt.Errorf("no code in %s", to)
+	}
+	return code, nil
+}
+
+// redemption is what a client sends for a code.
+func redemption(clientID, code string) url.Values {
+	return url.Values{
+		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {callback}, "client_id": {clientID}, "code_verifier": {verifier},
+	}
+}
+
+// login walks a browser through the code flow and returns what a client gets for somebody.
+func (s *server) login(clientID, user string, from net.IP) (none tokens, err error) {
+	v, err := s.visitor(from)
+	if err != nil {
+		return none, err
+	}
+	defer v.CloseIdleConnections()
+	_, page, err := v.authorize(clientID)
+	if err != nil {
+		return none, err
+	}
+	code, err := v.answer(page, user)
+	if err != nil {
+		return none, err
+	}
+	return s.exchange(http.DefaultClient, redemption(clientID, code))
 }

@@ -26,18 +26,32 @@ type server struct {
 	upstream            *httptest.Server
 }
 
+// keeping is where a server keeps what it has to remember: options of its configuration, and the variables that they name.
+type keeping struct {
+	options string
+	env     []string
+}
+
+// embedded is the store in the folder of the server.
+var embedded = keeping{options: "storage badger data"}
+
 // start starts the program in a folder, with more options and routes of the gate than the usual.
 func start(path, dir, extra, routes string) (*server, error) {
+	return startOn(embedded, path, dir, extra, routes)
+}
+
+// startOn is start with another store than the embedded one.
+func startOn(k keeping, path, dir, extra, routes string) (*server, error) {
 	s := &server{upstream: httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("ok")) // the client has gone
 	}))}
 	var err error
 	s.Program, err = program.Start(context.Background(), program.Config{
-		Path: path, Dir: dir, Ports: 3, Ready: "/jwks",
+		Path: path, Dir: dir, Ports: 3, Ready: "/jwks", Env: k.env,
 		Caddyfile: func(a []string) string {
 			s.issuer, s.plain, s.gate = a[0], a[1], a[2]
 			up := s.upstream.Listener.Addr()
-			return fmt.Sprintf(caddyfile, program.SocketIn(dir), s.issuer, extra, s.issuer, s.plain, up, s.gate, routes, up)
+			return fmt.Sprintf(caddyfile, program.SocketIn(dir), s.issuer, k.options, extra, s.issuer, s.plain, up, s.gate, routes, up)
 		},
 	})
 	return s, err
@@ -62,7 +76,7 @@ const caddyfile = `{
 	}
 	gatehouse {
 		issuer http://%s
-		storage badger data
+		%s
 		scope read password
 		default_scope read
 		client machine {

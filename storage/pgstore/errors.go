@@ -21,6 +21,14 @@ const (
 	stateUnknown       = "40003" // CockroachDB's, of a commit
 	stateUnique        = "23505"
 	stateDiskFull      = "53100"
+
+	stateDuplicateSchema = "42P06"
+	stateDuplicateTable  = "42P07"
+	stateDuplicateObject = "42710"
+	stateNoFunction      = "42883"
+	stateNotSupported    = "0A000"
+	stateSyntax          = "42601"
+	stateInternal        = "XX000"
 )
 
 var (

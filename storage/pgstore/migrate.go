@@ -8,10 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/gatehouse-id/gatehouse/storage"
+	"github.com/gatehouse-id/gatehouse/storage/internal/contend"
 )
 
 // ErrNewer is a database that a newer release has made.
@@ -20,7 +25,7 @@ var ErrNewer = errors.New("the database is of a newer release; run that release,
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// advisory is the lock under which tables are made, for all of a database.
+// advisory is the lock under which tables are made, for all of a database that has such locks.
 const advisory = 0x6761746568737465 // "gatehste"
 
 // steps are the migrations, the first of which is number 1.
@@ -51,22 +56,65 @@ func namesIn(schema string) names {
 	return names{schema: schema, items: in("items"), migrations: in("migrations")}
 }
 
+// maxMigrations is how often a node tries to make the tables while others do, and migrationPause how long it waits at most between two
+// tries.
+const (
+	maxMigrations  = 30
+	migrationPause = time.Second
+)
+
 // migrate brings the tables to what this release knows. Where there is nothing to do it takes no lock and needs no right but to read.
+//
+// Nodes that start together wait for each other on an advisory lock. Not every database that speaks the protocol has one: some refuse it,
+// some take it and lock nothing; and some cannot make tables in a transaction, or commit each statement of one by itself. So nothing rests
+// on either. Each statement of a migration does nothing when it was done before, its number is entered last, and who collides with another
+// node looks again.
 func migrate(ctx context.Context, conn *pgx.Conn, n names) error {
 	steps, err := steps()
 	if err != nil {
 		return err
 	}
-	is, err := version(ctx, conn, n)
-	if err != nil || is == len(steps) {
-		return err
+	together := func() error {
+		return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(advisory)); err != nil {
+				return fmt.Errorf("waiting for other nodes: %w", err)
+			}
+			return apply(ctx, tx, n, steps)
+		})
 	}
-	return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(advisory)); err != nil {
-			return fmt.Errorf("waiting for other nodes: %w", err)
+	attempt, apart := together, false
+	for run := range maxMigrations {
+		is, err := version(ctx, conn, n)
+		if err != nil || is == len(steps) {
+			return err
 		}
-		return apply(ctx, tx, n, steps)
-	})
+		switch err = attempt(); {
+		case err == nil:
+			return nil
+		case says(err, stateNoFunction, stateNotSupported) && !apart:
+			apart = true
+			attempt = func() error { return apply(ctx, conn, n, steps) }
+		case !says(err, collisions...):
+			return err
+		default:
+			if err := contend.Pause(ctx, run, migrationPause); err != nil {
+				return err
+			}
+		}
+	}
+	return fmt.Errorf("making the tables, %d times: %w", maxMigrations, storage.ErrConflict)
+}
+
+// collisions are what a database says to one of several nodes that make the same tables: beside what it says to updates, that a name was
+// taken in the meantime, or that what it knew of its tables has changed.
+var collisions = []string{
+	stateSerialization, stateDeadlock, stateRetry, stateUnique, stateDuplicateSchema, stateDuplicateTable, stateDuplicateObject, stateInternal,
+}
+
+// says reports whether the database gave one of some states as the cause.
+func says(err error, states ...string) bool {
+	said, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && slices.Contains(states, said.Code)
 }
 
 // querier is a connection, or a transaction of one.
@@ -93,13 +141,13 @@ func version(ctx context.Context, q querier, n names) (is int, err error) {
 	return is, err
 }
 
-func apply(ctx context.Context, tx pgx.Tx, n names, steps []string) error {
-	is, err := version(ctx, tx, n)
+func apply(ctx context.Context, q querier, n names, steps []string) error {
+	is, err := version(ctx, q, n)
 	if err != nil {
 		return err
 	}
 	if is == 0 {
-		if err := prepare(ctx, tx, n); err != nil {
+		if err := prepare(ctx, q, n); err != nil {
 			return err
 		}
 	}
@@ -108,11 +156,11 @@ func apply(ctx context.Context, tx pgx.Tx, n names, steps []string) error {
 			if strings.TrimSpace(statement) == "" {
 				continue
 			}
-			if _, err := tx.Exec(ctx, statement); err != nil {
+			if _, err := q.Exec(ctx, statement); err != nil {
 				return fmt.Errorf("applying migration %d: %w", i+1, err)
 			}
 		}
-		if _, err := tx.Exec(ctx, "INSERT INTO "+n.migrations+" (version) VALUES ($1)", i+1); err != nil {
+		if _, err := q.Exec(ctx, "INSERT INTO "+n.migrations+" (version) VALUES ($1)", i+1); err != nil { // only one node's stands
 			return fmt.Errorf("noting migration %d: %w", i+1, err)
 		}
 	}

@@ -12,7 +12,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/gatehouse-id/gatehouse/internal/randid"
 	"github.com/gatehouse-id/gatehouse/internal/rounds"
@@ -135,10 +134,9 @@ func (n *news) run(ctx context.Context) {
 	}
 }
 
-// refuses reports whether a database that speaks the protocol knows no LISTEN: feature_not_supported, syntax_error.
+// refuses reports whether a database that speaks the protocol knows no LISTEN.
 func refuses(err error) bool {
-	refusal, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (refusal.Code == "0A000" || refusal.Code == "42601")
+	return says(err, stateNotSupported, stateSyntax)
 }
 
 // session is one connection. What came while there was none is not known, so everybody is told to look.

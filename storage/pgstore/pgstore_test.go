@@ -3,6 +3,7 @@
 package pgstore_test
 
 import (
+	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -15,7 +16,15 @@ import (
 
 var server postgres.Shared
 
-func TestMain(m *testing.M) { os.Exit(server.Run(m)) }
+func TestMain(m *testing.M) {
+	if os.Getenv(nodeDSN) == "" {
+		os.Exit(server.Run(m))
+	}
+	if err := playNode(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
 
 func open(t testing.TB, place string, now func() time.Time) (storage.DB, error) {
 	t.Helper()

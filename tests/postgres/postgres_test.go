@@ -93,3 +93,16 @@ func TestSettings(t *testing.T) {
 		t.Errorf("the settings are %q, %v", got, err)
 	}
 }
+
+// TestElsewhere: a database that the environment names is used as it is, and no server is started.
+func TestElsewhere(t *testing.T) {
+	const dsn = "postgres://somebody@db.example.com/tests"
+	t.Setenv(postgres.Elsewhere, dsn)
+	var shared postgres.Shared
+	if got := shared.DSN(t); got != dsn {
+		t.Errorf("it is %q", got)
+	}
+	if a, b := postgres.Schema("a"), postgres.Schema("b"); a == b || a != postgres.Schema("a") {
+		t.Errorf("two places have the schemas %q and %q", a, b)
+	}
+}

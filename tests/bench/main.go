@@ -33,6 +33,8 @@ type options struct {
 	phones, waiting int
 	// records is how many records of others a database has.
 	records int
+	// costs is a file that the costs of requests are written to; empty writes none.
+	costs string
 	// http2 has calls that wait share connections.
 	http2 bool
 	// profiles is a folder for processor profiles; empty takes none. Taking them costs, so the figures are no result.
@@ -43,12 +45,13 @@ func main() {
 	var o options
 	flag.DurationVar(&o.length, "length", 4*time.Second, "how long one measurement lasts")
 	flag.IntVar(&o.rounds, "rounds", 3, "how often each is repeated, in turn")
-	flag.StringVar(&o.only, "only", "", "comma-separated: gate, unseen, token, introspect, refresh, idle, phones, devices, push, drain, confirm, stores")
+	flag.StringVar(&o.only, "only", "", "comma-separated: gate, unseen, token, introspect, refresh, idle, phones, devices, push, drain, confirm, stores, costs")
 	flag.StringVar(&o.program, "program", "", "a program that is built already")
 	flag.IntVar(&o.users, "users", 100_000, "users for the idle measurement")
 	flag.IntVar(&o.phones, "phones", 200, "simulated phones")
 	flag.IntVar(&o.waiting, "waiting", 9000, "calls of phones that wait at once; each takes a file on either side over HTTP/1.1")
 	flag.IntVar(&o.records, "records", 300_000, "records of others in a database that is measured")
+	flag.StringVar(&o.costs, "write", "", "a file for the costs of requests: tests/scale/plan/costs.json")
 	flag.BoolVar(&o.http2, "http2", false, "have calls that wait share connections")
 	flag.StringVar(&o.profiles, "profile", "", "a folder for a processor profile of each measurement")
 	serve := flag.String("apple", "", "be a copy of Apple's service with its files in this folder, for the measurement drain")
@@ -91,6 +94,7 @@ func run(o options) error {
 		{"devices", measureDevices},
 		{"confirm", measureConfirm},
 		{"stores", measureStores},
+		{"costs", measureCosts},
 	} {
 		if o.only != "" && !strings.Contains(","+o.only+",", ","+c.name+",") {
 			continue

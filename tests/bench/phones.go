@@ -99,6 +99,19 @@ type pair struct {
 // fleet registers so many people, each with a phone that is notified by a push service, if that is not empty.
 func (s *server) fleet(n int, push string) ([]*pair, error) {
 	client := &http.Client{Timeout: 2 * time.Minute, Transport: lines{&http.Transport{MaxIdleConnsPerHost: 1024}}}
+	backs, err := s.backs(client)
+	if err != nil {
+		return nil, err
+	}
+	pairs := make([]*pair, n)
+	return pairs, each(len(pairs), 16, func(i int) (err error) {
+		pairs[i] = &pair{backEnd: backs[i%backEnds]}
+		return pairs[i].enrol(client, i, push)
+	})
+}
+
+// backs gets every back end its token.
+func (s *server) backs(client *http.Client) ([]*backEnd, error) {
 	backs := make([]*backEnd, backEnds)
 	for i := range backs {
 		backs[i] = &backEnd{base: "http://" + s.issuer, http: client}
@@ -119,11 +132,7 @@ func (s *server) fleet(n int, push string) ([]*pair, error) {
 		}
 		backs[i].token = answer.Token
 	}
-	pairs := make([]*pair, n)
-	return pairs, each(len(pairs), 16, func(i int) (err error) {
-		pairs[i] = &pair{backEnd: backs[i%backEnds]}
-		return pairs[i].enrol(client, i, push)
-	})
+	return backs, nil
 }
 
 // each calls do for 0 to n-1, so many at once, and returns an error of those there were.

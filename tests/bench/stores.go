@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/tests/postgres"
+	"github.com/gatehouse-id/gatehouse/tests/scale/plan"
 )
 
 const (
@@ -81,15 +82,16 @@ type speed struct {
 // kinds are what is measured, in an order in which each has what it needs. A step reports whether there is more to do.
 var kinds = []struct {
 	name string
+	kind plan.Kind // of which it is the most
 	step func(*regular) (more bool, err error)
 }{
-	{"login, with its code exchange", (*regular).logIn},
-	{"authorization of one logged in", (*regular).fetchCode},
-	{"code exchange", (*regular).redeem},
-	{"refresh", (*regular).renew},
-	{"introspection", (*regular).introspect},
-	{"protected request", (*regular).call},
-	{"revocation", (*regular).revoke},
+	{"login, with its code exchange", plan.Login, (*regular).logIn},
+	{"authorization of one logged in", plan.SignOn, (*regular).fetchCode},
+	{"code exchange", plan.Exchange, (*regular).redeem},
+	{"refresh", plan.Refresh, (*regular).renew},
+	{"introspection", plan.Introspect, (*regular).introspect},
+	{"protected request", plan.Call, (*regular).call},
+	{"revocation", plan.Revoke, (*regular).revoke},
 }
 
 // measureStores compares the embedded store with PostgreSQL on the same machine, in turn.

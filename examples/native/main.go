@@ -7,6 +7,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -46,6 +47,7 @@ func run(ctx context.Context) error {
 	keys := flag.String("keys", "native-keys", "the folder where the key of this device is kept")
 	code := flag.String("code", "", "what this app says to the operator's hooks, as its code")
 	bound := flag.Bool("dpop", false, "have tokens bound to a key of this process")
+	tokens := flag.String("tokens", "", "a file to copy the tokens into, as a thief would, in the place of a logout")
 	flag.Parse()
 
 	screen := &screen{in: bufio.NewReader(os.Stdin), out: os.Stdout, seen: map[string]bool{}}
@@ -80,7 +82,19 @@ func run(ctx context.Context) error {
 			return err
 		}
 	}
+	if *tokens != "" {
+		return leak(*tokens, gate.Tokens())
+	}
 	return gate.Logout(ctx)
+}
+
+// leak writes tokens where they do not belong, for walks through what they are worth there.
+func leak(path string, t client.Tokens) error {
+	text, err := json.Marshal(map[string]string{"access_token": t.Access, "token_type": t.Type, "refresh_token": t.Refresh})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, text, 0o600)
 }
 
 // says is what the app adds to its answers about the device, as long as there is something.

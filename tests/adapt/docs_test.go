@@ -95,7 +95,7 @@ func TestDocumentation(t *testing.T) {
 	}
 }
 
-// TestWalkthroughs adapts and provisions the Caddyfiles that docs/walkthroughs.md starts, and holds them to the form that
+// TestWalkthroughs adapts and provisions the Caddyfiles that docs/walkthroughs.md and docs/provisioning.md start, and holds them to the form that
 // "caddy fmt" gives them.
 func TestWalkthroughs(t *testing.T) {
 	t.Parallel()
@@ -103,9 +103,13 @@ func TestWalkthroughs(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("there are no walkthroughs: %v", err)
 	}
-	page, err := os.ReadFile("../../docs/walkthroughs.md")
-	if err != nil {
-		t.Fatal(err)
+	var pages string
+	for _, name := range []string{"walkthroughs.md", "provisioning.md"} {
+		page, err := os.ReadFile("../../docs/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages += string(page)
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
@@ -117,8 +121,8 @@ func TestWalkthroughs(t *testing.T) {
 			if formatted := format(string(content)); formatted != string(content) {
 				t.Errorf("caddy fmt would write it as\n%s", formatted)
 			}
-			if !strings.Contains(string(page), "--config examples/walkthroughs/"+filepath.Base(file)) {
-				t.Error("the page does not start it")
+			if !strings.Contains(pages, "--config examples/walkthroughs/"+filepath.Base(file)) {
+				t.Error("no page starts it")
 			}
 			// The paths in it begin in the folder of the checkout.
 			adapted, err := adapt(strings.ReplaceAll(string(content), "authz/realm/ltpa/testdata/", "../../authz/realm/ltpa/testdata/"), "Caddyfile")

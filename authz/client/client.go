@@ -99,6 +99,9 @@ type Client struct {
 	Site bool
 	// Registered marks an instance of an app that has registered itself (RFC 7591).
 	Registered bool
+	// Attestation says where the key of a registered instance was shown to be when it registered: "hardware", "tee" or "software"; empty where
+	// nothing was.
+	Attestation string
 }
 
 // DisplayName returns the name for people.

@@ -19,6 +19,21 @@ type off map[string]bool
 
 func (o off) Disabled(_, _, version string) bool { return o[version] }
 
+// TestIntrospectionTellsWhatTheClientHasShown: the grade of the instance that a token was issued to, which is not what its user's device has
+// shown.
+func TestIntrospectionTellsWhatTheClientHasShown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s, _ := w.login(t, "usr_1")
+	for client, want := range map[string]any{"attested": "tee", "web": nil} {
+		var body map[string]any
+		check(t, json.Unmarshal([]byte(w.introspect(t, "api", w.issue(t, client, s, "accounts:read").Access)), &body))
+		if body["client_attestation"] != want || body["attestation"] != nil {
+			t.Errorf("%s: %v", client, body)
+		}
+	}
+}
+
 func TestIntrospectionNamesTheApp(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

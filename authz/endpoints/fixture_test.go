@@ -235,10 +235,12 @@ func clients() []*authz.Client {
 	machine.Audience = []string{issuer}
 	deaf := user("deaf", authz.AuthClientSecretBasic)
 	deaf.Grants, deaf.Scopes = machine.Grants, machine.Scopes
+	attested := user("attested", authz.AuthClientSecretBasic)
+	attested.Attestation = "tee"
 	signs := resource("signs")
 	signs.IntrospectionAlg = jose.RS256
 	return []*authz.Client{
-		machine, deaf, signs, user("app", authz.AuthNone), nowhere, user("web", authz.AuthClientSecretBasic), user("web2", authz.AuthClientSecretBasic), elsewhere,
+		machine, deaf, signs, attested, user("app", authz.AuthNone), nowhere, user("web", authz.AuthClientSecretBasic), user("web2", authz.AuthClientSecretBasic), elsewhere,
 		resource("api", api), resource("api2", "https://other.example.com"), resource("all"),
 	}
 }

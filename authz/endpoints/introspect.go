@@ -45,6 +45,8 @@ type active struct {
 	Device      []string     `json:"device,omitempty"`
 	Attestation string       `json:"attestation,omitempty"`
 
+	ClientAttestation string `json:"client_attestation,omitempty"`
+
 	Confirmation *confirmation `json:"cnf,omitempty"` // RFC 9449 6.2, RFC 8705 3.2
 }
 
@@ -248,9 +250,10 @@ func describe(p *validation.Principal) *active {
 	var more struct {
 		Details     json.RawMessage `json:"authorization_details"`
 		Attestation string          `json:"attestation"`
+		Client      string          `json:"client_attestation"`
 	}
 	if p.Claims(&more) == nil { // they were read once already
-		a.Details, a.Attestation = more.Details, more.Attestation
+		a.Details, a.Attestation, a.ClientAttestation = more.Details, more.Attestation, more.Client
 	}
 	return a
 }

@@ -255,6 +255,7 @@ func (s *Store) Client(ctx context.Context, id string) (*authz.Client, error) {
 	case !ok:
 		return nil, fmt.Errorf("finding the application of an instance: %w", storage.ErrNotFound)
 	}
+	c.Attestation = i.Attested.Grade
 	return &c, nil
 }
 

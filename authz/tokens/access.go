@@ -61,6 +61,7 @@ func (i *Issuer) Access(a Access) (Minted, error) {
 	o.time("iat", at)
 	o.text("jti", m.ID)
 	o.text("client_id", a.Client.ID)
+	o.text("client_attestation", a.Client.Attestation)
 	o.confirmation(a.Key, a.Certificate)
 	o.words("scope", a.Scopes)
 	o.raw("authorization_details", a.Details.String())

@@ -71,3 +71,23 @@ func TestTokensNameTheDevices(t *testing.T) {
 		})
 	}
 }
+
+// TestTokensTellWhatTheClientHasShown: an instance's access token has the grade of its key, apart from that of its user's device.
+func TestTokensTellWhatTheClientHasShown(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	g := grant(f.clock.Now())
+	g.Authn.Attestation = "software"
+	for grade, want := range map[string]any{"": nil, "hardware": "hardware"} {
+		c := client()
+		c.Attestation = grade
+		access, err := f.issuer.Access(tokens.Access{Client: c, Grant: g})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, claims := f.read(t, jose.ES256, access.Token)
+		if claims["client_attestation"] != want || claims["attestation"] != "software" {
+			t.Errorf("%q: %v", grade, claims)
+		}
+	}
+}

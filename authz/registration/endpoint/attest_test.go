@@ -83,6 +83,9 @@ func TestAttestation(t *testing.T) {
 	if i.Attested.Grade != "tee" || i.Attested.Key == "" || !i.Attested.At.Equal(w.clock.Now()) {
 		t.Errorf("kept is %+v", i.Attested)
 	}
+	if c, err := w.store.Client(t.Context(), i.ID); err != nil || c.Attestation != "tee" {
+		t.Errorf("its client is %+v, %v", c, err)
+	}
 	if a.body["attestation"] != nil {
 		t.Errorf("the answer repeats %v", a.body["attestation"])
 	}
@@ -96,7 +99,11 @@ func TestAttestation(t *testing.T) {
 	w.ok(err)
 	w.wants("an update with another key", w.send(http.MethodPut, path, next.text("registration_access_token"), same.with(object{"jwks": json.RawMessage(jwks)})),
 		http.StatusBadRequest, oauth.InvalidClientMetadata)
-	w.wants("of an application that asks for nothing", w.register("", w.says()), http.StatusCreated, "")
+	none := w.register("", w.says())
+	w.wants("of an application that asks for nothing", none, http.StatusCreated, "")
+	if c, err := w.store.Client(t.Context(), none.text("client_id")); err != nil || c.Attestation != "" {
+		t.Errorf("the client of one that has shown nothing is %+v, %v", c, err)
+	}
 }
 
 // TestBadAttestations: nobody registers with them, and the log says why.

@@ -30,6 +30,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/caddymodule/confirming"
 	"github.com/gatehouse-id/gatehouse/caddymodule/development"
 	"github.com/gatehouse-id/gatehouse/caddymodule/meter"
+	"github.com/gatehouse-id/gatehouse/caddymodule/mutualtls"
 	"github.com/gatehouse-id/gatehouse/caddymodule/passage"
 	"github.com/gatehouse-id/gatehouse/caddymodule/phones"
 	"github.com/gatehouse-id/gatehouse/caddymodule/pool"
@@ -173,7 +174,7 @@ func (a *App) assemble(ctx caddy.Context) error {
 		RefreshGrace:    max(cmp.Or(time.Duration(a.Tokens.RefreshGrace), 10*time.Second), 0),
 		ClientIP:        clientIP,
 		Asked:           asked,
-		Proxied:         proxied,
+		Proxied:         mutualtls.Proxied,
 		Applications:    a.apps,
 		Backchannel:     a.asked.Server(a.node, a.node, a.node.Outbox()),
 		Published:       a.published(),
@@ -508,10 +509,4 @@ func clientIP(r *http.Request) string {
 func asked(r *http.Request) (method, path string) {
 	method, target := passage.Asked(r)
 	return method, target.EscapedPath()
-}
-
-// proxied reports whether Caddy, by its trusted_proxies, takes the connection for that of a proxy of the operator's.
-func proxied(r *http.Request) bool {
-	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
-	return trusted
 }

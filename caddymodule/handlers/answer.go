@@ -3,6 +3,7 @@
 package handlers
 
 import (
+	"log/slog"
 	"net/http"
 	"sync/atomic"
 
@@ -33,6 +34,17 @@ func serveIssuer(app *caddymodule.App, w http.ResponseWriter, r *http.Request) e
 	passage.Enter(r).Came.Put(r) // a guard further out has taken them off
 	app.Server().ServeHTTP(w, r)
 	return nil
+}
+
+// shown returns a request that tells which certificates its sender has shown, also where it has shown them to a proxy.
+func shown(app *caddymodule.App, w http.ResponseWriter, r *http.Request) (*http.Request, error) {
+	told, err := app.MutualTLS.Shown(r)
+	if err == nil {
+		return told, nil
+	}
+	app.Guards().Clean(r) // for whatever handle_errors does with it
+	app.Logger().Warn("a proxy does not pass on certificates as RFC 9440 says", slog.Any("error", err))
+	return nil, refuse(w, http.StatusBadRequest, nil, err)
 }
 
 // pageOf returns what the browser asked for, before Caddy rewrote it.

@@ -207,6 +207,10 @@ func (p *Protect) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if pass.DecidedBy(among) {
 		return next.ServeHTTP(w, r)
 	}
+	r, err := shown(p.app, w, r)
+	if err != nil {
+		return err
+	}
 	if logsIn(p.app, r, among) {
 		return serveIssuer(p.app, w, r)
 	}

@@ -169,7 +169,7 @@ func (p *Protect) checkLevels(app *caddymodule.App) error {
 // reserved are header fields that mean something to HTTP itself, or to us: an identity in them would break requests, and a
 // client's own would be removed before it was looked at.
 var reserved = []string{
-	"Authorization", "Connection", "Content-Encoding", "Content-Length", "Content-Type", "Cookie", "Expect", "Host", "Keep-Alive",
+	"Authorization", "Client-Cert", "Client-Cert-Chain", "Connection", "Content-Encoding", "Content-Length", "Content-Type", "Cookie", "Expect", "Host", "Keep-Alive",
 	"Origin", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Sec-Fetch-Site", "Sec-Fetch-Mode",
 }
 

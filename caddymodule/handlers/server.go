@@ -46,6 +46,10 @@ func (h *AuthorizationServer) ServeHTTP(w http.ResponseWriter, r *http.Request, 
 	if err := h.app.Ready(); err != nil {
 		return refuse(w, http.StatusServiceUnavailable, nil, err)
 	}
+	r, err := shown(h.app, w, r)
+	if err != nil {
+		return err
+	}
 	return serveIssuer(h.app, w, r)
 }
 

@@ -66,6 +66,10 @@ func (s *SiteEndpoints) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	if pass.Decided() {
 		return next.ServeHTTP(w, r)
 	}
+	r, err := shown(s.app, w, r)
+	if err != nil {
+		return err
+	}
 	if logsIn(s.app, r, among) {
 		return serveIssuer(s.app, w, r)
 	}

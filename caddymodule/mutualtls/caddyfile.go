@@ -12,6 +12,7 @@ import (
 //
 //	mutual_tls [<origin>] {
 //		ca_file <path>
+//		from_proxy
 //	}
 func Parse(into **Config) option.Parse {
 	return func(d *caddyfile.Dispenser) error {
@@ -20,7 +21,9 @@ func Parse(into **Config) option.Parse {
 		if d.NextArg() {
 			c.Origin = d.Val()
 		}
-		return option.Block{Options: map[string]option.Parse{"ca_file": option.String(&c.CAFile)}}.Parse(d)
+		return option.Block{Options: map[string]option.Parse{
+			"ca_file": option.String(&c.CAFile), "from_proxy": option.Flag(&c.FromProxy),
+		}}.Parse(d)
 	}
 }
 

@@ -20,6 +20,9 @@ type Config struct {
 	Origin string `json:"origin,omitempty"`
 	// A PEM file with the certificate authorities that issue the certificates of tls_client_auth. The system's are never asked.
 	CAFile string `json:"ca_file,omitempty"`
+	// Whether TLS ends at a proxy in front, which passes on what its clients have shown (RFC 9440). It is believed where the server trusts it
+	// (trusted_proxies), and has to remove what clients write into Client-Cert and Client-Cert-Chain themselves.
+	FromProxy bool `json:"from_proxy,omitempty"`
 }
 
 // Client is what a client shows.

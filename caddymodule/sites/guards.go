@@ -3,6 +3,7 @@
 package sites
 
 import (
+	"maps"
 	"net/http"
 	"sync/atomic"
 
@@ -10,6 +11,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/gatehouse-id/gatehouse/authz/site"
+	"github.com/gatehouse-id/gatehouse/caddymodule/mutualtls"
+	"github.com/gatehouse-id/gatehouse/internal/clientcert"
 )
 
 // Guard is a handler that keeps what clients say about themselves from upstreams.
@@ -27,6 +30,7 @@ type Guards struct {
 	entered  []Guard
 	foreseen bool
 	strip    *site.Headers
+	strange  *site.Headers // what is stripped of a request that comes from no proxy of the operator's
 	served   atomic.Pointer[Served]
 }
 
@@ -55,7 +59,7 @@ func (g *Guards) Read(app *caddyhttp.App) error {
 		guard.StandAlone()
 		guard.AddHeaders(headers)
 	}
-	g.strip = site.NewHeaders(headers)
+	g.strip, g.strange = site.NewHeaders(headers), strange(headers)
 	g.served.Store(served)
 	return nil
 }
@@ -67,11 +71,22 @@ func (g *Guards) Allowed(origin string, development bool) bool {
 	return served != nil && served.Has(origin, development)
 }
 
+// strange returns the headers that are stripped of strangers: identities, and certificates of clients, which a proxy passes on (RFC 9440 4)
+// and nobody else.
+func strange(identities map[string]string) *site.Headers {
+	all := maps.Clone(identities)
+	all[clientcert.Field], all[clientcert.Chain] = "", ""
+	return site.NewHeaders(all)
+}
+
 // Clean removes the identity headers that a client sent, wherever they stand.
 func (g *Guards) Clean(r *http.Request) {
-	strip := g.strip
+	strip := g.strange
+	if mutualtls.Proxied(r) {
+		strip = g.strip
+	}
 	if strip == nil { // nothing is loaded: what every site strips
-		strip = site.NewHeaders(nil)
+		strip = strange(map[string]string{})
 	}
 	strip.Clean(r)
 }

@@ -28,3 +28,19 @@ func TestCertificates(t *testing.T) {
 		}
 	}
 }
+
+// TestCertificatesOfAProxysClient: what the proxy says counts, and nothing that its own connection shows.
+func TestCertificatesOfAProxysClient(t *testing.T) {
+	t.Parallel()
+	own, client := new(x509.Certificate), &x509.Certificate{Raw: []byte{1}}
+	r := &http.Request{TLS: &tls.ConnectionState{HandshakeComplete: true, PeerCertificates: []*x509.Certificate{own}}}
+	for name, shown := range map[string][]*x509.Certificate{"shown": {client}, "none shown": nil} {
+		told := r.WithContext(httpx.WithCertificates(t.Context(), shown))
+		if got := httpx.Certificates(told); !httpx.ShownByProxy(told) || len(got) != len(shown) || len(got) > 0 && got[0] != client {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if got := httpx.Certificates(r); httpx.ShownByProxy(r) || len(got) != 1 || got[0] != own {
+		t.Errorf("without a proxy: %v", got)
+	}
+}

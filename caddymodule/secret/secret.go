@@ -5,6 +5,7 @@ package secret
 import (
 	"log/slog"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -29,12 +30,16 @@ func InClear(of string, logger *slog.Logger) {
 	logger.Warn("a secret stands in the configuration in clear: write {env.NAME} or {file.PATH}", "of", of)
 }
 
+// written is where a password begins that is a parameter of a DSN.
+var written = regexp.MustCompile(`password\s*=\s*'?\s*([^\s'&])`)
+
 // InDSN reports whether a password stands in a DSN as it is written.
 func InDSN(dsn string) bool {
 	if u, err := url.Parse(dsn); err == nil && u.User != nil {
-		password, set := u.User.Password()
-		return set && !strings.Contains(password, "{")
+		if password, set := u.User.Password(); set && !strings.Contains(password, "{") {
+			return true
+		}
 	}
-	_, password, found := strings.Cut(dsn, "password=")
-	return found && !strings.HasPrefix(strings.TrimLeft(password, "' "), "{")
+	found := written.FindStringSubmatch(dsn)
+	return found != nil && found[1] != "{"
 }

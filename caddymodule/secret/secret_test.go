@@ -63,3 +63,16 @@ func TestDeferred(t *testing.T) {
 		}
 	}
 }
+
+func TestInDSN(t *testing.T) {
+	t.Parallel()
+	for dsn, want := range map[string]bool{
+		"{env.DSN}": false, "postgres://u@db/x": false, "postgres://u:{env.P}@db/x": false, "postgres://u:word@db/x": true,
+		"postgres://u@db/x?password=word": true, "postgres://u@db/x?password={env.P}": false, "postgres://u@db/x?sslpassword=word": true,
+		"host=db password=word": true, "host=db password='a word'": true, "host=db password = word": true, "host=db password='{env.P}'": false,
+	} {
+		if secret.InDSN(dsn) != want {
+			t.Errorf("a password stands in %q: %v", dsn, !want)
+		}
+	}
+}

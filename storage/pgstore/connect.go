@@ -7,12 +7,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/gatehouse-id/gatehouse/internal/pgdsn"
 )
 
 // maxMessage bounds what is taken for one message of the database's. A row is a key and a value.
@@ -23,9 +27,9 @@ var ErrPooler = errors.New("between this node and PostgreSQL stands a pooler tha
 
 // connect makes the tables over a connection of its own, and then the pool.
 func (db *DB) connect(ctx context.Context) error {
-	config, err := pgxpool.ParseConfig(db.config.DSN)
+	config, err := pgdsn.Parse(db.config.DSN)
 	if err != nil {
-		return err // which has the password masked
+		return err
 	}
 	switch {
 	case db.config.MaxConns > 0:
@@ -38,6 +42,9 @@ func (db *DB) connect(ctx context.Context) error {
 	}
 	config.ConnConfig.ConnectTimeout = cmp.Or(config.ConnConfig.ConnectTimeout, db.config.Timeout)
 	config.ConnConfig.MaxProtocolMessageBodyLen = maxMessage
+	if len(pgdsn.Hosts(config.ConnConfig)) > 1 && config.ConnConfig.ValidateConnect == nil && !asksForAny(db.config.DSN) {
+		config.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
 	pooled, err := db.ready(ctx, config.ConnConfig)
 	if err != nil {
 		return err
@@ -53,6 +60,12 @@ func (db *DB) connect(ctx context.Context) error {
 	}
 	db.pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), config)
 	return err
+}
+
+// asksForAny reports whether a DSN, or the environment, says by itself which of several hosts is wanted. Where nobody does it is the one that
+// takes writes: a standby does not know what was revoked since it was cut off, and says nothing of that.
+func asksForAny(dsn string) bool {
+	return strings.Contains(dsn, "target_session_attrs") || os.Getenv("PGTARGETSESSIONATTRS") != ""
 }
 
 // ready sees that the tables are what this release knows, and whether somebody stands in between who lends out connections.
@@ -91,24 +104,32 @@ func (db *DB) listen(ctx context.Context, config *pgx.ConnConfig, pooled bool) {
 	db.news = newNews(config, channelOf(db.config.Schema), &db.config, &db.hub)
 }
 
-// settle has a session read through the index also where a table is still small: who reads a whole table collides with all who write to it.
-// Not every database that speaks the protocol knows the setting, and none needs it to be right.
+// settle has a session wait for the disk, and read through the index also where a table is still small: who reads a whole table collides
+// with all who write to it.
+// Not every database that speaks the protocol knows the settings.
 func (db *DB) settle(ctx context.Context, conn *pgx.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, db.config.Timeout)
 	defer cancel()
-	if _, err := conn.Exec(ctx, "SET enable_seqscan = off"); conn.IsClosed() {
-		return err
+	for _, setting := range []string{"SET enable_seqscan = off", lasting} {
+		if _, err := conn.Exec(ctx, setting); conn.IsClosed() {
+			return err
+		}
 	}
 	return nil
 }
 
+// lasting has the database answer to a commit when it is on disk, where somebody has told it not to wait: what was acknowledged, such as
+// that a token is revoked or a code is spent, is not lost with the server. Who asks for more than that gets it.
+const lasting = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+
 // Where names the tables that a DSN and a schema lead to, without user and password: the same name is the same store, as long as nobody
 // calls one server by two names.
 func Where(dsn, schema string) (string, error) {
-	config, err := pgx.ParseConfig(dsn)
+	parsed, err := pgdsn.Parse(dsn)
 	if err != nil {
 		return "", err
 	}
+	config := parsed.ConnConfig
 	hosts := []string{fmt.Sprintf("%s:%d", config.Host, config.Port)}
 	for _, other := range config.Fallbacks {
 		if host := fmt.Sprintf("%s:%d", other.Host, other.Port); !slices.Contains(hosts, host) {

@@ -6,7 +6,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -15,6 +14,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"modernc.org/sqlite"
+
+	"github.com/gatehouse-id/gatehouse/internal/pgdsn"
 )
 
 // Drivers.
@@ -49,7 +50,7 @@ func connectPostgres(dsn string, timeout time.Duration) (driver.Connector, error
 	if config.DefaultQueryExecMode == pgx.QueryExecModeSimpleProtocol {
 		return nil, errors.New("asks for the simple protocol, which puts values into the text of the query")
 	}
-	if host, found := wavering(config); found {
+	if host, found := pgdsn.Wavering(config); found {
 		return nil, fmt.Errorf("leaves open whether %s is spoken to in the clear: add sslmode=verify-full", host)
 	}
 	if config.ConnectTimeout == 0 || config.ConnectTimeout > timeout {
@@ -60,29 +61,6 @@ func connectPostgres(dsn string, timeout time.Duration) (driver.Connector, error
 	}
 	config.RuntimeParams["default_transaction_read_only"] = "on"
 	return stdlib.GetConnector(*config), nil
-}
-
-// wavering returns a host elsewhere that is tried both with TLS and without.
-func wavering(config *pgx.ConnConfig) (string, bool) {
-	secure, plain := map[string]bool{config.Host: config.TLSConfig != nil}, map[string]bool{config.Host: config.TLSConfig == nil}
-	for _, f := range config.Fallbacks {
-		secure[f.Host], plain[f.Host] = secure[f.Host] || f.TLSConfig != nil, plain[f.Host] || f.TLSConfig == nil
-	}
-	hosts := []string{config.Host}
-	for _, f := range config.Fallbacks {
-		hosts = append(hosts, f.Host)
-	}
-	at := slices.IndexFunc(hosts, func(host string) bool { return !local(host) && secure[host] && plain[host] })
-	if at < 0 {
-		return "", false
-	}
-	return hosts[at], true
-}
-
-// local reports whether a host is a socket or this machine.
-func local(host string) bool {
-	ip := net.ParseIP(host)
-	return strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // connectSQLite describes connections to a file that exists, which write nothing. A name in double quotes is that of a column

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +26,8 @@ const (
 	Overlap = 30 * time.Second
 	// Brief is the overlap of a reading between two of those, which a notice has given cause for.
 	Brief = 3 * time.Second
+	// Far is the overlap of a reading every FarEvery, for what a node has revoked whose clock is behind by minutes.
+	Far, FarEvery = 5 * time.Minute, 5 * time.Second
 	// Floor is the time between two readings that notices have given cause for, at least.
 	Floor = 20 * time.Millisecond
 	// StaleAfter is how long the log may go unread before the view says so.
@@ -65,7 +68,8 @@ type View struct {
 
 	mu       sync.Mutex // one refresh at a time
 	lastFull time.Time
-	lastWide time.Time // when it was last read from an Overlap before
+	lastWide time.Time // when it was last read from an Overlap before, at least
+	lastFar  time.Time // the same, from Far before
 	lastGone time.Time // when expired entries were dropped last
 }
 
@@ -136,6 +140,9 @@ func (v *View) round(ctx context.Context) error {
 	if since := now.Sub(v.lastWide); since >= Interval/2 || since < 0 {
 		overlap = Overlap
 	}
+	if since := now.Sub(v.lastFar); since >= FarEvery || since < 0 {
+		overlap = Far
+	}
 	return v.readLocked(ctx, now, overlap)
 }
 
@@ -151,8 +158,11 @@ func (v *View) readLocked(ctx context.Context, now time.Time, overlap time.Durat
 	}
 	v.Apply(revocations...)
 	v.lastRead.Store(now.UnixNano())
-	if overlap == Overlap {
+	if full || overlap >= Overlap {
 		v.lastWide = now
+	}
+	if full || overlap >= Far {
+		v.lastFar = now
 	}
 	if full {
 		v.lastFull = now
@@ -173,7 +183,15 @@ func (v *View) sweep(now time.Time) {
 // Stale reports whether the log could not be read for longer than [StaleAfter], or never was: this node may then let pass what
 // another has revoked.
 func (v *View) Stale() bool {
-	return v.config.Now().Sub(v.ReadAt()) > StaleAfter
+	return v.Unread(v.config.Now()) > StaleAfter
+}
+
+// Unread returns for how long the log was not read; for ever where it never was, or where the clock was set back so that nobody knows.
+func (v *View) Unread(now time.Time) time.Duration {
+	if since := now.Sub(v.ReadAt()); since >= -StaleAfter {
+		return since
+	}
+	return math.MaxInt64
 }
 
 // ReadAt returns when the log began to be read that was read last; the zero time is never.

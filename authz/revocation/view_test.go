@@ -239,6 +239,48 @@ func TestFailureKeepsWhatIsKnownAndTurnsStale(t *testing.T) {
 	}
 }
 
+func TestAClockThatIsSetBackHidesNoStaleness(t *testing.T) {
+	t.Parallel()
+	clock := storagetest.NewClock()
+	v := newView(t, new(log), clock.Now)
+	if err := v.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	clock.Advance(-time.Minute)
+	if !v.Stale() || v.Unread(clock.Now()) < time.Hour {
+		t.Error("a node that does not know for how long it has not read the log takes it for read")
+	}
+	if err := v.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if v.Stale() {
+		t.Error("stale after it was read")
+	}
+}
+
+// TestWhatASlowClockRevokesIsSeen: a node whose clock is behind by minutes writes into a part of the log that was read long ago.
+func TestWhatASlowClockRevokesIsSeen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := new(log)
+		v := newView(t, l, time.Now)
+		if err := v.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { v.Run(ctx); close(done) }()
+		<-time.After(time.Minute) // of the bubble
+		l.add(revoke(authz.KindGrant, "a", time.Now().Add(-2*time.Minute)))
+		<-time.After(revocation.FarEvery + revocation.Interval)
+		if !v.Revoked(&validation.Principal{GrantID: "a"}) {
+			t.Error("a grant that another node has revoked is taken for good")
+		}
+		cancel()
+		<-done
+	})
+}
+
 func TestRunReadsUntilItIsStopped(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

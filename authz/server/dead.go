@@ -36,7 +36,7 @@ var ErrBlind = errors.New("what was revoked has not been read for longer than ma
 
 // Current reports whether the log was read not too long ago.
 func (d *dead) Current(now time.Time) error {
-	if d.most > 0 && now.Sub(d.view.ReadAt()) > d.most {
+	if d.most > 0 && d.view.Unread(now) > d.most {
 		return ErrBlind
 	}
 	return nil

@@ -81,3 +81,30 @@ func TestOneClockIsWrong(t *testing.T) {
 		t.Errorf("a mark that the node ahead has made: %v", err)
 	}
 }
+
+// TestAClockThatIsFarAhead: a node that believes to live next year takes nothing away from the others.
+func TestAClockThatIsFarAhead(t *testing.T) {
+	t.Parallel()
+	place := t.TempDir()
+	here, err := openWith(t, place, time.Now, nil)
+	must(t, err)
+	defer here.Close()
+	there, err := openWith(t, place, func() time.Time { return time.Now().AddDate(1, 0, 0) }, nil)
+	must(t, err)
+	defer there.Close()
+	put := func(key string, expires time.Duration) {
+		t.Helper()
+		must(t, here.Update(t.Context(), func(tx storage.Tx) error {
+			return tx.Put(storage.Item{Key: key, Value: []byte(key), ExpiresAt: time.Now().Add(expires)})
+		}))
+	}
+	put("dead", -2*time.Hour)
+	put("dying", -time.Minute)
+	put("alive", time.Hour)
+	if removed, err := there.Sweep(t.Context()); err != nil || removed != 1 {
+		t.Errorf("the node that is ahead has removed %d, %v; one was dead", removed, err)
+	}
+	if got, err := read(t, here, "alive"); err != nil || got != "alive" {
+		t.Errorf("what is alive: %q, %v", got, err)
+	}
+}

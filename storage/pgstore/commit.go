@@ -5,6 +5,7 @@ package pgstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -24,6 +25,9 @@ type statements struct {
 }
 
 func statementsFor(n names) statements {
+	dead := func(before string) string { // by the clock of the node, and by that of the database
+		return fmt.Sprintf("expires_at <= least(%s, (extract(epoch FROM now()) * 1000)::bigint - %d)", before, sweepGrace.Milliseconds())
+	}
 	const columns = " (key, value, expires_at) SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bigint[])"
 	return statements{
 		get: "SELECT key, value, expires_at FROM " + n.items + " WHERE key = ANY($1)",
@@ -33,8 +37,8 @@ func statementsFor(n names) statements {
 		put: "INSERT INTO " + n.items + columns +
 			" ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_at = excluded.expires_at",
 		remove: "DELETE FROM " + n.items + " WHERE key = ANY($1)",
-		sweep:  "SELECT key FROM " + n.items + " WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2",
-		bury:   "DELETE FROM " + n.items + " WHERE key = ANY($1) AND expires_at <= $2",
+		sweep:  "SELECT key FROM " + n.items + " WHERE " + dead("$1") + " ORDER BY expires_at LIMIT $2",
+		bury:   "DELETE FROM " + n.items + " WHERE key = ANY($1) AND " + dead("$2"),
 		fill: "INSERT INTO " + n.items + " (key, value) SELECT convert_to('\\', 'UTF8') || uuid_send(gen_random_uuid()), convert_to(repeat(' ', 1500), 'UTF8')" +
 			" FROM generate_series(1, 8)",
 	}

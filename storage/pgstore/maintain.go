@@ -116,7 +116,7 @@ func (db *DB) fill(ctx context.Context) error {
 }
 
 // Sweep removes the items that have been dead for an hour, in small batches, and returns how many it removed. Any node may do it at any
-// time.
+// time: one whose clock is far ahead removes nothing that the database's does not hold for dead as well.
 func (db *DB) Sweep(ctx context.Context) (removed int, err error) {
 	if err := db.enter(ctx); err != nil {
 		return 0, err

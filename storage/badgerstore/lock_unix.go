@@ -25,17 +25,43 @@ const lockName = "LOCK"
 // dirLock is the right to use a directory. It ends with the process at the latest.
 type dirLock struct{ dir *os.File }
 
-// acquire takes the lock, waiting for it as long as the configuration says.
+// acquire takes the lock, waiting for it as long as the configuration says. What was locked may have been set aside meanwhile, as when a
+// backup is restored: then it is what stands in its place that is to be locked.
 func acquire(ctx context.Context, config Config) (*dirLock, error) {
-	dir, err := os.Open(config.Dir)
+	for {
+		dir, err := os.Open(config.Dir)
+		if err != nil {
+			return nil, fmt.Errorf("opening the directory: %w", err)
+		}
+		if err := flock(ctx, dir, config); err != nil {
+			return nil, errors.Join(err, dir.Close())
+		}
+		switch stands, err := isAt(dir, config.Dir); {
+		case err != nil:
+			return nil, errors.Join(fmt.Errorf("looking at the directory: %w", err), dir.Close())
+		case stands:
+			return sign(dir, config.Dir)
+		}
+		if err := dir.Close(); err != nil {
+			return nil, fmt.Errorf("leaving a directory that was set aside: %w", err)
+		}
+	}
+}
+
+// isAt reports whether an open directory is the one that a path leads to.
+func isAt(dir *os.File, path string) (bool, error) {
+	is, err := dir.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("opening the directory: %w", err)
+		return false, err
 	}
-	if err := flock(ctx, dir, config); err != nil {
-		return nil, errors.Join(err, dir.Close())
-	}
+	there, err := os.Stat(path)
+	return err == nil && os.SameFile(is, there), err
+}
+
+// sign writes down who holds the directory.
+func sign(dir *os.File, path string) (*dirLock, error) {
 	number := []byte(strconv.Itoa(os.Getpid()) + "\n")
-	if err := os.WriteFile(filepath.Join(config.Dir, lockName), number, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(path, lockName), number, 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("writing down who holds the directory: %w", fullOr(err)), dir.Close())
 	}
 	return &dirLock{dir}, nil

@@ -4,8 +4,10 @@ package badgerstore_test
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -76,4 +78,52 @@ func TestReplace(t *testing.T) {
 	if _, ok := errors.AsType[*badgerstore.LockedError](err); !ok || locked != "" {
 		t.Errorf("one in use: %v", err)
 	}
+}
+
+// TestReplaceUnderWhoeverWaits: a server that waits for the store while it is replaced has the new one, and nobody else has it as well.
+func TestReplaceUnderWhoeverWaits(t *testing.T) {
+	t.Parallel()
+	config := badgerstore.Config{Dir: filepath.Join(t.TempDir(), "data"), Now: time.Now, GCEvery: -1, SweepEvery: -1}
+	type opened struct {
+		db  *badgerstore.DB
+		err error
+	}
+	waits, has := make(chan struct{}), make(chan opened, 1)
+	_, err := badgerstore.Replace(t.Context(), config, config.Dir+".1", func(storage.DB) error {
+		patient := config
+		patient.LockWait = time.Minute
+		patient.Logger = slog.New(slog.NewTextHandler(first{waits, new(sync.Once)}, nil))
+		go func() {
+			db, err := badgerstore.Open(t.Context(), patient)
+			has <- opened{db, err}
+		}()
+		<-waits
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiter := <-has
+	if waiter.err != nil {
+		t.Fatal(waiter.err)
+	}
+	defer func() { _ = waiter.db.Close() }() // it was only held
+	second, err := badgerstore.Open(t.Context(), config)
+	if _, ok := errors.AsType[*badgerstore.LockedError](err); !ok {
+		t.Errorf("somebody else opens the store too: %v", err)
+	}
+	if second != nil {
+		_ = second.Close() // which is not to be
+	}
+}
+
+// first closes a channel at the first writing.
+type first struct {
+	written chan struct{}
+	once    *sync.Once
+}
+
+func (f first) Write(p []byte) (int, error) {
+	f.once.Do(func() { close(f.written) })
+	return len(p), nil
 }

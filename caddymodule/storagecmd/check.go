@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"net/http"
 	"os"
@@ -29,7 +30,7 @@ func checkCommand(load Load) *cobra.Command {
 		return c.check(repair, discard)
 	})
 	cmd.Flags().BoolVar(&repair, "repair", false, "mend the indexes")
-	cmd.Flags().StringVar(&discard, "discard", "", "move records that cannot be read into this file, as lines of JSON; implies --repair")
+	cmd.Flags().StringVar(&discard, "discard", "", "move records that cannot be read into this new file, as lines of JSON; implies --repair")
 	return cmd
 }
 
@@ -125,7 +126,10 @@ func (c *command) checkHere(p *place, repair bool, discard string) (report check
 	if discard == "" {
 		return checker.Run(ctx)
 	}
-	file, err := os.OpenFile(discard, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	file, err := os.OpenFile(discard, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // which is nobody else's, and no link to what is
+	if errors.Is(err, fs.ErrExist) {
+		err = fmt.Errorf("the file %q is there already: name a new one", discard)
+	}
 	if err != nil {
 		return report, err
 	}

@@ -6,8 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 )
@@ -86,7 +89,17 @@ func build(load Load, use, short string, args cobra.PositionalArgs, run func(c *
 }
 
 // say tells people how it goes.
-func (c *command) say(format string, args ...any) { c.cmd.PrintErrf(format+"\n", args...) }
+func (c *command) say(format string, args ...any) {
+	c.cmd.PrintErrln(plain(fmt.Sprintf(format, args...)))
+}
+
+// plain shows what could tell a terminal something, as it may stand in a file that somebody else has made.
+func plain(text string) string {
+	if !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return text
+	}
+	return strings.Trim(strconv.QuoteToGraphic(text), `"`)
+}
 
 // print writes a result as JSON, or as a table when it is for people.
 func (c *command) print(result any, rows func(add func(cells ...any))) error {
@@ -102,7 +115,7 @@ func (c *command) print(result any, rows func(add func(cells ...any))) error {
 			if i > 0 {
 				_, _ = fmt.Fprint(table, "\t") // a tabwriter keeps its errors for Flush
 			}
-			_, _ = fmt.Fprint(table, cell)
+			_, _ = fmt.Fprint(table, plain(fmt.Sprint(cell)))
 		}
 		_, _ = fmt.Fprintln(table)
 	})

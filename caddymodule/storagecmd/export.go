@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -161,10 +160,7 @@ func (c *command) keep(path string) (totals transfer.Totals, err error) {
 }
 
 // backupName is what backups in a folder are called: they sort by time.
-const (
-	backupName  = "gatehouse-20060102T150405Z.backup"
-	backupNames = "gatehouse-????????T??????Z.backup"
-)
+const backupName = "gatehouse-20060102T150405Z.backup"
 
 func backupCommand(load Load) *cobra.Command {
 	var most int
@@ -202,15 +198,18 @@ func (c *command) backup(to string, most int) error {
 
 // thin removes all but the newest backups of a folder.
 func thin(dir string, most int) (removed []string, err error) {
-	all, err := filepath.Glob(filepath.Join(dir, backupNames))
+	entries, err := os.ReadDir(dir) // which is sorted by name; the folder's own may look like a pattern
 	if err != nil {
 		return nil, err
 	}
-	all = slices.DeleteFunc(all, func(path string) bool { // what is somebody else's
-		_, err := time.Parse(backupName, filepath.Base(path))
-		return err != nil
-	})
-	slices.Sort(all)
+	var all []string
+	for _, entry := range entries {
+		if name := entry.Name(); len(name) == len(backupName) && entry.Type().IsRegular() {
+			if _, err := time.Parse(backupName, name); err == nil { // or else it is somebody else's
+				all = append(all, filepath.Join(dir, name))
+			}
+		}
+	}
 	for _, path := range all[:max(0, len(all)-most)] {
 		if err := os.Remove(path); err != nil {
 			return removed, err

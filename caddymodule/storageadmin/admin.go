@@ -96,7 +96,8 @@ func NewHeader(store string, sealer storage.Sealer, now time.Time) (transfer.Hea
 	probe, err := transfer.Probe(sealer)
 	engine, _, _ := strings.Cut(store, ":")
 	_, release := caddy.Version()
-	return transfer.Header{ID: randid.New("exp"), MadeAt: now.UTC(), Source: engine, Release: release, Probe: probe}, err
+	header := transfer.Header{ID: randid.New("exp"), MadeAt: now.UTC(), Source: engine, Release: release, Probe: probe, Sealer: sealer}
+	return header, err
 }
 
 // export sends a snapshot of the store. One that comes to no end breaks off, and lacks its last part.

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule/storagecmd"
+	"github.com/gatehouse-id/gatehouse/internal/seal"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/badgerstore"
 	"github.com/gatehouse-id/gatehouse/storage/transfer"
@@ -126,5 +127,53 @@ func TestFilesTellTheTerminalNothing(t *testing.T) {
 		if err != nil || strings.ContainsAny(said, "\x1b\x07") || !strings.Contains(said, `\x1b`) {
 			t.Errorf("%s: %q, %v", args[0], said, err)
 		}
+	}
+}
+
+// TestAFileThatAnybodyMade is taken by nobody who does not say so: it could hold a login of its maker's.
+func TestAFileThatAnybodyMade(t *testing.T) {
+	t.Parallel()
+	const text = "7Wb0Yh1kq3zJr0s6nXG5m0g0T1nq8vK2m4p6r8t0w2Y="
+	key, err := seal.ParseKey(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealer, err := seal.New(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	probe, err := transfer.Probe(sealer) // as it stands in any backup
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, header := range map[string]transfer.Header{"bare": {ID: "exp_1"}, "probed": {ID: "exp_1", Probe: probe}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var export bytes.Buffer
+			w, err := transfer.NewWriter(&export, header)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = w.Add(storage.Item{Key: "session/mine", Value: []byte("1")})
+			_, closed := w.Close()
+			path, at := filepath.Join(t.TempDir(), "export"), store(t)
+			if err := errors.Join(err, closed, os.WriteFile(path, export.Bytes(), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			for _, args := range [][]string{
+				{"restore", path}, {"restore", path, "--dry-run"}, {"import", path, "--overwrite", "--dry-run"},
+			} {
+				args = append(args, "--store", at, "--seal-key", text)
+				if said, err := call(t, args...); !errors.Is(err, transfer.ErrUnproven) {
+					t.Errorf("%s: %v: %s", args[0], err, said)
+				}
+				if said, err := call(t, append(args, "--unproven", "--dry-run")...); err != nil {
+					t.Errorf("%s, told so: %v: %s", args[0], err, said)
+				}
+			}
+			if said, err := call(t, "stats", "--store", at); err != nil || strings.Contains(said, "session") {
+				t.Errorf("afterwards there is %s, %v", said, err)
+			}
+		})
 	}
 }

@@ -45,7 +45,7 @@ func (c *command) printTaken(t Taken) error {
 }
 
 // options are those of commands that fill a store.
-type options struct{ overwrite, dry, ahead bool }
+type options struct{ overwrite, dry, ahead, unproven bool }
 
 func (o *options) flags(cmd *cobra.Command) *cobra.Command {
 	cmd.Flags().BoolVar(&o.overwrite, "overwrite", false, "take a store that is not empty, and remove what else is in it")
@@ -55,8 +55,13 @@ func (o *options) flags(cmd *cobra.Command) *cobra.Command {
 
 func importCommand(load Load) *cobra.Command {
 	var o options
-	return o.flags(build(load, "import <file>", `Fills a store from a file, or from standard input ("-")`, cobra.ExactArgs(1),
-		func(c *command, args []string) error { return c.importFile(args[0], o) }))
+	return o.unprovenFlag(o.flags(build(load, "import <file>", `Fills a store from a file, or from standard input ("-")`, cobra.ExactArgs(1),
+		func(c *command, args []string) error { return c.importFile(args[0], o) })))
+}
+
+func (o *options) unprovenFlag(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().BoolVar(&o.unproven, "unproven", false, "take a file of which nobody can tell that it was made with the sealing key")
+	return cmd
 }
 
 func (c *command) importFile(path string, o options) error {
@@ -67,7 +72,7 @@ func (c *command) importFile(path string, o options) error {
 	if err := c.free(p); err != nil {
 		return err
 	}
-	return c.reading(path, p, func(r *transfer.Reader) error {
+	return c.reading(path, p, o.unproven, func(r *transfer.Reader) error {
 		db, err := c.open(c.cmd.Context(), p, false)
 		if err != nil {
 			return err
@@ -76,12 +81,24 @@ func (c *command) importFile(path string, o options) error {
 		if err = errors.Join(err, db.Close()); err != nil {
 			return err
 		}
+		if !o.dry {
+			c.warn(r)
+		}
 		return c.printTaken(Taken{Result: result, DryRun: o.dry})
 	})
 }
 
-// reading opens an export, and refuses one that was sealed with another key than the store's.
-func (c *command) reading(path string, p *place, use func(*transfer.Reader) error) (err error) {
+// warn says what a store does not know that was filled from a file.
+func (c *command) warn(r *transfer.Reader) {
+	c.say("what was revoked, locked or used up after %s is as it was before: end it again (docs/operations.md, Restoring)",
+		r.Header.MadeAt.Format("2006-01-02 15:04:05 MST"))
+}
+
+// unproven is what is said where a file may be anybody's work.
+const unproven = "%w: whoever made it may have put anything into it, a login of their own for instance; --unproven takes it all the same"
+
+// reading opens an export, and refuses one that was sealed with another key than the store's, or with none: at its end at the latest.
+func (c *command) reading(path string, p *place, trust bool, use func(*transfer.Reader) error) (err error) {
 	from := c.cmd.InOrStdin()
 	if path != "-" {
 		file, err := os.Open(path)
@@ -99,7 +116,16 @@ func (c *command) reading(path string, p *place, use func(*transfer.Reader) erro
 	if err := c.checkKey(p, r.Header.Probe); err != nil {
 		return err
 	}
-	return use(r)
+	if p.sealer != nil && !trust {
+		if len(r.Header.Probe) == 0 {
+			return fmt.Errorf(unproven, transfer.ErrUnproven)
+		}
+		r.Sealer = p.sealer
+	}
+	if err = use(r); errors.Is(err, transfer.ErrUnproven) {
+		return fmt.Errorf(unproven, err)
+	}
+	return err
 }
 
 // checkKey compares sealing keys before anything is written.
@@ -257,14 +283,14 @@ func (c *command) into(target *place, fill func(storage.DB) (transfer.Result, er
 }
 
 func restoreCommand(load Load) *cobra.Command {
-	var dry bool
+	var o options
 	cmd := build(load, "restore <file>", "Puts a backup in the place of a Badger store, which is kept beside it", cobra.ExactArgs(1),
-		func(c *command, args []string) error { return c.restore(args[0], dry) })
-	cmd.Flags().BoolVar(&dry, "dry-run", false, "read the backup through, and write nothing")
-	return cmd
+		func(c *command, args []string) error { return c.restore(args[0], o) })
+	cmd.Flags().BoolVar(&o.dry, "dry-run", false, "read the backup through, and write nothing")
+	return o.unprovenFlag(cmd)
 }
 
-func (c *command) restore(path string, dry bool) error {
+func (c *command) restore(path string, o options) error {
 	p, err := c.find(c.store)
 	if err != nil {
 		return err
@@ -276,8 +302,8 @@ func (c *command) restore(path string, dry bool) error {
 	if err := c.free(p); err != nil {
 		return err
 	}
-	return c.reading(path, p, func(r *transfer.Reader) error {
-		if dry {
+	return c.reading(path, p, o.unproven, func(r *transfer.Reader) error {
+		if o.dry {
 			m := c.meter("reading")
 			totals, err := transfer.Sum(r.Items(), func(t transfer.Totals) { m.items(t.Items) })
 			if err != nil {
@@ -304,5 +330,6 @@ func (c *command) replace(badger *stores.Badger, r *transfer.Reader) error {
 	if err != nil {
 		return fmt.Errorf("restoring: %w; nothing has changed", err)
 	}
+	c.warn(r)
 	return c.printTaken(Taken{Result: result, Kept: old})
 }

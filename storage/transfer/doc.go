@@ -11,7 +11,8 @@
 //
 // A frame is its kind in one byte, the length of its body in four, the body, and 32 bytes of SHA-256 over the sum of the frame before
 // (zeros before the first), kind, length and body: a frame that was changed, moved, left out or put in is found where it stands, and
-// a file that was cut has no last one. The bodies: 'H' is a [Header] and 'E' [Totals], both in JSON; 'C' is up to a megabyte of items,
+// a file that was cut has no last one. The bodies: 'H' is a [Header] and 'E' [Totals], both in JSON,
+// the latter with the sum of the frame before it, sealed with the store's key where that is known: nobody else can make such a file; 'C' is up to a megabyte of items,
 // compressed with Zstandard. An item is the length of its key and the key, the length of its value and the value, each length a
 // uvarint, and the moment of its expiry as a varint of milliseconds since 1970, 0 for never. Keys ascend through the whole file.
 //

@@ -3,6 +3,7 @@
 package transfer
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
@@ -23,6 +24,7 @@ var (
 	ErrVersion   = errors.New("the export is of a newer release: use that one")
 	ErrDamaged   = errors.New("the export is damaged: take another copy of it")
 	ErrTruncated = errors.New("the export is cut off: take another copy of it")
+	ErrUnproven  = errors.New("the export was not made with the sealing key, or was changed by somebody who does not have it")
 )
 
 const (
@@ -52,16 +54,27 @@ type Header struct {
 	Release string `json:"release,omitempty"`
 	// Probe is a value that was sealed with the store's key, so that a wrong one is told before anything is written; see [Probe].
 	Probe []byte `json:"probe,omitempty"`
+	// Sealer, when set, seals the end of an export that is written, by which its reader knows that it is the work of somebody with the key.
+	Sealer storage.Sealer `json:"-"`
 }
+
+// ending is what stands at the end: the totals, and the sum of all before, sealed.
+type ending struct {
+	Totals
+	Proof []byte `json:"proof,omitempty"`
+}
+
+const proofLabel = "transfer/proof"
 
 // Writer writes an export. It buffers a chunk at a time.
 type Writer struct {
-	to    io.Writer
-	sum   [sha256.Size]byte
-	pack  *zstd.Encoder
-	chunk []byte
-	last  string
-	count *tally
+	to     io.Writer
+	sum    [sha256.Size]byte
+	pack   *zstd.Encoder
+	chunk  []byte
+	last   string
+	count  *tally
+	sealer storage.Sealer
 }
 
 // NewWriter begins an export.
@@ -70,7 +83,7 @@ func NewWriter(to io.Writer, header Header) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{to: to, pack: pack, count: newTally()}
+	w := &Writer{to: to, pack: pack, count: newTally(), sealer: header.Sealer}
 	if _, err := to.Write(binary.BigEndian.AppendUint16([]byte(magic), version)); err != nil {
 		return nil, fmt.Errorf("writing the export: %w", err)
 	}
@@ -112,12 +125,18 @@ func (w *Writer) Close() (Totals, error) {
 	if err := w.flush(); err != nil {
 		return Totals{}, err
 	}
-	totals := w.count.close()
-	text, err := json.Marshal(totals)
+	end := ending{Totals: w.count.close()}
+	if w.sealer != nil {
+		var err error
+		if end.Proof, err = w.sealer.Seal(proofLabel, w.sum[:]); err != nil {
+			return Totals{}, fmt.Errorf("sealing the end of the export: %w", err)
+		}
+	}
+	text, err := json.Marshal(end)
 	if err != nil {
 		return Totals{}, err
 	}
-	return totals, w.frame(frameEnd, text)
+	return end.Totals, w.frame(frameEnd, text)
 }
 
 func (w *Writer) frame(kind byte, body []byte) error {
@@ -144,9 +163,13 @@ func frameSum(before [sha256.Size]byte, head, body []byte) (sum [sha256.Size]byt
 type Reader struct {
 	// Header is what the export says of itself.
 	Header Header
+	// Sealer, when set, has to open what the end is sealed with, or that is [ErrUnproven]. Sums alone show what chance has done to a file:
+	// whoever changes it on purpose writes them anew.
+	Sealer storage.Sealer
 
 	from   io.Reader
-	sum    [sha256.Size]byte
+	sum    [sha256.Size]byte // of what was read
+	before [sha256.Size]byte // the same, without the last frame
 	unpack *zstd.Decoder
 	last   string
 	count  *tally
@@ -245,9 +268,14 @@ func (r *Reader) open(body []byte) (items []storage.Item, err error) {
 }
 
 func (r *Reader) end(body []byte) error {
-	var says Totals
-	if err := json.Unmarshal(body, &says); err != nil || says != r.count.close() {
+	var says ending
+	if err := json.Unmarshal(body, &says); err != nil || says.Totals != r.count.close() {
 		return fmt.Errorf("it holds %d items and says otherwise: %w", r.count.totals.Items, ErrDamaged)
+	}
+	if r.Sealer != nil {
+		if sum, err := r.Sealer.Open(proofLabel, says.Proof); err != nil || !bytes.Equal(sum, r.before[:]) {
+			return ErrUnproven
+		}
 	}
 	var more [1]byte
 	switch _, err := io.ReadFull(r.from, more[:]); {
@@ -256,7 +284,7 @@ func (r *Reader) end(body []byte) error {
 	case !errors.Is(err, io.EOF):
 		return fmt.Errorf("reading the export: %w", err)
 	}
-	r.totals = &says
+	r.totals = &says.Totals
 	return nil
 }
 
@@ -280,6 +308,7 @@ func (r *Reader) frame() (kind byte, body []byte, err error) {
 	if err := r.read(sum[:]); err != nil {
 		return 0, nil, err
 	}
+	r.before = r.sum
 	if r.sum = frameSum(r.sum, head[:], body); r.sum != sum {
 		return 0, nil, fmt.Errorf("a checksum after %d items is wrong: %w", r.count.totals.Items, ErrDamaged)
 	}

@@ -271,23 +271,54 @@ type refusing struct{ storage.DB }
 
 func (refusing) Update(context.Context, func(storage.Tx) error) error { return storage.ErrFull }
 
+func sealer(t *testing.T, fill byte) storage.Sealer {
+	t.Helper()
+	secret := bytes.Repeat([]byte{fill}, 32)
+	secret[0]++
+	s, err := seal.New(seal.Key{ID: fmt.Sprint(fill), Secret: secret})
+	must(t, err)
+	return s
+}
+
 func TestSealKeys(t *testing.T) {
 	t.Parallel()
-	sealer := func(fill byte) storage.Sealer {
-		secret := bytes.Repeat([]byte{fill}, 32)
-		secret[0]++
-		s, err := seal.New(seal.Key{ID: fmt.Sprint(fill), Secret: secret})
-		must(t, err)
-		return s
-	}
-	probe, err := transfer.Probe(sealer(1))
+	probe, err := transfer.Probe(sealer(t, 1))
 	must(t, err)
-	must(t, transfer.CheckKey(sealer(1), probe))
-	if err := transfer.CheckKey(sealer(2), probe); !errors.Is(err, transfer.ErrSealKey) {
+	must(t, transfer.CheckKey(sealer(t, 1), probe))
+	if err := transfer.CheckKey(sealer(t, 2), probe); !errors.Is(err, transfer.ErrSealKey) {
 		t.Error(err)
 	}
 	if probe, err := transfer.Probe(nil); probe != nil || err != nil {
 		t.Errorf("without a key: %v, %v", probe, err)
+	}
+}
+
+// TestProof: sums anybody can write, the end only who has the key.
+func TestProof(t *testing.T) {
+	t.Parallel()
+	db := filled(t, 100)
+	file := func(by storage.Sealer) []byte {
+		var file bytes.Buffer
+		_, err := transfer.Export(t.Context(), db, &file, transfer.Header{ID: "one", MadeAt: now, Sealer: by}, nil)
+		must(t, err)
+		return file.Bytes()
+	}
+	open := func(file []byte, with storage.Sealer) error {
+		r, err := transfer.NewReader(bytes.NewReader(file))
+		must(t, err)
+		r.Sealer = with
+		_, err = transfer.Sum(r.Items(), nil)
+		if _, whole := r.Totals(); whole != (err == nil) {
+			t.Errorf("it is whole: %v, %v", whole, err)
+		}
+		return err
+	}
+	must(t, open(file(sealer(t, 1)), sealer(t, 1)))
+	must(t, open(file(sealer(t, 1)), nil)) // to whoever does not have it
+	for name, forged := range map[string][]byte{"nobody": file(nil), "another": file(sealer(t, 2))} {
+		if err := open(forged, sealer(t, 1)); !errors.Is(err, transfer.ErrUnproven) {
+			t.Errorf("sealed by %s: %v", name, err)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/pgstore"
+	"github.com/gatehouse-id/gatehouse/tests/postgres/wire"
 )
 
 // recovery is how long a test waits for what has to come.
@@ -35,33 +36,33 @@ func until(t testing.TB, what string, is func() bool) {
 // troubled is a store at the end of a wire, and the same store without one.
 type troubled struct {
 	*testing.T
-	*wire
+	*wire.Wire
 	db, clear *pgstore.DB
 }
 
 func newTroubled(t *testing.T, change func(*pgstore.Config)) *troubled {
 	t.Helper()
 	place := t.TempDir()
-	w := newWire(t, server.DSN(t))
+	w := wire.New(t, server.DSN(t))
 	return troubledBy(t, w, place, change)
 }
 
-func troubledBy(t *testing.T, w *wire, place string, change func(*pgstore.Config)) *troubled {
+func troubledBy(t *testing.T, w *wire.Wire, place string, change func(*pgstore.Config)) *troubled {
 	t.Helper()
 	clear, err := openWith(t, place, time.Now, nil)
 	must(t, err)
 	db, err := openWith(t, place, time.Now, func(c *pgstore.Config) {
-		if c.DSN = w.dsn(""); change != nil {
+		if c.DSN = w.DSN(""); change != nil {
 			change(c)
 		}
 	})
 	must(t, err)
 	t.Cleanup(func() {
-		w.set(nil)
+		w.Set(nil)
 		must(t, db.Close())
 		must(t, clear.Close())
 	})
-	f := &troubled{T: t, wire: w, db: db, clear: clear}
+	f := &troubled{T: t, Wire: w, db: db, clear: clear}
 	must(t, write(t, db, "warm", "up"))
 	return f
 }
@@ -92,9 +93,9 @@ func (f *troubled) want(key, want string) {
 }
 
 // once is a rule that cuts at the first message which is the one.
-func once(is func(*message) bool) func(*message) bool {
+func once(is func(*wire.Message) bool) func(*wire.Message) bool {
 	var done atomic.Bool
-	return func(m *message) bool { return !is(m) || done.Swap(true) }
+	return func(m *wire.Message) bool { return !is(m) || done.Swap(true) }
 }
 
 // TestCommitOfUnknownFate: who gets no answer to a commit is told so, whether it happened or not, and nothing is tried again.
@@ -103,15 +104,15 @@ func TestCommitOfUnknownFate(t *testing.T) {
 	f := newTroubled(t, nil)
 	for _, tt := range []struct {
 		key, want string
-		where     func(*message) bool
+		where     func(*wire.Message) bool
 	}{
-		{"answered", "value", (*message).committed},
-		{"unsent", "", func(m *message) bool { return m.runs("COMMIT") }},
-		{"written", "", func(m *message) bool { return m.runs("INSERT") }},
+		{"answered", "value", (*wire.Message).Committed},
+		{"unsent", "", func(m *wire.Message) bool { return m.Runs("COMMIT") }},
+		{"written", "", func(m *wire.Message) bool { return m.Runs("INSERT") }},
 	} {
 		for _, reads := range []bool{true, false} {
 			key, runs := fmt.Sprintf("%s/%t", tt.key, reads), 0
-			f.set(once(tt.where))
+			f.Set(once(tt.where))
 			err := f.db.Update(t.Context(), func(tx storage.Tx) error {
 				runs++
 				if reads {
@@ -137,17 +138,17 @@ func TestCutBeforeAnythingIsWritten(t *testing.T) {
 	must(t, write(t, f.db, "a", "1"))
 	for _, tt := range []struct {
 		name  string
-		where func(*message) bool
+		where func(*wire.Message) bool
 	}{
-		{"the beginning", func(m *message) bool { return m.runs("BEGIN") }},
-		{"the reading", func(m *message) bool { return m.runs("SELECT") }},
-		{"the answer", func(m *message) bool { return m.answer && m.kind == 'D' }},
+		{"the beginning", func(m *wire.Message) bool { return m.Runs("BEGIN") }},
+		{"the reading", func(m *wire.Message) bool { return m.Runs("SELECT") }},
+		{"the answer", func(m *wire.Message) bool { return m.Answer && m.Kind == 'D' }},
 	} {
-		f.set(once(tt.where))
+		f.Set(once(tt.where))
 		if got, err := read(t, f.db, "a"); err != nil || got != "1" {
 			t.Errorf("%s of a view: %q, %v", tt.name, got, err)
 		}
-		f.set(once(tt.where))
+		f.Set(once(tt.where))
 		err := f.db.Update(t.Context(), func(tx storage.Tx) error {
 			item, err := tx.Get("a")
 			if err != nil {
@@ -159,7 +160,7 @@ func TestCutBeforeAnythingIsWritten(t *testing.T) {
 			t.Errorf("%s of an update: %v", tt.name, err)
 		}
 		f.want(tt.name, "1")
-		f.set(func(m *message) bool { return !tt.where(m) })
+		f.Set(func(m *wire.Message) bool { return !tt.where(m) })
 		for what, err := range map[string]error{
 			"view": second(read(t, f.db, "a")), "update": f.db.Update(t.Context(), func(tx storage.Tx) error { return second(tx.Get("a")) }),
 		} {
@@ -167,7 +168,7 @@ func TestCutBeforeAnythingIsWritten(t *testing.T) {
 				t.Errorf("%s of an %s is always cut: %v", tt.name, what, err)
 			}
 		}
-		f.set(nil)
+		f.Set(nil)
 	}
 }
 
@@ -179,8 +180,8 @@ func TestAllConnectionsAreCut(t *testing.T) {
 	const conns = 6
 	f := newTroubled(t, func(c *pgstore.Config) { c.MaxConns = conns })
 	var ended atomic.Int64
-	f.set(func(m *message) bool {
-		if m.answer && m.kind == 'C' && string(m.raw[5:]) == "ROLLBACK\x00" {
+	f.Set(func(m *wire.Message) bool {
+		if m.Answer && m.Kind == 'C' && string(m.Raw[5:]) == "ROLLBACK\x00" {
 			ended.Add(1)
 		}
 		return true
@@ -206,7 +207,7 @@ func TestAllConnectionsAreCut(t *testing.T) {
 		}
 		group.Wait()
 		until(t, "all connections are idle", func() bool { return ended.Load() >= conns })
-		f.cut()
+		f.Cut()
 		if err := next(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -218,7 +219,7 @@ func TestAllConnectionsAreCut(t *testing.T) {
 func TestNothingIsUsedTwice(t *testing.T) {
 	t.Parallel()
 	place := t.TempDir()
-	w := newWire(t, server.DSN(t))
+	w := wire.New(t, server.DSN(t))
 	here, there := troubledBy(t, w, place, nil), troubledBy(t, w, place, nil)
 	redeem := func(db storage.DB, code string) error {
 		return db.Update(t.Context(), func(tx storage.Tx) error {
@@ -232,9 +233,9 @@ func TestNothingIsUsedTwice(t *testing.T) {
 		code := fmt.Sprintf("code/%d", i)
 		must(t, write(t, here.clear, code, "a"))
 		var seen atomic.Int64
-		w.set(func(m *message) bool {
+		w.Set(func(m *wire.Message) bool {
 			switch {
-			case m.runs("BEGIN"), m.runs("DELETE"), m.runs("COMMIT"), m.committed():
+			case m.Runs("BEGIN"), m.Runs("DELETE"), m.Runs("COMMIT"), m.Committed():
 				return seen.Add(1) != int64(i%12)
 			}
 			return true
@@ -245,7 +246,7 @@ func TestNothingIsUsedTwice(t *testing.T) {
 			group.Go(func() { results[j] = redeem(node.db, code) })
 		}
 		group.Wait()
-		w.set(nil)
+		w.Set(nil)
 		told, unknown := 0, false
 		for _, err := range results {
 			switch {
@@ -272,21 +273,21 @@ func TestSlow(t *testing.T) {
 	f := newTroubled(t, func(c *pgstore.Config) { c.Timeout, c.AcquireTimeout, c.MaxConns = timeout, timeout, 4 })
 	for _, tt := range []struct {
 		name  string
-		where func(*message) bool
+		where func(*wire.Message) bool
 		do    func(runs *int) error
 		want  error
 	}{
-		{"the answer to a view", func(m *message) bool { return m.answer }, func(runs *int) error {
+		{"the answer to a view", func(m *wire.Message) bool { return m.Answer }, func(runs *int) error {
 			*runs++
 			return second(read(t, f.db, "warm"))
 		}, storage.ErrUnavailable},
-		{"the answer to a reading", func(m *message) bool { return m.answer }, func(runs *int) error {
+		{"the answer to a reading", func(m *wire.Message) bool { return m.Answer }, func(runs *int) error {
 			return f.db.Update(t.Context(), func(tx storage.Tx) error {
 				*runs++
 				return second(tx.Get("warm"))
 			})
 		}, storage.ErrUnavailable},
-		{"the answer to a commit", (*message).committed, func(runs *int) error {
+		{"the answer to a commit", (*wire.Message).Committed, func(runs *int) error {
 			return f.db.Update(t.Context(), func(tx storage.Tx) error {
 				*runs++
 				return tx.Put(storage.Item{Key: "slow"})
@@ -295,7 +296,7 @@ func TestSlow(t *testing.T) {
 	} {
 		must(t, write(t, f.db, "warm", "up"))
 		gate := make(chan struct{})
-		f.set(func(m *message) bool {
+		f.Set(func(m *wire.Message) bool {
 			if tt.where(m) {
 				<-gate
 			}
@@ -305,7 +306,7 @@ func TestSlow(t *testing.T) {
 		err := tt.do(&runs)
 		took := time.Since(begun)
 		close(gate)
-		f.set(nil)
+		f.Set(nil)
 		if !errors.Is(err, tt.want) || runs != 1 || took < timeout || took > 5*timeout {
 			t.Errorf("%s: %v after %v and %d runs", tt.name, err, took, runs)
 		}
@@ -320,12 +321,12 @@ func TestNobodyAnswersToAConnection(t *testing.T) {
 	f := newTroubled(t, func(c *pgstore.Config) {
 		c.Timeout, c.AcquireTimeout, c.MaxConns = 500*time.Millisecond, 2*time.Second, 1
 	})
-	for name, is := range map[string]func(*message) bool{
-		"at its beginning": func(m *message) bool { return m.answer }, "as it is set up": func(m *message) bool { return m.kind == 'P' },
+	for name, is := range map[string]func(*wire.Message) bool{
+		"at its beginning": func(m *wire.Message) bool { return m.Answer }, "as it is set up": func(m *wire.Message) bool { return m.Kind == 'P' },
 	} {
 		gate := make(chan struct{})
-		f.cut()
-		f.set(func(m *message) bool {
+		f.Cut()
+		f.Set(func(m *wire.Message) bool {
 			if is(m) {
 				<-gate
 			}
@@ -334,7 +335,7 @@ func TestNobodyAnswersToAConnection(t *testing.T) {
 		if err := second(read(t, f.db, "key")); !errors.Is(err, storage.ErrUnavailable) {
 			t.Errorf("%s: %v", name, err)
 		}
-		f.set(nil) // those that are held stay so
+		f.Set(nil) // those that are held stay so
 		until(t, "there is another connection", func() bool { return write(t, f.db, "key", name) == nil })
 		close(gate)
 		f.want("key", name)

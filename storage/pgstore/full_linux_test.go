@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/pgstore"
 	"github.com/gatehouse-id/gatehouse/tests/postgres"
+	"github.com/gatehouse-id/gatehouse/tests/postgres/wire"
 )
 
 // TestDiskFull: on a disk that is full nothing is lost and all is read, and once there is room again writes are taken.
@@ -35,8 +36,8 @@ func TestDiskFull(t *testing.T) {
 	must(t, err)
 	must(t, os.Chown(small, int(owner.Sys().(*syscall.Stat_t).Uid), -1))
 	owned.Exec(t, "postgres", fmt.Sprintf("CREATE TABLESPACE small LOCATION '%s'", small))
-	w := newWire(t, owned.DSN("postgres", postgres.User))
-	db, err := openWith(t, t.TempDir(), time.Now, func(c *pgstore.Config) { c.DSN = w.dsn("sslmode=disable default_tablespace=small") })
+	w := wire.New(t, owned.DSN("postgres", postgres.User))
+	db, err := openWith(t, t.TempDir(), time.Now, func(c *pgstore.Config) { c.DSN = w.DSN("sslmode=disable default_tablespace=small") })
 	must(t, err)
 	defer db.Close()
 	ballast := small + "/ballast"
@@ -58,8 +59,8 @@ func TestDiskFull(t *testing.T) {
 		}
 	}
 	var looked atomic.Int64
-	w.set(func(m *message) bool {
-		if strings.Contains(m.sql, "generate_series") {
+	w.Set(func(m *wire.Message) bool {
+		if strings.Contains(m.SQL, "generate_series") {
 			looked.Add(1)
 		}
 		return true

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/pgstore"
 	"github.com/gatehouse-id/gatehouse/tests/postgres"
+	"github.com/gatehouse-id/gatehouse/tests/postgres/wire"
 )
 
 // full reports whether a store says that there is no room.
@@ -65,12 +66,12 @@ func TestTheServerHasNoConnections(t *testing.T) {
 	t.Parallel()
 	owned := postgres.Start(t)
 	dsn := owned.DSN("postgres", postgres.User)
-	w := newWire(t, dsn)
-	db, err := openWith(t, t.TempDir(), time.Now, func(c *pgstore.Config) { c.DSN = w.dsn("") })
+	w := wire.New(t, dsn)
+	db, err := openWith(t, t.TempDir(), time.Now, func(c *pgstore.Config) { c.DSN = w.DSN("") })
 	must(t, err)
 	defer db.Close()
 	must(t, write(t, db, "a", "1"))
-	w.cut()
+	w.Cut()
 	var others []*pgx.Conn
 	leave := func() {
 		for _, other := range others {
@@ -84,7 +85,7 @@ func TestTheServerHasNoConnections(t *testing.T) {
 		if err == nil {
 			others = append(others, other)
 		} else {
-			w.cut() // what the node has taken meanwhile
+			w.Cut() // what the node has taken meanwhile
 		}
 		return errors.Is(db.Health(), storage.ErrUnavailable) && strings.Contains(db.Health().Error(), "53300")
 	})

@@ -105,19 +105,26 @@ func startWith(t *testing.T, nodes int, options string, users ...string) *cluste
 // node starts one.
 func (c *cluster) node() (*program.Program, error) { return c.nodeOf(caddyfile) }
 
-// nodeOf starts a node of another configuration, in a short folder since the path of a Unix socket must be short.
+// nodeOf starts a node of another configuration.
 func (c *cluster) nodeOf(caddyfile string) (*program.Program, error) {
+	return c.nodeWith(caddyfile, func(*program.Config) {})
+}
+
+// nodeWith starts a node that differs from the others, in a short folder since the path of a Unix socket must be short.
+func (c *cluster) nodeWith(caddyfile string, change func(*program.Config)) (*program.Program, error) {
 	dir, err := os.MkdirTemp("", "gh")
 	if err != nil {
 		return nil, err
 	}
-	node, err := program.Start(c.Context(), program.Config{
+	config := program.Config{
 		Path: binary, Dir: dir, Ports: 1, Host: "localhost", Ready: "/jwks",
 		Env: []string{"GATEHOUSE_DSN=" + c.dsn, "GATEHOUSE_SEAL_KEY=" + c.key},
 		Caddyfile: func(addresses []string) string {
 			return strings.NewReplacer("ADMIN", program.SocketIn(dir), "ISSUER", c.issuer, "NODE", "http://"+addresses[0], "OPTIONS", c.options, "USERS", c.users).Replace(caddyfile)
 		},
-	})
+	}
+	change(&config)
+	node, err := program.Start(c.Context(), config)
 	c.Cleanup(func() {
 		if node != nil {
 			_ = node.Stop() // it may have been killed
@@ -125,6 +132,14 @@ func (c *cluster) nodeOf(caddyfile string) (*program.Program, error) {
 		_ = os.RemoveAll(filepath.Clean(dir)) // it is temporary anyway
 	})
 	return node, err
+}
+
+// join has a node take its part.
+func (c *cluster) join(node *program.Program, err error) {
+	c.Helper()
+	must(c, err)
+	c.nodes = append(c.nodes, node)
+	c.balancer.add(node.Addresses[0])
 }
 
 const caddyfile = `{

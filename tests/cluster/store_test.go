@@ -127,10 +127,7 @@ func TestMovesToPostgreSQLAndBack(t *testing.T) {
 
 	c.balancer.only()
 	for range 2 {
-		node, err := c.node()
-		must(t, err)
-		c.nodes = append(c.nodes, node)
-		c.balancer.add(node.Addresses[0])
+		c.join(c.node())
 	}
 	c.goOn(gone, has, late)
 	for _, node := range c.nodes {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/mobileauth/device"
 	"github.com/gatehouse-id/gatehouse/tests/faces"
 	"github.com/gatehouse-id/gatehouse/tests/postgres"
 	"github.com/gatehouse-id/gatehouse/tests/program"
@@ -61,6 +63,7 @@ type cluster struct {
 	key      string // that seals
 	nodes    []*program.Program
 	client   *http.Client
+	keys     *device.SoftStore // of a phone
 }
 
 // start starts so many nodes at once, on an empty database.
@@ -217,7 +220,11 @@ func (c *cluster) send(method, address string, form url.Values, token string) *a
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	response, err := c.client.Do(request)
+	return answerTo(c.client, request)
+}
+
+func answerTo(client *http.Client, request *http.Request) *answer {
+	response, err := client.Do(request)
 	if err != nil {
 		return &answer{Body: err.Error()}
 	}
@@ -237,14 +244,25 @@ func (c *cluster) at(node int, path string) string {
 }
 
 // app is one that logs in by itself, each of its requests at another node.
-func (c *cluster) app() *faces.App {
+func (c *cluster) app() *faces.App { return c.appAt(c.client) }
+
+// appAt is one whose requests go where a client sends them.
+func (c *cluster) appAt(client *http.Client) *faces.App {
 	to, err := url.Parse(c.issuer)
 	must(c, err)
 	proxy := &httputil.ReverseProxy{
 		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(to) },
-		Transport: c.client.Transport,
+		Transport: client.Transport,
 	}
 	return faces.AppOf(c, proxy, c.issuer+"/authorize-challenge")
+}
+
+// through sends what is for the cluster to one of its nodes, as a balancer may.
+func (c *cluster) through(node int) *http.Client {
+	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, c.nodes[node].Addresses[0])
+	}
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}, Timeout: patience}
 }
 
 // code logs alice in and returns a code.

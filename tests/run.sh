@@ -95,6 +95,10 @@ have_shell() { have curl && have jq; }
 
 have_node() { have node && have npm; }
 
+have_history() {
+	git merge-base --is-ancestor "$(sed -n 's/^const formerCommit = "\(.*\)"$/\1/p' tests/cluster/former_test.go)" HEAD 2>/dev/null
+}
+
 # prepare installs what is missing where that is possible, and says what is skipped where it is not.
 prepare() {
 	if ! have go; then
@@ -121,6 +125,7 @@ prepare() {
 	have_apache || skip "the example of an Apache resource server: mod_oauth2 was not found (apt-get install apache2-bin libapache2-mod-oauth2)"
 	have_node || skip "the example of a Node resource server, the second implementation of the device protocol and the CIBA client of others: Node was not found (apt-get install nodejs npm)"
 	have_shell || skip "the stories of the README and of docs/api.md: curl or jq was not found (apt-get install curl jq)"
+	have_history || skip "the upgrade of nodes from a former build: the history does not go back so far (git fetch --unshallow)"
 	have_openssl || skip "what OpenSSL says of certificates, requests and lists of ours: it was not found (apt-get install openssl)"
 	if [ "$race" != no ] && ! have "${CC:-gcc}"; then
 		skip "the race detector: no C compiler was found (apt-get install gcc libc6-dev)"

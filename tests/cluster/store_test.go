@@ -86,6 +86,19 @@ func (c *cluster) goOn(revoked *answer, have ...*answer) {
 	c.login()
 }
 
+// inOrder has the store and the audit trail checked.
+func (c *cluster) inOrder() {
+	c.Helper()
+	var is checked
+	if c.stores(c.nodes[0], &is, "check"); is.Found != 0 {
+		c.Errorf("the store has findings: %+v", is)
+	}
+	verify := c.nodes[0].Command(c.Context(), "audit", "verify", "--address", c.nodes[0].Socket())
+	if said, err := verify.CombinedOutput(); err != nil || strings.Contains(string(said), "FOUND") {
+		c.Errorf("the audit trail: %v: %s", err, said)
+	}
+}
+
 // TestMovesToPostgreSQLAndBack: an operator who outgrows one machine moves the store, most of it while the server runs, and nobody has to
 // log in again; the way back is the same.
 func TestMovesToPostgreSQLAndBack(t *testing.T) {

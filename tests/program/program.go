@@ -22,9 +22,14 @@ import (
 const Patience = 60 * time.Second
 
 // Build builds cmd/gatehouse into a folder and returns the program.
-func Build(dir string) (string, error) {
+func Build(dir string) (string, error) { return BuildFrom("", dir) }
+
+// BuildFrom is [Build] from the source in another folder; "" is this one.
+func BuildFrom(source, dir string) (string, error) {
 	path := filepath.Join(dir, "gatehouse")
-	out, err := exec.Command("go", "build", "-o", path, "github.com/gatehouse-id/gatehouse/cmd/gatehouse").CombinedOutput()
+	cmd := exec.Command("go", "build", "-o", path, "github.com/gatehouse-id/gatehouse/cmd/gatehouse")
+	cmd.Dir = source
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building the program: %w\n%s", err, out)
 	}

@@ -3,8 +3,8 @@
 package storage
 
 import (
-	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 )
 
@@ -21,6 +21,8 @@ type Kind interface {
 type Description struct {
 	Name    string
 	Version byte
+	// Record is what its records are decoded to.
+	Record reflect.Type
 	// Sealed tells that values are encrypted.
 	Sealed  bool
 	Indexes []IndexDescription
@@ -32,12 +34,13 @@ type IndexDescription struct {
 	Unique bool
 }
 
-// ErrNewer is a value that a newer release has written.
-var ErrNewer = errors.New("the value is of a newer release")
+// ErrNewer is a value that a newer release has written. It is an [ErrUnavailable]: while nodes are upgraded one after the other, whoever
+// comes again may be sent to one that can read it.
+var ErrNewer = fmt.Errorf("the value is of a newer release: %w", ErrUnavailable)
 
 // Describe says what the table is called and what it has.
 func (t *Table[T]) Describe() Description {
-	d := Description{Name: t.Name, Version: t.Version, Sealed: t.Sealer != nil}
+	d := Description{Name: t.Name, Version: t.Version, Record: reflect.TypeFor[T](), Sealed: t.Sealer != nil}
 	for _, index := range t.Indexes {
 		d.Indexes = append(d.Indexes, IndexDescription{Name: index.Name, Unique: index.Unique})
 	}
@@ -47,9 +50,6 @@ func (t *Table[T]) Describe() Description {
 // Entries returns the index items that have to stand beside a record. They expire with it, whatever the table would say of a record that
 // is written now.
 func (t *Table[T]) Entries(item Item) ([]Item, error) {
-	if len(item.Value) > 0 && item.Value[0] > t.Version {
-		return nil, fmt.Errorf("reading %s: version %d, this release reads up to %d: %w", t.Name, item.Value[0], t.Version, ErrNewer)
-	}
 	record, err := t.decode(item)
 	if err != nil || len(t.Indexes) == 0 {
 		return nil, err

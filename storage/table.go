@@ -18,7 +18,8 @@ import (
 type Table[T any] struct {
 	// Name is the kind: short, lower case, unique in the store, without "/" or "#".
 	Name string
-	// Version is written before every value. A value of a newer version is refused, never guessed at.
+	// Version is written before every value. A value of a newer version is refused with [ErrNewer], never guessed at; one of an older
+	// version is read.
 	Version byte
 	// ID returns the record's primary key. It must not be empty.
 	ID func(*T) string
@@ -279,8 +280,11 @@ func (t *Table[T]) encode(record *T) (Item, error) {
 
 func (t *Table[T]) decode(item Item) (T, error) {
 	var record T
-	if len(item.Value) == 0 || item.Value[0] > t.Version {
-		return record, fmt.Errorf("reading %s: the value is damaged or of a newer version", t.Name)
+	if len(item.Value) == 0 {
+		return record, fmt.Errorf("reading %s: the value is empty", t.Name)
+	}
+	if version := item.Value[0]; version > t.Version {
+		return record, fmt.Errorf("reading %s: version %d, this release reads up to %d: %w", t.Name, version, t.Version, ErrNewer)
 	}
 	data := item.Value[1:]
 	if t.Sealer != nil {

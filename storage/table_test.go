@@ -405,6 +405,7 @@ func TestTableVersions(t *testing.T) {
 	}{
 		{"this version", "\x02{\"id\":\"1\"}", true},
 		{"the one before", "\x01{\"id\":\"1\"}", true},
+		{"with what is not known", "\x02{\"id\":\"1\",\"since\":\"later\"}", true},
 		{"a newer one", "\x03{\"id\":\"1\"}", false},
 		{"nothing", "", false},
 		{"no JSON", "\x02{", false},
@@ -420,6 +421,9 @@ func TestTableVersions(t *testing.T) {
 			h.do(func(tx storage.Tx) error {
 				_, err := h.table.Get(tx, "1")
 				if (err == nil) != test.ok || errors.Is(err, storage.ErrNotFound) {
+					t.Errorf("getting: %v", err)
+				}
+				if newer := test.name == "a newer one"; errors.Is(err, storage.ErrNewer) != newer || errors.Is(err, storage.ErrUnavailable) != newer {
 					t.Errorf("getting: %v", err)
 				}
 				if _, ok, err := h.table.Find(tx, "1"); ok != test.ok || (err == nil) != test.ok {

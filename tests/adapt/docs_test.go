@@ -135,3 +135,24 @@ func TestWalkthroughs(t *testing.T) {
 		})
 	}
 }
+
+// TestClusterExample adapts the Caddyfile of examples/cluster, of which every node is one, and holds it to the form that "caddy fmt" gives it.
+func TestClusterExample(t *testing.T) {
+	t.Parallel()
+	content, err := os.ReadFile("../../examples/cluster/Caddyfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if formatted := format(string(content)); formatted != string(content) {
+		t.Errorf("caddy fmt would write it as\n%s", formatted)
+	}
+	adapted, err := adapt(string(content), "Caddyfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{`"engine":"postgres"`, `"proxy_protocol"`, `":8081"`} {
+		if !strings.Contains(string(adapted), part) {
+			t.Errorf("it has no %s: %s", part, adapted)
+		}
+	}
+}

@@ -31,12 +31,22 @@ var former struct {
 // formerProgram returns the program of [formerCommit]. Where the history does not go back so far, as in a shallow clone, the test is skipped.
 func formerProgram(t *testing.T) string {
 	t.Helper()
-	former.once.Do(func() { former.path, former.err = buildFormer() })
-	if errors.Is(former.err, errNoHistory) {
+	path, found := findFormer(t)
+	if !found {
 		t.Skip(former.err)
 	}
+	return path
+}
+
+// findFormer is formerProgram for a test that has more to do.
+func findFormer(t *testing.T) (path string, found bool) {
+	t.Helper()
+	former.once.Do(func() { former.path, former.err = buildFormer() })
+	if errors.Is(former.err, errNoHistory) {
+		return "", false
+	}
 	must(t, former.err)
-	return former.path
+	return former.path, true
 }
 
 // buildFormer builds the former program where the user's caches are, unless it is there already: that takes minutes of a processor.

@@ -179,12 +179,23 @@ func IsShared(engine Engine) bool {
 	return ok && s.Shared()
 }
 
+// rounds is the lease of what one node does for all.
+const rounds = "rounds"
+
+// InUse reports whether a node somewhere uses a store that processes share. It takes some seconds to find out, unless there is one.
+func InUse(ctx context.Context, engine Engine, db storage.DB) (bool, error) {
+	if !IsShared(engine) {
+		return false, nil
+	}
+	return lease.Moves(ctx, db, rounds)
+}
+
 // share prepares for a store that other processes use as well.
 func (n *Node) share(engine Engine, db storage.DB) error {
 	if !n.shared.Load() {
 		return nil
 	}
-	l, err := lease.New(lease.Config{DB: db, Name: "rounds", Now: time.Now, Logger: n.logger})
+	l, err := lease.New(lease.Config{DB: db, Name: rounds, Now: time.Now, Logger: n.logger})
 	n.lease.Store(l)
 	return err
 }

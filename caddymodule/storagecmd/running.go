@@ -4,6 +4,7 @@ package storagecmd
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,7 +15,9 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule/operator"
+	"github.com/gatehouse-id/gatehouse/caddymodule/pool"
 	"github.com/gatehouse-id/gatehouse/caddymodule/storageadmin"
+	"github.com/gatehouse-id/gatehouse/storage"
 )
 
 // admin returns where the admin API is, as "caddy reload" finds it.
@@ -81,3 +84,14 @@ func (c *command) stream() (io.ReadCloser, error) {
 	}
 	return response.Body, nil
 }
+
+// quiet refuses a store that a node somewhere uses, whose admin API nobody has named.
+func (c *command) quiet(ctx context.Context, p *place, db storage.DB) error {
+	used, err := pool.InUse(ctx, p.engine, db)
+	if err == nil && used {
+		err = fmt.Errorf("%s: %w", p, errElsewhere)
+	}
+	return err
+}
+
+var errElsewhere = errors.New("a node uses the store, on this machine or another: stop every node of it first")

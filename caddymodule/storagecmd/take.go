@@ -77,7 +77,7 @@ func (c *command) importFile(path string, o options) error {
 		if err != nil {
 			return err
 		}
-		result, err := c.fill(db, r.Header.ID, r.Items(), o)
+		result, err := c.fill(p, db, r.Header.ID, r.Items(), o)
 		if err = errors.Join(err, db.Close()); err != nil {
 			return err
 		}
@@ -144,8 +144,11 @@ func (c *command) checkKey(p *place, probe []byte) error {
 	return nil
 }
 
-// fill has a store hold what comes.
-func (c *command) fill(db storage.DB, id string, items iter.Seq2[storage.Item, error], o options) (transfer.Result, error) {
+// fill has a store hold what comes, unless a node uses it.
+func (c *command) fill(p *place, db storage.DB, id string, items iter.Seq2[storage.Item, error], o options) (transfer.Result, error) {
+	if err := c.quiet(c.cmd.Context(), p, db); err != nil {
+		return transfer.Result{}, err
+	}
 	m := c.meter("importing")
 	target := transfer.Target{
 		DB: db, ID: id, Overwrite: o.overwrite, DryRun: o.dry, Unfinished: o.ahead, Now: c.now,
@@ -226,7 +229,7 @@ func (c *command) migrateStream(source, target *place, o options) error {
 	if err != nil {
 		return err
 	}
-	return c.into(target, func(db storage.DB) (transfer.Result, error) { return c.fill(db, source.key, r.Items(), o) }, o)
+	return c.into(target, func(db storage.DB) (transfer.Result, error) { return c.fill(target, db, source.key, r.Items(), o) }, o)
 }
 
 func (c *command) migrateHere(source, target *place, o options) (err error) {
@@ -240,7 +243,7 @@ func (c *command) migrateHere(source, target *place, o options) (err error) {
 		first := o
 		first.ahead = true // until the source was compared as well
 		err = transfer.Snapshot(ctx, db, func(items iter.Seq2[storage.Item, error]) (err error) {
-			result, err = c.fill(to, source.key, items, first)
+			result, err = c.fill(target, to, source.key, items, first)
 			return err
 		})
 		if err != nil || o.dry || o.ahead {

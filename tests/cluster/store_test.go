@@ -143,6 +143,7 @@ func TestMovesToPostgreSQLAndBack(t *testing.T) {
 		c.join(c.node())
 	}
 	c.goOn(gone, has, late)
+	c.refuses(old, "a node uses the store", "migrate", "Caddyfile", "Caddyfile.postgres", "--overwrite")
 	for _, node := range c.nodes {
 		must(t, node.Stop())
 	}

@@ -110,7 +110,8 @@ func (p *Plan) revoke(c *Costs) {
 	}
 	p.ViewBytes = p.Entries * c.View.Entry
 	all, wide := looks(rate)
-	reread := rate * (wide*revocation.Overlap.Seconds() + (all-wide)*revocation.Brief.Seconds())
+	far := 1 / revocation.FarEvery.Seconds()
+	reread := rate * (far*revocation.Far.Seconds() + (wide-far)*revocation.Overlap.Seconds() + (all-wide)*revocation.Brief.Seconds())
 	p.Reread = reread // of one node; times all of them below
 	p.ViewCPU = (rate*c.View.add(p.Entries) + reread*rereadCPU) / 1e6
 }

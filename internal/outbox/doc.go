@@ -15,10 +15,10 @@
 // in the order in which their transactions committed; an item without a key is a line of its own. Items of different lines are
 // delivered side by side and in any order.
 //
-// A line is claimed by compare-and-set before its first item is handed out, for [Config].Timeout and two seconds more. Two loops
-// on one store, in one process or in two, therefore do not deliver the same item at the same time as long as their clocks agree
-// to those two seconds and handlers stop when their context ends. What a node that died had claimed is taken over when the claim
-// is over, with the default within ten seconds.
+// A line is claimed by compare-and-set before its first item is handed out, for [Config].Timeout and two seconds more. Another loop
+// believes a claim for as long, from when it has seen it first: no clocks of two nodes are compared. Two loops on one store, in one
+// process or in two, therefore do not deliver the same item at the same time as long as handlers stop when their context ends. What
+// a node that died had claimed is taken over when the claim has stood for so long, with the default within ten seconds.
 //
 // # Failing
 //

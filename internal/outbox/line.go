@@ -32,7 +32,7 @@ type line struct {
 	Due  time.Time `json:"due"`  // when the head is to be delivered
 	// Tries counts those of the head that failed.
 	Tries int `json:"tries,omitempty"`
-	// Claim is whose turn it is to deliver the head, until when.
+	// Claim is whose turn it is to deliver the head, and ClaimUntil how long that loop may take, by its own clock.
 	Claim      string    `json:"claim,omitempty"`
 	ClaimUntil time.Time `json:"claim_until,omitzero"`
 }
@@ -43,9 +43,6 @@ func (l *line) id() string { return l.Kind + "/" + l.Key }
 func (l *line) due() string {
 	return fmt.Sprintf("%s%013d/%s", laneKey(l.Kind, l.Lane), l.Due.UnixMilli(), l.Key)
 }
-
-// claimed reports whether somebody is delivering the head.
-func (l *line) claimed(now time.Time) bool { return l.Claim != "" && now.Before(l.ClaimUntil) }
 
 // laneKey begins the due entries of a lane. Neither kind nor lane contains what separates them.
 func laneKey(kind, lane string) string { return duePrefix + kind + "/" + lane + "/" }

@@ -60,6 +60,7 @@ func (l *loop) find(ctx context.Context) (ready []string, rest time.Duration, er
 	if full {
 		l.lastFull = now
 		l.pace.forget()
+		l.claims.forget(now)
 		if s.bad > 0 {
 			l.config.Logger.ErrorContext(ctx, "lines of the outbox are damaged and left where they are", "lines", s.bad)
 		}
@@ -168,10 +169,8 @@ func (l *loop) available(tx storage.Tx, id string, now time.Time) (free bool, un
 	if err != nil || !ok {
 		return false, until, err
 	}
-	if row.claimed(now) {
-		return false, row.ClaimUntil, nil
-	}
-	return true, until, nil
+	until, taken := l.claims.taken(&row, now)
+	return !taken, until, nil
 }
 
 func earlier(a, b time.Time) time.Time {

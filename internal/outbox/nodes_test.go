@@ -689,3 +689,36 @@ func TestAClockThatIsBehind(t *testing.T) {
 		})
 	}
 }
+
+// A node whose clock is wrong, by whatever, takes over nothing that another is delivering, and all that a node had claimed which is gone.
+func TestAClockThatIsWrong(t *testing.T) {
+	for _, off := range []time.Duration{-time.Hour, -time.Minute, -3 * time.Second, 3 * time.Second, time.Minute, time.Hour} {
+		t.Run(fmt.Sprint(off), func(t *testing.T) {
+			inBubble(t, outbox.Config{}, func(w *world) {
+				t := w.t
+				r := newReceiver(func(context.Context, outbox.Delivery) error {
+					<-time.After(5 * time.Second)
+					return nil
+				})
+				wrong, err := outbox.New(outbox.Config{
+					DB: w.db, Now: func() time.Time { return time.Now().Add(off) }, Logger: slog.New(slog.DiscardHandler),
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, box := range []*outbox.Outbox{w.box, wrong} {
+					box.Handle("call", r)
+					w.run(box)
+				}
+				for i := range 20 {
+					w.append(outbox.Item{ID: fmt.Sprint(i), Key: fmt.Sprint(i)})
+					elapse(700 * time.Millisecond)
+				}
+				elapse(2 * time.Hour)
+				if got := r.deliveries(); len(got) != 20 || len(r.twice) != 0 || w.left() != 0 {
+					t.Errorf("%d deliveries, twice at once %v, %d items left", len(got), r.twice, w.left())
+				}
+			})
+		})
+	}
+}

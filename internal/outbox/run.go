@@ -17,7 +17,7 @@ import (
 const (
 	// Interval is how often the loop looks for items that it was not woken for.
 	Interval = time.Second
-	// margin is how long a claim outlasts its try, for clocks of two nodes that differ.
+	// margin is how long a claim outlasts its try, for handlers that stop a little late.
 	margin = 2 * time.Second
 	// drain is how long deliveries under way may go on when the loop ends.
 	drain = 3 * time.Second
@@ -44,6 +44,7 @@ type loop struct {
 
 	// Of the goroutine that looks.
 	floors         map[string]time.Time // by lane: nothing live was due before, at the last look
+	claims         sightings
 	lastFull, last time.Time
 	turn           int // the lane that goes first
 	trouble        rounds.Trouble
@@ -71,7 +72,7 @@ func (o *Outbox) Run(ctx context.Context) {
 	defer stop()
 	l := &loop{
 		Outbox: o, deliver: deliver, ended: make(chan struct{}, 1), floors: map[string]time.Time{}, under: map[string]string{},
-		rests: map[string]time.Time{}, pace: pace{quickest: map[string]time.Duration{}}, trouble: rounds.Trouble{
+		claims: sightings{most: o.config.Timeout + margin, by: map[string]sighting{}}, rests: map[string]time.Time{}, pace: pace{quickest: map[string]time.Duration{}}, trouble: rounds.Trouble{
 			Logger: o.config.Logger, Begins: "the outbox cannot be read: nothing is delivered", Ends: "the outbox is read again",
 			Over: storage.ErrClosed,
 		},
@@ -136,7 +137,10 @@ func (l *loop) claim(ctx context.Context, ids []string) (mine []claimed, err err
 			if err != nil {
 				return err
 			}
-			if !ok || row.claimed(now) || row.Due.After(now) {
+			if !ok || row.Due.After(now) {
+				continue
+			}
+			if _, taken := l.claims.taken(&row, now); taken {
 				continue
 			}
 			row.Claim, row.ClaimUntil = token, now.Add(l.config.Timeout+margin).UTC()

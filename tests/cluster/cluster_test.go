@@ -3,13 +3,14 @@
 package cluster_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 )
 
@@ -49,33 +50,104 @@ func TestOneGateway(t *testing.T) {
 	}
 }
 
-// TestOneWinner: what can be used once is used once, however many nodes are asked at the same moment.
+// atOnce sends a request a thousand times to two nodes, as many of them at the same moment as connections can be had, and returns the answers.
+func (c *cluster) atOnce(path string, form url.Values) []*answer {
+	c.Helper()
+	const callers, times = 50, 20
+	answers := make([]*answer, callers*times)
+	var ready, group sync.WaitGroup
+	ready.Add(1)
+	for i := range callers {
+		group.Go(func() {
+			ready.Wait()
+			for n := i; n < len(answers); n += callers {
+				answers[n] = c.send(http.MethodPost, c.at(n%2, path), form, "")
+			}
+		})
+	}
+	ready.Done()
+	group.Wait()
+	return answers
+}
+
+// TestOneWinner: of a thousand who redeem a code at two nodes one has tokens; of a thousand who refresh with a token all have the same next one,
+// within the grace, or none; and of those who rotate the keys at the same moment every one finds what the others have done.
 func TestOneWinner(t *testing.T) {
 	t.Parallel()
 	c := start(t, 2)
-	const rounds, callers = 5, 16
-	for range rounds {
-		code := c.code()
-		var won, refused atomic.Int64
-		var ready, group sync.WaitGroup
-		ready.Add(1)
-		for i := range callers {
-			group.Go(func() {
-				ready.Wait()
-				switch got := c.send(http.MethodPost, c.at(i%2, "/token"), redeeming(code), ""); {
-				case got.Access != "":
-					won.Add(1)
-				case got.Error == "invalid_grant":
-					refused.Add(1)
-				default:
-					t.Errorf("redeeming: %d %s", got.Status, got.Body)
-				}
-			})
+	code := c.code()
+	won, refused := 0, 0
+	for _, got := range c.atOnce("/token", redeeming(code)) {
+		switch {
+		case got.Access != "":
+			won++
+		case got.Error == "invalid_grant":
+			refused++
+		default:
+			t.Errorf("redeeming: %d %s", got.Status, got.Body)
 		}
-		ready.Done()
-		group.Wait()
-		if won.Load() != 1 || refused.Load() != callers-1 {
-			t.Errorf("%d have tokens, %d were refused", won.Load(), refused.Load())
+	}
+	if won != 1 || refused != 999 {
+		t.Errorf("%d have tokens, %d were refused", won, refused)
+	}
+
+	has := c.login()
+	next := map[string]bool{}
+	for _, got := range c.atOnce("/token", refreshing(has.Refresh)) {
+		if got.Refresh == "" {
+			t.Fatalf("refreshing: %d %s", got.Status, got.Body)
+		}
+		next[got.Refresh] = true
+	}
+	if len(next) != 1 || next[has.Refresh] {
+		t.Errorf("%d tokens come after one", len(next))
+	}
+	for token := range next {
+		has.Refresh = token
+	}
+	if got := c.send(http.MethodPost, c.at(1, "/token"), refreshing(has.Refresh), ""); got.Refresh == "" {
+		t.Errorf("the one that came after is refused: %d %s", got.Status, got.Body)
+	}
+	c.rotates(has)
+}
+
+// rotates has both nodes rotate their keys again and again at the same moment: they sign with one key afterwards, which both publish.
+func (c *cluster) rotates(has *answer) {
+	c.Helper()
+	var group sync.WaitGroup
+	for i := range 8 {
+		group.Go(func() {
+			node := c.nodes[i%2]
+			said, err := node.Command(c.Context(), "keys", "rotate", "--force", "--address", node.Socket()).CombinedOutput()
+			if err != nil && !strings.Contains(string(said), "conflict") {
+				c.Errorf("node %d rotates: %v %s", i%2, err, said)
+			}
+		})
+	}
+	group.Wait()
+	type key struct{ KID, Alg, State string }
+	var lists [2][]key
+	c.until("both nodes have the same keys", func() bool {
+		for i, node := range c.nodes {
+			listed, err := node.Command(c.Context(), "keys", "list", "--json", "--address", node.Socket()).Output()
+			must(c, err)
+			lists[i] = nil
+			must(c, json.Unmarshal(listed, &lists[i]))
+		}
+		return slices.Equal(lists[0], lists[1])
+	})
+	active := map[string]int{}
+	for _, k := range lists[0] {
+		if k.State == "active" {
+			active[k.Alg]++
+		}
+	}
+	if len(active) != 2 || active["ES256"] != 1 || active["RS256"] != 1 {
+		c.Errorf("active keys: %v", active)
+	}
+	for node := range c.nodes {
+		if got := c.send(http.MethodGet, c.at(node, "/api"), nil, has.Access); got.Status != http.StatusOK {
+			c.Errorf("node %d refuses what was signed before: %d %s", node, got.Status, got.Body)
 		}
 	}
 }

@@ -120,7 +120,7 @@ func (db *DB) settle(ctx context.Context, conn *pgx.Conn) error {
 
 // lasting has the database answer to a commit when it is on disk, where somebody has told it not to wait: what was acknowledged, such as
 // that a token is revoked or a code is spent, is not lost with the server. Who asks for more than that gets it.
-const lasting = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+const lasting = "DO $$ BEGIN IF current_setting('synchronous_commit') = 'off' THEN PERFORM set_config('synchronous_commit', 'on', false); END IF; END $$"
 
 // Where names the tables that a DSN and a schema lead to, without user and password: the same name is the same store, as long as nobody
 // calls one server by two names.

@@ -10,12 +10,15 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"text/tabwriter"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
 	"github.com/gatehouse-id/gatehouse/tests/faces"
+	"github.com/gatehouse-id/gatehouse/tests/postgres/wire"
+	"github.com/gatehouse-id/gatehouse/tests/program"
 )
 
 // What the callers under load do.
@@ -208,53 +211,108 @@ func (l *callers) runs(node int, path string) {
 	must(l, l.nodes[node].Restart(l.Context()))
 }
 
+// those are the people who call, beside alice.
+var those = []string{"bob", "carol", "dave", "erin"}
+
+// phase is something that happens while people call.
+type phase struct {
+	name   string
+	happen func()
+}
+
+// calls is how many API calls begin in a phase at least.
+const calls = 100
+
+// through has people call while one thing happens after the other: nobody is refused for good. What they saw is printed.
+func (l *callers) through(phases ...phase) {
+	l.Helper()
+	l.enter(phases[0].name)
+	for _, user := range those {
+		l.group.Go(func() { l.live(user) })
+	}
+	l.group.Go(l.work)
+	var names []string
+	for _, p := range phases {
+		names = append(names, p.name)
+		l.enter(p.name)
+		p.happen()
+		l.enough(p.name, calls)
+	}
+	close(l.stop)
+	l.group.Wait()
+	l.report(names...)
+	for _, c := range l.calls {
+		if c.failed != "" {
+			l.Errorf("while %s: %s: %s", c.phase, c.kind, c.failed)
+		}
+	}
+}
+
 // TestUnderLoad: one of three nodes is killed, one is upgraded, and the database is restarted, while people log in and call an API: nobody is
 // refused for good, and nobody has to log in again. What the callers saw is printed.
 func TestUnderLoad(t *testing.T) {
 	t.Parallel()
-	people := []string{"bob", "carol", "dave", "erin"}
-	l := &callers{cluster: startWith(t, 3, "", people...), stop: make(chan struct{})}
-	phases := []string{"nothing happens", "a node is killed and comes back", "a node is stopped and upgraded", "the database is restarted", "all is over"}
+	l := &callers{cluster: startWith(t, 3, "", those...), stop: make(chan struct{})}
 	if path, found := findFormer(t); found {
 		l.runs(1, path)
 	}
-	l.enter(phases[0])
-	for _, user := range people {
-		l.group.Go(func() { l.live(user) })
-	}
-	l.group.Go(l.work)
-	const calls = 100
-	happens := []func(){
-		func() {},
-		func() {
+	const killed, upgraded, restarted = "a node is killed and comes back", "a node is stopped and upgraded", "the database is restarted"
+	l.through(
+		phase{"nothing happens", func() {}},
+		phase{killed, func() {
 			must(t, l.nodes[0].Kill())
-			l.enough(phases[1], calls/2)
+			l.enough(killed, calls/2)
 			must(t, l.nodes[0].Restart(t.Context()))
-		},
-		func() {
+		}},
+		phase{upgraded, func() {
 			must(t, l.nodes[1].Stop())
-			l.enough(phases[2], calls/2)
+			l.enough(upgraded, calls/2)
 			l.runs(1, binary)
-		},
-		func() {
+		}},
+		phase{restarted, func() {
 			l.database.Stop(t)
-			before := len(l.of(phases[3], doAPI))
-			l.until("the gate goes on without a database", func() bool { return len(l.of(phases[3], doAPI)) > before })
+			before := len(l.of(restarted, doAPI))
+			l.until("the gate goes on without a database", func() bool { return len(l.of(restarted, doAPI)) > before })
 			l.database.Restart(t)
-		},
-		func() {},
-	}
-	for i, phase := range phases {
-		l.enter(phase)
-		happens[i]()
-		l.enough(phase, calls)
-	}
-	close(l.stop)
-	l.group.Wait()
-	l.report(phases...)
-	for _, c := range l.calls {
-		if c.failed != "" {
-			t.Errorf("while %s: %s: %s", c.phase, c.kind, c.failed)
-		}
-	}
+		}},
+		phase{"all is over", func() {}},
+	)
+}
+
+// TestUnderLoadOverAFaultyWire: between one of two nodes and the database things come late, are cut, are damaged, and at last nothing comes
+// through at all: what the callers want they get, at that node or at the other.
+func TestUnderLoadOverAFaultyWire(t *testing.T) {
+	t.Parallel()
+	l := &callers{cluster: startWith(t, 1, "", those...), stop: make(chan struct{})}
+	faulty := wire.New(t, l.dsn)
+	dsn := faulty.DSN("sslmode=verify-full sslrootcert=" + faulty.SpeakTLS())
+	l.join(l.nodeWith(caddyfile, func(p *program.Config) { p.Env = append(p.Env, "GATEHOUSE_DSN="+dsn) }))
+	var sent atomic.Int64
+	l.through(
+		phase{"nothing happens", func() {}},
+		phase{"each answer comes 50 ms late", func() {
+			faulty.SetTrips(func(trip *wire.Trip) bool {
+				if trip.Answer {
+					<-time.After(50 * time.Millisecond)
+				}
+				return true
+			})
+		}},
+		phase{"each eleventh message is the last of its connection", func() {
+			faulty.SetTrips(func(*wire.Trip) bool { return sent.Add(1)%11 != 0 })
+		}},
+		phase{"each thirteenth answer is damaged", func() {
+			faulty.SetTrips(nil)
+			faulty.Alter(func(bytes []byte) {
+				if sent.Add(1)%13 == 0 && len(bytes) > 0 {
+					bytes[len(bytes)/2] ^= 1
+				}
+			})
+		}},
+		phase{"nothing comes through", func() {
+			faulty.Alter(nil)
+			faulty.SetTrips(func(*wire.Trip) bool { return false })
+		}},
+		phase{"all is over", func() { faulty.SetTrips(nil) }},
+	)
 }

@@ -61,13 +61,14 @@ func (b *balancer) accept() {
 	}
 }
 
-// choose connects to the next node that is there.
+// choose connects to the next node that is there, each time from another address: what one address may begin is bounded, and callers are many.
 func (b *balancer) choose() (net.Conn, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for range b.nodes {
 		b.next++
-		if to, err := net.Dial("tcp", b.nodes[b.next%len(b.nodes)]); err == nil {
+		from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+b.next%250))}}
+		if to, err := from.Dial("tcp", b.nodes[b.next%len(b.nodes)]); err == nil {
 			return to, nil
 		}
 	}

@@ -85,13 +85,20 @@ func (c *command) stream() (io.ReadCloser, error) {
 	return response.Body, nil
 }
 
-// quiet refuses a store that a node somewhere uses, whose admin API nobody has named.
-func (c *command) quiet(ctx context.Context, p *place, db storage.DB) error {
+// openQuiet opens a store that is to be filled, and refuses one that a node somewhere uses, whose admin API nobody has named.
+func (c *command) openQuiet(ctx context.Context, p *place) (storage.DB, error) {
+	db, err := c.open(ctx, p, false)
+	if err != nil {
+		return nil, err
+	}
 	used, err := pool.InUse(ctx, p.engine, db)
 	if err == nil && used {
 		err = fmt.Errorf("%s: %w", p, errElsewhere)
 	}
-	return err
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
 }
 
 var errElsewhere = errors.New("a node uses the store, on this machine or another: stop every node of it first")

@@ -73,11 +73,11 @@ func (c *command) importFile(path string, o options) error {
 		return err
 	}
 	return c.reading(path, p, o.unproven, func(r *transfer.Reader) error {
-		db, err := c.open(c.cmd.Context(), p, false)
+		db, err := c.openQuiet(c.cmd.Context(), p)
 		if err != nil {
 			return err
 		}
-		result, err := c.fill(p, db, r.Header.ID, r.Items(), o)
+		result, err := c.fill(db, r.Header.ID, r.Items(), o)
 		if err = errors.Join(err, db.Close()); err != nil {
 			return err
 		}
@@ -144,11 +144,8 @@ func (c *command) checkKey(p *place, probe []byte) error {
 	return nil
 }
 
-// fill has a store hold what comes, unless a node uses it.
-func (c *command) fill(p *place, db storage.DB, id string, items iter.Seq2[storage.Item, error], o options) (transfer.Result, error) {
-	if err := c.quiet(c.cmd.Context(), p, db); err != nil {
-		return transfer.Result{}, err
-	}
+// fill has a store hold what comes.
+func (c *command) fill(db storage.DB, id string, items iter.Seq2[storage.Item, error], o options) (transfer.Result, error) {
 	m := c.meter("importing")
 	target := transfer.Target{
 		DB: db, ID: id, Overwrite: o.overwrite, DryRun: o.dry, Unfinished: o.ahead, Now: c.now,
@@ -229,7 +226,7 @@ func (c *command) migrateStream(source, target *place, o options) error {
 	if err != nil {
 		return err
 	}
-	return c.into(target, func(db storage.DB) (transfer.Result, error) { return c.fill(target, db, source.key, r.Items(), o) }, o)
+	return c.into(target, func(db storage.DB) (transfer.Result, error) { return c.fill(db, source.key, r.Items(), o) }, o)
 }
 
 func (c *command) migrateHere(source, target *place, o options) (err error) {
@@ -243,7 +240,7 @@ func (c *command) migrateHere(source, target *place, o options) (err error) {
 		first := o
 		first.ahead = true // until the source was compared as well
 		err = transfer.Snapshot(ctx, db, func(items iter.Seq2[storage.Item, error]) (err error) {
-			result, err = c.fill(target, to, source.key, items, first)
+			result, err = c.fill(to, source.key, items, first)
 			return err
 		})
 		if err != nil || o.dry || o.ahead {
@@ -268,7 +265,7 @@ func (c *command) compare(ctx context.Context, db storage.DB, copied transfer.To
 // into opens the target and has it filled. Without ahead it is taken for whole at the end.
 func (c *command) into(target *place, fill func(storage.DB) (transfer.Result, error), o options) error {
 	ctx := c.cmd.Context()
-	db, err := c.open(ctx, target, false)
+	db, err := c.openQuiet(ctx, target)
 	if err != nil {
 		return err
 	}

@@ -203,14 +203,6 @@ func (l *callers) report(phases ...string) {
 	l.Log("\n" + text.String())
 }
 
-// runs has a node run a program, instead of what it may run now.
-func (l *callers) runs(node int, path string) {
-	l.Helper()
-	must(l, l.nodes[node].Stop())
-	l.nodes[node].Path = path
-	must(l, l.nodes[node].Restart(l.Context()))
-}
-
 // those are the people who call, beside alice.
 var those = []string{"bob", "carol", "dave", "erin"}
 
@@ -238,9 +230,15 @@ func (l *callers) through(phases ...phase) {
 		p.happen()
 		l.enough(p.name, calls)
 	}
+	l.end(names...)
+}
+
+// end has nobody call any more, prints what they saw, and fails the test where somebody was refused for good.
+func (l *callers) end(phases ...string) {
+	l.Helper()
 	close(l.stop)
 	l.group.Wait()
-	l.report(names...)
+	l.report(phases...)
 	for _, c := range l.calls {
 		if c.failed != "" {
 			l.Errorf("while %s: %s: %s", c.phase, c.kind, c.failed)
@@ -254,7 +252,7 @@ func TestUnderLoad(t *testing.T) {
 	t.Parallel()
 	l := &callers{cluster: startWith(t, 3, "", those...), stop: make(chan struct{})}
 	if path, found := findFormer(t); found {
-		l.runs(1, path)
+		l.change(1, path)
 	}
 	const killed, upgraded, restarted = "a node is killed and comes back", "a node is stopped and upgraded", "the database is restarted"
 	l.through(
@@ -267,7 +265,7 @@ func TestUnderLoad(t *testing.T) {
 		phase{upgraded, func() {
 			must(t, l.nodes[1].Stop())
 			l.enough(upgraded, calls/2)
-			l.runs(1, binary)
+			l.change(1, binary)
 		}},
 		phase{restarted, func() {
 			l.database.Stop(t)

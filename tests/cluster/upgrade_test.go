@@ -210,14 +210,7 @@ func TestRollingUpgrade(t *testing.T) {
 	p.across(0, 1)
 	p.goOn(1)
 	l.enough(phases[3], 20)
-	close(l.stop)
-	l.group.Wait()
-	l.report(phases...)
-	for _, call := range l.calls {
-		if call.failed != "" {
-			t.Errorf("while %s: %s: %s", call.phase, call.kind, call.failed)
-		}
-	}
+	l.end(phases...)
 	c.change(0, binary)
 	p.goOn(0)
 	p.inOrder()

@@ -57,7 +57,7 @@ func (s *Store) insertGrant(tx storage.Tx, g Grant, draft *Revocation) (full boo
 		return false, err
 	}
 	g.Cutoffs = now.Cutoffs
-	if err := errors.Join(s.grants.Insert(tx, g), s.meet(tx, &g)); err != nil {
+	if err := errors.Join(s.grants.Insert(tx, g), s.devices.Meet(tx, g.Subject, g.Authn.Devices, s.Now())); err != nil {
 		return false, err
 	}
 	return s.enlist(tx, g, draft)

@@ -5,7 +5,6 @@ package authz
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz/roster"
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -23,46 +22,11 @@ func rosterTable() *storage.Table[roster.Roster] {
 	}
 }
 
-// deviceTable lists the devices of users for as long as anything that rests on a login can last, and no shorter after the last of them.
-func deviceTable() *storage.Table[roster.Devices] {
-	return &storage.Table[roster.Devices]{
-		Name: "userdevice", Version: 1,
-		ID:     func(d *roster.Devices) string { return d.Subject },
-		Expiry: func(d *roster.Devices) time.Time { return d.Last().Add(MaxRefreshTTL) },
-	}
-}
-
-// meet notes on which devices the user of a grant has logged in.
-func (s *Store) meet(tx storage.Tx, g *Grant) error {
-	if len(g.Authn.Devices) == 0 {
-		return nil
-	}
-	d, _, err := s.devices.Find(tx, g.Subject)
-	if err != nil {
-		return err
-	}
-	d.Subject = g.Subject
-	d.Expire(s.Now(), MaxRefreshTTL)
-	changed := false
-	for _, device := range g.Authn.Devices {
-		changed = d.Meet(device, s.Now()) || changed
-	}
-	if !changed {
-		return nil
-	}
-	return s.devices.Put(tx, d)
-}
-
 // DevicesOf returns the devices on which a user has logged in within [MaxRefreshTTL], be it that they were taken out since. A device may
 // be several users'.
 func (s *Store) DevicesOf(ctx context.Context, subject string) (devices []string, err error) {
-	return certain(&devices, s.db.View(ctx, func(tx storage.Tx) error {
-		devices = nil
-		d, _, err := s.devices.Find(tx, subject)
-		d.Expire(s.Now(), MaxRefreshTTL)
-		for _, met := range d.Met {
-			devices = append(devices, met.Device)
-		}
+	return certain(&devices, s.db.View(ctx, func(tx storage.Tx) (err error) {
+		devices, err = s.devices.Of(tx, subject, s.Now())
 		return err
 	}))
 }

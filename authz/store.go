@@ -30,7 +30,7 @@ type Store struct {
 	revocations  *storage.Table[Revocation]
 	cutoffs      *cutoff.Book
 	rosters      *storage.Table[roster.Roster]
-	devices      *storage.Table[roster.Devices]
+	devices      *roster.Book
 }
 
 // NewStore returns the records kept in db. Values that hold secrets are sealed with sealer; now is the clock of every
@@ -52,14 +52,14 @@ func NewStore(db storage.DB, sealer storage.Sealer, now func() time.Time) (*Stor
 		revocations:  revocationTable(),
 		cutoffs:      cutoff.NewBook(MaxRefreshTTL),
 		rosters:      rosterTable(),
-		devices:      deviceTable(),
+		devices:      roster.NewBook(MaxRefreshTTL),
 	}, nil
 }
 
 // Tables returns the tables of this package, for whoever looks after a store.
 func Tables(sealer storage.Sealer) []storage.Kind {
-	return append(cutoff.Tables(), requestTable(), sessionTable(), authSessionTable(), codeTable(), grantTable(), familyTable(sealer),
-		consentTable(), assertionTable(), revocationTable(), rosterTable(), deviceTable())
+	return append(append(cutoff.Tables(), roster.Tables()...), requestTable(), sessionTable(), authSessionTable(), codeTable(), grantTable(),
+		familyTable(sealer), consentTable(), assertionTable(), revocationTable(), rosterTable())
 }
 
 // Now returns the store's time: UTC, to the millisecond, as records keep it.

@@ -70,6 +70,10 @@ func transitions() []transition {
 			r, err := s.store.Request(ctx, s.request.ID)
 			return results(r), err
 		}},
+		{name: "Visit", reads: true, call: func(s *stage, ctx context.Context) ([]any, error) {
+			r, err := s.store.Visit(ctx, s.request.ID, s.session.ID)
+			return results(r), err
+		}},
 		{name: "BindRequest", call: func(s *stage, ctx context.Context) ([]any, error) {
 			r, err := s.store.BindRequest(ctx, s.request.ID, "browser")
 			return results(r), err

@@ -83,7 +83,7 @@ func (s *Store) SessionByHandle(ctx context.Context, h Handle) (Session, error) 
 	if !h.Opens(session.SecretHash) {
 		return Session{}, storage.ErrNotFound
 	}
-	return s.touch(ctx, session)
+	return s.Touch(ctx, session)
 }
 
 // TouchSession returns a live session by its id, as [Store.SessionByHandle] does by its cookie.
@@ -92,7 +92,7 @@ func (s *Store) TouchSession(ctx context.Context, id string) (Session, error) {
 	if err != nil {
 		return Session{}, err
 	}
-	return s.touch(ctx, session)
+	return s.Touch(ctx, session)
 }
 
 // Session returns the live session with the given id or [storage.ErrNotFound].
@@ -168,7 +168,9 @@ func (s *Store) insertSession(tx storage.Tx, session Session) error {
 	return s.sessions.Insert(tx, session)
 }
 
-func (s *Store) touch(ctx context.Context, session Session) (Session, error) {
+// Touch notes that a session is in use, at most once a minute, and returns it as it then is. [storage.ErrNotFound] means that it has ended
+// since it was read.
+func (s *Store) Touch(ctx context.Context, session Session) (Session, error) {
 	if !session.stale(s.Now()) {
 		return session, nil
 	}

@@ -41,11 +41,22 @@ func (w *world) wantEnded(session authz.Session, handle authz.Handle) {
 	w.wantError("reading it by id", err, storage.ErrNotFound)
 	_, err = w.store.TouchSession(w.Context(), session.ID)
 	w.wantError("touching it", err, storage.ErrNotFound)
+	_, err = w.store.Touch(w.Context(), stale(session))
+	w.wantError("touching what was read before", err, storage.ErrNotFound)
+	visit, err := w.store.Visit(w.Context(), "", session.ID)
+	w.ok(err)
+	equal(w, "session of a visit", visit.Session.ID, "")
 	_, err = w.store.RaiseSession(w.Context(), raise(session, session.Subject, w.store.Now()))
 	w.wantError("raising it", err, storage.ErrNotFound)
 	_, c := w.completion(session)
 	w.wantError("completing in it", second(w.store.Complete(w.Context(), c)), authz.ErrSessionEnded)
 	w.wantSessions(session.Subject)
+}
+
+// stale returns a session as one that was not seen for long.
+func stale(session authz.Session) authz.Session {
+	session.SeenAt = time.Time{}
+	return session
 }
 
 // wantSessions checks which live sessions a user has.

@@ -43,19 +43,16 @@ func (h *Handler) consent(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, nil, err)
 		return
 	}
-	request, err := h.Sessions.Request(r, params.Get(session.FieldRequest))
-	if err == nil && request.Local != "" {
+	found, err := h.Sessions.Visit(r, params.Get(session.FieldRequest))
+	if err == nil && found.Request.Local != "" {
 		err = authz.ErrRequestEnded // a page of ours asks for no consent
 	}
 	if err != nil {
 		h.refuse(w, r, nil, err)
 		return
 	}
-	v := visit{request: request, stored: true, browser: h.Sessions.Browser(r)}
-	if v.target, err = h.recall(r.Context(), &request); err == nil {
-		v.session, _, err = h.Sessions.Current(r)
-	}
-	if err != nil {
+	v := visit{request: found.Request, stored: true, browser: h.Sessions.Browser(r), session: found.Session}
+	if v.target, err = h.recall(r.Context(), &v.request); err != nil {
 		h.refuse(w, r, v.target, err)
 		return
 	}

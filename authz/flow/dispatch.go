@@ -104,22 +104,16 @@ func (h *Handler) resume(w http.ResponseWriter, r *http.Request, params oauth.Pa
 // to this browser; it is then fresh.
 func (h *Handler) find(w http.ResponseWriter, r *http.Request, id string) (v visit, fresh bool, err error) {
 	v.stored = true
-	v.request, err = h.Sessions.Request(r, id)
-	if errors.Is(err, session.ErrOtherBrowser) {
-		fresh = true
-		v.request, v.browser, err = h.adopt(w, r, id)
-	} else {
-		v.browser = h.Sessions.Browser(r)
-	}
-	if err != nil {
-		return v, false, err
-	}
-	if v.request.Local == "" {
-		if v.target, err = h.recall(r.Context(), &v.request); err != nil {
-			return v, false, err
+	found, err := h.Sessions.Visit(r, id)
+	v.request, v.session, v.browser = found.Request, found.Session, h.Sessions.Browser(r)
+	if fresh = errors.Is(err, session.ErrOtherBrowser); fresh {
+		if v.request, v.browser, err = h.adopt(w, r, id); err == nil {
+			v.session, _, err = h.Sessions.Current(r)
 		}
 	}
-	v.session, _, err = h.Sessions.Current(r)
+	if err == nil && v.request.Local == "" {
+		v.target, err = h.recall(r.Context(), &v.request)
+	}
 	return v, fresh, err
 }
 

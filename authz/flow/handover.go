@@ -38,17 +38,15 @@ func (h *Handler) handover(w http.ResponseWriter, r *http.Request) {
 // findOffer loads a request of this browser and the session that is offered with it. The visit is stored once the request is known to
 // be this browser's.
 func (h *Handler) findOffer(r *http.Request, id string) (v visit, offered authz.Session, err error) {
-	if v.request, err = h.Sessions.Request(r, id); err != nil {
+	found, err := h.Sessions.Visit(r, id)
+	if err != nil {
 		return v, offered, err
 	}
-	if v.request.Handover == nil {
+	if found.Request.Handover == nil {
 		return v, offered, authz.ErrRequestEnded
 	}
-	v.stored, v.browser = true, h.Sessions.Browser(r)
+	v = visit{request: found.Request, stored: true, browser: h.Sessions.Browser(r), session: found.Session}
 	if v.target, err = h.recall(r.Context(), &v.request); err == nil {
-		v.session, _, err = h.Sessions.Current(r)
-	}
-	if err == nil {
 		offered, err = h.Store.Offered(r.Context(), v.request)
 	}
 	return v, offered, err

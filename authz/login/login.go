@@ -106,19 +106,15 @@ func (h *Handler) login(w http.ResponseWriter, r *http.Request) {
 
 // find loads everything the page depends on.
 func (h *Handler) find(r *http.Request, id string) (v visit, err error) {
-	if v.began, err = h.Store.Moment(r.Context()); err != nil {
+	found, err := h.Sessions.Visit(r, id)
+	if err != nil {
 		return v, err
 	}
-	if v.request, err = h.Sessions.Request(r, id); err != nil {
-		return v, err
-	}
+	v.request, v.session, v.began = found.Request, found.Session, found.Began
 	if v.request.Local == "" {
 		if v.client, err = session.FindClient(r.Context(), h.Clients, v.request.ClientID); err != nil {
 			return v, err
 		}
-	}
-	if v.session, _, err = h.Sessions.Current(r); err != nil {
-		return v, err
 	}
 	v.browser = h.Sessions.Browser(r)
 	v.missing, v.pending = v.request.Missing(h.Judge.Engine, v.session, h.Store.Now())

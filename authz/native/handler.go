@@ -179,26 +179,23 @@ func (c *call) lost(err error) error {
 // one that the auth session has come to, as long as it lives.
 func (c *call) find(params oauth.Params) (err error) {
 	ctx := c.r.Context()
-	if c.began, err = c.Store.Moment(ctx); err != nil {
+	found, err := c.Store.Visit(ctx, c.context.RequestID, c.context.SessionID)
+	if err == nil && found.Session.ID != "" {
+		found.Session, err = c.Store.Touch(ctx, found.Session)
+	}
+	if err != nil && !authz.Gone(err) {
 		return authz.Failure(err)
 	}
-	if c.context.SessionID != "" {
-		c.session, err = c.Store.TouchSession(ctx, c.context.SessionID)
-		if err != nil && !authz.Gone(err) {
-			return authz.Failure(err)
-		}
-	}
-	if c.context.ID == "" || asksAnew(params) {
-		return c.begin(ctx, params)
-	}
-	c.request, err = c.Store.Request(ctx, c.context.RequestID)
+	c.request, c.session, c.began = found.Request, found.Session, found.Began
 	switch {
-	case authz.Gone(err) && c.session.ID != "":
+	case c.context.ID == "" || asksAnew(params):
+		return c.begin(ctx, params)
+	case c.request.ID != "":
+		return nil
+	case c.session.ID != "":
 		return oauth.NewError(oauth.InvalidRequest, "nothing is being asked: begin with response_type")
-	case err != nil:
-		return c.lost(err)
 	}
-	return nil
+	return oauth.SessionLost()
 }
 
 // asksAnew reports whether an app asks for something, instead of answering what it has been asked. Any parameter that would

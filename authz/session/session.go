@@ -81,7 +81,7 @@ func New(c Config) (*Manager, error) {
 // Current returns the live session that the request's cookie names; false when there is none. A malformed cookie, a wrong
 // secret and an ended session are the same: nobody is signed in.
 func (m *Manager) Current(r *http.Request) (authz.Session, bool, error) {
-	handle, ok := authz.ParseSessionHandle(m.jar.value(r, m.jar.session))
+	handle, ok := m.handle(r)
 	if !ok {
 		return authz.Session{}, false, nil
 	}
@@ -92,20 +92,37 @@ func (m *Manager) Current(r *http.Request) (authz.Session, bool, error) {
 	return s, err == nil, err
 }
 
-// Request returns the open request with the given id that this browser began, or [authz.ErrRequestEnded] or
-// [ErrOtherBrowser].
-func (m *Manager) Request(r *http.Request, id string) (authz.Request, error) {
+// handle returns what the request's cookie holds; false when that is malformed.
+func (m *Manager) handle(r *http.Request) (authz.Handle, bool) {
+	return authz.ParseSessionHandle(m.jar.value(r, m.jar.session))
+}
+
+// Visit returns the open request with the given id that this browser began, together with its session, as [Manager.Current] does, and
+// the moment. It refuses with [authz.ErrRequestEnded] or [ErrOtherBrowser].
+func (m *Manager) Visit(r *http.Request, id string) (authz.Visit, error) {
 	if !PlausibleRequest(id) {
-		return authz.Request{}, authz.ErrRequestEnded
+		return authz.Visit{}, authz.ErrRequestEnded
 	}
-	request, err := m.store.Request(r.Context(), id)
+	handle, ok := m.handle(r)
+	if !ok {
+		handle = authz.Handle{}
+	}
+	v, err := m.store.Visit(r.Context(), id, handle.ID)
 	switch {
 	case err != nil:
-		return authz.Request{}, fmt.Errorf("reading the request: %w", err)
-	case !request.BelongsTo(m.Browser(r).Hash()):
-		return authz.Request{}, ErrOtherBrowser
+		return authz.Visit{}, fmt.Errorf("reading the request: %w", err)
+	case v.Request.ID == "":
+		return authz.Visit{}, authz.ErrRequestEnded
+	case !v.Request.BelongsTo(m.Browser(r).Hash()):
+		return authz.Visit{}, ErrOtherBrowser
+	case v.Session.ID == "" || !handle.Opens(v.Session.SecretHash):
+		v.Session = authz.Session{}
+		return v, nil
 	}
-	return request, nil
+	if v.Session, err = m.store.Touch(r.Context(), v.Session); err != nil && !authz.Gone(err) {
+		return authz.Visit{}, fmt.Errorf("touching the session: %w", err)
+	}
+	return v, nil
 }
 
 // PlausibleRequest reports whether a text could be a request's id, so that nothing else becomes a key of the store.

@@ -310,8 +310,67 @@ func TestABrokenStoreSignsNobodyIn(t *testing.T) {
 	if _, ok, err := w.Current(visit(t, cookie)); ok || !errors.Is(err, broken) {
 		t.Errorf("Current = %v, %v, want the store's error", ok, err)
 	}
-	if _, err := w.Request(visit(t), "req_a"); !errors.Is(err, broken) || errors.Is(err, authz.ErrRequestEnded) {
-		t.Errorf("Request = %v, want the store's error", err)
+	if _, err := w.Visit(visit(t), "req_a"); !errors.Is(err, broken) || errors.Is(err, authz.ErrRequestEnded) {
+		t.Errorf("Visit = %v, want the store's error", err)
+	}
+}
+
+// TestVisit: a browser comes back with a request and finds its session, if it has one that lives.
+func TestVisit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	mine, browser := w.browser(t)
+	s, cookie := w.login(t, w.proof("password", "usr_a"))
+	ended, gone := w.login(t, w.proof("password", "usr_a"))
+	if _, err := w.store.EndSession(t.Context(), ended.ID); err != nil {
+		t.Fatal(err)
+	}
+	value := strings.Replace(cookie.Value, cookie.Value[len(cookie.Value)-4:], "AAAA", 1)
+	forged := &http.Cookie{Name: cookie.Name, Value: value}
+	w.clock.Advance(2 * time.Minute)
+	began := w.clock.Now().Truncate(time.Millisecond)
+	r := authz.NewRequest(w.clock.Now())
+	r.Browser = mine.Hash()
+	if err := w.store.InsertRequest(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name   string
+		cookie *http.Cookie
+		want   string
+	}{
+		{"nobody", &http.Cookie{Name: "other", Value: "x"}, ""},
+		{"malformed", &http.Cookie{Name: cookie.Name, Value: s.ID}, ""},
+		{"a wrong secret", forged, ""},
+		{"ended", gone, ""},
+		{"its own", cookie, s.ID},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			v, err := w.Visit(visit(t, browser, tt.cookie), r.ID)
+			if err != nil || v.Request.ID != r.ID || !v.Began.At.Equal(began) || v.Session.ID != tt.want {
+				t.Errorf("Visit = %+v, %v, want session %q", v, err, tt.want)
+			}
+			if stored, err := w.store.Session(t.Context(), s.ID); err != nil || stored.SeenAt.Equal(began) != (tt.want == s.ID) {
+				t.Errorf("the session was seen at %v (%v)", stored.SeenAt, err)
+			}
+		})
+	}
+	w.clock.Advance(2 * time.Minute)
+	w.beforeUpdate = func() {
+		if _, err := w.store.EndSession(t.Context(), s.ID); err != nil {
+			t.Error(err)
+		}
+	}
+	if v, err := w.Visit(visit(t, browser, cookie), r.ID); err != nil || v.Session.ID != "" {
+		t.Errorf("a session that ends meanwhile is found as %+v, %v", v.Session, err)
+	}
+	w.clock.Advance(2 * time.Minute)
+	_, cookie = w.login(t, w.proof("password", "usr_a"))
+	w.clock.Advance(2 * time.Minute)
+	broken := errors.New("the store broke")
+	w.faults.Inject(storagetest.Fault{Op: storagetest.OnUpdate, Err: broken})
+	if v, err := w.Visit(visit(t, browser, cookie), r.ID); !errors.Is(err, broken) || v.Session.ID != "" || v.Request.ID != "" {
+		t.Errorf("with a store that takes no writes: %+v, %v", v, err)
 	}
 }
 
@@ -346,12 +405,12 @@ func TestARequestBelongsToItsBrowser(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := w.Request(visit(t, tt.cookies...), tt.id)
+			got, err := w.Visit(visit(t, tt.cookies...), tt.id)
 			if !errors.Is(err, tt.want) {
-				t.Errorf("Request = %v, want %v", err, tt.want)
+				t.Errorf("Visit = %v, want %v", err, tt.want)
 			}
-			if (got.ID != "") != (tt.want == nil) {
-				t.Errorf("Request returned %q with error %v", got.ID, err)
+			if (got.Request.ID != "") != (tt.want == nil) || (got.Began.At.IsZero()) != (tt.want != nil) {
+				t.Errorf("Visit returned %+v with error %v", got, err)
 			}
 		})
 	}

@@ -175,7 +175,7 @@ func TestTheAppIsKept(t *testing.T) {
 	everywhere(t, func(w *world) {
 		request := w.ask("browser")
 		proof := appProof("app", "bank", "2.0", w.store.Now())
-		_, err := w.store.ProveRequest(w.Context(), request.ID, proof)
+		_, err := w.store.ProveRequest(w.Context(), request.ID, proof, nil)
 		w.ok(err)
 		stored, err := w.store.Request(w.Context(), request.ID)
 		w.ok(err)

@@ -165,7 +165,7 @@ type NativeProof struct {
 	// Open is inserted when the auth session has no session that the proof fits: it holds the proof. Nil where nobody is to
 	// be signed in.
 	Open *Session
-	// Raise adds the proof to the session there is; its SessionID is filled in.
+	// Raise adds the proof to the session there is; its SessionID is filled in. What it writes beside is written with Open too.
 	Raise Raise
 }
 
@@ -189,7 +189,7 @@ func (s *Store) ProveNative(ctx context.Context, in NativeProof) (session Sessio
 		if a.ExpiresAt.Before(session.ExpiresAt) {
 			a.ExpiresAt = session.ExpiresAt
 		}
-		return over, s.authSessions.Put(tx, a)
+		return over, in.Raise.Within.after(tx, s.authSessions.Put(tx, a))
 	})
 	if err != nil {
 		return Session{}, nil, err

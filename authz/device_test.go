@@ -44,7 +44,7 @@ func (w *world) signWith(subject, device string) (authz.Session, authz.Handle) {
 	w.Helper()
 	session, handle := w.draft(subject)
 	session.Proofs["phone"] = w.proofOf(device, subject)
-	w.ok(w.store.OpenSession(w.Context(), session))
+	w.ok(w.store.OpenSession(w.Context(), session, nil))
 	return session, handle
 }
 
@@ -99,12 +99,12 @@ func TestADeviceThatIsLostMeanwhileProvesNothing(t *testing.T) {
 		w.wantError("raising a session by what was proven before", err, storage.ErrNotFound)
 		opened, _ := w.draft(bob)
 		opened.Proofs["phone"] = judged
-		w.wantError("opening a session", w.store.OpenSession(w.Context(), opened), authz.ErrOvertaken)
+		w.wantError("opening a session", w.store.OpenSession(w.Context(), opened, nil), authz.ErrOvertaken)
 
 		request := authz.NewRequest(w.store.Now())
 		w.ok(w.store.InsertRequest(w.Context(), request))
 		judged.Subject = ""
-		w.ok(second(w.store.ProveRequest(w.Context(), request.ID, judged)))
+		w.ok(second(w.store.ProveRequest(w.Context(), request.ID, judged, nil)))
 		_, c := w.completion(session)
 		c.RequestID = request.ID
 		w.wantError("completing", second(w.store.Complete(w.Context(), c)), authz.ErrRequestEnded)

@@ -89,7 +89,7 @@ func transitions() []transition {
 			return results(first), err
 		}},
 		{name: "ProveRequest", call: func(s *stage, ctx context.Context) ([]any, error) {
-			r, err := s.store.ProveRequest(ctx, s.request.ID, realm.Proof{Realm: "app", Time: s.store.Now()})
+			r, err := s.store.ProveRequest(ctx, s.request.ID, realm.Proof{Realm: "app", Time: s.store.Now()}, nil)
 			return results(r), err
 		}},
 		{name: "AuthSession", reads: true, call: func(s *stage, ctx context.Context) ([]any, error) {
@@ -179,11 +179,11 @@ func transitions() []transition {
 		}},
 		{name: "OpenSession", call: func(s *stage, ctx context.Context) ([]any, error) {
 			fresh, _ := s.draft(alice)
-			return nil, s.store.OpenSession(ctx, fresh)
+			return nil, s.store.OpenSession(ctx, fresh, nil)
 		}},
 		{name: "ReplaceSession", call: func(s *stage, ctx context.Context) ([]any, error) {
 			fresh, _ := s.draft(alice)
-			r, err := s.store.ReplaceSession(ctx, s.session.ID, fresh)
+			r, err := s.store.ReplaceSession(ctx, s.session.ID, fresh, nil)
 			return results(r), err
 		}},
 		{name: "RaiseSession", call: func(s *stage, ctx context.Context) ([]any, error) {
@@ -548,7 +548,7 @@ func TestOnlyTheLastRunCounts(t *testing.T) {
 		{"an ended session", func(s *stage) ([]authz.Revocation, error) { return s.store.EndSession(s.Context(), s.session.ID) }},
 		{"a replaced session", func(s *stage) ([]authz.Revocation, error) {
 			fresh, _ := s.draft(bob)
-			return s.store.ReplaceSession(s.Context(), s.session.ID, fresh)
+			return s.store.ReplaceSession(s.Context(), s.session.ID, fresh, nil)
 		}},
 	}
 	for _, tt := range tests {

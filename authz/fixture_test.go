@@ -184,7 +184,7 @@ func (w *world) after(d time.Duration) { w.clock.Advance(d) }
 func (w *world) sign(subject string) (authz.Session, authz.Handle) {
 	w.Helper()
 	session, handle := w.draft(subject)
-	w.ok(w.store.OpenSession(w.Context(), session))
+	w.ok(w.store.OpenSession(w.Context(), session, nil))
 	return session, handle
 }
 

@@ -39,7 +39,7 @@ func ParsePushedHandle(value string) (Handle, bool) { return randid.ParseHandle(
 // wrong is [ErrRequestEnded]: another client, another secret, that it is too late, or that a browser was here before.
 func (s *Store) OpenPushed(ctx context.Context, h Handle, client, browser string) (Request, error) {
 	opened := false
-	r, err := s.changeRequest(ctx, h.ID, func(r *Request) bool {
+	r, err := s.changeRequest(ctx, h.ID, nil, func(r *Request) bool {
 		opened = r.Pushed != nil && h.Opens(r.Pushed.SecretHash) && r.ClientID == client && r.Browser == "" &&
 			s.Now().Before(r.Pushed.ExpiresAt)
 		if opened {

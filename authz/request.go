@@ -169,20 +169,20 @@ func (s *Store) openRequest(tx storage.Tx, id string) (Request, error) {
 }
 
 // changeRequest changes an open request, unless the change finds nothing to do, and returns it as it then is.
-func (s *Store) changeRequest(ctx context.Context, id string, change func(r *Request) (changed bool)) (Request, error) {
+func (s *Store) changeRequest(ctx context.Context, id string, within Within, change func(r *Request) (changed bool)) (Request, error) {
 	var r Request
 	return certain(&r, s.db.Update(ctx, func(tx storage.Tx) (err error) {
 		if r, err = s.openRequest(tx, id); err != nil || !change(&r) {
 			return err
 		}
-		return s.requests.Put(tx, r)
+		return within.after(tx, s.requests.Put(tx, r))
 	}))
 }
 
 // BindRequest binds an open request to a browser, known by the hash of its cookie, unless it is bound already or was pushed. The
 // request as it then is comes back.
 func (s *Store) BindRequest(ctx context.Context, id, browser string) (Request, error) {
-	return s.changeRequest(ctx, id, func(r *Request) bool {
+	return s.changeRequest(ctx, id, nil, func(r *Request) bool {
 		free := r.Browser == "" && r.Pushed == nil
 		if free {
 			r.Browser = browser
@@ -213,11 +213,11 @@ var ErrNotAnonymous = errors.New("the proof names a user")
 
 // ProveRequest adds to an open request a proof that was given before anybody was known. It must name nobody, and must not
 // have been judged in the knowledge of a user either: whoever proves next who he is takes it over.
-func (s *Store) ProveRequest(ctx context.Context, id string, proof realm.Proof) (Request, error) {
+func (s *Store) ProveRequest(ctx context.Context, id string, proof realm.Proof, within Within) (Request, error) {
 	if proof.Subject != "" {
 		return Request{}, ErrNotAnonymous
 	}
-	return s.changeRequest(ctx, id, func(r *Request) bool {
+	return s.changeRequest(ctx, id, within, func(r *Request) bool {
 		if r.Proven == nil {
 			r.Proven = realm.Proofs{}
 		}
@@ -228,7 +228,7 @@ func (s *Store) ProveRequest(ctx context.Context, id string, proof realm.Proof) 
 
 // KeepRealmState records what a realm's challenge wants back in the next round, as that of a challenge nobody has answered yet.
 func (s *Store) KeepRealmState(ctx context.Context, id, realmName string, state []byte) error {
-	_, err := s.changeRequest(ctx, id, func(r *Request) bool {
+	_, err := s.changeRequest(ctx, id, nil, func(r *Request) bool {
 		if r.RealmState == nil {
 			r.RealmState = map[string][]byte{}
 		}
@@ -242,7 +242,7 @@ func (s *Store) KeepRealmState(ctx context.Context, id, realmName string, state 
 // SpendRealmState records that the challenge which kept a state is being answered. It reports whether this is the first answer:
 // of many that come at once one is, and none is to a challenge that another has taken the place of.
 func (s *Store) SpendRealmState(ctx context.Context, id, realmName string, state []byte) (first bool, err error) {
-	_, err = s.changeRequest(ctx, id, func(r *Request) bool {
+	_, err = s.changeRequest(ctx, id, nil, func(r *Request) bool {
 		kept, ok := r.RealmState[realmName]
 		first = ok && !r.RealmSpent[realmName] && bytes.Equal(kept, state)
 		if first && r.RealmSpent == nil {

@@ -244,7 +244,7 @@ func TestProveRequest(t *testing.T) {
 	everywhere(t, func(w *world) {
 		request := w.ask("browser")
 		proof := realm.Proof{Realm: "app", Time: w.store.Now(), Attributes: map[string]string{"version": "2"}}
-		got, err := w.store.ProveRequest(w.Context(), request.ID, proof)
+		got, err := w.store.ProveRequest(w.Context(), request.ID, proof, nil)
 		w.ok(err)
 		if diff := cmp.Diff(realm.Proofs{"app": proof}, got.Proofs(authz.Session{})); diff != "" {
 			w.Errorf("proofs of nobody (-want +got):\n%s", diff)
@@ -256,9 +256,9 @@ func TestProveRequest(t *testing.T) {
 		}
 		named := proof
 		named.Subject = alice
-		w.wantError("a proof of somebody", second(w.store.ProveRequest(w.Context(), request.ID, named)), authz.ErrNotAnonymous)
+		w.wantError("a proof of somebody", second(w.store.ProveRequest(w.Context(), request.ID, named, nil)), authz.ErrNotAnonymous)
 		w.ok(w.store.CloseRequest(w.Context(), request.ID))
-		w.wantError("after the end", second(w.store.ProveRequest(w.Context(), request.ID, proof)), authz.ErrRequestEnded)
+		w.wantError("after the end", second(w.store.ProveRequest(w.Context(), request.ID, proof, nil)), authz.ErrRequestEnded)
 	})
 }
 

@@ -271,7 +271,7 @@ func TestClocksDoNotSaveWhatIsRevoked(t *testing.T) {
 		}},
 		{"the session is replaced", func(w *world, session authz.Session) {
 			fresh, _ := w.draft(bob)
-			w.ok(second(w.store.ReplaceSession(w.Context(), session.ID, fresh)))
+			w.ok(second(w.store.ReplaceSession(w.Context(), session.ID, fresh, nil)))
 		}},
 	}
 	for _, tt := range tests {
@@ -306,7 +306,7 @@ func TestClocksDoNotSaveASession(t *testing.T) {
 		ahead := w.node(func() time.Time { return w.clock.Now().Add(5 * time.Second) })
 		session, handle := w.draft(alice)
 		session.CreatedAt, session.SeenAt = ahead.Now(), ahead.Now()
-		w.ok(ahead.OpenSession(w.Context(), session))
+		w.ok(ahead.OpenSession(w.Context(), session, nil))
 		w.lock(alice)
 		w.after(10 * time.Second)
 		w.wantEnded(session, handle)
@@ -333,7 +333,7 @@ func TestWhatIsDrawnBeforeARevocationIsDead(t *testing.T) {
 	inMemory(t, func(w *world) {
 		session, handle := w.draft(alice)
 		w.lock(alice) // a login that began before the lock and ends after it
-		w.wantError("opening", w.store.OpenSession(w.Context(), session), authz.ErrOvertaken)
+		w.wantError("opening", w.store.OpenSession(w.Context(), session, nil), authz.ErrOvertaken)
 		w.wantSession(handle, false)
 		w.after(time.Millisecond)
 		live, _ := w.sign(alice)
@@ -386,9 +386,9 @@ func TestALoginIsOvertaken(t *testing.T) {
 					w.after(time.Minute)
 					session, handle := w.draft(alice)
 					w.after(time.Second)
-					open := func() error { return w.store.OpenSession(w.Context(), session) }
+					open := func() error { return w.store.OpenSession(w.Context(), session, nil) }
 					if how == "replace" {
-						open = func() error { return second(w.store.ReplaceSession(w.Context(), old.ID, session)) }
+						open = func() error { return second(w.store.ReplaceSession(w.Context(), old.ID, session, nil)) }
 					}
 					w.interrupt = func() { tt.change(w) } // after the user was checked and before the session is opened
 					w.wantError("opening", open(), tt.want)
@@ -411,7 +411,7 @@ func TestASessionWithoutAMoment(t *testing.T) {
 		w.after(time.Hour)
 		session, _ := w.draft(alice)
 		session.Cutoffs = 0
-		w.wantError("opening", w.store.OpenSession(w.Context(), session), authz.ErrOvertaken)
+		w.wantError("opening", w.store.OpenSession(w.Context(), session, nil), authz.ErrOvertaken)
 	})
 }
 

@@ -191,17 +191,17 @@ func (s *Store) Touch(ctx context.Context, session Session) (Session, error) {
 
 // OpenSession inserts a new session. The caller has drawn its ID and its secret and has taken the [Moment] at which it
 // begins before the user was checked: [ErrOvertaken] means that the user may not log in any more.
-func (s *Store) OpenSession(ctx context.Context, session Session) error {
-	return s.db.Update(ctx, func(tx storage.Tx) error { return s.insertSession(tx, session) })
+func (s *Store) OpenSession(ctx context.Context, session Session, within Within) error {
+	return s.db.Update(ctx, func(tx storage.Tx) error { return within.after(tx, s.insertSession(tx, session)) })
 }
 
 // ReplaceSession inserts a new session and ends the one the browser had before, in one transaction: a login never leaves
 // two sessions behind in one browser. It returns the revocations that ending the old one made. [ErrOvertaken] is as for
 // [Store.OpenSession], and leaves the old one as it was.
-func (s *Store) ReplaceSession(ctx context.Context, oldID string, session Session) ([]Revocation, error) {
+func (s *Store) ReplaceSession(ctx context.Context, oldID string, session Session, within Within) ([]Revocation, error) {
 	draft := s.newRevocation(KindSession, oldID)
 	return s.revoking(ctx, &draft, func(tx storage.Tx) (bool, error) {
-		if err := s.insertSession(tx, session); err != nil {
+		if err := within.after(tx, s.insertSession(tx, session)); err != nil {
 			return false, err
 		}
 		return s.endSession(tx, oldID, draft)
@@ -219,6 +219,7 @@ type Raise struct {
 	SecretHash string
 	// ExpiresAt, where it is later, replaces that of the session: a user who logs in anew begins a new term.
 	ExpiresAt time.Time
+	Within    Within
 }
 
 // RaiseSession adds a proof to a live session and rotates its secret. [storage.ErrNotFound] means that the session ended
@@ -227,7 +228,7 @@ func (s *Store) RaiseSession(ctx context.Context, raise Raise) (Session, error) 
 	var session Session
 	return certain(&session, s.db.Update(ctx, func(tx storage.Tx) (err error) {
 		session, err = s.raiseSession(tx, raise)
-		return err
+		return raise.Within.after(tx, err)
 	}))
 }
 

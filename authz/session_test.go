@@ -92,7 +92,7 @@ func TestSessionComesBackAsItWasOpened(t *testing.T) {
 		if diff := cmp.Diff(session, got, cmpopts.EquateEmpty()); diff != "" {
 			w.Errorf("session changed in the store (-opened +got):\n%s", diff)
 		}
-		w.wantError("opening it again", w.store.OpenSession(w.Context(), session), storage.ErrExists)
+		w.wantError("opening it again", w.store.OpenSession(w.Context(), session, nil), storage.ErrExists)
 	})
 }
 
@@ -153,7 +153,7 @@ func TestSessionEndsByTheClock(t *testing.T) {
 	everywhere(t, func(w *world) {
 		session, handle := w.sign(alice)
 		idle, idleHandle := w.draft(bob)
-		w.ok(w.store.OpenSession(w.Context(), idle))
+		w.ok(w.store.OpenSession(w.Context(), idle, nil))
 		for range int(sessionTTL/idleTTL) - 1 { // alice is seen just in time, again and again
 			w.after(idleTTL)
 			w.wantSession(handle, true)
@@ -235,7 +235,7 @@ func TestShortIdleTimesCountWhatIsSeen(t *testing.T) {
 	inMemory(t, func(w *world) {
 		session, handle := w.draft(alice)
 		session.IdleTTL = 20
-		w.ok(w.store.OpenSession(w.Context(), session))
+		w.ok(w.store.OpenSession(w.Context(), session, nil))
 		for range 10 {
 			w.after(15 * time.Second)
 			w.wantSession(handle, true)
@@ -320,7 +320,7 @@ func TestRaise(t *testing.T) {
 			inMemory(t, func(w *world) {
 				session, handle := w.draft(alice)
 				session.IdleTTL = 1 << 20
-				w.ok(w.store.OpenSession(w.Context(), session))
+				w.ok(w.store.OpenSession(w.Context(), session, nil))
 				in := raise(session, alice, w.store.Now())
 				if tt.change != nil {
 					tt.change(&in)
@@ -351,7 +351,7 @@ func TestRaiseOfASessionWithoutProofs(t *testing.T) {
 	inMemory(t, func(w *world) {
 		session, _ := w.draft(alice)
 		session.Proofs = nil
-		w.ok(w.store.OpenSession(w.Context(), session))
+		w.ok(w.store.OpenSession(w.Context(), session, nil))
 		got, err := w.store.RaiseSession(w.Context(), raise(session, alice, w.store.Now()))
 		w.ok(err)
 		equal(w, "proofs", len(got.Proofs), 1)
@@ -381,7 +381,7 @@ func TestReplaceEndsTheOldSession(t *testing.T) {
 		old, oldHandle := w.sign(alice)
 		w.after(time.Second)
 		fresh, freshHandle := w.draft(bob)
-		revoked, err := w.store.ReplaceSession(w.Context(), old.ID, fresh)
+		revoked, err := w.store.ReplaceSession(w.Context(), old.ID, fresh, nil)
 		w.ok(err)
 		w.wantRevoked(revoked, authz.KindSession, old.ID)
 		w.wantEnded(old, oldHandle)
@@ -399,7 +399,7 @@ func TestReplaceOfNothing(t *testing.T) {
 		w.ok(second(w.store.EndSession(w.Context(), old.ID)))
 		for _, id := range []string{"", "ses_unknown", old.ID} {
 			fresh, handle := w.draft(alice)
-			revoked, err := w.store.ReplaceSession(w.Context(), id, fresh)
+			revoked, err := w.store.ReplaceSession(w.Context(), id, fresh, nil)
 			w.ok(err)
 			w.wantRevoked(revoked, authz.KindSession)
 			w.wantSession(handle, true)
@@ -414,7 +414,7 @@ func TestReplaceThatFailsEndsNothing(t *testing.T) {
 		taken, _ := w.sign(bob)
 		fresh, _ := w.draft(alice)
 		fresh.ID = taken.ID
-		revoked, err := w.store.ReplaceSession(w.Context(), old.ID, fresh)
+		revoked, err := w.store.ReplaceSession(w.Context(), old.ID, fresh, nil)
 		w.wantError("replacing by a taken id", err, storage.ErrExists)
 		w.wantRevoked(revoked, authz.KindSession)
 		w.wantSession(oldHandle, true)
@@ -473,7 +473,7 @@ func TestSessionsArePaged(t *testing.T) {
 		for i := range 7 {
 			session, _ := w.draft(fmt.Sprint("usr_", i))
 			session.ID = fmt.Sprint("ses_", i)
-			w.ok(w.store.OpenSession(w.Context(), session))
+			w.ok(w.store.OpenSession(w.Context(), session, nil))
 			want = append(want, session.ID)
 		}
 		w.ok(second(w.store.EndSession(w.Context(), "ses_1")))

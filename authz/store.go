@@ -56,6 +56,17 @@ func NewStore(db storage.DB, sealer storage.Sealer, now func() time.Time) (*Stor
 	}, nil
 }
 
+// Within writes beside a transition, in its transaction: the audit trail. It may run several times; nil writes nothing.
+type Within func(tx storage.Tx) error
+
+// after writes when the transition has written what it had to.
+func (w Within) after(tx storage.Tx, err error) error {
+	if err != nil || w == nil {
+		return err
+	}
+	return w(tx)
+}
+
 // Tables returns the tables of this package, for whoever looks after a store.
 func Tables(sealer storage.Sealer) []storage.Kind {
 	return append(append(cutoff.Tables(), roster.Tables()...), requestTable(), sessionTable(), authSessionTable(), codeTable(), grantTable(),

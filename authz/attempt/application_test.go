@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
 	"github.com/gatehouse-id/gatehouse/internal/limit"
+	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
 )
 
@@ -43,6 +44,8 @@ type nowhere struct{}
 
 func (nowhere) Record(context.Context, audit.Event) error { return nil }
 func (nowhere) Log(context.Context, audit.Event)          {}
+func (nowhere) Prepare(e audit.Event) audit.Event         { return e }
+func (nowhere) Append(storage.Tx, audit.Event) error      { return nil }
 
 func (nowhere) KeepRealmState(context.Context, string, string, []byte) error { return nil }
 func (nowhere) SpendRealmState(context.Context, string, string, []byte) (bool, error) {

@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
 	"github.com/gatehouse-id/gatehouse/internal/limit"
+	"github.com/gatehouse-id/gatehouse/storage"
 )
 
 // Event is the audit event of an attempt.
@@ -29,6 +30,8 @@ const (
 	ReasonManyRefused = "too_many_refused"
 	// ReasonOvertaken is for somebody who was revoked while logging in.
 	ReasonOvertaken = "revoked_meanwhile"
+	// ReasonEnded is for somebody whose session or request ended while he was proving something for it.
+	ReasonEnded = "ended_meanwhile"
 )
 
 // Failed stands, for metrics and the trail, for an attempt that could not be judged.
@@ -36,8 +39,11 @@ const Failed = "error"
 
 // Trail keeps the trail of attempts, for realms that have it switched on.
 type Trail interface {
-	// Record logs and stores an event. An accepted attempt counts only when it could be stored.
+	// Record logs and stores an event.
 	Record(ctx context.Context, e audit.Event) error
+	// Prepare draws the id of an event, and Append stores it in the transaction that keeps what it tells of.
+	Prepare(e audit.Event) audit.Event
+	Append(tx storage.Tx, e audit.Event) error
 	// Log logs an event that is not worth storing: anybody can be throttled as often as he likes.
 	Log(ctx context.Context, e audit.Event)
 }
@@ -103,22 +109,46 @@ type Outcome struct {
 	Result    realm.Result
 	// Proof is set when the result is an acceptance.
 	Proof realm.Proof
+	// Within puts an acceptance on the trail, in the transaction that stores the proof: one that nobody could find afterwards is none.
+	// It is nil for a realm that keeps no trail.
+	Within authz.Within
 	// Another tells that the credentials were good, but those of a user other than the expected one.
 	Another bool
 	// Early tells that the proof names nobody and was judged in the knowledge of nobody: it waits with the request until somebody
 	// proves who he is.
 	Early bool
+
+	entry audit.Event // that Within stores
 }
 
 // Address returns the part of the caller's address that one party has: by it attempts are counted.
 func Address(r *http.Request) string { return limit.Address(httpx.CallerOf(r.Context()).ClientIP) }
 
 // Counted is to be called once the proof of an acceptance has been stored: until then it is none.
-func (j *Judge) Counted(v *Visit) { j.Observe(v.Realm, string(realm.Accepted)) }
+func (j *Judge) Counted(r *http.Request, v *Visit, accepted Outcome) {
+	j.Observe(v.Realm, string(realm.Accepted))
+	if accepted.Within != nil {
+		j.Trail.Log(r.Context(), accepted.entry)
+	}
+}
+
+// Void is to be called with the reason why the proof of an acceptance could not be stored. It puts on the trail that the attempt led to
+// nothing where its user was revoked meanwhile, or what it was for has ended; any other reason is returned.
+func (j *Judge) Void(r *http.Request, v *Visit, accepted Outcome, cause error) error {
+	reason := ReasonEnded
+	switch {
+	case errors.Is(cause, authz.ErrOvertaken):
+		reason = ReasonOvertaken
+	case !authz.Gone(cause):
+		return j.failed(r, v, cause)
+	}
+	j.Observe(v.Realm, string(realm.Refused))
+	return j.record(r, v, realm.Result{Status: realm.Refused, Reason: reason, Account: cmp.Or(accepted.Proof.Subject, v.Session.Subject)})
+}
 
 // Try makes an attempt. Fields are the answers given; nil asks what the realm wants to know, or proves one that asks
-// nothing. An acceptance is on the trail before it is returned: a proof that nobody could find afterwards is none. An error
-// means that the attempt could not be judged.
+// nothing. An acceptance counts when its proof is stored: see [Judge.Counted] and [Judge.Void]. Any other judgement is on the trail
+// before it is returned. An error means that the attempt could not be judged.
 func (j *Judge) Try(r *http.Request, v *Visit, fields map[string]string) (Outcome, error) {
 	address := Address(r)
 	if wait := j.Limiter.Wait(address); wait > 0 {
@@ -253,33 +283,37 @@ func (v *Visit) subject() string {
 	return v.Session.Subject
 }
 
-// Overtaken puts on the trail that an attempt which was accepted led to nothing, since its user was revoked meanwhile.
-func (j *Judge) Overtaken(r *http.Request, v *Visit, result realm.Result) error {
-	j.Observe(v.Realm, string(realm.Refused))
-	return j.record(r, v, realm.Result{Status: realm.Refused, Reason: ReasonOvertaken, Account: result.Identity.Subject})
-}
-
 func (j *Judge) judged(r *http.Request, v *Visit, result realm.Result) (Outcome, error) {
+	if result.Status == realm.Accepted {
+		return j.accepted(r, v, result)
+	}
 	if err := j.record(r, v, result); err != nil {
 		return Outcome{}, err
 	}
-	outcome := Outcome{Result: result}
-	if result.Status != realm.Accepted {
-		j.Observe(v.Realm, string(result.Status))
-	} else {
-		proven, ok := j.Engine.Realm(v.Realm)
-		if !ok {
-			return Outcome{}, errors.New("proving a realm that is not defined")
-		}
-		outcome.Proof = proven.NewProof(result.Identity, j.Now())
-		if outcome.Proof.Application != nil {
-			outcome.Proof.Client = v.Request.ClientID
-		}
-		if v.Request.Transaction() != nil && realm.Approves(proven.Authenticator) {
-			outcome.Proof.Request = v.Request.ID
-		}
-		// A session whose user the realm was not asked about cannot hold what it says of nobody: somebody else may be signing in.
-		outcome.Early = outcome.Proof.Subject == "" && v.subject() == ""
+	j.Observe(v.Realm, string(result.Status))
+	return Outcome{Result: result}, nil
+}
+
+// accepted makes a proof of an acceptance, and has it put on the trail where it is stored.
+func (j *Judge) accepted(r *http.Request, v *Visit, result realm.Result) (Outcome, error) {
+	proven, ok := j.Engine.Realm(v.Realm)
+	if !ok {
+		return Outcome{}, errors.New("proving a realm that is not defined")
+	}
+	outcome := Outcome{Result: result, Proof: proven.NewProof(result.Identity, j.Now())}
+	if outcome.Proof.Application != nil {
+		outcome.Proof.Client = v.Request.ClientID
+	}
+	if v.Request.Transaction() != nil && realm.Approves(proven.Authenticator) {
+		outcome.Proof.Request = v.Request.ID
+	}
+	// A session whose user the realm was not asked about cannot hold what it says of nobody: somebody else may be signing in.
+	outcome.Early = outcome.Proof.Subject == "" && v.subject() == ""
+	if proven.Audit {
+		e := j.event(r, v, result)
+		e.Outcome, e.Subject = audit.Accepted, cmp.Or(result.Identity.Subject, v.Session.Subject)
+		e = j.Trail.Prepare(e.From(r.Context()))
+		outcome.entry, outcome.Within = e, func(tx storage.Tx) error { return j.Trail.Append(tx, e) }
 	}
 	return outcome, nil
 }
@@ -312,26 +346,25 @@ func (v *Visit) fits(identity realm.Identity) bool {
 	return v.Expected == "" || identity.Subject == "" || identity.Subject == v.Expected
 }
 
-// record puts an attempt on the trail of a realm that keeps one. What was judged is stored; what was not, because of a limit
-// or a fault, is logged.
+// record puts an attempt that was not accepted on the trail of a realm that keeps one. What was judged is stored; what was not, because
+// of a limit or a fault, is logged.
 func (j *Judge) record(r *http.Request, v *Visit, result realm.Result) error {
 	if tried, ok := j.Engine.Realm(v.Realm); !ok || !tried.Audit {
 		return nil
 	}
+	if result.Status != realm.Refused {
+		j.Trail.Log(r.Context(), j.event(r, v, result))
+		return nil
+	}
+	return j.Trail.Record(r.Context(), j.event(r, v, result))
+}
+
+// event describes a refusal.
+func (j *Judge) event(r *http.Request, v *Visit, result realm.Result) audit.Event {
 	caller := httpx.CallerOf(r.Context())
-	e := audit.Event{
+	return audit.Event{
 		Name: Event, Outcome: audit.Refused, Reason: result.Reason, Subject: result.Account,
 		ClientID: v.Request.ClientID, Realm: v.Realm, SessionID: v.Session.ID,
 		ClientIP: caller.ClientIP, RequestID: caller.RequestID,
 	}
-	switch result.Status {
-	case realm.Accepted:
-		e.Outcome = audit.Accepted
-		e.Subject = cmp.Or(result.Identity.Subject, v.Session.Subject)
-	case realm.Refused:
-	default:
-		j.Trail.Log(r.Context(), e)
-		return nil
-	}
-	return j.Trail.Record(r.Context(), e)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
 	"github.com/gatehouse-id/gatehouse/internal/limit"
+	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
 )
 
@@ -79,6 +80,13 @@ func (b *bench) Record(_ context.Context, e audit.Event) error {
 }
 
 func (b *bench) Log(_ context.Context, e audit.Event) { b.logged = append(b.logged, e) }
+
+func (b *bench) Prepare(e audit.Event) audit.Event {
+	e.ID = "evt_1"
+	return e
+}
+
+func (b *bench) Append(_ storage.Tx, e audit.Event) error { return b.Record(b.t.Context(), e) }
 
 func (b *bench) KeepRealmState(_ context.Context, request, name string, state []byte) error {
 	b.kept = append(b.kept, request+" "+name+" "+string(state))
@@ -184,7 +192,7 @@ func TestNewNeedsItsParts(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	judge.Counted(visit("password"))
+	judge.Counted(b.request(address), visit("password"), attempt.Outcome{})
 }
 
 // What each judgement leads to, and what is kept of it.
@@ -243,6 +251,10 @@ func TestOutcomes(t *testing.T) {
 			if tt.status != realm.Accepted && (got.Proof.Realm != "" || got.Result.Identity.Subject != "") {
 				t.Errorf("something is proven: %+v", got)
 			}
+			if tt.status == realm.Accepted {
+				tt.stored = b.keep(tt.visit, got, tt.stored)
+				tt.logged, tt.observed = tt.stored, []string{tt.visit.Realm + ":accepted"}
+			}
 			if diff := cmp.Diff(tt.stored, b.stored); diff != "" {
 				t.Errorf("stored events (-want +got):\n%s", diff)
 			}
@@ -252,6 +264,25 @@ func TestOutcomes(t *testing.T) {
 			b.wantObserved(tt.observed...)
 		})
 	}
+}
+
+// keep stores the proof of an acceptance. The trail knows nothing of it before, and with it what is returned.
+func (b *bench) keep(v *attempt.Visit, got attempt.Outcome, stored []audit.Event) []audit.Event {
+	b.t.Helper()
+	if len(b.stored)+len(b.logged)+len(b.observed) > 0 {
+		b.t.Errorf("an acceptance was told before it counts: %v, %v, %v", b.stored, b.logged, b.observed)
+	}
+	if (got.Within != nil) != (stored != nil) {
+		b.t.Errorf("it comes with something to write: %v", got.Within != nil)
+	}
+	for i := range stored {
+		stored[i].ID = "evt_1"
+		if err := got.Within(nil); err != nil {
+			b.t.Error(err)
+		}
+	}
+	b.Counted(b.request(address), v, got)
+	return stored
 }
 
 // An acceptance leaves a proof, of the moment at which it was judged.
@@ -271,25 +302,30 @@ func TestProof(t *testing.T) {
 	if diff := cmp.Diff(want, got.Proof); diff != "" {
 		t.Errorf("proof (-want +got):\n%s", diff)
 	}
-	b.Counted(visit("password"))
+	b.Counted(b.request(address), visit("password"), got)
 	b.wantObserved("password:accepted")
 }
 
 // A proof that nobody could find afterwards is none; a refusal that nobody could find is told as a fault too.
 func TestTheTrailFails(t *testing.T) {
 	t.Parallel()
-	for _, result := range []realm.Result{accepted(alice), {Status: realm.Refused}} {
-		b := newBench(t)
-		b.result, b.trail = result, errBroken
-		got, err := b.try(of("password", alice))
-		if !errors.Is(err, errBroken) {
-			t.Errorf("%s: the error is %v", result.Status, err)
-		}
-		if diff := cmp.Diff(attempt.Outcome{}, got); diff != "" {
-			t.Errorf("%s comes with something (-want +got):\n%s", result.Status, diff)
-		}
-		b.wantObserved()
+	b := newBench(t)
+	b.result, b.trail = realm.Result{Status: realm.Refused}, errBroken
+	got, err := b.try(of("password", alice))
+	if !errors.Is(err, errBroken) {
+		t.Errorf("refused: the error is %v", err)
 	}
+	if diff := cmp.Diff(realm.Result{}, got.Result); diff != "" || got.Within != nil {
+		t.Errorf("it comes with something (-want +got):\n%s", diff)
+	}
+	b.result = accepted(alice)
+	if got, err = b.try(of("password", alice)); err != nil {
+		t.Fatal(err)
+	}
+	if err := got.Within(nil); !errors.Is(err, errBroken) {
+		t.Errorf("accepted: the error is %v", err)
+	}
+	b.wantObserved()
 }
 
 // A proof that names nobody waits with the request, unless it was judged in the knowledge of whose session can hold it.
@@ -555,22 +591,64 @@ func TestKeep(t *testing.T) {
 	}
 }
 
-func TestOvertaken(t *testing.T) {
+// What was accepted and led to nothing is on the trail as that, with why; what a store could not keep is a fault.
+func TestVoid(t *testing.T) {
+	t.Parallel()
+	event := func(reason, subject, session string) []audit.Event {
+		return []audit.Event{{
+			Name: "login.attempt", Outcome: audit.Refused, Reason: reason, Subject: subject, ClientID: "app", Realm: "password",
+			SessionID: session, ClientIP: address, RequestID: "rid",
+		}}
+	}
+	for _, tt := range []struct {
+		name           string
+		visit          *attempt.Visit
+		cause, trail   error
+		want           error
+		stored, logged []audit.Event
+		observed       string
+	}{
+		{"revoked meanwhile", visit("password"), authz.ErrOvertaken, nil, nil, event("revoked_meanwhile", alice, ""), nil, "password:refused"},
+		{"the request has ended", visit("password"), authz.ErrRequestEnded, nil, nil, event("ended_meanwhile", alice, ""), nil, "password:refused"},
+		{"the session has ended", of("password", alice), storage.ErrNotFound, nil, nil, event("ended_meanwhile", alice, "ses_1"), nil, "password:refused"},
+		{"no trail", visit("quiet"), authz.ErrOvertaken, nil, nil, nil, nil, "quiet:refused"},
+		{"the store is down", visit("password"), storage.ErrUnavailable, nil, storage.ErrUnavailable, nil, event("error", "", ""), "password:error"},
+		{"the trail fails", visit("password"), authz.ErrOvertaken, errBroken, errBroken, event("revoked_meanwhile", alice, ""), nil, "password:refused"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			b.result = accepted(alice)
+			got, err := b.try(tt.visit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.trail = tt.trail
+			if err := b.Void(b.request(address), tt.visit, got, tt.cause); !errors.Is(err, tt.want) || (err != nil) != (tt.want != nil) {
+				t.Errorf("the error is %v, want %v", err, tt.want)
+			}
+			if diff := cmp.Diff(tt.stored, b.stored); diff != "" {
+				t.Errorf("stored events (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.logged, b.logged); diff != "" {
+				t.Errorf("logged events (-want +got):\n%s", diff)
+			}
+			b.wantObserved(tt.observed)
+		})
+	}
+}
+
+// A further check names nobody: what it led to nothing for is the user of the session.
+func TestVoidOfAFurtherCheck(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	if err := b.Overtaken(b.request(address), visit("password"), accepted(alice)); err != nil {
+	b.result = accepted("")
+	v := of("pin", alice)
+	got, err := b.try(v)
+	if err != nil {
 		t.Fatal(err)
 	}
-	want := []audit.Event{{
-		Name: "login.attempt", Outcome: audit.Refused, Reason: "revoked_meanwhile", Subject: alice, ClientID: "app", Realm: "password",
-		ClientIP: address, RequestID: "rid",
-	}}
-	if diff := cmp.Diff(want, b.stored); diff != "" {
-		t.Errorf("stored events (-want +got):\n%s", diff)
-	}
-	b.wantObserved("password:refused")
-	b.trail = errBroken
-	if err := b.Overtaken(b.request(address), visit("password"), accepted(alice)); !errors.Is(err, errBroken) {
-		t.Errorf("the error is %v", err)
+	if err := b.Void(b.request(address), v, got, storage.ErrNotFound); err != nil || len(b.stored) != 1 || b.stored[0].Subject != alice {
+		t.Errorf("stored %v (%v)", b.stored, err)
 	}
 }

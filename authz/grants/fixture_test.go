@@ -205,7 +205,7 @@ func (w *world) code(t testing.TB, a allowance) (string, authz.Grant) {
 		ID: randid.New("ses"), Subject: a.subject, CreatedAt: now, SeenAt: now, ExpiresAt: now.Add(7 * 24 * time.Hour), IdleTTL: 7 * 24 * 3600,
 		Proofs: realm.Proofs{"password": {Realm: "password", Subject: "usr_1", Time: now}},
 	}
-	check(t, w.store.OpenSession(t.Context(), session))
+	check(t, w.store.OpenSession(t.Context(), session, nil))
 	grant := authz.Grant{
 		ID: randid.New("gra"), ClientID: a.client, Subject: a.subject, SessionID: session.ID, Offline: a.offline, Scopes: a.scopes,
 		Authn:     realm.Authentication{Subject: "usr_1", ACR: "password", AMR: []string{"pwd"}, AuthTime: now, Realms: map[string]time.Time{"password": now}},

@@ -3,7 +3,6 @@
 package login
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -86,23 +85,17 @@ func (h *Handler) accept(w http.ResponseWriter, r *http.Request, v *visit, outco
 	var err error
 	outcome.Proof.Cutoffs = v.began.Cutoffs
 	if outcome.Early {
-		_, err = h.Store.ProveRequest(r.Context(), v.request.ID, outcome.Proof)
+		_, err = h.Store.ProveRequest(r.Context(), v.request.ID, outcome.Proof, outcome.Within)
 	} else {
-		login := session.Login{Proof: outcome.Proof, Earlier: v.request.Proven, Began: v.began}
+		login := session.Login{Proof: outcome.Proof, Earlier: v.request.Proven, Began: v.began, Within: outcome.Within}
 		v.session, err = h.Sessions.Establish(w, r, login)
 	}
-	switch {
-	case errors.Is(err, authz.ErrOvertaken):
-		h.overtaken(w, r, v, outcome.Result)
-	case errors.Is(err, session.ErrNobody):
-		// The session ended while its user was proving more: begin with who the user is.
-		h.Sessions.Lead(w, authz.PathLogin, url.Values{session.FieldRequest: {v.request.ID}})
-	case err != nil:
-		h.pages.Refuse(w, r, err)
-	default:
-		h.Judge.Counted(h.attempt(r, v))
-		h.onward(w, r, v, outcome.Result.Notice)
+	if err != nil {
+		h.void(w, r, v, outcome, err)
+		return
 	}
+	h.Judge.Counted(r, h.attempt(r, v), outcome)
+	h.onward(w, r, v, outcome.Result.Notice)
 }
 
 // onward goes on after an acceptance. Whoever is told something with it reads that first. Nobody reads it twice: what was proven is
@@ -118,10 +111,10 @@ func (h *Handler) onward(w http.ResponseWriter, r *http.Request, v *visit, told 
 	})
 }
 
-// overtaken refuses what was accepted a moment ago: the user has been revoked since. Whoever it is begins anew, and is judged
-// as things are now.
-func (h *Handler) overtaken(w http.ResponseWriter, r *http.Request, v *visit, result realm.Result) {
-	if err := h.Judge.Overtaken(r, h.attempt(r, v), result); err != nil {
+// void refuses what was accepted a moment ago: since then the user was revoked, or the session has ended for which he was proving more.
+// Whoever it is begins anew, and is judged as things are now.
+func (h *Handler) void(w http.ResponseWriter, r *http.Request, v *visit, accepted attempt.Outcome, cause error) {
+	if err := h.Judge.Void(r, h.attempt(r, v), accepted, cause); err != nil {
 		h.pages.Refuse(w, r, err)
 		return
 	}

@@ -4,6 +4,7 @@ package native_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -111,18 +112,20 @@ func again(t *testing.T, w *faces.World, a *faces.App, p passage) {
 	p.good(reply)
 }
 
-// A judgement that cannot be put on the trail is none.
+// A judgement that cannot be put on the trail is none: a refusal is not told, and a proof is not stored.
 func TestTheTrailFails(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	a := w.App(t)
 	a.Ask("scope", "payments:write")
-	w.Trail.Fail(errors.New(mark))
-	for _, password := range []string{faces.Password, "wrong"} {
-		reply := a.Answer(faces.ByPassword(faces.AliceLogin, password)).Asks("password")
-		wantFailure(t, reply, "password", "unavailable")
-		if strings.Contains(reply.Body, mark) {
-			t.Errorf("the app is told what went wrong inside:\n%s", reply.Body)
+	w.Trail.Fail(fmt.Errorf("%s: %w", mark, storage.ErrUnavailable))
+	wrong := a.Answer(faces.ByPassword(faces.AliceLogin, "wrong")).Asks("password")
+	wantFailure(t, wrong, "password", "unavailable")
+	right := a.Answer(alice)
+	right.Refuses(http.StatusServiceUnavailable, "temporarily_unavailable")
+	for _, reply := range []string{wrong.Body, right.Body} {
+		if strings.Contains(reply, mark) {
+			t.Errorf("the app is told what went wrong inside:\n%s", reply)
 		}
 	}
 	wantProven(t, w, faces.Alice)

@@ -3,7 +3,6 @@
 package native
 
 import (
-	"errors"
 	"log/slog"
 	"maps"
 
@@ -176,12 +175,12 @@ func (c *call) prove(visit *attempt.Visit, outcome attempt.Outcome) (err error) 
 	ctx := c.r.Context()
 	outcome.Proof.Cutoffs = c.began.Cutoffs
 	if outcome.Early {
-		c.request, err = c.Store.ProveRequest(ctx, c.request.ID, outcome.Proof)
+		c.request, err = c.Store.ProveRequest(ctx, c.request.ID, outcome.Proof, outcome.Within)
 		return c.settled(visit, outcome, err)
 	}
 	in := authz.NativeProof{
 		Handle: c.handle, ClientID: c.client.ID, RequestID: c.request.ID,
-		Raise: authz.Raise{Proof: outcome.Proof, Earlier: c.request.Proven},
+		Raise: authz.Raise{Proof: outcome.Proof, Earlier: c.request.Proven, Within: outcome.Within},
 	}
 	if outcome.Proof.Subject != "" {
 		drawn := c.Sessions.Draw(c.r, session.Login{Proof: outcome.Proof, Earlier: c.request.Proven, Began: c.began})
@@ -198,17 +197,14 @@ func (c *call) prove(visit *attempt.Visit, outcome attempt.Outcome) (err error) 
 
 // settled tells what became of a proof.
 func (c *call) settled(visit *attempt.Visit, outcome attempt.Outcome, err error) error {
-	switch {
-	case err == nil:
-		c.Judge.Counted(visit)
+	if err == nil {
+		c.Judge.Counted(c.r, visit, outcome)
 		return nil
-	case errors.Is(err, authz.ErrOvertaken):
-		if err := c.Judge.Overtaken(c.r, visit, outcome.Result); err != nil {
-			return authz.Failure(err)
-		}
-		return oauth.SessionLost()
 	}
-	return c.lostUnless(err)
+	if err := c.Judge.Void(c.r, visit, outcome, err); err != nil {
+		return authz.Failure(err)
+	}
+	return oauth.SessionLost()
 }
 
 func (c *call) lostUnless(err error) error {

@@ -257,7 +257,6 @@ func TestWhatEndsWhileAnAnswerIsJudged(t *testing.T) {
 		a.Answer(alice).Refuses(http.StatusBadRequest, "invalid_session")
 		wantProven(t, w, faces.Alice)
 		wantEvents(t, "stored", w.Trail.Stored(), []audit.Event{
-			{Outcome: audit.Accepted, Subject: faces.Alice},
 			{Outcome: audit.Refused, Reason: "revoked_meanwhile", Subject: faces.Alice},
 		})
 		if diff := cmp.Diff([]string{"password:refused"}, w.Observed()); diff != "" {

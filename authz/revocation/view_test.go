@@ -523,7 +523,7 @@ func TestLogOfTheStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	session := authz.Session{ID: "ses_1", Subject: "usr_1", CreatedAt: clock.Now(), SeenAt: clock.Now(), ExpiresAt: clock.Now().Add(time.Hour), IdleTTL: 3600}
-	if err := store.OpenSession(t.Context(), session); err != nil {
+	if err := store.OpenSession(t.Context(), session, nil); err != nil {
 		t.Fatal(err)
 	}
 	steps := []struct {

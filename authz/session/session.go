@@ -28,8 +28,8 @@ const (
 // maxUserAgent bounds what is kept of a browser's description of itself.
 const maxUserAgent = 256
 
-// ErrNobody says that a proof that names no user was given where nobody is signed in.
-var ErrNobody = errors.New("nobody is signed in")
+// ErrNobody says that a proof that names no user was given where nobody is signed in. It is a [storage.ErrNotFound].
+var ErrNobody = fmt.Errorf("nobody is signed in: %w", storage.ErrNotFound)
 
 // Config describes a [Manager]. Store and Issuer are required.
 type Config struct {
@@ -137,6 +137,8 @@ type Login struct {
 	Earlier realm.Proofs
 	// Began is the moment at which the proof began to be judged, or any before it: see [authz.Store.Moment].
 	Began authz.Moment
+	// Within puts the login on the audit trail.
+	Within authz.Within
 }
 
 // proofs returns all of them.
@@ -175,7 +177,7 @@ func (m *Manager) Establish(w http.ResponseWriter, r *http.Request, login Login)
 	}
 	handle = authz.NewSessionHandle()
 	opened := m.draft(r, handle, login)
-	if err := m.open(r.Context(), current.ID, opened); err != nil {
+	if err := m.open(r.Context(), current.ID, opened, login.Within); err != nil {
 		return authz.Session{}, fmt.Errorf("opening a session: %w", err)
 	}
 	m.jar.set(w, m.jar.session, handle.String())
@@ -185,7 +187,7 @@ func (m *Manager) Establish(w http.ResponseWriter, r *http.Request, login Login)
 // raise begins a new term when the proof names the user: that was a login, not a further check.
 func (m *Manager) raise(ctx context.Context, handle authz.Handle, login Login) (authz.Session, error) {
 	change := authz.Raise{
-		SessionID: handle.ID, Proof: login.Proof, Earlier: login.Earlier, SecretHash: handle.Hash(),
+		SessionID: handle.ID, Proof: login.Proof, Earlier: login.Earlier, SecretHash: handle.Hash(), Within: login.Within,
 	}
 	if login.Proof.Subject != "" {
 		change.ExpiresAt = m.store.Now().Add(m.lifetime)
@@ -247,11 +249,11 @@ func (m *Manager) draft(r *http.Request, handle authz.Handle, login Login) authz
 }
 
 // open inserts a session and ends the one named old, if there is one.
-func (m *Manager) open(ctx context.Context, old string, s authz.Session) error {
+func (m *Manager) open(ctx context.Context, old string, s authz.Session, within authz.Within) error {
 	if old == "" {
-		return m.store.OpenSession(ctx, s)
+		return m.store.OpenSession(ctx, s, within)
 	}
-	ended, err := m.store.ReplaceSession(ctx, old, s)
+	ended, err := m.store.ReplaceSession(ctx, old, s, within)
 	m.apply(ended...)
 	return err
 }

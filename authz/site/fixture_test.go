@@ -137,7 +137,7 @@ func (f *fixture) grant(t *testing.T, clientID, challenge string, scopes ...stri
 		ID: randid.New("ses"), Subject: "usr_alice", CreatedAt: now, SeenAt: now, ExpiresAt: now.Add(24 * time.Hour),
 		IdleTTL: 8 * 3600, Proofs: realm.Proofs{"password": {Realm: "password", Subject: "usr_alice", Time: now}},
 	}
-	must(t, f.store.OpenSession(t.Context(), session))
+	must(t, f.store.OpenSession(t.Context(), session, nil))
 	grant := authz.NewGrant(now, 24*time.Hour)
 	grant.ClientID, grant.Subject, grant.SessionID, grant.Scopes = clientID, "usr_alice", session.ID, scopes
 	grant.Authn = realm.Authentication{

@@ -29,7 +29,7 @@ func (h *house) sign(user, on string) authz.Session {
 			"phone": {Realm: "phone", Subject: user, Device: on, Time: now, Cutoffs: began.Cutoffs},
 		},
 	}
-	must(h.t, h.parts.Store.OpenSession(h.t.Context(), s))
+	must(h.t, h.parts.Store.OpenSession(h.t.Context(), s, nil))
 	return s
 }
 

@@ -25,7 +25,6 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/native"
 	"github.com/gatehouse-id/gatehouse/authz/realm"
 	"github.com/gatehouse-id/gatehouse/authz/session"
-	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/httpx"
 	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/internal/oauth"
@@ -137,7 +136,7 @@ var pages = sync.OnceValues(func() (*web.Renderer, error) { return web.New(web.C
 func New(t testing.TB, o Options) *World {
 	t.Helper()
 	w := &World{
-		Issuer: o.Issuer, Clock: storagetest.NewClock(), Trail: &Trail{}, Log: &Log{},
+		Issuer: o.Issuer, Clock: storagetest.NewClock(), Log: &Log{},
 		Hints: Hints{"token-of-alice": Alice, "token-of-bob": Bob},
 	}
 	if w.Issuer == "" {
@@ -151,6 +150,7 @@ func New(t testing.TB, o Options) *World {
 	}
 	db, err := memstore.Open(memstore.Config{Now: w.Clock.Now})
 	must(err)
+	w.Trail = &Trail{t: t, db: db}
 	w.DB = storagetest.Faulty(storagetest.Twice(db, o.Seed))
 	sealer, err := seal.New(seal.Key{ID: "test", Secret: []byte("thirty-two bytes of a test's key")})
 	must(err)
@@ -330,53 +330,6 @@ func (h Hints) Subject(_ context.Context, token string) (string, error) {
 		return "", errors.New("not one of ours")
 	}
 	return subject, nil
-}
-
-// Trail keeps events in memory.
-type Trail struct {
-	mu     sync.Mutex
-	stored []audit.Event
-	logged []audit.Event
-	fail   error
-}
-
-// Record stores an event, or fails as told.
-func (t *Trail) Record(_ context.Context, e audit.Event) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.fail != nil {
-		return t.fail
-	}
-	t.stored = append(t.stored, e)
-	return nil
-}
-
-// Log keeps an event apart from those stored.
-func (t *Trail) Log(_ context.Context, e audit.Event) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.logged = append(t.logged, e)
-}
-
-// Fail lets storing fail from now on; nil mends it.
-func (t *Trail) Fail(err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.fail = err
-}
-
-// Stored returns the events that were stored.
-func (t *Trail) Stored() []audit.Event {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return append([]audit.Event(nil), t.stored...)
-}
-
-// Logged returns the events that were only logged.
-func (t *Trail) Logged() []audit.Event {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return append([]audit.Event(nil), t.logged...)
 }
 
 // Log is what was logged.

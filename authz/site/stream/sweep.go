@@ -218,7 +218,9 @@ func (t *Table) ask(ctx context.Context, questions map[string]*question, now tim
 	for range min(askers, len(questions)) {
 		all.Go(func() {
 			for session := range sessions {
-				t.settle(questions[session].about, put(ctx, questions[session], session), now)
+				if ctx.Err() == nil { // the round may have ended while the question waited for somebody to put it
+					t.settle(questions[session].about, put(ctx, questions[session], session), now)
+				}
 			}
 		})
 	}

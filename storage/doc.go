@@ -23,6 +23,9 @@
 //  9. After Close every call is [ErrClosed]. What an engine fails at for reasons of its own is [ErrUnavailable].
 //  10. All of it holds between two processes, for an engine that more than one process can open.
 //
+// A transaction that is a [Prefetcher] reads together what it is told of: items, and what the entry of an index leads to. Nothing else is
+// read by that, nor collides: where each reading is a round trip there are fewer of them.
+//
 // An engine that is a [Watcher] says besides when there is something to look for. That is a hint and no clause: nothing is right or wrong
 // by it, only sooner or later.
 package storage

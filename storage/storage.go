@@ -74,14 +74,22 @@ type Tx interface {
 
 // Prefetcher is a second ability of a [Tx]: to read together what will be asked for one after the other.
 type Prefetcher interface {
-	// Prefetch reads the items at keys, so that each Get of one of them finds it read.
-	Prefetch(keys ...string) error
+	// Follow reads the items at keys and both ends of the ways, so that each Get of one of them finds it read. A way that begins at
+	// no live item leads nowhere, and is no error.
+	Follow(ways []Way, keys ...string) error
 }
 
+// Way is how one item leads to another, as that of a unique index to a record: from the one at Key to the one whose key is Prefix and
+// the value of the first.
+type Way struct{ Key, Prefix string }
+
 // Prefetch tells a transaction what it will be asked for. One that is no [Prefetcher] reads each item when it is asked for.
-func Prefetch(tx Tx, keys ...string) error {
+func Prefetch(tx Tx, keys ...string) error { return Follow(tx, nil, keys...) }
+
+// Follow is [Prefetch] for whoever will ask as well for what other items lead to.
+func Follow(tx Tx, ways []Way, keys ...string) error {
 	if p, ok := tx.(Prefetcher); ok {
-		return p.Prefetch(keys...)
+		return p.Follow(ways, keys...)
 	}
 	return nil
 }

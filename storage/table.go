@@ -143,9 +143,15 @@ func (t *Table[T]) All(tx Tx, after string, limit int) iter.Seq2[T, error] {
 	}
 }
 
-// Lookup returns the one record of a unique index with the given value or [ErrNotFound].
+// Lookup returns the one record of a unique index with the given value or [ErrNotFound]. Where the transaction is a [Prefetcher] it is one
+// reading.
 func (t *Table[T]) Lookup(tx Tx, index, value string) (T, error) {
-	item, err := tx.Get(t.UniqueKey(index, value))
+	way := t.Way(index, value)
+	err := Follow(tx, []Way{way})
+	var item Item
+	if err == nil {
+		item, err = tx.Get(way.Key)
+	}
 	if err != nil {
 		var none T
 		return none, fmt.Errorf("reading %s by %s: %w", t.Name, index, err)
@@ -251,6 +257,12 @@ func (t *Table[T]) Key(id string) string { return t.Name + "/" + id }
 func (t *Table[T]) UniqueKey(index, value string) string {
 	return t.Name + "#" + index + "/" + value
 }
+
+// Way leads from a value of a unique index to the record, for [Follow].
+func (t *Table[T]) Way(index, value string) Way { return t.From(t.UniqueKey(index, value)) }
+
+// From leads from an entry of a unique index, of whichever table, to the record of this one with the id that stands there, for [Follow].
+func (t *Table[T]) From(entry string) Way { return Way{Key: entry, Prefix: t.Key("")} }
 
 // The value's length stands before it: neither a value nor an id can contain what separates them.
 func (t *Table[T]) entryPrefix(index, value string) string {

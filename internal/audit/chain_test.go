@@ -730,41 +730,12 @@ func (b *buffer) String() string {
 	return b.text.String()
 }
 
-// together is a store that wants to be told of everything before it is asked for it.
-type together struct {
-	storage.DB
-	t *testing.T
-}
-
-func (d together) Update(ctx context.Context, fn func(storage.Tx) error) error {
-	return d.DB.Update(ctx, func(tx storage.Tx) error { return fn(&toldTx{Tx: tx, t: d.t, told: map[string]bool{}}) })
-}
-
-type toldTx struct {
-	storage.Tx
-	t    *testing.T
-	told map[string]bool
-}
-
-func (tx *toldTx) Prefetch(keys ...string) error {
-	for _, key := range keys {
-		tx.told[key] = true
-	}
-	return nil
-}
-
-func (tx *toldTx) Get(key string) (storage.Item, error) {
-	if !tx.told[key] {
-		tx.t.Errorf("%s is read by itself", key)
-	}
-	return tx.Tx.Get(key)
-}
-
 // TestSealReadsTogether: events are sealed at the rate at which they can be read, which is not one by one.
 func TestSealReadsTogether(t *testing.T) {
 	t.Parallel()
 	l := newLedger(t, t.Context())
-	l.db = together{l.db, t}
+	trips := storagetest.Trips(l.db)
+	l.db = trips
 	l.trail = l.open(t, testSealer(t))
 	for range 2 {
 		for range 20 {
@@ -772,8 +743,12 @@ func TestSealReadsTogether(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		before := trips.Count()
 		if _, _, err := l.trail.Seal(t.Context()); err != nil {
 			t.Fatal(err)
+		}
+		if got := trips.Count() - before; got != 3 {
+			t.Errorf("%d round trips: the marks, what they lead to and the commit are 3", got)
 		}
 	}
 }

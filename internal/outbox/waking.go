@@ -52,8 +52,10 @@ func (t *watchedTx) Put(item storage.Item) error {
 	return t.Tx.Put(item)
 }
 
-// Prefetch is that of the transaction underneath.
-func (t *watchedTx) Prefetch(keys ...string) error { return storage.Prefetch(t.Tx, keys...) }
+// Follow is that of the transaction underneath.
+func (t *watchedTx) Follow(ways []storage.Way, keys ...string) error {
+	return storage.Follow(t.Tx, ways, keys...)
+}
 
 var (
 	_ storage.Reporter   = (*waking)(nil)

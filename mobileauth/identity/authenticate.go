@@ -174,7 +174,7 @@ func (s *Store) count(ctx context.Context, login string, k keys) (admission, err
 	var entry admission
 	err := s.db.Update(ctx, func(tx storage.Tx) error {
 		entry = admission{locked: locked}
-		if err := storage.Prefetch(tx, s.users.UniqueKey(byLogin, login), counters.Key(k.client), counters.Key(k.login)); err != nil {
+		if err := storage.Follow(tx, s.ways(login), counters.Key(k.client), counters.Key(k.login)); err != nil {
 			return err
 		}
 		if err := s.find(tx, login, &entry); err != nil {
@@ -186,6 +186,15 @@ func (s *Store) count(ctx context.Context, login string, k keys) (admission, err
 		return s.countFailure(tx, &entry, now)
 	})
 	return entry, err
+}
+
+// ways lead from a login to what counting an attempt reads of a user.
+func (s *Store) ways(login string) []storage.Way {
+	user := s.users.Way(byLogin, login)
+	if s.lockAfter == 0 {
+		return []storage.Way{user}
+	}
+	return []storage.Way{user, failureTable.From(user.Key)}
 }
 
 func (s *Store) find(tx storage.Tx, login string, entry *admission) error {

@@ -21,7 +21,7 @@ const (
 
 // statements are those over our tables. Each write takes all of its items at once.
 type statements struct {
-	get, scan, insert, put, remove, sweep, bury, fill string
+	get, follow, scan, insert, put, remove, sweep, bury, fill string
 }
 
 func statementsFor(n names) statements {
@@ -29,9 +29,13 @@ func statementsFor(n names) statements {
 		return fmt.Sprintf("expires_at <= least(%s, (extract(epoch FROM now()) * 1000)::bigint - %d)", before, sweepGrace.Milliseconds())
 	}
 	const columns = " (key, value, expires_at) SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bigint[])"
+	const get = "SELECT key, value, expires_at FROM "
 	return statements{
-		get: "SELECT key, value, expires_at FROM " + n.items + " WHERE key = ANY($1)",
-		scan: "SELECT key, value, expires_at FROM " + n.items + " WHERE key >= $1 AND key < $2 AND (expires_at IS NULL OR expires_at > $3)" +
+		get: get + n.items + " WHERE key = ANY($1)",
+		// The inner SELECT is of one key each, so that it cannot become a join that reads the table: who reads all collides with all who write.
+		follow: get + n.items + " WHERE key = ANY($1::bytea[] || ARRAY(SELECT w.prefix || (SELECT i.value FROM " + n.items +
+			" i WHERE i.key = w.key AND (i.expires_at IS NULL OR i.expires_at > $4)) FROM unnest($2::bytea[], $3::bytea[]) AS w (key, prefix)))",
+		scan: get + n.items + " WHERE key >= $1 AND key < $2 AND (expires_at IS NULL OR expires_at > $3)" +
 			" ORDER BY key LIMIT $4",
 		insert: "INSERT INTO " + n.items + columns,
 		put: "INSERT INTO " + n.items + columns +

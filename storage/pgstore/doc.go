@@ -10,8 +10,9 @@
 //
 // A transaction begins with its first reading, in the same round trip; an item is read once; what is written is kept until the end and
 // goes with the commit, all in one. An update that reads n items one after the other and writes waits n + 1 times, one that only writes
-// once, and a view n times: nobody waits for its end. An Insert is taken to be of a key that is free, and looked up only where that turns
-// out to be wrong.
+// once, and a view n times: nobody waits for its end. What is asked for together is read together, and with the entry of a unique index
+// comes the record that it leads to ([storage.Follow]), in one statement that finds both through the primary key. An Insert is taken to be
+// of a key that is free, and looked up only where that turns out to be wrong.
 //
 // # Tables
 //

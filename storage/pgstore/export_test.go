@@ -22,3 +22,6 @@ func Tells(changes map[string][]uint64) string {
 	n := notice{sender: "node_1", number: 7, changes: changes}
 	return n.text()
 }
+
+// FollowSQL returns the statement that follows ways in a schema.
+func FollowSQL(schema string) string { return statementsFor(namesIn(schema)).follow }

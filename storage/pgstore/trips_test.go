@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/gatehouse-id/gatehouse/storage"
+	"github.com/gatehouse-id/gatehouse/storage/memstore"
 	"github.com/gatehouse-id/gatehouse/storage/pgstore"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
 )
@@ -29,10 +30,10 @@ func TestConformanceWhenClosuresRunTwice(t *testing.T) {
 	})
 }
 
-// TestTrips: how often a transaction waits for the database.
-func TestTrips(t *testing.T) {
-	t.Parallel()
-	var trips atomic.Int64
+// counted opens a store that counts how often somebody waits for the database.
+func counted(t *testing.T) (*pgstore.DB, *atomic.Int64) {
+	t.Helper()
+	trips := new(atomic.Int64)
 	db, err := openWith(t, t.TempDir(), time.Now, func(c *pgstore.Config) {
 		c.Observe = func(op string, _ time.Duration, _ error) {
 			if op == "trip" {
@@ -41,7 +42,30 @@ func TestTrips(t *testing.T) {
 		}
 	})
 	must(t, err)
-	defer db.Close()
+	t.Cleanup(func() { must(t, db.Close()) })
+	return db, trips
+}
+
+type tripsRecord struct{ ID, Login, Group string }
+
+var (
+	tripsTable = storage.Table[tripsRecord]{
+		Name: "r", Version: 1, ID: func(r *tripsRecord) string { return r.ID },
+		Indexes: []storage.Index[tripsRecord]{
+			{Name: "login", Unique: true, Values: func(r *tripsRecord) []string { return []string{r.Login} }},
+			{Name: "group", Values: func(r *tripsRecord) []string { return []string{r.Group} }},
+		},
+	}
+	besideTable = storage.Table[tripsRecord]{Name: "s", Version: 1, ID: func(r *tripsRecord) string { return r.ID }}
+)
+
+// TestTrips: how often a transaction waits for the database, and that [storagetest.Trips] counts the same.
+func TestTrips(t *testing.T) {
+	t.Parallel()
+	db, trips := counted(t)
+	memory, err := memstore.Open(memstore.Config{Now: time.Now})
+	must(t, err)
+	model := storagetest.Trips(memory)
 	get := func(tx storage.Tx, keys ...string) error {
 		for _, key := range keys {
 			if _, err := tx.Get(key); err != nil && !errors.Is(err, storage.ErrNotFound) {
@@ -58,29 +82,70 @@ func TestTrips(t *testing.T) {
 		}
 		return nil
 	}
-	must(t, db.Update(t.Context(), func(tx storage.Tx) error { return put(tx, "a", "b", "c") }))
+	lookup := func(tx storage.Tx, login, id string) error {
+		switch got, err := tripsTable.Lookup(tx, "login", login); {
+		case id == "" && errors.Is(err, storage.ErrNotFound):
+			return nil
+		case err != nil || got.ID != id:
+			return fmt.Errorf("%s is %q, %w", login, got.ID, err)
+		}
+		return nil
+	}
+	find := func(tx storage.Tx, id string) error {
+		_, _, err := besideTable.Find(tx, id)
+		return err
+	}
+	type do = func(storage.DB, context.Context, func(storage.Tx) error) error
+	view, update := do(storage.DB.View), do(storage.DB.Update)
+	for _, db := range []storage.DB{db, model} {
+		must(t, db.Update(t.Context(), func(tx storage.Tx) error {
+			return errors.Join(put(tx, "a", "b", "c"), tripsTable.Insert(tx, tripsRecord{ID: "1", Login: "ann"}),
+				tripsTable.Insert(tx, tripsRecord{ID: "2", Login: "bob"}), besideTable.Insert(tx, tripsRecord{ID: "1"}))
+		}))
+	}
 	for _, test := range []struct {
 		name string
 		want int64
-		do   func(context.Context, func(storage.Tx) error) error
+		do   do
 		fn   func(storage.Tx) error
 	}{
-		{"a view of one item", 1, db.View, func(tx storage.Tx) error { return get(tx, "a") }},
-		{"the same item twice", 1, db.View, func(tx storage.Tx) error { return get(tx, "a", "a") }},
-		{"three items", 3, db.View, func(tx storage.Tx) error { return get(tx, "a", "b", "x") }},
-		{"three items, told before", 1, db.View, func(tx storage.Tx) error {
+		{"a view of one item", 1, view, func(tx storage.Tx) error { return get(tx, "a") }},
+		{"the same item twice", 1, view, func(tx storage.Tx) error { return get(tx, "a", "a") }},
+		{"three items", 3, view, func(tx storage.Tx) error { return get(tx, "a", "b", "x") }},
+		{"three items, told before", 1, view, func(tx storage.Tx) error {
 			return errors.Join(storage.Prefetch(tx, "a", "b", "x"), get(tx, "a", "b", "x"))
 		}},
-		{"writes alone", 1, db.Update, func(tx storage.Tx) error { return put(tx, "a", "b", "c", "d") }},
-		{"an insert", 1, db.Update, func(tx storage.Tx) error { return tx.Insert(storage.Item{Key: "new"}) }},
-		{"read and write", 2, db.Update, func(tx storage.Tx) error { return errors.Join(get(tx, "a"), put(tx, "a", "b"), tx.Delete("c")) }},
-		{"an update that writes nothing", 1, db.Update, func(tx storage.Tx) error { return get(tx, "a") }},
-		{"nothing", 0, db.Update, func(storage.Tx) error { return nil }},
+		{"a record by its unique index", 1, view, func(tx storage.Tx) error { return lookup(tx, "ann", "1") }},
+		{"one that is not there", 1, view, func(tx storage.Tx) error { return lookup(tx, "nobody", "") }},
+		{"two, and one of them again", 2, update, func(tx storage.Tx) error {
+			return errors.Join(lookup(tx, "ann", "1"), lookup(tx, "bob", "2"), lookup(tx, "ann", "1"))
+		}},
+		{"two, told before, with what else is theirs", 1, view, func(tx storage.Tx) error {
+			ann, bob := tripsTable.Way("login", "ann"), tripsTable.Way("login", "bob")
+			return errors.Join(storage.Follow(tx, []storage.Way{ann, bob, besideTable.From(ann.Key), besideTable.From(bob.Key)}, "a", "x"),
+				lookup(tx, "ann", "1"), lookup(tx, "bob", "2"), find(tx, "1"), find(tx, "2"), get(tx, "a", "x"))
+		}},
+		{"what an entry leads to that is known", 2, view, func(tx storage.Tx) error {
+			return errors.Join(get(tx, tripsTable.UniqueKey("login", "ann")), lookup(tx, "ann", "1"))
+		}},
+		{"an entry of its own, which is looked for", 2, update, func(tx storage.Tx) error {
+			return errors.Join(tripsTable.Replace(tx, nil, tripsRecord{ID: "3", Login: "cy"}), lookup(tx, "cy", "3"), tripsTable.Delete(tx, "3"))
+		}},
+		{"writes alone", 1, update, func(tx storage.Tx) error { return put(tx, "a", "b", "c", "d") }},
+		{"an insert", 1, update, func(tx storage.Tx) error { return tx.Insert(storage.Item{Key: "new"}) }},
+		{"read and write", 2, update, func(tx storage.Tx) error { return errors.Join(get(tx, "a"), put(tx, "a", "b"), tx.Delete("c")) }},
+		{"an update that writes nothing", 1, update, func(tx storage.Tx) error { return get(tx, "a") }},
+		{"nothing", 0, update, func(storage.Tx) error { return nil }},
 	} {
 		before := trips.Load()
-		must(t, test.do(t.Context(), test.fn))
+		must(t, test.do(db, t.Context(), test.fn))
 		if got := trips.Load() - before; got != test.want {
 			t.Errorf("%s: %d round trips, want %d", test.name, got, test.want)
+		}
+		counted := model.Count()
+		must(t, test.do(model, t.Context(), test.fn))
+		if got := int64(model.Count() - counted); got != test.want {
+			t.Errorf("%s: %d round trips are counted in memory, want %d", test.name, got, test.want)
 		}
 	}
 }
@@ -88,30 +153,16 @@ func TestTrips(t *testing.T) {
 // TestAListReadsTogether: records of an index come in pages and not one by one.
 func TestAListReadsTogether(t *testing.T) {
 	t.Parallel()
-	var trips atomic.Int64
-	db, err := openWith(t, t.TempDir(), time.Now, func(c *pgstore.Config) {
-		c.Observe = func(op string, _ time.Duration, _ error) {
-			if op == "trip" {
-				trips.Add(1)
-			}
-		}
-	})
-	must(t, err)
-	defer db.Close()
-	type record struct{ ID, Group string }
-	table := storage.Table[record]{
-		Name: "r", Version: 1, ID: func(r *record) string { return r.ID },
-		Indexes: []storage.Index[record]{{Name: "group", Values: func(r *record) []string { return []string{r.Group} }}},
-	}
+	db, trips := counted(t)
 	for i := range 40 {
 		must(t, db.Update(t.Context(), func(tx storage.Tx) error {
-			return table.Insert(tx, record{fmt.Sprintf("%02d", i), "g"})
+			return tripsTable.Insert(tx, tripsRecord{ID: fmt.Sprintf("%02d", i), Login: fmt.Sprint(i), Group: "g"})
 		}))
 	}
 	trips.Store(0)
 	n := 0
 	must(t, db.View(t.Context(), func(tx storage.Tx) error {
-		for r, err := range table.List(tx, "group", "g", "", 0) {
+		for r, err := range tripsTable.List(tx, "group", "g", "", 0) {
 			if err != nil || r.Group != "g" {
 				return errors.Join(err, errors.New("another record"))
 			}

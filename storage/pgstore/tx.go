@@ -33,8 +33,6 @@ type tx struct {
 	free   map[string]struct{} // keys that are inserted and taken to be free
 }
 
-var _ storage.Prefetcher = (*tx)(nil)
-
 func (db *DB) begin(ctx context.Context, writable, careful bool) *tx {
 	t := &tx{db: db, ctx: ctx, now: db.config.Now(), beginSQL: beginView, careful: careful, known: map[string]*storage.Item{}}
 	if writable {
@@ -98,9 +96,9 @@ func (t *tx) Get(key string) (storage.Item, error) {
 	if err := t.usable(); err != nil {
 		return storage.Item{}, err
 	}
-	item, own := t.writes[key]
-	if !own {
-		if err := t.Prefetch(key); err != nil {
+	item, told := t.told(key)
+	if !told {
+		if err := t.fetch(nil, key); err != nil {
 			return storage.Item{}, err
 		}
 		item = t.known[key]
@@ -125,9 +123,7 @@ func (t *tx) Insert(item storage.Item) error {
 	if err := t.usable(); err != nil {
 		return err
 	}
-	_, own := t.writes[item.Key]
-	_, read := t.known[item.Key]
-	if t.careful || own || read {
+	if _, told := t.told(item.Key); t.careful || told {
 		return t.writes.Insert(item, t.Get)
 	}
 	if err := t.writes.Put(item); err != nil {
@@ -140,7 +136,7 @@ func (t *tx) Insert(item storage.Item) error {
 // look finds out whether keys were free that were taken to be. A closure that refuses may have gone by that.
 func (t *tx) look() {
 	free := slices.Collect(maps.Keys(t.free))
-	if len(free) == 0 || t.Prefetch(free...) != nil {
+	if len(free) == 0 || t.fetch(nil, free...) != nil {
 		return
 	}
 	for _, key := range free {
@@ -159,33 +155,6 @@ func (t *tx) Delete(key string) error {
 		return t.fail(errTaken) // whether it was, only a look can tell
 	}
 	return t.writes.Delete(key)
-}
-
-// Prefetch reads items that will be asked for, all in one round trip.
-func (t *tx) Prefetch(keys ...string) error {
-	if err := t.usable(); err != nil {
-		return err
-	}
-	var missing [][]byte
-	for _, key := range keys {
-		if _, ok := t.known[key]; !ok {
-			missing = append(missing, []byte(key))
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	found, err := t.read(t.db.sql.get, missing)
-	if err != nil {
-		return err
-	}
-	for _, key := range missing {
-		t.known[string(key)] = nil
-	}
-	for i := range found {
-		t.known[found[i].Key] = &found[i]
-	}
-	return nil
 }
 
 // read sends a query, in a transaction, and returns the items that come of it. A view has no snapshot before its first reading, which is

@@ -66,7 +66,7 @@ type step struct {
 }
 
 var (
-	stepOps    = []string{"get", "get", "put", "put", "put", "insert", "insert", "delete", "scan", "scan"}
+	stepOps    = []string{"get", "get", "put", "put", "put", "insert", "insert", "delete", "scan", "scan", "follow", "follow"}
 	stepKeys   = []string{"", "a", "a/", "a/b", "a/b\x00", "a/c", "b", "b#i/1", "b/\xff", "c"}
 	stepMoment = []time.Duration{0, 0, -time.Second, 1, time.Millisecond, 1500 * time.Millisecond, 3 * time.Second, time.Hour}
 )
@@ -76,7 +76,7 @@ func drawStep(rt *rapid.T) step {
 		op:            rapid.SampledFrom(stepOps).Draw(rt, "op"),
 		key:           rapid.SampledFrom(stepKeys).Draw(rt, "key"),
 		after:         rapid.SampledFrom(stepKeys).Draw(rt, "after"),
-		value:         rapid.SampledFrom([]string{"", "1", "2", "33"}).Draw(rt, "value"),
+		value:         rapid.SampledFrom([]string{"", "1", "2", "33", "b", "a/c"}).Draw(rt, "value"),
 		expires:       rapid.SampledFrom(stepMoment).Draw(rt, "expires"),
 		limit:         rapid.IntRange(0, 3).Draw(rt, "limit"),
 		leave:         rapid.IntRange(0, 6).Draw(rt, "leave"),
@@ -127,6 +127,8 @@ func (s step) run(tx storage.Tx, root string) []string {
 		return []string{line("insert", item, tx.Insert(item))}
 	case "delete":
 		return []string{line("delete", item, tx.Delete(item.Key))}
+	case "follow":
+		return s.follow(tx, storage.Way{Key: item.Key, Prefix: root + s.after}, root)
 	}
 	after := ""
 	if s.after != "" {
@@ -144,6 +146,22 @@ func (s step) run(tx storage.Tx, root string) []string {
 		}
 	}
 	return append(lines, "scanned "+strings.TrimPrefix(item.Key, root))
+}
+
+// follow reads both ends of a way, of which the transaction may have been told before.
+func (s step) follow(tx storage.Tx, way storage.Way, root string) []string {
+	if s.changeInRange {
+		if err := storage.Follow(tx, []storage.Way{way, {Key: way.Key, Prefix: root}}, way.Prefix); err != nil {
+			return []string{"follow: " + kind(err)}
+		}
+	}
+	entry, err := tx.Get(way.Key)
+	lines := []string{line("way", entry, err)}
+	if err == nil {
+		end, err := tx.Get(way.Prefix + string(entry.Value))
+		lines = append(lines, line("end", end, err))
+	}
+	return lines
 }
 
 func line(what string, item storage.Item, err error) string {

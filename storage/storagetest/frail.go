@@ -23,7 +23,8 @@ type FrailDB struct {
 	broken bool
 }
 
-// Break makes the nth operation from now on fail with [ErrFrail], once: a Get, Put, Insert or Delete, or an item of a Scan.
+// Break makes the nth operation from now on fail with [ErrFrail], once: a Get, Put, Insert or Delete, an item of a Scan, or a
+// reading ahead.
 func (f *FrailDB) Break(nth int) { f.left, f.broken = nth, false }
 
 // Broken reports whether the operation that was to fail has been reached.
@@ -56,6 +57,13 @@ func (f *FrailDB) strike() error {
 type frailTx struct {
 	storage.Tx
 	db *FrailDB
+}
+
+func (t *frailTx) Follow(ways []storage.Way, keys ...string) error {
+	if err := t.db.strike(); err != nil {
+		return err
+	}
+	return storage.Follow(t.Tx, ways, keys...)
 }
 
 func (t *frailTx) Get(key string) (storage.Item, error) {

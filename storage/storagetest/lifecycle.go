@@ -126,6 +126,9 @@ func (f *fixture) wantOver(tx storage.Tx, next func() (storage.Item, error, bool
 	if put(tx, "a", "2") == nil || tx.Delete("a") == nil || tx.Insert(storage.Item{Key: "c"}) == nil {
 		f.Error("a write works after the closure")
 	}
+	if _, able := tx.(storage.Prefetcher); able && storage.Follow(tx, []storage.Way{way("a", "")}, "c") == nil {
+		f.Error("reading ahead works after the closure")
+	}
 	for _, err := range tx.Scan("", "", 0) {
 		if err == nil {
 			f.Error("a scan works after the closure")

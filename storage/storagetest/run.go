@@ -34,6 +34,7 @@ func Run(t *testing.T, open Open) {
 		{"9 close", closings},
 		{"10 two handles on one store", handles},
 		{"notices", notices},
+		{"reading ahead", readingAhead},
 	}
 	for _, clause := range clauses {
 		t.Run(clause.name, func(t *testing.T) {

@@ -24,7 +24,9 @@
 //  10. All of it holds between two processes, for an engine that more than one process can open.
 //
 // A transaction that is a [Prefetcher] reads together what it is told of: items, and what the entry of an index leads to. Nothing else is
-// read by that, nor collides: where each reading is a round trip there are fewer of them.
+// read by that, nor collides: where each reading is a round trip there are fewer of them. One that is a [Presumer] takes keys to be absent
+// when it is told so, and looks with the commit: a closure that was told wrongly commits nothing and runs again (clause 4), so that what
+// stands was decided as if each key had been read (clauses 2 and 5).
 //
 // An engine that is a [Watcher] says besides when there is something to look for. That is a hint and no clause: nothing is right or wrong
 // by it, only sooner or later.

@@ -94,6 +94,23 @@ func Follow(tx Tx, ways []Way, keys ...string) error {
 	return nil
 }
 
+// Presumer is a third ability of a [Tx]: to take it that keys are absent, and have the commit see to it.
+type Presumer interface {
+	// Presume has each Get of one of keys find nothing without a reading, as long as nothing is known of it. What was found so is looked
+	// at with the commit, or before a closure returns that refuses or has written nothing; where an item was there after all, nothing
+	// is committed and the closure runs again with what there is. In a view it does nothing, and where keys are read ahead, or come
+	// up in a Scan, that counts.
+	Presume(keys ...string)
+}
+
+// Presume tells a transaction that nobody expects anything at keys, such as those of a nonce or of what has just been drawn. It is no more
+// than a guess: what a closure decides by it stands only where it was right, as if each key had been read. One that is no [Presumer] reads.
+func Presume(tx Tx, keys ...string) {
+	if p, ok := tx.(Presumer); ok {
+		p.Presume(keys...)
+	}
+}
+
 // Item is what a store keeps under a key.
 type Item struct {
 	Key   string

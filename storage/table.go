@@ -249,11 +249,11 @@ func ahead(tx Tx, scan iter.Seq2[Item, error], wanted func(Item) string) iter.Se
 	}
 }
 
-// Key returns where the record with the given id stands, for [Prefetch].
+// Key returns where the record with the given id stands, for [Prefetch] and [Presume].
 func (t *Table[T]) Key(id string) string { return t.Name + "/" + id }
 
-// UniqueKey returns where a value of a unique index stands, for [Prefetch]. Index keys stand beside the table's own ("name#index/…"
-// against "name/…"), so no id can collide with them.
+// UniqueKey returns where a value of a unique index stands, for [Prefetch] and [Presume]. Index keys stand beside the table's own
+// ("name#index/…" against "name/…"), so no id can collide with them.
 func (t *Table[T]) UniqueKey(index, value string) string {
 	return t.Name + "#" + index + "/" + value
 }

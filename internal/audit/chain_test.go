@@ -24,6 +24,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/storage/badgerstore"
 	"github.com/gatehouse-id/gatehouse/storage/memstore"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest/trips"
 )
 
 // ledger is a trail whose store can be written to by an attacker.
@@ -734,8 +735,8 @@ func (b *buffer) String() string {
 func TestSealReadsTogether(t *testing.T) {
 	t.Parallel()
 	l := newLedger(t, t.Context())
-	trips := storagetest.Trips(l.db)
-	l.db = trips
+	counted := trips.Count(l.db)
+	l.db = counted
 	l.trail = l.open(t, testSealer(t))
 	for range 2 {
 		for range 20 {
@@ -743,11 +744,11 @@ func TestSealReadsTogether(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		before := trips.Count()
+		before := counted.Trips()
 		if _, _, err := l.trail.Seal(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if got := trips.Count() - before; got != 3 {
+		if got := counted.Trips() - before; got != 3 {
 			t.Errorf("%d round trips: the marks, what they lead to and the commit are 3", got)
 		}
 	}

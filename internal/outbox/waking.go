@@ -57,8 +57,12 @@ func (t *watchedTx) Follow(ways []storage.Way, keys ...string) error {
 	return storage.Follow(t.Tx, ways, keys...)
 }
 
+// Presume is that of the transaction underneath.
+func (t *watchedTx) Presume(keys ...string) { storage.Presume(t.Tx, keys...) }
+
 var (
 	_ storage.Reporter   = (*waking)(nil)
 	_ storage.Watcher    = (*waking)(nil)
 	_ storage.Prefetcher = (*watchedTx)(nil)
+	_ storage.Presumer   = (*watchedTx)(nil)
 )

@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/badgerstore"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest/differential"
 )
 
 func openPlace(t testing.TB, place string, now func() time.Time) (storage.DB, error) {
@@ -48,7 +49,7 @@ func TestContentionWhenClosuresRunTwice(t *testing.T) {
 
 func TestDifferential(t *testing.T) {
 	t.Parallel()
-	storagetest.RunDifferential(t, openPlace)
+	differential.Run(t, openPlace)
 }
 
 // mustOpen opens a store that the test closes.

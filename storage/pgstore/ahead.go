@@ -14,7 +14,7 @@ func (t *tx) told(key string) (item *storage.Item, ok bool) {
 	return item, ok
 }
 
-// Follow reads what will be asked for and is not known yet, all in one round trip.
+// Follow reads what will be asked for and is not known yet, all in one round trip. Where nothing is presumed to be no way begins.
 func (t *tx) Follow(ways []storage.Way, keys ...string) error {
 	if err := t.usable(); err != nil {
 		return err
@@ -30,8 +30,9 @@ func (t *tx) Follow(ways []storage.Way, keys ...string) error {
 	}
 	var unknown []storage.Way
 	for _, way := range ways {
+		_, presumed := t.presumed[way.Key]
 		switch item, told := t.told(way.Key); {
-		case !told:
+		case !told && !presumed:
 			unknown = append(unknown, way)
 		case item != nil && item.Live(t.now):
 			want(way.Prefix + string(item.Value))
@@ -45,10 +46,7 @@ func (t *tx) Follow(ways []storage.Way, keys ...string) error {
 
 // fetch reads items, and those at both ends of ways of which the beginning is not known. What it does not find is known to be absent.
 func (t *tx) fetch(ways []storage.Way, keys ...string) error {
-	read, from, prefixes := make([][]byte, 0, len(keys)+len(ways)), make([][]byte, 0, len(ways)), make([][]byte, 0, len(ways))
-	for _, key := range keys {
-		read = append(read, []byte(key))
-	}
+	read, from, prefixes := bytesOf(keys), make([][]byte, 0, len(ways)), make([][]byte, 0, len(ways))
 	for _, way := range ways {
 		read, from, prefixes = append(read, []byte(way.Key)), append(from, []byte(way.Key)), append(prefixes, []byte(way.Prefix))
 	}
@@ -75,5 +73,5 @@ func (t *tx) fetch(ways []storage.Way, keys ...string) error {
 			t.known[end] = nil
 		}
 	}
-	return nil
+	return t.learn(found)
 }

@@ -21,7 +21,7 @@ const (
 
 // statements are those over our tables. Each write takes all of its items at once.
 type statements struct {
-	get, follow, scan, insert, put, remove, sweep, bury, fill string
+	get, follow, absent, scan, insert, put, remove, sweep, bury, fill string
 }
 
 func statementsFor(n names) statements {
@@ -35,6 +35,8 @@ func statementsFor(n names) statements {
 		// The inner SELECT is of one key each, so that it cannot become a join that reads the table: who reads all collides with all who write.
 		follow: get + n.items + " WHERE key = ANY($1::bytea[] || ARRAY(SELECT w.prefix || (SELECT i.value FROM " + n.items +
 			" i WHERE i.key = w.key AND (i.expires_at IS NULL OR i.expires_at > $4)) FROM unnest($2::bytea[], $3::bytea[]) AS w (key, prefix)))",
+		// A division by zero ends the transaction where one of the items is there.
+		absent: "SELECT 1 / (count(*) = 0)::int FROM " + n.items + " WHERE key = ANY($1) AND (expires_at IS NULL OR expires_at > $2)",
 		scan: get + n.items + " WHERE key >= $1 AND key < $2 AND (expires_at IS NULL OR expires_at > $3)" +
 			" ORDER BY key LIMIT $4",
 		insert: "INSERT INTO " + n.items + columns,
@@ -70,6 +72,14 @@ func (r *rows) queue(batch *pgx.Batch, sql string) {
 	}
 }
 
+func bytesOf(keys []string) [][]byte {
+	texts := make([][]byte, len(keys))
+	for i, key := range keys {
+		texts[i] = []byte(key)
+	}
+	return texts
+}
+
 func nonNil(value []byte) []byte {
 	if value == nil {
 		return []byte{}
@@ -77,8 +87,9 @@ func nonNil(value []byte) []byte {
 	return value
 }
 
-// commit sends all writes and the commit in one round trip. Writes go in the order of their keys, so that two transactions rather wait for
-// each other than stand in each other's way. A caller that leaves does not cut off what may be decided already.
+// commit sends all writes and the commit in one round trip, behind a look at what was presumed to be absent. Writes go in the order of
+// their keys, so that two transactions rather wait for each other than stand in each other's way. A caller that leaves does not cut off
+// what may be decided already.
 func (t *tx) commit() error {
 	if len(t.writes) == 0 {
 		return nil
@@ -97,9 +108,12 @@ func (t *tx) commit() error {
 			put.add(item)
 		}
 	}
-	statements := 0
+	statements, doubtful := 0, t.doubtful()
 	err := t.send(context.WithoutCancel(t.ctx), func(batch *pgx.Batch) {
 		before := batch.Len()
+		if len(doubtful) > 0 {
+			batch.Queue(t.db.sql.absent, bytesOf(doubtful), t.now.UnixMilli())
+		}
 		if len(removed) > 0 {
 			batch.Queue(t.db.sql.remove, removed)
 		}
@@ -115,8 +129,11 @@ func (t *tx) commit() error {
 		}
 		return nil
 	})
-	if err == nil || errors.Is(err, errNoConnection) {
+	switch {
+	case err == nil || errors.Is(err, errNoConnection):
 		return err
+	case len(doubtful) > 0 && says(err, stateDivision):
+		return errTaken
 	}
 	return verdict(t.ctx, err)
 }

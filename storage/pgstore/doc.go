@@ -12,7 +12,10 @@
 // goes with the commit, all in one. An update that reads n items one after the other and writes waits n + 1 times, one that only writes
 // once, and a view n times: nobody waits for its end. What is asked for together is read together, and with the entry of a unique index
 // comes the record that it leads to ([storage.Follow]), in one statement that finds both through the primary key. An Insert is taken to be
-// of a key that is free, and looked up only where that turns out to be wrong.
+// of a key that is free, and looked up only where that turns out to be wrong. So is a key that a closure presumes to be absent
+// ([storage.Presume]): a statement in front of the writes ends the transaction where an item is there, and is a reading to the database,
+// which then lets nobody make one meanwhile. A closure that refuses, or writes nothing, has what it presumed looked at before it is
+// believed; one that presumed wrongly runs again and reads.
 //
 // # Tables
 //

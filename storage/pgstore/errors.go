@@ -21,6 +21,7 @@ const (
 	stateUnknown       = "40003" // CockroachDB's, of a commit
 	stateUnique        = "23505"
 	stateDiskFull      = "53100"
+	stateDivision      = "22012" // by zero
 
 	stateDuplicateSchema = "42P06"
 	stateDuplicateTable  = "42P07"
@@ -34,8 +35,8 @@ const (
 var (
 	// errLost is a transaction that has to run again.
 	errLost = errors.New("the transaction collided with another")
-	// errTaken is one that has to run again, and to look where it inserts.
-	errTaken = errors.New("the transaction inserted over an item")
+	// errTaken is one that has to run again, and to look where it inserts and at what it presumed.
+	errTaken = errors.New("the transaction took an item to be absent")
 	// errCut is a connection that ended before anything was committed over it.
 	errCut = errors.New("the connection was cut")
 )

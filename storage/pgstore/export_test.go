@@ -23,5 +23,8 @@ func Tells(changes map[string][]uint64) string {
 	return n.text()
 }
 
-// FollowSQL returns the statement that follows ways in a schema.
+// FollowSQL and AbsentSQL return the statements that follow ways, and look at what was presumed to be absent, in a schema.
 func FollowSQL(schema string) string { return statementsFor(namesIn(schema)).follow }
+
+// AbsentSQL is for tests.
+func AbsentSQL(schema string) string { return statementsFor(namesIn(schema)).absent }

@@ -194,7 +194,7 @@ func (db *DB) attempt(ctx context.Context, fn func(storage.Tx) error, careful bo
 	t := db.begin(ctx, true, careful)
 	defer t.end()
 	err = fn(t)
-	if err != nil && t.failed == nil {
+	if t.failed == nil && (err != nil || len(t.writes) == 0) {
 		t.look()
 	}
 	if t.failed != nil || err != nil {

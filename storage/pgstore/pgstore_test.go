@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/pgstore"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest/differential"
 	"github.com/gatehouse-id/gatehouse/tests/postgres"
 )
 
@@ -49,4 +50,4 @@ func must(t testing.TB, err error) {
 
 func TestConformance(t *testing.T)  { storagetest.Run(t, open) }
 func TestContention(t *testing.T)   { storagetest.RunContention(t, open) }
-func TestDifferential(t *testing.T) { storagetest.RunDifferential(t, open) }
+func TestDifferential(t *testing.T) { differential.Run(t, open) }

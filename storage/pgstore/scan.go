@@ -105,6 +105,9 @@ func (s *scan) fetch() (err error) {
 		return err
 	}
 	s.page, err = s.tx.read(s.tx.db.sql.scan, []byte(s.from), s.end, s.tx.now.UnixMilli(), s.size)
+	if err == nil {
+		err = s.tx.learn(s.page)
+	}
 	if err != nil {
 		return err
 	}

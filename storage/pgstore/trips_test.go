@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/storage/memstore"
 	"github.com/gatehouse-id/gatehouse/storage/pgstore"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest/trips"
 )
 
 func TestConformanceWhenClosuresRunTwice(t *testing.T) {
@@ -33,17 +34,17 @@ func TestConformanceWhenClosuresRunTwice(t *testing.T) {
 // counted opens a store that counts how often somebody waits for the database.
 func counted(t *testing.T) (*pgstore.DB, *atomic.Int64) {
 	t.Helper()
-	trips := new(atomic.Int64)
+	waits := new(atomic.Int64)
 	db, err := openWith(t, t.TempDir(), time.Now, func(c *pgstore.Config) {
 		c.Observe = func(op string, _ time.Duration, _ error) {
 			if op == "trip" {
-				trips.Add(1)
+				waits.Add(1)
 			}
 		}
 	})
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close()) })
-	return db, trips
+	return db, waits
 }
 
 type tripsRecord struct{ ID, Login, Group string }
@@ -59,13 +60,13 @@ var (
 	besideTable = storage.Table[tripsRecord]{Name: "s", Version: 1, ID: func(r *tripsRecord) string { return r.ID }}
 )
 
-// TestTrips: how often a transaction waits for the database, and that [storagetest.Trips] counts the same.
+// TestTrips: how often a transaction waits for the database, and that package trips counts the same.
 func TestTrips(t *testing.T) {
 	t.Parallel()
-	db, trips := counted(t)
+	db, waits := counted(t)
 	memory, err := memstore.Open(memstore.Config{Now: time.Now})
 	must(t, err)
-	model := storagetest.Trips(memory)
+	model := trips.Count(memory)
 	get := func(tx storage.Tx, keys ...string) error {
 		for _, key := range keys {
 			if _, err := tx.Get(key); err != nil && !errors.Is(err, storage.ErrNotFound) {
@@ -99,7 +100,8 @@ func TestTrips(t *testing.T) {
 	view, update := do(storage.DB.View), do(storage.DB.Update)
 	for _, db := range []storage.DB{db, model} {
 		must(t, db.Update(t.Context(), func(tx storage.Tx) error {
-			return errors.Join(put(tx, "a", "b", "c"), tripsTable.Insert(tx, tripsRecord{ID: "1", Login: "ann"}),
+			ended := tx.Put(storage.Item{Key: "ended", ExpiresAt: time.Now().Add(-time.Minute)})
+			return errors.Join(ended, put(tx, "a", "b", "c"), tripsTable.Insert(tx, tripsRecord{ID: "1", Login: "ann"}),
 				tripsTable.Insert(tx, tripsRecord{ID: "2", Login: "bob"}), besideTable.Insert(tx, tripsRecord{ID: "1"}))
 		}))
 	}
@@ -131,20 +133,51 @@ func TestTrips(t *testing.T) {
 		{"an entry of its own, which is looked for", 2, update, func(tx storage.Tx) error {
 			return errors.Join(tripsTable.Replace(tx, nil, tripsRecord{ID: "3", Login: "cy"}), lookup(tx, "cy", "3"), tripsTable.Delete(tx, "3"))
 		}},
+		{"what is presumed and written", 1, update, func(tx storage.Tx) error {
+			storage.Presume(tx, "p", "q", "ended", "never asked for")
+			return errors.Join(get(tx, "p", "q", "ended"), put(tx, "p", "ended"), tx.Insert(storage.Item{Key: "q"}))
+		}},
+		{"what is presumed, among what is read", 2, update, func(tx storage.Tx) error {
+			storage.Presume(tx, "u")
+			return errors.Join(get(tx, "a", "u"), put(tx, "a"))
+		}},
+		{"a new record, presumed to be", 1, update, func(tx storage.Tx) error {
+			storage.Presume(tx, tripsTable.Key("4"), tripsTable.UniqueKey("login", "dee"))
+			return errors.Join(lookup(tx, "dee", ""), tripsTable.Put(tx, tripsRecord{ID: "4", Login: "dee"}))
+		}},
+		{"what is presumed, told before", 2, update, func(tx storage.Tx) error {
+			storage.Presume(tx, "u")
+			return errors.Join(storage.Prefetch(tx, "u", "a"), get(tx, "u", "a"), put(tx, "a"))
+		}},
+		{"what is presumed, and nothing else", 1, update, func(tx storage.Tx) error {
+			storage.Presume(tx, "u", "v")
+			return get(tx, "u", "v")
+		}},
+		{"what is presumed wrongly", 3, update, func(tx storage.Tx) error {
+			storage.Presume(tx, "a")
+			return errors.Join(get(tx, "a"), put(tx, "b"))
+		}},
+		{"what is presumed wrongly and known by then", 2, update, func(tx storage.Tx) error {
+			return errors.Join(get(tx, "a"), func() error { storage.Presume(tx, "a"); return get(tx, "a") }(), put(tx, "b"))
+		}},
+		{"what is presumed in a view", 1, view, func(tx storage.Tx) error {
+			storage.Presume(tx, "u")
+			return get(tx, "u")
+		}},
 		{"writes alone", 1, update, func(tx storage.Tx) error { return put(tx, "a", "b", "c", "d") }},
 		{"an insert", 1, update, func(tx storage.Tx) error { return tx.Insert(storage.Item{Key: "new"}) }},
 		{"read and write", 2, update, func(tx storage.Tx) error { return errors.Join(get(tx, "a"), put(tx, "a", "b"), tx.Delete("c")) }},
 		{"an update that writes nothing", 1, update, func(tx storage.Tx) error { return get(tx, "a") }},
 		{"nothing", 0, update, func(storage.Tx) error { return nil }},
 	} {
-		before := trips.Load()
+		before := waits.Load()
 		must(t, test.do(db, t.Context(), test.fn))
-		if got := trips.Load() - before; got != test.want {
+		if got := waits.Load() - before; got != test.want {
 			t.Errorf("%s: %d round trips, want %d", test.name, got, test.want)
 		}
-		counted := model.Count()
+		before = int64(model.Trips())
 		must(t, test.do(model, t.Context(), test.fn))
-		if got := int64(model.Count() - counted); got != test.want {
+		if got := int64(model.Trips()) - before; got != test.want {
 			t.Errorf("%s: %d round trips are counted in memory, want %d", test.name, got, test.want)
 		}
 	}
@@ -153,13 +186,13 @@ func TestTrips(t *testing.T) {
 // TestAListReadsTogether: records of an index come in pages and not one by one.
 func TestAListReadsTogether(t *testing.T) {
 	t.Parallel()
-	db, trips := counted(t)
+	db, waits := counted(t)
 	for i := range 40 {
 		must(t, db.Update(t.Context(), func(tx storage.Tx) error {
 			return tripsTable.Insert(tx, tripsRecord{ID: fmt.Sprintf("%02d", i), Login: fmt.Sprint(i), Group: "g"})
 		}))
 	}
-	trips.Store(0)
+	waits.Store(0)
 	n := 0
 	must(t, db.View(t.Context(), func(tx storage.Tx) error {
 		for r, err := range tripsTable.List(tx, "group", "g", "", 0) {
@@ -170,8 +203,8 @@ func TestAListReadsTogether(t *testing.T) {
 		}
 		return nil
 	}))
-	if n != 40 || trips.Load() > 3 {
-		t.Errorf("%d records in %d round trips", n, trips.Load())
+	if n != 40 || waits.Load() > 3 {
+		t.Errorf("%d records in %d round trips", n, waits.Load())
 	}
 }
 

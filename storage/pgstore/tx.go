@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,20 +21,21 @@ type tx struct {
 	ctx      context.Context
 	now      time.Time // read once, so that one transaction sees one instant
 	beginSQL string
-	careful  bool // looks where it inserts
+	careful  bool // looks where it inserts, and at what is presumed
 	over     bool
 
-	conn   *pgxpool.Conn
-	failed error // what the database said; all that follows gets it as well
-	known  map[string]*storage.Item
-	writes pending.Writes
-	free   map[string]struct{} // keys that are inserted and taken to be free
+	conn     *pgxpool.Conn
+	failed   error // what the database said; all that follows gets it as well
+	known    map[string]*storage.Item
+	writes   pending.Writes
+	free     map[string]struct{} // keys that are inserted and taken to be free
+	presumed map[string]bool     // keys that are taken to be absent, and whether the closure was told so
 }
 
 func (db *DB) begin(ctx context.Context, writable, careful bool) *tx {
 	t := &tx{db: db, ctx: ctx, now: db.config.Now(), beginSQL: beginView, careful: careful, known: map[string]*storage.Item{}}
 	if writable {
-		t.beginSQL, t.writes, t.free = beginUpdate, pending.Writes{}, map[string]struct{}{}
+		t.beginSQL, t.writes, t.free, t.presumed = beginUpdate, pending.Writes{}, map[string]struct{}{}, map[string]bool{}
 	}
 	return t
 }
@@ -97,7 +96,7 @@ func (t *tx) Get(key string) (storage.Item, error) {
 		return storage.Item{}, err
 	}
 	item, told := t.told(key)
-	if !told {
+	if !told && !t.rely(key) {
 		if err := t.fetch(nil, key); err != nil {
 			return storage.Item{}, err
 		}
@@ -117,13 +116,13 @@ func (t *tx) Put(item storage.Item) error {
 	return t.writes.Put(item)
 }
 
-// Insert writes an item and refuses a live key. One of which nothing is known is taken to be free; where it is not, the closure runs again
-// and is told.
+// Insert writes an item and refuses a live key. One of which nothing is known is taken to be free, and one that is presumed to be is
+// relied on; where it is not, the closure runs again and is told.
 func (t *tx) Insert(item storage.Item) error {
 	if err := t.usable(); err != nil {
 		return err
 	}
-	if _, told := t.told(item.Key); t.careful || told {
+	if _, told := t.told(item.Key); t.careful || told || t.rely(item.Key) {
 		return t.writes.Insert(item, t.Get)
 	}
 	if err := t.writes.Put(item); err != nil {
@@ -131,19 +130,6 @@ func (t *tx) Insert(item storage.Item) error {
 	}
 	t.free[item.Key] = struct{}{}
 	return nil
-}
-
-// look finds out whether keys were free that were taken to be. A closure that refuses may have gone by that.
-func (t *tx) look() {
-	free := slices.Collect(maps.Keys(t.free))
-	if len(free) == 0 || t.fetch(nil, free...) != nil {
-		return
-	}
-	for _, key := range free {
-		if item := t.known[key]; item != nil && item.Live(t.now) {
-			t.failed = errTaken
-		}
-	}
 }
 
 // Delete removes the item at key, if there is one.

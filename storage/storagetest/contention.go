@@ -27,6 +27,7 @@ func RunContention(t *testing.T, open Open) {
 		{"a counter equals its successes", func(f *fixture, n int) { countTogether(f, n, f.db) }},
 		{"a code has one winner", oneWinner(spendCode)},
 		{"an operation claim has one winner", oneWinner(claimOperation)},
+		{"what is presumed to be absent is made once", func(f *fixture, n int) { makeTogether(f, 10*n, f.db, f.db) }},
 		{"a rotation has one winner per generation", rotateTogether},
 		{"a limit is not exceeded", limitTogether},
 		{"a sum is preserved", transferTogether},
@@ -136,6 +137,42 @@ func claimOperation(tx storage.Tx, key string) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// makeTogether lets two make the same item many times over: one presumes that it is absent, the other inserts it.
+func makeTogether(f *fixture, rounds int, presuming, inserting storage.DB) {
+	var all tally
+	together(4, func(lane int) {
+		for round := lane; round < rounds; round += 4 {
+			key := fmt.Sprintf("made/%d", round)
+			together(2, func(worker int) {
+				db, attempt := presuming, makePresumed
+				if worker == 0 {
+					db, attempt = inserting, claimOperation
+				}
+				var won bool
+				err := db.Update(f.Context(), func(tx storage.Tx) (err error) {
+					won, err = attempt(tx, key)
+					return err
+				})
+				all.add(f, won, err)
+			})
+		}
+	})
+	all.check(f)
+	if all.won != rounds {
+		f.Errorf("%d items were made %d times", rounds, all.won)
+	}
+}
+
+// makePresumed wins by finding nothing where it presumed that there is nothing.
+func makePresumed(tx storage.Tx, key string) (bool, error) {
+	storage.Presume(tx, key+"/claim")
+	_, err := tx.Get(key + "/claim")
+	if errors.Is(err, storage.ErrNotFound) {
+		return true, put(tx, key+"/claim", "presumed", key+"/mark", "1")
+	}
+	return false, err
 }
 
 // rotateTogether lets everybody rotate the same refresh token: whoever finds the generation it holds rotates, whoever finds

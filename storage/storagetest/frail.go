@@ -66,6 +66,8 @@ func (t *frailTx) Follow(ways []storage.Way, keys ...string) error {
 	return storage.Follow(t.Tx, ways, keys...)
 }
 
+func (t *frailTx) Presume(keys ...string) { storage.Presume(t.Tx, keys...) }
+
 func (t *frailTx) Get(key string) (storage.Item, error) {
 	if err := t.db.strike(); err != nil {
 		return storage.Item{}, err

@@ -126,6 +126,7 @@ func (f *fixture) wantOver(tx storage.Tx, next func() (storage.Item, error, bool
 	if put(tx, "a", "2") == nil || tx.Delete("a") == nil || tx.Insert(storage.Item{Key: "c"}) == nil {
 		f.Error("a write works after the closure")
 	}
+	storage.Presume(tx, "a", "c")
 	if _, able := tx.(storage.Prefetcher); able && storage.Follow(tx, []storage.Way{way("a", "")}, "c") == nil {
 		f.Error("reading ahead works after the closure")
 	}
@@ -159,6 +160,13 @@ var handles = []test{
 			return bump(tx, "n")
 		})
 		other.wantValue("n", "21")
+	}},
+	{"what one presumes to be absent the other makes", func(f *fixture) {
+		other := f.second()
+		f.presumeWrongly(func() { other.put("n", "theirs") })
+		other.wantValue("n", "theirs")
+		other.wantValue("seen", "theirs")
+		makeTogether(f, 20, f.db, other.db)
 	}},
 	{"a counter loses no increment", func(f *fixture) {
 		other := f.second()

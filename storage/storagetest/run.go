@@ -35,6 +35,7 @@ func Run(t *testing.T, open Open) {
 		{"10 two handles on one store", handles},
 		{"notices", notices},
 		{"reading ahead", readingAhead},
+		{"presuming", presuming},
 	}
 	for _, clause := range clauses {
 		t.Run(clause.name, func(t *testing.T) {

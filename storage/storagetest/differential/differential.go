@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package storagetest
+package differential
 
 import (
 	"context"
@@ -15,14 +15,26 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/memstore"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest"
 )
 
-// RunDifferential plays random histories against an engine and against memstore and compares everything the two answer:
+var errAbort = errors.New("aborting on purpose")
+
+// Run plays random histories against an engine and against memstore and compares everything the two answer:
 // transactions of every operation, some of them aborted, and a clock that moves between them. A history that differs is
 // shrunk to its shortest form.
-func RunDifferential(t *testing.T, open Open) {
-	f := newFixture(t, open)
-	model, err := memstore.Open(memstore.Config{Now: f.clock.Now})
+func Run(t *testing.T, open storagetest.Open) {
+	clock := storagetest.NewClock()
+	engine, err := open(t, t.TempDir(), clock.Now)
+	if err != nil {
+		t.Fatalf("opening the store: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := engine.Close(); err != nil {
+			t.Errorf("closing the store: %v", err)
+		}
+	})
+	model, err := memstore.Open(memstore.Config{Now: clock.Now})
 	if err != nil {
 		t.Fatalf("opening the model: %v", err)
 	}
@@ -30,13 +42,13 @@ func RunDifferential(t *testing.T, open Open) {
 	rapid.Check(t, func(rt *rapid.T) {
 		histories++
 		root := fmt.Sprintf("h%d|", histories) // histories share the store, not the keys
-		f.clock.Set(moment)
+		clock.Set(moment)
 		for range rapid.IntRange(1, 12).Draw(rt, "transactions") {
-			play(t.Context(), rt, root, f.db, model)
-			f.clock.Advance(time.Duration(rapid.IntRange(0, 4000).Draw(rt, "milliseconds")) * time.Millisecond)
+			play(t.Context(), rt, root, engine, model)
+			clock.Advance(time.Duration(rapid.IntRange(0, 4000).Draw(rt, "milliseconds")) * time.Millisecond)
 		}
 		everything := transaction{steps: []step{{op: "scan"}}}
-		if diff := cmp.Diff(everything.run(t.Context(), model, root), everything.run(t.Context(), f.db, root)); diff != "" {
+		if diff := cmp.Diff(everything.run(t.Context(), model, root), everything.run(t.Context(), engine, root)); diff != "" {
 			rt.Fatalf("what is left differs (-model +engine):\n%s", diff)
 		}
 	})
@@ -66,7 +78,9 @@ type step struct {
 }
 
 var (
-	stepOps    = []string{"get", "get", "put", "put", "put", "insert", "insert", "delete", "scan", "scan", "follow", "follow"}
+	stepOps = []string{
+		"get", "get", "put", "put", "put", "insert", "insert", "delete", "scan", "scan", "follow", "follow", "presume", "prefetch",
+	}
 	stepKeys   = []string{"", "a", "a/", "a/b", "a/b\x00", "a/c", "b", "b#i/1", "b/\xff", "c"}
 	stepMoment = []time.Duration{0, 0, -time.Second, 1, time.Millisecond, 1500 * time.Millisecond, 3 * time.Second, time.Hour}
 )
@@ -110,7 +124,7 @@ func (t transaction) run(ctx context.Context, db storage.DB, root string) []stri
 }
 
 // moment is where expiries are counted from; it only has to be the same for both stores.
-var moment = NewClock().Now()
+var moment = storagetest.NewClock().Now()
 
 func (s step) run(tx storage.Tx, root string) []string {
 	item := storage.Item{Key: root + s.key, Value: []byte(s.value)}
@@ -127,6 +141,8 @@ func (s step) run(tx storage.Tx, root string) []string {
 		return []string{line("insert", item, tx.Insert(item))}
 	case "delete":
 		return []string{line("delete", item, tx.Delete(item.Key))}
+	case "presume", "prefetch":
+		return s.tell(tx, root)
 	case "follow":
 		return s.follow(tx, storage.Way{Key: item.Key, Prefix: root + s.after}, root)
 	}
@@ -146,6 +162,21 @@ func (s step) run(tx storage.Tx, root string) []string {
 		}
 	}
 	return append(lines, "scanned "+strings.TrimPrefix(item.Key, root))
+}
+
+// tell tells the transaction of what it may be asked for, and answers nothing: of one key, or of all.
+func (s step) tell(tx storage.Tx, root string) []string {
+	keys := []string{root + s.key}
+	for _, key := range stepKeys {
+		if s.changeInRange {
+			keys = append(keys, root+key)
+		}
+	}
+	if s.op == "prefetch" {
+		return []string{"prefetch: " + kind(storage.Prefetch(tx, keys...))}
+	}
+	storage.Presume(tx, keys...)
+	return nil
 }
 
 // follow reads both ends of a way, of which the transaction may have been told before.

@@ -119,7 +119,7 @@ func (s *Store) liveSession(tx storage.Tx, id string) (Session, error) {
 	return session, nil
 }
 
-// supports returns where it stands that something has ended on which a session rests, to be read together.
+// supports returns where it stands that something has ended on which a session rests. Mostly nothing has.
 func (s *Store) supports(session *Session) []string {
 	keys := []string{s.cutoffs.Key(string(KindSubject), session.Subject)}
 	for _, p := range session.Proofs {
@@ -135,9 +135,7 @@ func (s *Store) live(tx storage.Tx, session *Session) (bool, error) {
 	if !session.Live(s.Now()) {
 		return false, nil
 	}
-	if err := storage.Prefetch(tx, s.supports(session)...); err != nil {
-		return false, err
-	}
+	storage.Presume(tx, s.supports(session)...)
 	if cut, err := s.cutOff(tx, KindSubject, session.Subject, session.began()); cut || err != nil {
 		return false, err
 	}
@@ -151,9 +149,7 @@ func (s *Session) began() Moment { return Moment{At: s.CreatedAt, Cutoffs: s.Cut
 var ErrOvertaken = errors.New("the user was revoked while logging in")
 
 func (s *Store) insertSession(tx storage.Tx, session Session) error {
-	if err := storage.Prefetch(tx, append(s.supports(&session), s.cutoffs.Key(string(kindLogin), session.Subject))...); err != nil {
-		return err
-	}
+	storage.Presume(tx, s.cutoffs.Key(string(kindLogin), session.Subject))
 	live, err := s.live(tx, &session)
 	if err != nil {
 		return err

@@ -98,8 +98,8 @@ func Follow(tx Tx, ways []Way, keys ...string) error {
 type Presumer interface {
 	// Presume has each Get of one of keys find nothing without a reading, as long as nothing is known of it. What was found so is looked
 	// at with the commit, or before a closure returns that refuses or has written nothing; where an item was there after all, nothing
-	// is committed and the closure runs again with what there is. In a view it does nothing, and where keys are read ahead, or come
-	// up in a Scan, that counts.
+	// is committed and the closure runs again with what there is. Where keys are read ahead, or come up in a Scan, that counts. In a view,
+	// and when the closure runs again, the first Get of one of keys reads them all.
 	Presume(keys ...string)
 }
 

@@ -11,9 +11,14 @@ import (
 
 var _ storage.Presumer = (*tx)(nil)
 
-// Presume takes keys to be absent of which nothing is known, unless a presumption has been wrong before.
+// Presume takes keys to be absent of which nothing is known. In a view, and where a presumption has been wrong before, the first of them that
+// is asked for is read together with the others.
 func (t *tx) Presume(keys ...string) {
-	if t.over || t.careful || t.writes == nil {
+	switch {
+	case t.over:
+		return
+	case t.careful || t.writes == nil:
+		t.together = append(t.together, keys...)
 		return
 	}
 	for _, key := range keys {
@@ -30,6 +35,19 @@ func (t *tx) rely(key string) bool {
 		t.presumed[key] = true
 	}
 	return ok
+}
+
+// with returns a key that is to be read, and those that are to be read together with it.
+func (t *tx) with(key string) []string {
+	if !slices.Contains(t.together, key) {
+		return []string{key}
+	}
+	keys := slices.DeleteFunc(t.together, func(key string) bool {
+		_, told := t.told(key)
+		return told
+	})
+	t.together = nil
+	return keys
 }
 
 // learn ends the presumption of items that have been read and are live. Where the closure has been told otherwise it runs again.

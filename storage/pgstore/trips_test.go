@@ -160,9 +160,13 @@ func TestTrips(t *testing.T) {
 		{"what is presumed wrongly and known by then", 2, update, func(tx storage.Tx) error {
 			return errors.Join(get(tx, "a"), func() error { storage.Presume(tx, "a"); return get(tx, "a") }(), put(tx, "b"))
 		}},
-		{"what is presumed in a view", 1, view, func(tx storage.Tx) error {
-			storage.Presume(tx, "u")
-			return get(tx, "u")
+		{"what is presumed in a view", 2, view, func(tx storage.Tx) error {
+			storage.Presume(tx, "u", "v", "a")
+			return get(tx, "u", "v", "a", "b")
+		}},
+		{"two that are presumed wrongly", 3, update, func(tx storage.Tx) error {
+			storage.Presume(tx, "a", "b", "u")
+			return errors.Join(get(tx, "a", "b", "u"), put(tx, "b"))
 		}},
 		{"writes alone", 1, update, func(tx storage.Tx) error { return put(tx, "a", "b", "c", "d") }},
 		{"an insert", 1, update, func(tx storage.Tx) error { return tx.Insert(storage.Item{Key: "new"}) }},

@@ -30,6 +30,7 @@ type tx struct {
 	writes   pending.Writes
 	free     map[string]struct{} // keys that are inserted and taken to be free
 	presumed map[string]bool     // keys that are taken to be absent, and whether the closure was told so
+	together []string            // keys that are not, and are read together
 }
 
 func (db *DB) begin(ctx context.Context, writable, careful bool) *tx {
@@ -97,7 +98,7 @@ func (t *tx) Get(key string) (storage.Item, error) {
 	}
 	item, told := t.told(key)
 	if !told && !t.rely(key) {
-		if err := t.fetch(nil, key); err != nil {
+		if err := t.fetch(nil, t.with(key)...); err != nil {
 			return storage.Item{}, err
 		}
 		item = t.known[key]

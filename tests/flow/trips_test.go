@@ -14,8 +14,8 @@ import (
 )
 
 // TestTrips: how often a request waits for PostgreSQL. docs/cluster.md has these numbers. A login takes the most: the attempt is counted
-// before the password is looked at, taken back after it, and entered in the audit trail; then a session begins, and the browser comes
-// back with it for its code.
+// before the password is looked at and taken back after it, then a session begins with its entry in the audit trail, and the browser
+// comes back with it for its code.
 func TestTrips(t *testing.T) {
 	t.Parallel()
 	var trips atomic.Int64
@@ -44,10 +44,10 @@ func TestTrips(t *testing.T) {
 		}
 	}
 	var start, finish, again page
-	count("start of a login (GET /authorize, GET /login)", 3, func() { start = b.get(authorize("app")) })
-	count("finish of a login (POST /login, then its redirect)", 15, func() { finish = b.login(start) })
+	count("start of a login (GET /authorize, GET /login)", 2, func() { start = b.get(authorize("app")) })
+	count("finish of a login (POST /login, then its redirect)", 10, func() { finish = b.login(start) })
 	var tokens, fresh answer
-	count("code exchange", 4, func() { tokens = w.redeem(t, "app", finish) })
+	count("code exchange", 3, func() { tokens = w.redeem(t, "app", finish) })
 	want(t, "code exchange", tokens.status, http.StatusOK)
 	count("refresh", 3, func() { fresh = w.refresh(t, "app", tokens.text("refresh_token")) })
 	want(t, "refresh", fresh.status, http.StatusOK)

@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
+	"slices"
 	"sync/atomic"
 
 	"github.com/gatehouse-id/gatehouse/storage"
@@ -13,7 +15,8 @@ import (
 
 // Count returns db, and counts how often those who use it would wait for a database that is a round trip away, such as that of pgstore,
 // which is held to it: for each item that is read, unless the transaction knows it already; once for what is read ahead together, for a
-// scan, and for a commit that writes. What is presumed to be absent counts where that is wrong, or where nothing else is committed.
+// scan, and for a commit that writes. What is presumed to be absent counts where that is wrong, in a view, or where nothing else is
+// committed.
 func Count(db storage.DB) *DB { return &DB{DB: db} }
 
 // DB is a store that counts. It is safe for concurrent use.
@@ -51,6 +54,7 @@ type countedTx struct {
 	db       *DB
 	known    map[string]bool // read or written
 	presumed map[string]bool // nil in a view
+	together []string        // presumed in a view
 	relies   bool            // on what was presumed
 	writes   bool
 }
@@ -60,6 +64,9 @@ func begin(tx storage.Tx, db *DB) *countedTx {
 }
 
 func (t *countedTx) Presume(keys ...string) {
+	if t.presumed == nil {
+		t.together = append(t.together, keys...)
+	}
 	for _, key := range keys {
 		if t.presumed != nil {
 			t.presumed[key] = true
@@ -95,17 +102,21 @@ func (t *countedTx) read(keys ...string) {
 	t.db.count.Add(trips)
 }
 
-// Get reads an item. One that is presumed to be absent, and is not, costs the commit or the look that finds it, and the reading.
+// Get reads an item. One that is presumed to be absent, and is not, costs the commit or the look that finds it, and the reading of all that
+// are.
 func (t *countedTx) Get(key string) (storage.Item, error) {
 	item, err := t.Tx.Get(key)
 	switch {
+	case slices.Contains(t.together, key):
+		t.read(append(t.together, key)...)
+		t.together = nil
 	case !t.presumed[key] || t.known[key]:
 		t.read(key)
 	case errors.Is(err, storage.ErrNotFound):
 		t.relies = true
 	default:
-		t.read(key)
 		t.db.count.Add(1)
+		t.read(slices.Collect(maps.Keys(t.presumed))...)
 	}
 	return item, err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/memstore"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest/trips"
 )
 
 func open(t *testing.T) storage.DB {
@@ -221,5 +222,32 @@ func TestFrail(t *testing.T) {
 		if err := db.Update(t.Context(), steps); err != nil {
 			t.Errorf("after operation %d: %v", nth, err)
 		}
+	}
+}
+
+// Reading ahead is an operation that may fail as well, and what the transaction underneath can do is passed on.
+func TestFrailReadsAhead(t *testing.T) {
+	t.Parallel()
+	counted := trips.Count(open(t))
+	db := storagetest.Frail(counted)
+	steps := func(tx storage.Tx) error {
+		storage.Presume(tx, "absent")
+		if err := storage.Follow(tx, []storage.Way{{Key: "way"}}, "other"); err != nil {
+			return err
+		}
+		for _, key := range []string{"absent", "way", "other"} {
+			if _, err := tx.Get(key); !errors.Is(err, storage.ErrNotFound) {
+				return err
+			}
+		}
+		return tx.Put(storage.Item{Key: "b"})
+	}
+	db.Break(1)
+	if err := db.Update(t.Context(), steps); !errors.Is(err, storagetest.ErrFrail) {
+		t.Errorf("reading ahead: %v", err)
+	}
+	before := counted.Trips()
+	if err := db.Update(t.Context(), steps); err != nil || counted.Trips()-before != 2 {
+		t.Errorf("%d round trips, want one reading and the commit; %v", counted.Trips()-before, err)
 	}
 }

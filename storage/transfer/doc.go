@@ -21,5 +21,6 @@
 // [Target.Take] makes a store hold exactly what comes, by comparing the two in the order of their keys: it writes what is missing or
 // different and removes what is too much. A store that held nothing, or was being filled from the same source, is filled; any other only
 // where that was asked for. While that is under way the store holds a mark, by which a server refuses it ([Unfinished]) and the next
-// attempt knows it: what has arrived is not written again. At the end the store is read back and compared.
+// attempt knows it: what has arrived is not written again. At the end the store is read back and compared. Tables can be left out
+// ([Target.LeaveOut]): the source is read to its end, and judged as a whole, all the same.
 package transfer

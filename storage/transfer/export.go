@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"time"
 
 	"github.com/gatehouse-id/gatehouse/storage"
 )
@@ -117,19 +116,4 @@ func CheckKey(sealer storage.Sealer, probe []byte) error {
 		return fmt.Errorf("%w (%w)", ErrSealKey, err)
 	}
 	return nil
-}
-
-// live leaves out what has expired, and counts it.
-func live(items iter.Seq2[storage.Item, error], now time.Time, expired *int64) iter.Seq2[storage.Item, error] {
-	return func(yield func(storage.Item, error) bool) {
-		for item, err := range items {
-			if err == nil && !item.Live(now) {
-				*expired++
-				continue
-			}
-			if !yield(item, err) || err != nil {
-				return
-			}
-		}
-	}
 }

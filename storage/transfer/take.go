@@ -20,6 +20,8 @@ var (
 	ErrNotEmpty   = errors.New("the store is not empty")
 	ErrUnfinished = errors.New("the store is being filled, and what it holds is not all")
 	ErrDiffers    = errors.New("what was read back is not what was written: has somebody else written to the store?")
+	// ErrChoice is a store that was being filled from the same source with something left out and now with nothing, or the other way.
+	ErrChoice = errors.New("the store was being filled with another choice of what is left out")
 )
 
 // markKey is where a store that is being filled says so. No table has that name.
@@ -28,6 +30,8 @@ const markKey = "transfer/unfinished"
 // mark says what a store is being filled from.
 type mark struct {
 	ID string `json:"id"`
+	// Partial tells that something is left out.
+	Partial bool `json:"partial,omitempty"`
 }
 
 // Unfinished refuses a store that is being filled with [ErrUnfinished].
@@ -68,6 +72,10 @@ type Target struct {
 	Unfinished bool
 	// DryRun compares, and writes nothing.
 	DryRun bool
+	// LeaveOut, when set, is asked about each table that something comes of, or what is kept beside tables by its name: what is left out does
+	// not come into the store, records and index entries alike. Its error refuses the source. A store that was being filled with something
+	// left out is not filled from that source with all, and one that was being filled with all begins anew, where Overwrite is set.
+	LeaveOut func(table string) (bool, error)
 	// Now judges what has expired. The store's own clock must say the same.
 	Now time.Time
 	// Progress is told how much has come.
@@ -76,10 +84,13 @@ type Target struct {
 
 // Result is what became of what came.
 type Result struct {
-	// Source is what came and had not expired.
+	// Source is what came, had not expired and was not left out.
 	Source Totals `json:"source"`
 	// Expired items came and were dropped.
 	Expired int64 `json:"expired"`
+	// LeftOut are the records that were left out, by their tables. Their index entries are not counted. It is nil where nothing is left out
+	// on purpose.
+	LeftOut map[string]int64 `json:"left_out,omitempty"`
 	// Written, Same and Removed are items of the store.
 	Written int64 `json:"written"`
 	Same    int64 `json:"same"`
@@ -96,15 +107,16 @@ const (
 	pageItems = 512
 )
 
-// Take has the store hold exactly the items, which have to come in the order of their keys, and reads it back. What it returns beside
-// an error tells how far it came; the store is then marked, and another Take from the same source goes on.
+// Take has the store hold exactly the items but for those that have expired or are left out, and reads it back. They have to come in the
+// order of their keys, and are read to their end. What it returns beside an error tells how far it came; the store is then marked, and
+// another Take from the same source goes on.
 func (t *Target) Take(ctx context.Context, items iter.Seq2[storage.Item, error]) (result Result, err error) {
 	if result.Resumed, err = t.begin(ctx); err != nil {
 		return result, err
 	}
 	f := &filling{target: t, result: &result, there: pager{db: t.DB}}
 	count := newTally()
-	for item, err := range live(items, t.Now, &result.Expired) {
+	for item, err := range t.sift(items, &result) {
 		if err == nil {
 			count.add(item)
 			result.Source = count.totals
@@ -122,15 +134,71 @@ func (t *Target) Take(ctx context.Context, items iter.Seq2[storage.Item, error])
 	return result, t.end(ctx, result.Source)
 }
 
+// Weigh reads items to their end and returns what Take would, of a store that holds nothing. It needs no store.
+func (t *Target) Weigh(items iter.Seq2[storage.Item, error]) (result Result, err error) {
+	count := newTally()
+	for item, err := range t.sift(items, &result) {
+		if err != nil {
+			return result, err
+		}
+		count.add(item)
+		t.Progress.tell(count.totals)
+	}
+	result.Source = count.close()
+	result.Written = result.Source.Items
+	return result, nil
+}
+
+// sift yields what the store is to hold, and counts the rest.
+func (t *Target) sift(items iter.Seq2[storage.Item, error], result *Result) iter.Seq2[storage.Item, error] {
+	if t.LeaveOut != nil {
+		result.LeftOut = map[string]int64{}
+	}
+	return func(yield func(storage.Item, error) bool) {
+		for item, err := range items {
+			if err == nil && !item.Live(t.Now) {
+				result.Expired++
+				continue
+			}
+			out := false
+			if err == nil && t.LeaveOut != nil {
+				out, err = t.leaveOut(item, result)
+			}
+			if out && err == nil {
+				continue
+			}
+			if !yield(item, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// leaveOut judges an item by its table, and counts a record that is left out.
+func (t *Target) leaveOut(item storage.Item, result *Result) (bool, error) {
+	place, ok := storage.PlaceOf(item, func(string, string) bool { return false })
+	if !ok {
+		place = storage.Place{Table: item.Key}
+	}
+	out, err := t.LeaveOut(place.Table)
+	if out && err == nil && place.Index == "" {
+		result.LeftOut[place.Table]++
+	}
+	return out, err
+}
+
 // begin looks whether the store may be filled, and marks it.
 func (t *Target) begin(ctx context.Context) (resumed bool, err error) {
 	is, err := readMark(ctx, t.DB)
 	if err != nil {
 		return false, err
 	}
+	partial := t.LeaveOut != nil
 	switch {
-	case is != nil && is.ID == t.ID:
+	case is != nil && is.ID == t.ID && is.Partial == partial:
 		return true, nil
+	case is != nil && is.ID == t.ID && (is.Partial || !t.Overwrite):
+		return false, fmt.Errorf("from %s: %w", is.ID, ErrChoice)
 	case is != nil && !t.Overwrite:
 		return false, fmt.Errorf("it is being filled from %s: %w", is.ID, ErrNotEmpty)
 	case !t.Overwrite:
@@ -145,7 +213,7 @@ func (t *Target) begin(ctx context.Context) (resumed bool, err error) {
 	if t.DryRun {
 		return false, nil
 	}
-	value, err := json.Marshal(mark{t.ID})
+	value, err := json.Marshal(mark{ID: t.ID, Partial: partial})
 	if err != nil {
 		return false, err
 	}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -247,6 +248,165 @@ func TestTakeLeavesTheMarkWhereMoreComes(t *testing.T) {
 	result, err := take(t.Context(), export(t, source), transfer.Target{DB: target})
 	if err != nil || result.Written != 1 || result.Same != 99 || transfer.Unfinished(t.Context(), target) != nil {
 		t.Errorf("%+v, %v", result, err)
+	}
+}
+
+// mixed is a store of two tables, each with entries of two indexes, of something beside them, and of a key of no table.
+func mixed(t testing.TB) storage.DB {
+	t.Helper()
+	db := empty(t)
+	for i := range 600 {
+		for _, table := range []string{"login", "person"} {
+			id := fmt.Sprintf("%05d", i)
+			put(t, db, storage.Item{Key: table + "/" + id, Value: []byte("1")}, storage.Item{Key: table + "#of/3:ann/" + id},
+				storage.Item{Key: table + "#name/" + id, Value: []byte(id)})
+		}
+	}
+	put(t, db, storage.Item{Key: "login/zzz", ExpiresAt: now.Add(time.Minute)}, storage.Item{Key: "loginless/1"}, storage.Item{Key: "bare"})
+	return db
+}
+
+func leaveOut(table string) (bool, error) { return table == "login", nil }
+
+// keys are all that a store holds.
+func keys(t testing.TB, db storage.DB) (all []string) {
+	t.Helper()
+	must(t, transfer.Snapshot(t.Context(), db, func(items iter.Seq2[storage.Item, error]) error {
+		for item, err := range items {
+			if err != nil {
+				return err
+			}
+			all = append(all, item.Key)
+		}
+		return nil
+	}))
+	return all
+}
+
+// TestLeaveOut: the records and the index entries of a table do not come into any store, those that it holds go, and all else is compared.
+func TestLeaveOut(t *testing.T) {
+	t.Parallel()
+	source := mixed(t)
+	file, want := export(t, source), []string(nil)
+	for _, key := range keys(t, source) {
+		if !strings.HasPrefix(key, "login/") && !strings.HasPrefix(key, "login#") {
+			want = append(want, key)
+		}
+	}
+	left := map[string]int64{"login": 601}
+	for name, open := range everywhere(t) {
+		t.Run(name, func(t *testing.T) {
+			target := open(t)
+			put(t, target, storage.Item{Key: "login/mine"}, storage.Item{Key: "login#of/3:eve/mine"})
+			result, err := take(t.Context(), file, transfer.Target{DB: target, Overwrite: true, LeaveOut: leaveOut})
+			if err != nil || result.Removed != 2 || result.Written != 1802 || result.Source != sum(t, target) {
+				t.Errorf("%+v, %v", result, err)
+			}
+			if diff := cmp.Diff(left, result.LeftOut) + cmp.Diff(want, keys(t, target)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	r, err := transfer.NewReader(bytes.NewReader(file))
+	must(t, err)
+	later := transfer.Target{Now: now.Add(time.Hour), LeaveOut: leaveOut}
+	weighed, err := later.Weigh(r.Items())
+	if err != nil || weighed.Expired != 1 || weighed.LeftOut["login"] != 600 || weighed.Written != 1802 || weighed.Source.Items != 1802 {
+		t.Errorf("weighed: %+v, %v", weighed, err)
+	}
+}
+
+// TestLeaveOutReadsAll: what is left out of a file is judged with it.
+func TestLeaveOutReadsAll(t *testing.T) {
+	t.Parallel()
+	db := empty(t)
+	for i := range 300 {
+		put(t, db, storage.Item{Key: fmt.Sprintf("login/%05d", i), Value: bytes.Repeat([]byte{byte(i)}, 9000)})
+	}
+	file := export(t, db)
+	for name, bad := range map[string][]byte{"cut": file[:len(file)-1], "damaged": slices.Concat(file[:len(file)/2], []byte{file[len(file)/2] ^ 1}, file[len(file)/2+1:])} {
+		r, err := transfer.NewReader(bytes.NewReader(bad))
+		must(t, err)
+		weigh := transfer.Target{Now: now, LeaveOut: leaveOut}
+		if result, err := weigh.Weigh(r.Items()); err == nil {
+			t.Errorf("%s, it weighs %+v", name, result)
+		}
+		target := empty(t)
+		if _, err := take(t.Context(), bad, transfer.Target{DB: target, LeaveOut: leaveOut}); err == nil || transfer.Unfinished(t.Context(), target) == nil {
+			t.Errorf("%s, it is taken: %v", name, err)
+		}
+	}
+	unproven, err := transfer.NewReader(bytes.NewReader(file))
+	must(t, err)
+	unproven.Sealer = sealer(t, 1)
+	weigh := transfer.Target{Now: now, LeaveOut: leaveOut}
+	if _, err := weigh.Weigh(unproven.Items()); !errors.Is(err, transfer.ErrUnproven) {
+		t.Errorf("made by anybody: %v", err)
+	}
+}
+
+// TestLeaveOutRefuses: what nobody can judge is no source.
+func TestLeaveOutRefuses(t *testing.T) {
+	t.Parallel()
+	unknown := errors.New("nobody knows")
+	judge := func(table string) (bool, error) {
+		if table == "bare" {
+			return false, unknown
+		}
+		return true, nil
+	}
+	target := empty(t)
+	if _, err := take(t.Context(), export(t, mixed(t)), transfer.Target{DB: target, LeaveOut: judge}); !errors.Is(err, unknown) {
+		t.Errorf("it says %v", err)
+	}
+	if err := transfer.Unfinished(t.Context(), target); !errors.Is(err, transfer.ErrUnfinished) {
+		t.Errorf("a server would start on it: %v", err)
+	}
+}
+
+// TestLeaveOutGoesOn: an operator who forgets, when the command is given again, what was to be left out does not get it after all.
+func TestLeaveOutGoesOn(t *testing.T) {
+	t.Parallel()
+	file := export(t, mixed(t))
+	cut := file[:len(file)-1]
+	all, some := transfer.Target{}, transfer.Target{LeaveOut: leaveOut}
+	for _, tt := range []struct {
+		name        string
+		first, then transfer.Target
+		overwrite   bool
+		want        error
+		resumed     bool
+	}{
+		{name: "the same", first: some, then: some, resumed: true},
+		{name: "the same, overwriting", first: some, then: some, overwrite: true, resumed: true},
+		{name: "all after some", first: some, then: all, want: transfer.ErrChoice},
+		{name: "all after some, overwriting", first: some, then: all, overwrite: true, want: transfer.ErrChoice},
+		{name: "some after all", first: all, then: some, want: transfer.ErrChoice},
+		{name: "some after all, overwriting", first: all, then: some, overwrite: true},
+	} {
+		target := empty(t)
+		tt.first.DB, tt.then.DB, tt.then.Overwrite = target, target, tt.overwrite
+		if _, err := take(t.Context(), cut, tt.first); !errors.Is(err, transfer.ErrTruncated) {
+			t.Fatalf("%s: at first %v", tt.name, err)
+		}
+		dry := tt.then
+		dry.DryRun = true
+		if _, err := take(t.Context(), file, dry); !errors.Is(err, tt.want) {
+			t.Errorf("%s, trying: %v", tt.name, err)
+		}
+		result, err := take(t.Context(), file, tt.then)
+		if !errors.Is(err, tt.want) || result.Resumed != tt.resumed {
+			t.Errorf("%s: %+v, %v", tt.name, result, err)
+		}
+		if tt.want != nil {
+			continue
+		}
+		must(t, transfer.Unfinished(t.Context(), target))
+		for _, key := range keys(t, target) {
+			if strings.HasPrefix(key, "login/") || strings.HasPrefix(key, "login#") {
+				t.Errorf("%s: there is %s", tt.name, key)
+			}
+		}
 	}
 }
 

@@ -49,3 +49,30 @@ func TestAllIsAll(t *testing.T) {
 		t.Errorf("%d tables are described in the source, %d are in the list", found, len(names))
 	}
 }
+
+// TestEveryNameIsClassified: of a new table somebody has to say whether it is a login, or a store that is restored without logins would
+// keep it, or lose it, by chance. One whose records name a session or a grant, or open by a secret of their own, is one.
+func TestEveryNameIsClassified(t *testing.T) {
+	t.Parallel()
+	tells := regexp.MustCompile(`(^|\.)(sid|session|auth_session|grant_id|secret_hash) string$`)
+	for _, kind := range tables.All(nil) {
+		d := kind.Describe()
+		login, known := tables.Login(d.Name)
+		if !known {
+			t.Errorf("say in logins.go whether somebody is logged in by %q", d.Name)
+		}
+		for _, member := range members(d.Record, "", nil) {
+			if d.Name != "audit" && !login && tells.MatchString(member) {
+				t.Errorf("%q has %q, and is no login", d.Name, member)
+			}
+		}
+	}
+	for _, name := range tables.Bare {
+		if login, known := tables.Login(name); !known || login {
+			t.Errorf("%q is a login: %t, known: %t", name, login, known)
+		}
+	}
+	if _, known := tables.Login("nothing"); known {
+		t.Error("nothing is known")
+	}
+}

@@ -8,11 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gatehouse-id/gatehouse/caddymodule/stores"
+	"github.com/gatehouse-id/gatehouse/caddymodule/tables"
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/badgerstore"
 	"github.com/gatehouse-id/gatehouse/storage/transfer"
@@ -38,6 +41,12 @@ func (c *command) printTaken(t Taken) error {
 		add("there already", t.Same)
 		add("removed", t.Removed)
 		add("expired", t.Expired)
+		for _, table := range slices.Sorted(maps.Keys(t.LeftOut)) {
+			add("left out", t.LeftOut[table], table)
+		}
+		if t.LeftOut != nil && len(t.LeftOut) == 0 {
+			add("left out", "nothing: nobody was logged in")
+		}
 		if t.Kept != "" {
 			add("the store before", t.Kept)
 		}
@@ -45,7 +54,7 @@ func (c *command) printTaken(t Taken) error {
 }
 
 // options are those of commands that fill a store.
-type options struct{ overwrite, dry, ahead, unproven bool }
+type options struct{ overwrite, dry, ahead, unproven, withoutLogins bool }
 
 func (o *options) flags(cmd *cobra.Command) *cobra.Command {
 	cmd.Flags().BoolVar(&o.overwrite, "overwrite", false, "take a store that is not empty, and remove what else is in it")
@@ -55,13 +64,38 @@ func (o *options) flags(cmd *cobra.Command) *cobra.Command {
 
 func importCommand(load Load) *cobra.Command {
 	var o options
-	return o.unprovenFlag(o.flags(build(load, "import <file>", `Fills a store from a file, or from standard input ("-")`, cobra.ExactArgs(1),
+	return o.fileFlags(o.flags(build(load, "import <file>", `Fills a store from a file, or from standard input ("-")`, cobra.ExactArgs(1),
 		func(c *command, args []string) error { return c.importFile(args[0], o) })))
 }
 
-func (o *options) unprovenFlag(cmd *cobra.Command) *cobra.Command {
+// fileFlags are those of commands that take a file, which is of another day than the store.
+func (o *options) fileFlags(cmd *cobra.Command) *cobra.Command {
 	cmd.Flags().BoolVar(&o.unproven, "unproven", false, "take a file of which nobody can tell that it was made with the sealing key")
+	cmd.Flags().BoolVar(&o.withoutLogins, "without-logins", false, "leave out everything by which somebody is logged in")
+	cmd.Long = cmd.Short + `.
+
+What is in the file is of the day when it was made: what was ended since is good again. With --without-logins all sessions, grants, refresh
+tokens, codes and requests that are under way are left out, so that everybody logs in anew; users, phones, certificates, consents, keys,
+operations, revocations and the audit trail are taken. Access tokens are in no store: "gatehouse keys revoke" ends those.`
 	return cmd
+}
+
+// errUnknown is a table that this release has not.
+var errUnknown = errors.New("this release does not know what that is, and whether somebody is logged in by it: use the release that has " +
+	"made the file")
+
+// leaveOut judges tables; nil where all of them are taken.
+func (o *options) leaveOut() func(table string) (bool, error) {
+	if !o.withoutLogins {
+		return nil
+	}
+	return func(table string) (bool, error) {
+		login, known := tables.Login(table)
+		if !known {
+			return false, fmt.Errorf("there is something of %q: %w", table, errUnknown)
+		}
+		return login, nil
+	}
 }
 
 func (c *command) importFile(path string, o options) error {
@@ -81,17 +115,27 @@ func (c *command) importFile(path string, o options) error {
 		if err = errors.Join(err, db.Close()); err != nil {
 			return err
 		}
-		if !o.dry {
-			c.warn(r)
-		}
+		c.warn(r, o)
 		return c.printTaken(Taken{Result: result, DryRun: o.dry})
 	})
 }
 
+// tokens is what is said of what no store can leave out.
+const tokens = `access tokens are good for as long as they last: "gatehouse keys revoke" ends them`
+
 // warn says what a store does not know that was filled from a file.
-func (c *command) warn(r *transfer.Reader) {
-	c.say("what was revoked, locked or used up after %s is as it was before: end it again (docs/operations.md, Restoring)",
-		r.Header.MadeAt.Format("2006-01-02 15:04:05 MST"))
+func (c *command) warn(r *transfer.Reader, o options) {
+	at := r.Header.MadeAt.Format("2006-01-02 15:04:05 MST")
+	switch {
+	case o.withoutLogins && o.dry:
+		c.say("nobody would be logged in, but %s", tokens)
+	case o.withoutLogins:
+		c.say("nobody is logged in, but %s; what was locked, taken out or changed after %s is as it was before: do it again "+
+			"(docs/operations.md, Restoring)", tokens, at)
+	case !o.dry:
+		c.say("what was revoked, locked or used up after %s is as it was before: end it again, or give the command with --without-logins "+
+			"(docs/operations.md, Restoring)", at)
+	}
 }
 
 // unproven is what is said where a file may be anybody's work.
@@ -148,13 +192,17 @@ func (c *command) checkKey(p *place, probe []byte) error {
 func (c *command) fill(db storage.DB, id string, items iter.Seq2[storage.Item, error], o options) (transfer.Result, error) {
 	m := c.meter("importing")
 	target := transfer.Target{
-		DB: db, ID: id, Overwrite: o.overwrite, DryRun: o.dry, Unfinished: o.ahead, Now: c.now,
+		DB: db, ID: id, Overwrite: o.overwrite, DryRun: o.dry, Unfinished: o.ahead, LeaveOut: o.leaveOut(), Now: c.now,
 		Progress: func(t transfer.Totals) { m.items(t.Items) },
 	}
 	result, err := target.Take(c.cmd.Context(), items)
 	switch {
 	case errors.Is(err, transfer.ErrNotEmpty):
 		return result, fmt.Errorf("%w: --overwrite takes it all the same, and removes what is in it (--dry-run says how much)", err)
+	case errors.Is(err, transfer.ErrChoice) && o.withoutLogins:
+		return result, fmt.Errorf("%w: what broke off was given without --without-logins; --overwrite begins anew", err)
+	case errors.Is(err, transfer.ErrChoice):
+		return result, fmt.Errorf("%w: what broke off was given with --without-logins, and goes on with it only", err)
 	case err != nil && !o.dry:
 		c.say("it broke off after %d records; the same command goes on from there, and until it is done no server starts on the store",
 			result.Source.Items)
@@ -286,8 +334,8 @@ func restoreCommand(load Load) *cobra.Command {
 	var o options
 	cmd := build(load, "restore <file>", "Puts a backup in the place of a Badger store, which is kept beside it", cobra.ExactArgs(1),
 		func(c *command, args []string) error { return c.restore(args[0], o) })
-	cmd.Flags().BoolVar(&o.dry, "dry-run", false, "read the backup through, and write nothing")
-	return o.unprovenFlag(cmd)
+	cmd.Flags().BoolVar(&o.dry, "dry-run", false, "read the backup through, say what would be taken of it, and write nothing")
+	return o.fileFlags(cmd)
 }
 
 func (c *command) restore(path string, o options) error {
@@ -304,24 +352,33 @@ func (c *command) restore(path string, o options) error {
 	}
 	return c.reading(path, p, o.unproven, func(r *transfer.Reader) error {
 		if o.dry {
-			m := c.meter("reading")
-			totals, err := transfer.Sum(r.Items(), func(t transfer.Totals) { m.items(t.Items) })
+			target := c.target(r, o, c.meter("reading"))
+			result, err := target.Weigh(r.Items())
 			if err != nil {
 				return err
 			}
-			return c.printTaken(Taken{Result: transfer.Result{Source: totals}, DryRun: true})
+			c.warn(r, o)
+			return c.printTaken(Taken{Result: result, DryRun: true})
 		}
-		return c.replace(badger, r)
+		return c.replace(badger, r, o)
 	})
 }
 
-func (c *command) replace(badger *stores.Badger, r *transfer.Reader) error {
+// target is a store that a backup is restored into, without the store.
+func (c *command) target(r *transfer.Reader, o options, m *meter) transfer.Target {
+	return transfer.Target{
+		ID: r.Header.ID, LeaveOut: o.leaveOut(), Now: c.now, Progress: func(t transfer.Totals) { m.items(t.Items) },
+	}
+}
+
+func (c *command) replace(badger *stores.Badger, r *transfer.Reader, o options) error {
 	var result transfer.Result
 	config := badgerstore.Config{Dir: badger.Dir, Now: c.clock, Logger: c.logger, GCEvery: -1, SweepEvery: -1}
 	kept := badger.Dir + ".before-" + c.now.Format("20060102T150405.000Z")
 	old, err := badgerstore.Replace(c.cmd.Context(), config, kept, func(db storage.DB) (err error) {
 		m := c.meter("restoring")
-		target := transfer.Target{DB: db, ID: r.Header.ID, Now: c.now, Progress: func(t transfer.Totals) { m.items(t.Items) }}
+		target := c.target(r, o, m)
+		target.DB = db
 		if result, err = target.Take(c.cmd.Context(), r.Items()); err == nil {
 			m.over(result.Source.Items, result.Source.Bytes)
 		}
@@ -330,6 +387,6 @@ func (c *command) replace(badger *stores.Badger, r *transfer.Reader) error {
 	if err != nil {
 		return fmt.Errorf("restoring: %w; nothing has changed", err)
 	}
-	c.warn(r)
+	c.warn(r, o)
 	return c.printTaken(Taken{Result: result, Kept: old})
 }

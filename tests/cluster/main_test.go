@@ -248,13 +248,17 @@ func (c *cluster) app() *faces.App { return c.appAt(c.client) }
 
 // appAt is one whose requests go where a client sends them.
 func (c *cluster) appAt(client *http.Client) *faces.App {
+	return faces.AppOf(c, c.server(client), c.issuer+"/authorize-challenge")
+}
+
+// browser is one that was never here.
+func (c *cluster) browser() *faces.Browser { return faces.BrowserOf(c, c.server(c.client), c.issuer) }
+
+// server answers as the cluster does that a client asks.
+func (c *cluster) server(client *http.Client) http.Handler {
 	to, err := url.Parse(c.issuer)
 	must(c, err)
-	proxy := &httputil.ReverseProxy{
-		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(to) },
-		Transport: client.Transport,
-	}
-	return faces.AppOf(c, proxy, c.issuer+"/authorize-challenge")
+	return &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) }, Transport: client.Transport}
 }
 
 // through sends what is for the cluster to one of its nodes, as a balancer may.

@@ -31,7 +31,10 @@ type checked struct {
 }
 
 // withStore is the Caddyfile with another line for the store, and none of the options of PostgreSQL's.
-func withStore(store string) string {
+func withStore(store string) string { return storedIn(caddyfile, store) }
+
+// storedIn is another Caddyfile with another line for the store.
+func storedIn(caddyfile, store string) string {
 	before, rest, _ := strings.Cut(caddyfile, "storage postgres")
 	_, after, _ := strings.Cut(rest, "OPTIONS\n\t\t}")
 	return before + store + after

@@ -29,11 +29,17 @@ type Browser struct {
 // Browser returns a browser that was never here.
 func (w *World) Browser(t testing.TB) *Browser {
 	t.Helper()
+	return BrowserOf(t, w, w.Issuer)
+}
+
+// BrowserOf returns a browser that talks to an issuer of its own.
+func BrowserOf(t testing.TB, server http.Handler, issuer string) *Browser {
+	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Browser{t: t, world: w, home: w.Issuer, jar: jar, Header: http.Header{"User-Agent": {"Test/1"}}}
+	return &Browser{t: t, world: server, home: issuer, jar: jar, Header: http.Header{"User-Agent": {"Test/1"}}}
 }
 
 // Page is what a browser shows, or where it was sent.

@@ -133,7 +133,7 @@ func (t *tx) commit() error {
 	case err == nil || errors.Is(err, errNoConnection):
 		return err
 	case len(doubtful) > 0 && says(err, stateDivision):
-		return errTaken
+		return errPresent
 	}
 	return verdict(t.ctx, err)
 }

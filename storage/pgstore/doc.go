@@ -15,7 +15,7 @@
 // of a key that is free, and looked up only where that turns out to be wrong. So is a key that a closure presumes to be absent
 // ([storage.Presume]): a statement in front of the writes ends the transaction where an item is there, and is a reading to the database,
 // which then lets nobody make one meanwhile. A closure that refuses, or writes nothing, has what it presumed looked at before it is
-// believed; one that presumed wrongly runs again and reads.
+// believed; one that presumed wrongly runs again and reads, and so does the node at once from then on, as long as the item is there.
 //
 // # Tables
 //

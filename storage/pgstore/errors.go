@@ -35,8 +35,10 @@ const (
 var (
 	// errLost is a transaction that has to run again.
 	errLost = errors.New("the transaction collided with another")
-	// errTaken is one that has to run again, and to look where it inserts and at what it presumed.
-	errTaken = errors.New("the transaction took an item to be absent")
+	// errTaken is one that has to run again, and to look where it inserts.
+	errTaken = errors.New("the transaction inserted over an item")
+	// errPresent is one that has to run again, and to read what it presumed to be absent.
+	errPresent = errors.New("the transaction presumed an item to be absent")
 	// errCut is a connection that ended before anything was committed over it.
 	errCut = errors.New("the connection was cut")
 )

@@ -67,6 +67,7 @@ type DB struct {
 	pool   *pgxpool.Pool
 	sql    statements
 	queues *contend.Queues
+	met    met
 	health health
 	hub    storage.Hub
 	news   *news
@@ -134,7 +135,7 @@ func (db *DB) View(ctx context.Context, fn func(storage.Tx) error) (err error) {
 	}
 	defer db.entered.Done()
 	defer db.observe("view", &err)()
-	t := db.begin(ctx, false, false)
+	t := db.begin(ctx, false, doubts{})
 	defer t.end()
 	if err := fn(t); t.failed == nil {
 		return err
@@ -151,12 +152,15 @@ func (db *DB) Update(ctx context.Context, fn func(storage.Tx) error) (err error)
 	defer db.observe("update", &err)()
 	leave := func() {}
 	defer func() { leave() }()
-	careful, cuts := false, 0
+	var doubts doubts
+	cuts := 0
 	for run := range maxRuns {
-		lost, err := db.attempt(ctx, fn, careful)
+		lost, err := db.attempt(ctx, fn, doubts)
 		switch {
 		case errors.Is(err, errTaken):
-			careful = true
+			doubts.inserts = true
+		case errors.Is(err, errPresent):
+			doubts.presumptions = true
 		case errors.Is(err, errCut) && cuts < maxCuts && ctx.Err() == nil:
 			cuts++
 			db.renew(cuts)
@@ -190,8 +194,8 @@ func (db *DB) again(ctx context.Context, lost string, run int) (leave func(), er
 }
 
 // attempt runs fn once. When the error is errLost, lost is one of the keys that fn wrote or would have.
-func (db *DB) attempt(ctx context.Context, fn func(storage.Tx) error, careful bool) (lost string, err error) {
-	t := db.begin(ctx, true, careful)
+func (db *DB) attempt(ctx context.Context, fn func(storage.Tx) error, doubts doubts) (lost string, err error) {
+	t := db.begin(ctx, true, doubts)
 	defer t.end()
 	err = fn(t)
 	if t.failed == nil && (err != nil || len(t.writes) == 0) {

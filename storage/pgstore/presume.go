@@ -5,6 +5,7 @@ package pgstore
 import (
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/gatehouse-id/gatehouse/storage"
 )
@@ -14,15 +15,16 @@ var _ storage.Presumer = (*tx)(nil)
 // Presume takes keys to be absent of which nothing is known. In a view, and where a presumption has been wrong before, the first of them that
 // is asked for is read together with the others.
 func (t *tx) Presume(keys ...string) {
-	switch {
-	case t.over:
-		return
-	case t.careful || t.writes == nil:
-		t.together = append(t.together, keys...)
+	if t.over {
 		return
 	}
 	for _, key := range keys {
-		if _, again := t.presumed[key]; !again {
+		if _, told := t.told(key); told {
+			continue
+		}
+		if t.writes == nil || t.doubts.presumptions || t.db.met.has(key) {
+			t.together = append(t.together, key)
+		} else if _, again := t.presumed[key]; !again {
 			t.presumed[key] = false
 		}
 	}
@@ -37,17 +39,24 @@ func (t *tx) rely(key string) bool {
 	return ok
 }
 
-// with returns a key that is to be read, and those that are to be read together with it.
-func (t *tx) with(key string) []string {
+// find reads an item, and those with it that are to be read together.
+func (t *tx) find(key string) error {
 	if !slices.Contains(t.together, key) {
-		return []string{key}
+		return t.fetch(nil, key)
 	}
 	keys := slices.DeleteFunc(t.together, func(key string) bool {
 		_, told := t.told(key)
 		return told
 	})
 	t.together = nil
-	return keys
+	if err := t.fetch(nil, keys...); err != nil {
+		return err
+	}
+	for _, key := range keys {
+		item := t.known[key]
+		t.db.met.note(key, item != nil && item.Live(t.now))
+	}
+	return nil
 }
 
 // learn ends the presumption of items that have been read and are live. Where the closure has been told otherwise it runs again.
@@ -57,7 +66,7 @@ func (t *tx) learn(items []storage.Item) error {
 		switch {
 		case !ok || !items[i].Live(t.now):
 		case relied:
-			return t.fail(errTaken)
+			return t.fail(errPresent)
 		default:
 			delete(t.presumed, items[i].Key)
 		}
@@ -86,4 +95,35 @@ func (t *tx) look() {
 			t.failed = errTaken
 		}
 	}
+}
+
+// met holds keys that were presumed to be absent and are not, so that they are not presumed to be again. It is a hint: to forget one, or to
+// remember one that has gone meanwhile, costs a round trip.
+type met struct {
+	mu   sync.Mutex
+	keys map[string]struct{}
+}
+
+// mostMet bounds how many are remembered. Who meets more begins anew.
+const mostMet = 4096
+
+func (m *met) has(key string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, ok := m.keys[key]
+	return ok
+}
+
+// note remembers whether an item is there.
+func (m *met) note(key string, there bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !there {
+		delete(m.keys, key)
+		return
+	}
+	if m.keys == nil || len(m.keys) >= mostMet {
+		m.keys = map[string]struct{}{}
+	}
+	m.keys[key] = struct{}{}
 }

@@ -21,7 +21,7 @@ type tx struct {
 	ctx      context.Context
 	now      time.Time // read once, so that one transaction sees one instant
 	beginSQL string
-	careful  bool // looks where it inserts, and at what is presumed
+	doubts   doubts
 	over     bool
 
 	conn     *pgxpool.Conn
@@ -33,8 +33,11 @@ type tx struct {
 	together []string            // keys that are not, and are read together
 }
 
-func (db *DB) begin(ctx context.Context, writable, careful bool) *tx {
-	t := &tx{db: db, ctx: ctx, now: db.config.Now(), beginSQL: beginView, careful: careful, known: map[string]*storage.Item{}}
+// doubts are what a transaction does not take to be free or absent without looking, since that was wrong before.
+type doubts struct{ inserts, presumptions bool }
+
+func (db *DB) begin(ctx context.Context, writable bool, doubts doubts) *tx {
+	t := &tx{db: db, ctx: ctx, now: db.config.Now(), beginSQL: beginView, doubts: doubts, known: map[string]*storage.Item{}}
 	if writable {
 		t.beginSQL, t.writes, t.free, t.presumed = beginUpdate, pending.Writes{}, map[string]struct{}{}, map[string]bool{}
 	}
@@ -98,7 +101,7 @@ func (t *tx) Get(key string) (storage.Item, error) {
 	}
 	item, told := t.told(key)
 	if !told && !t.rely(key) {
-		if err := t.fetch(nil, t.with(key)...); err != nil {
+		if err := t.find(key); err != nil {
 			return storage.Item{}, err
 		}
 		item = t.known[key]
@@ -123,7 +126,7 @@ func (t *tx) Insert(item storage.Item) error {
 	if err := t.usable(); err != nil {
 		return err
 	}
-	if _, told := t.told(item.Key); t.careful || told || t.rely(item.Key) {
+	if _, told := t.told(item.Key); t.doubts.inserts || told || t.rely(item.Key) {
 		return t.writes.Insert(item, t.Get)
 	}
 	if err := t.writes.Put(item); err != nil {

@@ -64,6 +64,22 @@ var presuming = []test{
 		f.wantValue("n", "theirs")
 		f.wantKeys("", "m", "n", "other")
 	}},
+	{"an insert of what is there, by a closure that refuses", func(f *fixture) {
+		f.put("n", "theirs")
+		refusal := errors.New("a refusal")
+		err := f.db.Update(f.Context(), func(tx storage.Tx) error {
+			if err := tx.Insert(storage.Item{Key: "n", Value: []byte("mine")}); err != nil {
+				return err
+			}
+			return refusal
+		})
+		f.wantError("inserting", err, storage.ErrExists)
+		err = f.db.Update(f.Context(), func(tx storage.Tx) error {
+			return errors.Join(tx.Insert(storage.Item{Key: "m"}), refusal)
+		})
+		f.wantError("refusing", err, refusal)
+		f.wantKeys("", "n")
+	}},
 	{"a closure that refuses does not go by what is wrong", func(f *fixture) {
 		f.put("n", "theirs")
 		f.update(func(tx storage.Tx) error {

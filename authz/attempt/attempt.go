@@ -32,6 +32,8 @@ const (
 	ReasonOvertaken = "revoked_meanwhile"
 	// ReasonEnded is for somebody whose session or request ended while he was proving something for it.
 	ReasonEnded = "ended_meanwhile"
+	// ReasonUnkept is for somebody whose proof could not be stored.
+	ReasonUnkept = "not_kept"
 )
 
 // Failed stands, for metrics and the trail, for an attempt that could not be judged.
@@ -133,17 +135,28 @@ func (j *Judge) Counted(r *http.Request, v *Visit, accepted Outcome) {
 }
 
 // Void is to be called with the reason why the proof of an acceptance could not be stored. It puts on the trail that the attempt led to
-// nothing where its user was revoked meanwhile, or what it was for has ended; any other reason is returned.
+// nothing, and whose it was. Nil means that its user was revoked meanwhile, or what it was for has ended; any other reason is a fault
+// and comes back, as does that of a trail that cannot be written.
 func (j *Judge) Void(r *http.Request, v *Visit, accepted Outcome, cause error) error {
-	reason := ReasonEnded
+	void := realm.Result{Status: realm.Refused, Reason: ReasonEnded, Account: cmp.Or(accepted.Proof.Subject, v.Session.Subject)}
 	switch {
 	case errors.Is(cause, authz.ErrOvertaken):
-		reason = ReasonOvertaken
+		void.Reason = ReasonOvertaken
 	case !authz.Gone(cause):
-		return j.failed(r, v, cause)
+		j.Observe(v.Realm, Failed)
+		void.Reason = ReasonUnkept
+		if slices.ContainsFunc(unwritable, func(trouble error) bool { return errors.Is(cause, trouble) }) {
+			void.Status = "" // which is logged
+		}
+		return errors.Join(cause, j.record(r, v, void))
 	}
 	j.Observe(v.Realm, string(realm.Refused))
-	return j.record(r, v, realm.Result{Status: realm.Refused, Reason: reason, Account: cmp.Or(accepted.Proof.Subject, v.Session.Subject)})
+	return j.record(r, v, void)
+}
+
+// unwritable are the troubles of a store with which nothing can be put on the trail either, or which leave open what was.
+var unwritable = []error{
+	storage.ErrUnavailable, storage.ErrUnknown, storage.ErrFull, storage.ErrReadOnly, storage.ErrClosed, context.Canceled, context.DeadlineExceeded,
 }
 
 // Try makes an attempt. Fields are the answers given; nil asks what the realm wants to know, or proves one that asks

@@ -612,7 +612,10 @@ func TestVoid(t *testing.T) {
 		{"the request has ended", visit("password"), authz.ErrRequestEnded, nil, nil, event("ended_meanwhile", alice, ""), nil, "password:refused"},
 		{"the session has ended", of("password", alice), storage.ErrNotFound, nil, nil, event("ended_meanwhile", alice, "ses_1"), nil, "password:refused"},
 		{"no trail", visit("quiet"), authz.ErrOvertaken, nil, nil, nil, nil, "quiet:refused"},
-		{"the store is down", visit("password"), storage.ErrUnavailable, nil, storage.ErrUnavailable, nil, event("error", "", ""), "password:error"},
+		{"the store is down", visit("password"), storage.ErrUnavailable, nil, storage.ErrUnavailable, nil, event("not_kept", alice, ""), "password:error"},
+		{"nobody knows", visit("password"), storage.ErrUnknown, nil, storage.ErrUnknown, nil, event("not_kept", alice, ""), "password:error"},
+		{"a crowd", visit("password"), storage.ErrConflict, nil, storage.ErrConflict, event("not_kept", alice, ""), nil, "password:error"},
+		{"too large", of("password", alice), storage.ErrTooLarge, nil, storage.ErrTooLarge, event("not_kept", alice, "ses_1"), nil, "password:error"},
 		{"the trail fails", visit("password"), authz.ErrOvertaken, errBroken, errBroken, event("revoked_meanwhile", alice, ""), nil, "password:refused"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

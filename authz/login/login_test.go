@@ -19,6 +19,8 @@ import (
 	"github.com/gatehouse-id/gatehouse/authz/login"
 	"github.com/gatehouse-id/gatehouse/internal/audit"
 	"github.com/gatehouse-id/gatehouse/internal/randid"
+	"github.com/gatehouse-id/gatehouse/storage"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest"
 	"github.com/gatehouse-id/gatehouse/tests/faces"
 )
 
@@ -196,6 +198,43 @@ func TestNoTrailUnlessAsked(t *testing.T) {
 	b.Submit(atLogin(t, b, "scope", "openid", "acr_values", "badge"), "badge", faces.Bob).Code()
 	if stored := w.Trail.Stored(); len(stored) != 0 {
 		t.Errorf("the trail holds %v", stored)
+	}
+}
+
+// Somebody else who signs in takes the browser over, and is on the trail as anybody is.
+func TestWhoTakesABrowserOverIsOnTheTrail(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.Browser(t)
+	b.SignIn(faces.AliceLogin)
+	anew := b.Authorize(faces.Params("prompt", "login"))
+	w.Clock.Advance(time.Second)
+	before := len(w.Trail.Stored())
+	b.Login(anew, faces.BobLogin).Code()
+	if got := w.Trail.Stored()[before:]; len(got) != 1 || got[0].Subject != faces.Bob || got[0].Outcome != audit.Accepted {
+		t.Errorf("the trail says of it %+v", got)
+	}
+}
+
+// A right password whose session cannot be stored can be found afterwards, as far as anything can be stored.
+func TestAnAcceptedAttemptThatIsNotKept(t *testing.T) {
+	t.Parallel()
+	for _, cause := range []error{storage.ErrConflict, storage.ErrTooLarge, storage.ErrUnavailable} {
+		w := newWorld(t)
+		b := w.Browser(t)
+		page := atLogin(t, b)
+		w.DB.Inject(storagetest.Fault{Op: storagetest.OnUpdate, Nth: 1, Err: cause})
+		if page := b.Submit(page, "username", "alice", "password", faces.Password); page.Status < http.StatusInternalServerError {
+			t.Errorf("%v: status %d", cause, page.Status)
+		}
+		told := w.Trail.Stored()
+		if cause == storage.ErrUnavailable {
+			told = w.Trail.Logged()
+		}
+		want := []audit.Event{attempt(audit.Event{Outcome: audit.Refused, Reason: "not_kept", Subject: faces.Alice})}
+		if diff := cmp.Diff(want, told); diff != "" {
+			t.Errorf("%v: events (-want +got):\n%s", cause, diff)
+		}
 	}
 }
 

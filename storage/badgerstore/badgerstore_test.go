@@ -52,6 +52,16 @@ func TestDifferential(t *testing.T) {
 	differential.Run(t, openPlace)
 }
 
+func TestOrders(t *testing.T) {
+	t.Parallel()
+	db, err := openPlace(t, t.TempDir(), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	differential.Orders(t, 200, db)
+}
+
 // mustOpen opens a store that the test closes.
 func mustOpen(t testing.TB, config badgerstore.Config) *badgerstore.DB {
 	t.Helper()

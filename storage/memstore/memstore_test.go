@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/storage"
 	"github.com/gatehouse-id/gatehouse/storage/memstore"
 	"github.com/gatehouse-id/gatehouse/storage/storagetest"
+	"github.com/gatehouse-id/gatehouse/storage/storagetest/differential"
 )
 
 // places remembers which places were opened: a store in memory is one handle and holds nothing beyond Close.
@@ -46,6 +47,16 @@ func (p *places) open(t testing.TB, place string, now func() time.Time) (storage
 	}
 	p.seen[place] = db
 	return db, nil
+}
+
+func TestOrders(t *testing.T) {
+	t.Parallel()
+	db, err := memstore.Open(memstore.Config{Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	differential.Orders(t, 500, db)
 }
 
 func TestConformance(t *testing.T) {

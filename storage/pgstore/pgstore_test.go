@@ -51,3 +51,16 @@ func must(t testing.TB, err error) {
 func TestConformance(t *testing.T)  { storagetest.Run(t, open) }
 func TestContention(t *testing.T)   { storagetest.RunContention(t, open) }
 func TestDifferential(t *testing.T) { differential.Run(t, open) }
+
+// TestOrders: two nodes.
+func TestOrders(t *testing.T) {
+	t.Parallel()
+	place, nodes := t.TempDir(), make([]storage.DB, 2)
+	for i := range nodes {
+		db, err := open(t, place, time.Now)
+		must(t, err)
+		t.Cleanup(func() { must(t, db.Close()) })
+		nodes[i] = db
+	}
+	differential.Orders(t, 300, nodes...)
+}

@@ -104,8 +104,8 @@ type met struct {
 	keys map[string]struct{}
 }
 
-// mostMet bounds how many are remembered. Who meets more begins anew.
-const mostMet = 4096
+// mostMet bounds how many are remembered, which is some 10 MB. Who meets more begins anew.
+const mostMet = 1 << 16
 
 func (m *met) has(key string) bool {
 	m.mu.Lock()

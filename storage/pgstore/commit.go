@@ -35,8 +35,9 @@ func statementsFor(n names) statements {
 		// The inner SELECT is of one key each, so that it cannot become a join that reads the table: who reads all collides with all who write.
 		follow: get + n.items + " WHERE key = ANY($1::bytea[] || ARRAY(SELECT w.prefix || (SELECT i.value FROM " + n.items +
 			" i WHERE i.key = w.key AND (i.expires_at IS NULL OR i.expires_at > $4)) FROM unnest($2::bytea[], $3::bytea[]) AS w (key, prefix)))",
-		// A division by zero ends the transaction where one of the items is there.
-		absent: "SELECT 1 / (count(*) = 0)::int FROM " + n.items + " WHERE key = ANY($1) AND (expires_at IS NULL OR expires_at > $2)",
+		// What is no number ends the transaction where one of the items is there, and tells the log of the database why.
+		absent: "SELECT CASE count(*) WHEN 0 THEN 0 ELSE ('gatehouse presumed ' || count(*) || ' absent, and tries again')::int END FROM " +
+			n.items + " WHERE key = ANY($1) AND (expires_at IS NULL OR expires_at > $2)",
 		scan: get + n.items + " WHERE key >= $1 AND key < $2 AND (expires_at IS NULL OR expires_at > $3)" +
 			" ORDER BY key LIMIT $4",
 		insert: "INSERT INTO " + n.items + columns,
@@ -132,7 +133,7 @@ func (t *tx) commit() error {
 	switch {
 	case err == nil || errors.Is(err, errNoConnection):
 		return err
-	case len(doubtful) > 0 && says(err, stateDivision):
+	case len(doubtful) > 0 && says(err, stateNumber):
 		return errPresent
 	}
 	return verdict(t.ctx, err)

@@ -21,7 +21,7 @@ const (
 	stateUnknown       = "40003" // CockroachDB's, of a commit
 	stateUnique        = "23505"
 	stateDiskFull      = "53100"
-	stateDivision      = "22012" // by zero
+	stateNumber        = "22P02" // that is none
 
 	stateDuplicateSchema = "42P06"
 	stateDuplicateTable  = "42P07"

@@ -5,6 +5,7 @@ package authz
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/authz/realm"
@@ -26,12 +27,15 @@ func Failure(err error) *oauth.Error {
 	if errors.As(err, &known) {
 		return known
 	}
-	for _, p := range passing {
-		if errors.Is(err, p) {
-			return oauth.Unavailable(err)
-		}
+	if Passing(err) {
+		return oauth.Unavailable(err)
 	}
 	return oauth.Internal(err)
+}
+
+// Passing reports whether a failure is gone when the caller comes back.
+func Passing(err error) bool {
+	return slices.ContainsFunc(passing, func(p error) bool { return errors.Is(err, p) })
 }
 
 // Hint is what an ID token of ours says when an application hands it back as a hint (id_token_hint): whom it was issued

@@ -145,18 +145,13 @@ func (j *Judge) Void(r *http.Request, v *Visit, accepted Outcome, cause error) e
 	case !authz.Gone(cause):
 		j.Observe(v.Realm, Failed)
 		void.Reason = ReasonUnkept
-		if slices.ContainsFunc(unwritable, func(trouble error) bool { return errors.Is(cause, trouble) }) {
-			void.Status = "" // which is logged
+		if authz.Passing(cause) && !errors.Is(cause, storage.ErrConflict) {
+			void.Status = "" // it is logged: the trail cannot be written either, or it is open what was
 		}
 		return errors.Join(cause, j.record(r, v, void))
 	}
 	j.Observe(v.Realm, string(realm.Refused))
 	return j.record(r, v, void)
-}
-
-// unwritable are the troubles of a store with which nothing can be put on the trail either, or which leave open what was.
-var unwritable = []error{
-	storage.ErrUnavailable, storage.ErrUnknown, storage.ErrFull, storage.ErrReadOnly, storage.ErrClosed, context.Canceled, context.DeadlineExceeded,
 }
 
 // Try makes an attempt. Fields are the answers given; nil asks what the realm wants to know, or proves one that asks

@@ -43,15 +43,14 @@ func (h *Handler) consent(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, nil, err)
 		return
 	}
-	found, err := h.Sessions.Visit(r, params.Get(session.FieldRequest))
-	if err == nil && found.Request.Local != "" {
+	v, err := h.visit(r, params.Get(session.FieldRequest))
+	if err == nil && v.request.Local != "" {
 		err = authz.ErrRequestEnded // a page of ours asks for no consent
 	}
 	if err != nil {
 		h.refuse(w, r, nil, err)
 		return
 	}
-	v := visit{request: found.Request, stored: true, browser: h.Sessions.Browser(r), session: found.Session}
 	if v.target, err = h.recall(r.Context(), &v.request); err != nil {
 		h.refuse(w, r, v.target, err)
 		return

@@ -103,10 +103,9 @@ func (h *Handler) resume(w http.ResponseWriter, r *http.Request, params oauth.Pa
 // find loads a stored request of this browser, its target and the session. A request that is bound to nobody yet is bound
 // to this browser; it is then fresh.
 func (h *Handler) find(w http.ResponseWriter, r *http.Request, id string) (v visit, fresh bool, err error) {
-	v.stored = true
-	found, err := h.Sessions.Visit(r, id)
-	v.request, v.session, v.browser = found.Request, found.Session, h.Sessions.Browser(r)
+	v, err = h.visit(r, id)
 	if fresh = errors.Is(err, session.ErrOtherBrowser); fresh {
+		v.stored = true
 		if v.request, v.browser, err = h.adopt(w, r, id); err == nil {
 			v.session, _, err = h.Sessions.Current(r)
 		}
@@ -115,6 +114,15 @@ func (h *Handler) find(w http.ResponseWriter, r *http.Request, id string) (v vis
 		v.target, err = h.recall(r.Context(), &v.request)
 	}
 	return v, fresh, err
+}
+
+// visit loads a stored request of this browser and the session.
+func (h *Handler) visit(r *http.Request, id string) (visit, error) {
+	found, err := h.Sessions.Visit(r, id)
+	if err != nil {
+		return visit{}, err
+	}
+	return visit{request: found.Request, stored: true, browser: h.Sessions.Browser(r), session: found.Session}, nil
 }
 
 func (h *Handler) adopt(w http.ResponseWriter, r *http.Request, id string) (authz.Request, session.Browser, error) {

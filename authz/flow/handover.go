@@ -38,14 +38,12 @@ func (h *Handler) handover(w http.ResponseWriter, r *http.Request) {
 // findOffer loads a request of this browser and the session that is offered with it. The visit is stored once the request is known to
 // be this browser's.
 func (h *Handler) findOffer(r *http.Request, id string) (v visit, offered authz.Session, err error) {
-	found, err := h.Sessions.Visit(r, id)
-	if err != nil {
+	if v, err = h.visit(r, id); err != nil {
 		return v, offered, err
 	}
-	if found.Request.Handover == nil {
-		return v, offered, authz.ErrRequestEnded
+	if v.request.Handover == nil {
+		return visit{}, offered, authz.ErrRequestEnded
 	}
-	v = visit{request: found.Request, stored: true, browser: h.Sessions.Browser(r), session: found.Session}
 	if v.target, err = h.recall(r.Context(), &v.request); err == nil {
 		offered, err = h.Store.Offered(r.Context(), v.request)
 	}

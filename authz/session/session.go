@@ -92,9 +92,13 @@ func (m *Manager) Current(r *http.Request) (authz.Session, bool, error) {
 	return s, err == nil, err
 }
 
-// handle returns what the request's cookie holds; false when that is malformed.
+// handle returns what the request's cookie holds; nothing and false when that is malformed.
 func (m *Manager) handle(r *http.Request) (authz.Handle, bool) {
-	return authz.ParseSessionHandle(m.jar.value(r, m.jar.session))
+	handle, ok := authz.ParseSessionHandle(m.jar.value(r, m.jar.session))
+	if !ok {
+		return authz.Handle{}, false
+	}
+	return handle, true
 }
 
 // Visit returns the open request with the given id that this browser began, together with its session, as [Manager.Current] does, and
@@ -103,10 +107,7 @@ func (m *Manager) Visit(r *http.Request, id string) (authz.Visit, error) {
 	if !PlausibleRequest(id) {
 		return authz.Visit{}, authz.ErrRequestEnded
 	}
-	handle, ok := m.handle(r)
-	if !ok {
-		handle = authz.Handle{}
-	}
+	handle, _ := m.handle(r)
 	v, err := m.store.Visit(r.Context(), id, handle.ID)
 	switch {
 	case err != nil:

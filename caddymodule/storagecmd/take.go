@@ -191,10 +191,8 @@ func (c *command) checkKey(p *place, probe []byte) error {
 // fill has a store hold what comes.
 func (c *command) fill(db storage.DB, id string, items iter.Seq2[storage.Item, error], o options) (transfer.Result, error) {
 	m := c.meter("importing")
-	target := transfer.Target{
-		DB: db, ID: id, Overwrite: o.overwrite, DryRun: o.dry, Unfinished: o.ahead, LeaveOut: o.leaveOut(), Now: c.now,
-		Progress: func(t transfer.Totals) { m.items(t.Items) },
-	}
+	target := c.target(id, o, m)
+	target.DB = db
 	result, err := target.Take(c.cmd.Context(), items)
 	switch {
 	case errors.Is(err, transfer.ErrNotEmpty):
@@ -352,7 +350,7 @@ func (c *command) restore(path string, o options) error {
 	}
 	return c.reading(path, p, o.unproven, func(r *transfer.Reader) error {
 		if o.dry {
-			target := c.target(r, o, c.meter("reading"))
+			target := c.target(r.Header.ID, o, c.meter("reading"))
 			result, err := target.Weigh(r.Items())
 			if err != nil {
 				return err
@@ -364,10 +362,11 @@ func (c *command) restore(path string, o options) error {
 	})
 }
 
-// target is a store that a backup is restored into, without the store.
-func (c *command) target(r *transfer.Reader, o options, m *meter) transfer.Target {
+// target is what is filled, without the store.
+func (c *command) target(id string, o options, m *meter) transfer.Target {
 	return transfer.Target{
-		ID: r.Header.ID, LeaveOut: o.leaveOut(), Now: c.now, Progress: func(t transfer.Totals) { m.items(t.Items) },
+		ID: id, Overwrite: o.overwrite, DryRun: o.dry, Unfinished: o.ahead, LeaveOut: o.leaveOut(), Now: c.now,
+		Progress: func(t transfer.Totals) { m.items(t.Items) },
 	}
 }
 
@@ -377,7 +376,7 @@ func (c *command) replace(badger *stores.Badger, r *transfer.Reader, o options) 
 	kept := badger.Dir + ".before-" + c.now.Format("20060102T150405.000Z")
 	old, err := badgerstore.Replace(c.cmd.Context(), config, kept, func(db storage.DB) (err error) {
 		m := c.meter("restoring")
-		target := c.target(r, o, m)
+		target := c.target(r.Header.ID, o, m)
 		target.DB = db
 		if result, err = target.Take(c.cmd.Context(), r.Items()); err == nil {
 			m.over(result.Source.Items, result.Source.Bytes)

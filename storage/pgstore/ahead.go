@@ -69,7 +69,8 @@ func (t *tx) fetch(ways []storage.Way, keys ...string) error {
 		if item == nil || !item.Live(t.now) {
 			continue // and nobody knows what would have been at its end
 		}
-		if end := way.Prefix + string(item.Value); t.known[end] == nil {
+		end := way.Prefix + string(item.Value)
+		if _, read := t.known[end]; !read {
 			t.known[end] = nil
 		}
 	}

@@ -122,6 +122,9 @@ func (m *met) note(key string, there bool) {
 		delete(m.keys, key)
 		return
 	}
+	if _, again := m.keys[key]; again {
+		return
+	}
 	if m.keys == nil || len(m.keys) >= mostMet {
 		m.keys = map[string]struct{}{}
 	}

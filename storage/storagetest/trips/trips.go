@@ -66,11 +66,10 @@ func begin(tx storage.Tx, db *DB) *countedTx {
 func (t *countedTx) Presume(keys ...string) {
 	if t.presumed == nil {
 		t.together = append(t.together, keys...)
+		return
 	}
 	for _, key := range keys {
-		if t.presumed != nil {
-			t.presumed[key] = true
-		}
+		t.presumed[key] = true
 	}
 }
 

@@ -34,7 +34,9 @@ func TestBehindAPooler(t *testing.T) {
 			}
 			through := func(t testing.TB, place string, now func() time.Time) (storage.DB, error) {
 				t.Helper()
-				db, err := openWith(t, mode+place, now, func(c *pgstore.Config) { c.DSN = dsn })
+				db, err := openWith(t, mode+place, now, func(c *pgstore.Config) {
+					c.DSN, c.MaxConns = dsn, 3 // for a session the pooler lends each of them one of its 30, idle or not
+				})
 				return struct{ storage.DB }{db}, err // notices do not pass a pooler
 			}
 			storagetest.Run(t, through)

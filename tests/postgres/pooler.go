@@ -25,7 +25,7 @@ func (s *Server) Pooler(t testing.TB, mode, database string) (dsn string) {
 	dir, err := os.MkdirTemp(s.dir, "p")
 	must(t, err)
 	config := fmt.Sprintf("[databases]\n* = host=%s\n[pgbouncer]\nlisten_addr =\nunix_socket_dir = %s\nauth_type = trust\nauth_file = %s/users\n"+
-		"pool_mode = %s\ndefault_pool_size = 12\nmax_client_conn = 200\n", s.dir, dir, dir, mode)
+		"pool_mode = %s\ndefault_pool_size = 30\nmax_client_conn = 200\n", s.dir, dir, dir, mode)
 	must(t, os.WriteFile(filepath.Join(dir, "users"), []byte(`"`+User+`" ""`+"\n"), 0o600))
 	must(t, os.WriteFile(filepath.Join(dir, "ini"), []byte(config), 0o600))
 	if s.identity != nil {
